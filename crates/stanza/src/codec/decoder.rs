@@ -1,0 +1,162 @@
+//! The streaming decoder: bytes in, stream events out. Framing is in `framer`, the
+//! rules of XML in `parse`; here is what a stream adds to both.
+
+use bytes::BytesMut;
+
+use super::error::{DecodeError, Rule};
+use super::framer::{Frame, Framer, is_space};
+use super::limits::Limits;
+use super::parse::{parse_element, parse_opening_tag};
+use super::scope::Scope;
+use crate::ns;
+use crate::stream::StreamHeader;
+use crate::xml::Element;
+
+/// What a peer said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StreamEvent {
+    /// It opened its stream.
+    Open(StreamHeader),
+    /// A stanza or another top-level element.
+    Element(Element),
+    /// It closed its stream; nothing follows (RFC 6120 §4.4).
+    Close,
+}
+
+/// A resumable decoder of one direction of a stream. Bytes may come in any portions,
+/// so that a reader may be cancelled at any await without losing any.
+///
+/// ```
+/// use stanchion_stanza::{Decoder, Limits, StreamEvent};
+/// let mut decoder = Decoder::new(Limits::default());
+/// decoder.push(b"<stream:stream xmlns='jabber:client' \
+///     xmlns:stream='http://etherx.jabber.org/streams' version='1.0'><presence fr");
+/// assert!(matches!(decoder.next_event()?, Some(StreamEvent::Open(_))));
+/// assert_eq!(decoder.next_event()?, None); // the rest has not come yet
+/// decoder.push(b"om='a@b'/>");
+/// let Some(StreamEvent::Element(presence)) = decoder.next_event()? else { panic!() };
+/// assert_eq!(presence.attr("from"), Some("a@b"));
+/// # Ok::<(), stanchion_stanza::DecodeError>(())
+/// ```
+#[derive(Debug)]
+pub struct Decoder {
+    framer: Framer,
+    limits: Limits,
+    scope: Scope,
+    /// The root's name as written.
+    root: Box<str>,
+}
+
+impl Decoder {
+    /// A decoder that waits for a stream's opening tag.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            framer: Framer::new(limits),
+            limits,
+            scope: Scope::empty(),
+            root: Box::default(),
+        }
+    }
+
+    /// A decoder of elements without a root around them, as in a file or in one
+    /// WebSocket message; `scope` says what is bound around each.
+    #[must_use]
+    pub fn without_root(scope: Scope, limits: Limits) -> Self {
+        Self {
+            framer: Framer::without_root(limits),
+            limits,
+            scope,
+            root: Box::default(),
+        }
+    }
+
+    /// Appends bytes as they came. Take the events before feeding more: memory is
+    /// bounded by [`Limits::stanza_bytes`] plus one portion.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.framer.push(bytes);
+    }
+
+    /// The input buffer, so that a socket can be read into it. Only append.
+    pub fn buffer_mut(&mut self) -> &mut BytesMut {
+        self.framer.buffer_mut()
+    }
+
+    /// Bytes that belong to no event yet. Must be 0 when TLS takes over, or an
+    /// attacker could inject commands before the handshake.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.framer.pending()
+    }
+
+    /// Waits for a new opening tag (RFC 6120 §4.3.3). Buffered bytes stay.
+    pub fn reset(&mut self) {
+        self.framer.reset();
+        self.scope = Scope::empty();
+        self.root = Box::default();
+    }
+
+    /// Replaces the limits from the next stanza on, as after authentication.
+    pub const fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+        self.framer.set_limits(limits);
+    }
+
+    /// The next event, or `None` until more bytes are there.
+    ///
+    /// # Errors
+    /// [`DecodeError`], with the offset counted from the stream's beginning; send its
+    /// [`DecodeError::condition`] and close, the stream cannot go on.
+    pub fn next_event(&mut self) -> Result<Option<StreamEvent>, DecodeError> {
+        let start = self.framer.consumed();
+        let Some(frame) = self.framer.next_frame()? else {
+            return Ok(None);
+        };
+        // White space between frames was skipped; the frame ends at `consumed`.
+        let event = match &frame {
+            Frame::Open(bytes) => self.open(bytes),
+            Frame::Element(bytes) => {
+                parse_element(bytes, &self.scope, &self.limits).map(StreamEvent::Element)
+            }
+            Frame::Close(bytes) => self.close(bytes),
+        };
+        let (Frame::Open(bytes) | Frame::Element(bytes) | Frame::Close(bytes)) = &frame;
+        let base = (self.framer.consumed() - bytes.len() as u64).max(start);
+        event.map(Some).map_err(|e| DecodeError {
+            offset: base + e.offset,
+            rule: e.rule,
+        })
+    }
+
+    fn open(&mut self, bytes: &[u8]) -> Result<StreamEvent, DecodeError> {
+        let tag = parse_opening_tag(bytes, &self.limits)?;
+        let fault = |rule| DecodeError { offset: 0, rule };
+        if !tag.element.is("stream", ns::STREAM) {
+            return Err(fault(Rule::NotAStream));
+        }
+        let header =
+            StreamHeader::from_opening_tag(&tag.element, tag.scope.default_ns()).map_err(fault)?;
+        self.scope = tag.scope;
+        self.root = tag.qname;
+        Ok(StreamEvent::Open(header))
+    }
+
+    fn close(&self, bytes: &[u8]) -> Result<StreamEvent, DecodeError> {
+        let name = bytes
+            .strip_prefix(b"</")
+            .and_then(|b| b.strip_suffix(b">"))
+            .unwrap_or(bytes);
+        let end = name
+            .iter()
+            .rposition(|b| !is_space(*b))
+            .map_or(0, |at| at + 1);
+        if &name[..end] == self.root.as_bytes() {
+            Ok(StreamEvent::Close)
+        } else {
+            Err(DecodeError {
+                offset: 0,
+                rule: Rule::NotWellFormed("the closing tag is not the stream's"),
+            })
+        }
+    }
+}

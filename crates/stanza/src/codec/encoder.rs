@@ -1,0 +1,234 @@
+//! Elements and stream tags to bytes. Values are valid by construction (see `xml`);
+//! what is left to check is the receiver's limits.
+
+use super::error::EncodeError;
+use super::limits::Limits;
+use super::scope::Scope;
+use crate::ns;
+use crate::stream::StreamHeader;
+use crate::xml::{Attribute, Element, Node};
+
+/// Writes top-level elements as they stand inside a stream, or anywhere else that
+/// binds what its [`Scope`] says.
+#[derive(Debug, Clone)]
+pub struct Encoder {
+    scope: Scope,
+    limits: Limits,
+}
+
+impl Encoder {
+    /// An encoder for elements inside `scope`. `limits` are the receiver's, as far as
+    /// known (XEP-0478); the defaults are our own decoder's.
+    #[must_use]
+    pub const fn new(scope: Scope, limits: Limits) -> Self {
+        Self { scope, limits }
+    }
+
+    /// Replaces the limits, as when a server announces its own.
+    pub const fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    /// Appends the XML declaration and a stream's opening tag (RFC 6120 §4.2), and
+    /// encodes from now on inside it.
+    pub fn open(&mut self, header: &StreamHeader, out: &mut Vec<u8>) {
+        let content = header.content_namespace();
+        out.extend_from_slice(b"<?xml version='1.0'?><stream:stream xmlns='");
+        escape_attribute(content, out);
+        out.extend_from_slice(b"' xmlns:stream='");
+        out.extend_from_slice(ns::STREAM.as_bytes());
+        out.push(b'\'');
+        for attribute in header.to_attributes() {
+            write_attribute(&attribute, 0, out);
+        }
+        out.push(b'>');
+        self.scope = Scope::around(header.content().clone());
+    }
+
+    /// Appends a stream's closing tag.
+    pub fn close(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"</stream:stream>");
+    }
+
+    /// Appends one element.
+    ///
+    /// # Errors
+    /// [`EncodeError`] if the limits would refuse it; `out` is then as before.
+    pub fn element(&self, element: &Element, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let before = out.len();
+        let mut writer = Writer {
+            scope: &self.scope,
+            limits: &self.limits,
+            out,
+        };
+        let around = Around {
+            default: self.scope.default_ns(),
+            depth: 0,
+            bindings: self.scope.len(),
+        };
+        let written = writer.element(element, around).and_then(|()| {
+            let bytes = out.len() - before;
+            if bytes > self.limits.stanza_bytes {
+                return Err(EncodeError::TooLarge {
+                    bytes,
+                    limit: self.limits.stanza_bytes,
+                });
+            }
+            Ok(())
+        });
+        if written.is_err() {
+            out.truncate(before);
+        }
+        written
+    }
+
+    /// One element as bytes of its own.
+    ///
+    /// # Errors
+    /// As [`Encoder::element`].
+    pub fn to_bytes(&self, element: &Element) -> Result<Vec<u8>, EncodeError> {
+        let mut out = Vec::with_capacity(256);
+        self.element(element, &mut out)?;
+        Ok(out)
+    }
+}
+
+/// What holds around an element.
+#[derive(Clone, Copy)]
+struct Around<'a> {
+    /// The default namespace in force.
+    default: &'a str,
+    /// Open elements.
+    depth: usize,
+    /// Prefixes in scope, counted as the decoder counts them.
+    bindings: usize,
+}
+
+struct Writer<'a> {
+    scope: &'a Scope,
+    limits: &'a Limits,
+    out: &'a mut Vec<u8>,
+}
+
+impl Writer<'_> {
+    /// Recursion is bounded by the depth limit.
+    fn element(&mut self, element: &Element, around: Around<'_>) -> Result<(), EncodeError> {
+        if around.depth >= self.limits.depth {
+            return Err(EncodeError::TooDeep(self.limits.depth));
+        }
+        let ns = element.ns();
+        // Features and errors carry the stream's prefix by custom; some peers insist.
+        let prefix: &[u8] = match ns {
+            ns::XML => b"xml:",
+            ns::STREAM if self.scope.binds("stream", ns::STREAM) => b"stream:",
+            _ => b"",
+        };
+        let declares = prefix.is_empty() && ns != around.default;
+        // A foreign attribute costs two: its declaration and itself.
+        let foreign = element
+            .attrs
+            .iter()
+            .filter(|a| !matches!(a.ns(), "" | ns::XML))
+            .count();
+        let declared = foreign + usize::from(declares);
+        let inside = Around {
+            default: if prefix.is_empty() {
+                ns
+            } else {
+                around.default
+            },
+            depth: around.depth + 1,
+            bindings: around.bindings + declared,
+        };
+        if element.attrs.len() + declared > self.limits.attributes
+            || inside.bindings > self.limits.attributes
+        {
+            return Err(EncodeError::TooManyAttributes(self.limits.attributes));
+        }
+
+        self.out.push(b'<');
+        self.out.extend_from_slice(prefix);
+        self.out.extend_from_slice(element.name().as_bytes());
+        if declares {
+            self.out.extend_from_slice(b" xmlns='");
+            escape_attribute(ns, self.out);
+            self.out.push(b'\'');
+        }
+        for (index, attribute) in element.attrs.iter().enumerate() {
+            write_attribute(attribute, index, self.out);
+        }
+        if element.nodes.is_empty() {
+            self.out.extend_from_slice(b"/>");
+            return Ok(());
+        }
+        self.out.push(b'>');
+        for node in &element.nodes {
+            match node {
+                Node::Element(child) => self.element(child, inside)?,
+                Node::Text(text) => escape_text(text, self.out),
+            }
+        }
+        self.out.extend_from_slice(b"</");
+        self.out.extend_from_slice(prefix);
+        self.out.extend_from_slice(element.name().as_bytes());
+        self.out.push(b'>');
+        Ok(())
+    }
+}
+
+/// `index` tells the generated prefixes of one element apart.
+fn write_attribute(attribute: &Attribute, index: usize, out: &mut Vec<u8>) {
+    out.push(b' ');
+    match attribute.ns() {
+        "" => {}
+        ns::XML => out.extend_from_slice(b"xml:"),
+        foreign => {
+            out.extend_from_slice(format!("xmlns:n{index}='").as_bytes());
+            escape_attribute(foreign, out);
+            out.extend_from_slice(format!("' n{index}:").as_bytes());
+        }
+    }
+    out.extend_from_slice(attribute.name().as_bytes());
+    out.extend_from_slice(b"='");
+    escape_attribute(attribute.value(), out);
+    out.push(b'\'');
+}
+
+fn escape_text(s: &str, out: &mut Vec<u8>) {
+    escape(s, out, |b| match b {
+        b'<' => Some(b"&lt;"),
+        b'>' => Some(b"&gt;"),
+        b'&' => Some(b"&amp;"),
+        // A bare CR would be read back as LF.
+        b'\r' => Some(b"&#xD;"),
+        _ => None,
+    });
+}
+
+fn escape_attribute(s: &str, out: &mut Vec<u8>) {
+    escape(s, out, |b| match b {
+        b'<' => Some(b"&lt;"),
+        b'>' => Some(b"&gt;"),
+        b'&' => Some(b"&amp;"),
+        b'\'' => Some(b"&apos;"),
+        // White space other than the blank would be normalised to blanks.
+        b'\t' => Some(b"&#x9;"),
+        b'\n' => Some(b"&#xA;"),
+        b'\r' => Some(b"&#xD;"),
+        _ => None,
+    });
+}
+
+/// Copies `s`, with some bytes replaced. All of them are ASCII, so UTF-8 stays whole.
+fn escape(s: &str, out: &mut Vec<u8>, replace: impl Fn(u8) -> Option<&'static [u8]>) {
+    let bytes = s.as_bytes();
+    let mut copied = 0;
+    for (at, &b) in bytes.iter().enumerate() {
+        if let Some(reference) = replace(b) {
+            out.extend_from_slice(&bytes[copied..at]);
+            out.extend_from_slice(reference);
+            copied = at + 1;
+        }
+    }
+    out.extend_from_slice(&bytes[copied..]);
+}

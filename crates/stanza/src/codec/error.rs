@@ -1,0 +1,92 @@
+//! Why input was refused or output could not be written, and the stream error
+//! that says so on the wire.
+
+use crate::stream::StreamCondition;
+use crate::xml::InvalidChar;
+
+/// Input that ends the stream (RFC 6120 §4.9).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("at byte {offset}: {rule}")]
+pub struct DecodeError {
+    /// Bytes of the stream before the place of the fault.
+    pub offset: u64,
+    /// The rule that was broken.
+    pub rule: Rule,
+}
+
+/// The rules of RFC 6120 §11, XML 1.0 and Namespaces in XML that input can break,
+/// and the limits of this receiver.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Rule {
+    /// A comment, processing instruction or document type declaration.
+    #[error("{0} are not allowed in XMPP (RFC 6120 §11.1)")]
+    Restricted(&'static str),
+    /// A character that XML forbids.
+    #[error("{0} (XML 1.0 §2.2)")]
+    Character(InvalidChar),
+    /// Not UTF-8.
+    #[error("the input is not UTF-8 (RFC 6120 §11.6)")]
+    Utf8,
+    /// The grammar of XML 1.0 is broken.
+    #[error("not well-formed: {0} (XML 1.0 §2, §3)")]
+    NotWellFormed(&'static str),
+    /// A prefix without declaration, a reserved prefix, or equal attributes.
+    #[error("namespaces: {0} (Namespaces in XML §3, §6)")]
+    Namespace(&'static str),
+    /// A reference to an entity other than the five predefined.
+    #[error("entity references other than the five predefined are not allowed (RFC 6120 §11.1)")]
+    Entity,
+    /// Text between stanzas, or elements where the stream allows none.
+    #[error("{0} (RFC 6120 §4)")]
+    Stream(&'static str),
+    /// A root element that is not `stream` in its namespace.
+    #[error("the root element is not <stream:stream/> (RFC 6120 §4.8.1)")]
+    NotAStream,
+    /// A limit of this receiver.
+    #[error("more than {limit} {what} (RFC 6120 §13.12)")]
+    Limit {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much is allowed.
+        limit: usize,
+    },
+}
+
+impl DecodeError {
+    /// The condition to send before closing (RFC 6120 §4.9.3).
+    #[must_use]
+    pub const fn condition(&self) -> StreamCondition {
+        match self.rule {
+            Rule::Restricted(_) | Rule::Entity => StreamCondition::RestrictedXml,
+            Rule::Character(_) | Rule::NotWellFormed(_) => StreamCondition::NotWellFormed,
+            Rule::Utf8 => StreamCondition::UnsupportedEncoding,
+            Rule::Namespace(_) => StreamCondition::BadNamespacePrefix,
+            Rule::Stream(_) => StreamCondition::BadFormat,
+            Rule::NotAStream => StreamCondition::InvalidNamespace,
+            Rule::Limit { .. } => StreamCondition::PolicyViolation,
+        }
+    }
+}
+
+/// An element that the receiver's limits would refuse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// More bytes than [`Limits::stanza_bytes`](super::Limits::stanza_bytes).
+    #[error(
+        "the stanza takes {bytes} bytes, more than the {limit} allowed; send less, or upload it"
+    )]
+    TooLarge {
+        /// Its size on the wire.
+        bytes: usize,
+        /// The limit in force.
+        limit: usize,
+    },
+    /// Deeper than [`Limits::depth`](super::Limits::depth).
+    #[error("the stanza is nested deeper than {0} levels; flatten it")]
+    TooDeep(usize),
+    /// More attributes than [`Limits::attributes`](super::Limits::attributes).
+    #[error("an element has more than {0} attributes; use child elements")]
+    TooManyAttributes(usize),
+}

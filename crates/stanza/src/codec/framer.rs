@@ -1,0 +1,514 @@
+//! Cuts a byte stream into the stream's opening tag, whole top-level elements and
+//! the closing tag. Looks only at markup boundaries, depth and size; whether a frame
+//! is well-formed is for `decoder` to say, which refuses a frame that it reads
+//! differently.
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use memchr::{memchr, memchr3};
+
+use super::error::{DecodeError, Rule};
+use super::limits::Limits;
+
+/// One piece of the stream, as it stood on the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Frame {
+    /// The XML declaration, if any, and the opening tag of the root.
+    Open(Bytes),
+    /// A whole element below the root.
+    Element(Bytes),
+    /// The closing tag of the root.
+    Close(Bytes),
+}
+
+/// Where in the grammar the next unread byte stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lex {
+    /// Between markup.
+    Content,
+    /// After `<`.
+    Markup,
+    /// In a start tag, inside the given quote if any.
+    StartTag(Option<u8>),
+    /// In an end tag.
+    EndTag,
+    /// In the XML declaration.
+    Declaration,
+    /// In a CDATA section, whose content begins at this index.
+    Cdata(usize),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Before the root's opening tag.
+    Prolog,
+    /// Inside the root.
+    Stream,
+    /// After its closing tag.
+    Closed,
+}
+
+/// The framer. Feed it bytes in any portions: it resumes at any byte, and the frames
+/// do not depend on the cuts.
+///
+/// Memory is bounded by [`Limits::stanza_bytes`] plus what is fed before
+/// [`Framer::next_frame`] is called again.
+#[derive(Debug)]
+pub struct Framer {
+    buffer: BytesMut,
+    /// Index of the next byte to look at; what is before belongs to an open frame.
+    scanned: usize,
+    lex: Lex,
+    phase: Phase,
+    /// Open elements below the root.
+    depth: usize,
+    /// Bytes of the stream before `buffer[0]`.
+    consumed: u64,
+    limits: Limits,
+}
+
+impl Framer {
+    /// A framer that waits for a stream's opening tag.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            buffer: BytesMut::new(),
+            scanned: 0,
+            lex: Lex::Content,
+            phase: Phase::Prolog,
+            depth: 0,
+            consumed: 0,
+            limits,
+        }
+    }
+
+    /// A framer for elements without a root around them, as in a file.
+    #[must_use]
+    pub fn without_root(limits: Limits) -> Self {
+        Self {
+            phase: Phase::Stream,
+            ..Self::new(limits)
+        }
+    }
+
+    /// Appends bytes as they came.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The buffer to append to, so that a socket can be read into it directly. Only
+    /// append: what stands there is partly scanned.
+    pub fn buffer_mut(&mut self) -> &mut BytesMut {
+        &mut self.buffer
+    }
+
+    /// Bytes that belong to no frame yet.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Bytes of the stream that were cut off as frames or skipped.
+    #[must_use]
+    pub const fn consumed(&self) -> u64 {
+        self.consumed
+    }
+
+    /// Waits for a new opening tag, as after TLS or SASL (RFC 6120 §4.3.3). What is
+    /// buffered stays: a caller that must not trust it checks [`Framer::pending`].
+    pub fn reset(&mut self) {
+        self.scanned = 0;
+        self.lex = Lex::Content;
+        self.phase = Phase::Prolog;
+        self.depth = 0;
+        self.consumed = 0;
+    }
+
+    /// Replaces the limits, from the next byte on.
+    pub const fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    /// The next whole frame, or `None` until more bytes are there.
+    ///
+    /// # Errors
+    /// [`DecodeError`]; the stream cannot go on after it.
+    pub fn next_frame(&mut self) -> Result<Option<Frame>, DecodeError> {
+        loop {
+            if self.lex == Lex::Content && self.depth == 0 && !self.skip_to_markup()? {
+                return Ok(None);
+            }
+            let Some(rest) = self.buffer.get(self.scanned..).filter(|r| !r.is_empty()) else {
+                return self.wait();
+            };
+            match self.lex {
+                Lex::Content => match memchr(b'<', rest) {
+                    Some(at) => {
+                        self.scanned += at + 1;
+                        self.lex = Lex::Markup;
+                    }
+                    None => {
+                        self.scanned = self.buffer.len();
+                        return self.wait();
+                    }
+                },
+                Lex::Markup => {
+                    if !self.enter_markup()? {
+                        return self.wait();
+                    }
+                }
+                Lex::Declaration => match memchr(b'>', rest) {
+                    Some(at) => {
+                        self.scanned += at + 1;
+                        self.lex = Lex::Content;
+                        self.skip_prolog_space();
+                    }
+                    None => {
+                        self.scanned = self.buffer.len();
+                        return self.wait();
+                    }
+                },
+                Lex::StartTag(Some(quote)) => match memchr(quote, rest) {
+                    Some(at) => {
+                        self.scanned += at + 1;
+                        self.lex = Lex::StartTag(None);
+                    }
+                    None => {
+                        self.scanned = self.buffer.len();
+                        return self.wait();
+                    }
+                },
+                Lex::StartTag(None) => match memchr3(b'>', b'"', b'\'', rest) {
+                    Some(at) if rest[at] == b'>' => {
+                        self.scanned += at + 1;
+                        if let Some(frame) = self.end_start_tag()? {
+                            return Ok(Some(frame));
+                        }
+                    }
+                    Some(at) => {
+                        self.lex = Lex::StartTag(Some(rest[at]));
+                        self.scanned += at + 1;
+                    }
+                    None => {
+                        self.scanned = self.buffer.len();
+                        return self.wait();
+                    }
+                },
+                Lex::EndTag => match memchr(b'>', rest) {
+                    Some(at) => {
+                        self.scanned += at + 1;
+                        if let Some(frame) = self.end_end_tag()? {
+                            return Ok(Some(frame));
+                        }
+                    }
+                    None => {
+                        self.scanned = self.buffer.len();
+                        return self.wait();
+                    }
+                },
+                Lex::Cdata(content) => match memchr(b'>', rest) {
+                    Some(at) => {
+                        let end = self.scanned + at;
+                        self.scanned = end + 1;
+                        if end >= content + 2 && &self.buffer[end - 2..end] == b"]]" {
+                            self.lex = Lex::Content;
+                        }
+                    }
+                    None => {
+                        self.scanned = self.buffer.len();
+                        return self.wait();
+                    }
+                },
+            }
+        }
+    }
+
+    /// Between frames: drops white space (RFC 6120 §4.6.1 keepalives) and steps behind
+    /// the `<`. False if there is no more input.
+    fn skip_to_markup(&mut self) -> Result<bool, DecodeError> {
+        // After the XML declaration the frame is already open.
+        if self.scanned > 0 {
+            self.skip_prolog_space();
+            return match self.buffer.get(self.scanned) {
+                None => {
+                    self.wait()?;
+                    Ok(false)
+                }
+                Some(b'<') => {
+                    self.scanned += 1;
+                    self.lex = Lex::Markup;
+                    Ok(true)
+                }
+                Some(_) => Err(self.fault(self.scanned, Rule::NotAStream)),
+            };
+        }
+        let space = self.buffer.iter().take_while(|b| is_space(**b)).count();
+        self.consumed += space as u64;
+        self.buffer.advance(space);
+        match self.buffer.first() {
+            None => Ok(false),
+            _ if self.phase == Phase::Closed => Err(self.fault(
+                0,
+                Rule::Stream("nothing may follow the stream's closing tag"),
+            )),
+            Some(b'<') => {
+                self.scanned = 1;
+                self.lex = Lex::Markup;
+                Ok(true)
+            }
+            Some(_) => Err(self.fault(0, Rule::Stream("text may not stand between stanzas"))),
+        }
+    }
+
+    /// White space between the declaration and the root stays in the frame.
+    fn skip_prolog_space(&mut self) {
+        while self.buffer.get(self.scanned).is_some_and(|b| is_space(*b)) {
+            self.scanned += 1;
+        }
+    }
+
+    /// Decides what `<` begins. False if more bytes are needed to tell.
+    fn enter_markup(&mut self) -> Result<bool, DecodeError> {
+        let rest = &self.buffer[self.scanned..];
+        let at = self.scanned - 1;
+        match rest[0] {
+            b'/' => {
+                self.scanned += 1;
+                self.lex = Lex::EndTag;
+            }
+            b'?' => {
+                const DECLARATION: &[u8] = b"?xml";
+                if self.phase != Phase::Prolog || at != 0 || self.consumed != 0 {
+                    return Err(self.fault(at, Rule::Restricted("processing instructions")));
+                }
+                let n = rest.len().min(DECLARATION.len());
+                if rest[..n] != DECLARATION[..n] {
+                    return Err(self.fault(at, Rule::Restricted("processing instructions")));
+                }
+                if n < DECLARATION.len() {
+                    return Ok(false);
+                }
+                self.scanned += n;
+                self.lex = Lex::Declaration;
+            }
+            b'!' => {
+                const CDATA: &[u8] = b"![CDATA[";
+                let n = rest.len().min(CDATA.len());
+                if rest[..n] != CDATA[..n] {
+                    return Err(self.fault(at, Rule::Restricted("comments and document types")));
+                }
+                if self.depth == 0 {
+                    return Err(self.fault(at, Rule::Stream("text may not stand between stanzas")));
+                }
+                if n < CDATA.len() {
+                    return Ok(false);
+                }
+                self.scanned += n;
+                self.lex = Lex::Cdata(self.scanned);
+            }
+            _ => self.lex = Lex::StartTag(None),
+        }
+        Ok(true)
+    }
+
+    /// Behind the `>` of a start tag.
+    fn end_start_tag(&mut self) -> Result<Option<Frame>, DecodeError> {
+        let empty = self.buffer[self.scanned - 2] == b'/';
+        self.lex = Lex::Content;
+        if self.phase == Phase::Prolog {
+            if empty {
+                return Err(self.fault(
+                    self.scanned - 2,
+                    Rule::Stream("the stream is closed by its opening tag"),
+                ));
+            }
+            self.phase = Phase::Stream;
+            return self.cut(Frame::Open).map(Some);
+        }
+        if self.depth + 1 > self.limits.depth {
+            let rule = Rule::Limit {
+                what: "levels of nesting",
+                limit: self.limits.depth,
+            };
+            return Err(self.fault(self.scanned - 1, rule));
+        }
+        if !empty {
+            self.depth += 1;
+        }
+        if self.depth == 0 {
+            self.cut(Frame::Element).map(Some)
+        } else {
+            self.check_size().map(|()| None)
+        }
+    }
+
+    /// Behind the `>` of an end tag.
+    fn end_end_tag(&mut self) -> Result<Option<Frame>, DecodeError> {
+        self.lex = Lex::Content;
+        match (self.phase, self.depth) {
+            (Phase::Prolog, _) => Err(self.fault(0, Rule::NotAStream)),
+            (_, 0) => {
+                self.phase = Phase::Closed;
+                self.cut(Frame::Close).map(Some)
+            }
+            _ => {
+                self.depth -= 1;
+                if self.depth == 0 {
+                    self.cut(Frame::Element).map(Some)
+                } else {
+                    Ok(None)
+                }
+            }
+        }
+    }
+
+    fn cut(&mut self, kind: fn(Bytes) -> Frame) -> Result<Frame, DecodeError> {
+        self.check_size()?;
+        let bytes = self.buffer.split_to(self.scanned).freeze();
+        self.consumed += bytes.len() as u64;
+        self.scanned = 0;
+        Ok(kind(bytes))
+    }
+
+    /// No frame is complete: refuses one that already is too long.
+    fn wait(&self) -> Result<Option<Frame>, DecodeError> {
+        self.check_size().map(|()| None)
+    }
+
+    fn check_size(&self) -> Result<(), DecodeError> {
+        let limit = self.limits.stanza_bytes;
+        if self.scanned > limit {
+            return Err(self.fault(
+                limit,
+                Rule::Limit {
+                    what: "bytes in a stanza",
+                    limit,
+                },
+            ));
+        }
+        Ok(())
+    }
+
+    fn fault(&self, at: usize, rule: Rule) -> DecodeError {
+        DecodeError {
+            offset: self.consumed + at as u64,
+            rule,
+        }
+    }
+}
+
+pub(super) const fn is_space(b: u8) -> bool {
+    matches!(b, b' ' | b'\t' | b'\r' | b'\n')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frames(input: &[u8], cut: usize) -> Result<Vec<Frame>, DecodeError> {
+        let mut framer = Framer::new(Limits::default());
+        let mut out = Vec::new();
+        for part in input.chunks(cut.max(1)) {
+            framer.push(part);
+            while let Some(frame) = framer.next_frame()? {
+                out.push(frame);
+            }
+        }
+        Ok(out)
+    }
+
+    const SESSION: &[u8] = b"<?xml version='1.0'?> <stream:stream a='>'>\n <a b=\"</a>\"/> \
+        <m><x>&gt;</x><![CDATA[</m>]] ]]>]]></m><n ></n ></stream:stream> ";
+
+    #[test]
+    fn frames_do_not_depend_on_the_cuts() {
+        let whole = frames(SESSION, usize::MAX).unwrap();
+        let text: Vec<_> = whole
+            .iter()
+            .map(|f| match f {
+                Frame::Open(b) | Frame::Element(b) | Frame::Close(b) => {
+                    std::str::from_utf8(b).unwrap()
+                }
+            })
+            .collect();
+        assert_eq!(
+            text,
+            [
+                "<?xml version='1.0'?> <stream:stream a='>'>",
+                "<a b=\"</a>\"/>",
+                "<m><x>&gt;</x><![CDATA[</m>]] ]]>]]></m>",
+                "<n ></n >",
+                "</stream:stream>"
+            ]
+        );
+        for cut in 1..SESSION.len() {
+            assert_eq!(
+                frames(SESSION, cut).unwrap(),
+                whole,
+                "cut every {cut} bytes"
+            );
+        }
+    }
+
+    #[test]
+    fn restricted_markup_is_refused_wherever_it_is_cut() {
+        for bad in [
+            &b"<s><!-- c --></s>"[..],
+            b"<s><a><!-- c --></a>",
+            b"<!DOCTYPE s>",
+            b"<s><?p?>",
+            b" <?xml version='1.0'?>",
+            b"<?php?><s>",
+            b"<s>text",
+            b"<s><![CDATA[x]]>",
+            b"<s/>",
+            b"</s>",
+            b"<s></s>x",
+        ] {
+            for cut in 1..=bad.len() {
+                assert!(
+                    frames(bad, cut).is_err(),
+                    "{} cut every {cut}",
+                    String::from_utf8_lossy(bad)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn size_is_refused_before_the_stanza_is_whole() {
+        let mut framer = Framer::new(Limits::default().with_stanza_bytes(100));
+        framer.push(b"<s><a>");
+        assert!(matches!(framer.next_frame(), Ok(Some(Frame::Open(_)))));
+        framer.push(&[b'x'; 90]);
+        assert_eq!(framer.next_frame(), Ok(None));
+        framer.push(&[b'x'; 20]);
+        assert!(matches!(
+            framer.next_frame().unwrap_err().rule,
+            Rule::Limit { limit: 100, .. }
+        ));
+    }
+
+    #[test]
+    fn depth_is_refused_at_the_tag_that_exceeds_it() {
+        let mut framer = Framer::new(Limits::default().with_depth(2));
+        framer.push(b"<s><a><b/></a><a><b><c/></b></a>");
+        assert!(matches!(framer.next_frame(), Ok(Some(Frame::Open(_)))));
+        assert!(matches!(framer.next_frame(), Ok(Some(Frame::Element(_)))));
+        assert!(matches!(
+            framer.next_frame().unwrap_err().rule,
+            Rule::Limit { limit: 2, .. }
+        ));
+    }
+
+    #[test]
+    fn keepalive_space_takes_no_memory() {
+        let mut framer = Framer::new(Limits::default());
+        framer.push(b"<s>");
+        framer.next_frame().unwrap();
+        for _ in 0..1000 {
+            framer.push(&[b' '; 1000]);
+            assert_eq!(framer.next_frame(), Ok(None));
+            assert_eq!(framer.pending(), 0);
+        }
+    }
+}

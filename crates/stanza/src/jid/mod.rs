@@ -1,0 +1,354 @@
+//! XMPP addresses (RFC 7622): `[local@]domain[/resource]`, kept in canonical form.
+//! Preparation of the three parts is in `prepare`.
+
+mod prepare;
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use crate::Text;
+pub use prepare::{JidError, Part};
+
+/// An address of either form, canonical and cheap to clone.
+///
+/// Two JIDs are equal if and only if RFC 7622 says that they are: preparation is
+/// done at parsing. Parts hold 1 to 1023 bytes each.
+///
+/// ```
+/// use stanchion_stanza::Jid;
+/// let jid: Jid = "Alice@Example.ORG/Phone".parse()?;
+/// assert_eq!(jid.as_str(), "alice@example.org/Phone");
+/// assert_eq!(jid.to_bare().as_str(), "alice@example.org");
+/// # Ok::<(), stanchion_stanza::JidError>(())
+/// ```
+#[derive(Clone)]
+pub struct Jid {
+    text: Arc<str>,
+    /// Where the domain begins: just after `@`, or 0. At most 1024.
+    domain: u16,
+    /// Where `/` stands; none in a bare address.
+    slash: Option<u16>,
+}
+
+impl Jid {
+    /// Parses and prepares an address (RFC 7622 §3).
+    ///
+    /// # Errors
+    /// [`JidError`] names the part and the rule.
+    pub fn new(s: &str) -> Result<Self, JidError> {
+        // RFC 7622 §3.1: the first `/` ends the domain, then the first `@` ends the local part.
+        let (rest, resource) = match s.split_once('/') {
+            Some((rest, resource)) => (rest, Some(resource)),
+            None => (s, None),
+        };
+        let (local, domain) = match rest.split_once('@') {
+            Some((local, domain)) => (Some(local), domain),
+            None => (None, rest),
+        };
+        Self::from_parts(local, domain, resource)
+    }
+
+    /// Builds an address from unprepared parts.
+    ///
+    /// # Errors
+    /// [`JidError`] names the part and the rule.
+    pub fn from_parts(
+        local: Option<&str>,
+        domain: &str,
+        resource: Option<&str>,
+    ) -> Result<Self, JidError> {
+        let local = local.map(prepare::local).transpose()?;
+        let domain = prepare::domain(domain)?;
+        let resource = resource.map(prepare::resource).transpose()?;
+        let mut text = String::with_capacity(
+            domain.len()
+                + local.as_ref().map_or(0, |l| l.len() + 1)
+                + resource.as_ref().map_or(0, |r| r.len() + 1),
+        );
+        if let Some(local) = &local {
+            text.push_str(local);
+            text.push('@');
+        }
+        // Each part is at most 1023 bytes, so both offsets fit.
+        let domain_at = text.len() as u16;
+        text.push_str(&domain);
+        let slash = resource.as_ref().map(|_| text.len() as u16);
+        if let Some(resource) = &resource {
+            text.push('/');
+            text.push_str(resource);
+        }
+        Ok(Self {
+            text: text.into(),
+            domain: domain_at,
+            slash,
+        })
+    }
+
+    /// The whole address.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The localpart.
+    #[must_use]
+    pub fn local(&self) -> Option<&str> {
+        (self.domain > 0).then(|| &self.text[..usize::from(self.domain) - 1])
+    }
+
+    /// The domainpart.
+    #[must_use]
+    pub fn domain(&self) -> &str {
+        &self.text[usize::from(self.domain)..self.bare_len()]
+    }
+
+    /// The resourcepart.
+    #[must_use]
+    pub fn resource(&self) -> Option<&str> {
+        self.slash.map(|at| &self.text[usize::from(at) + 1..])
+    }
+
+    /// The address without its resource, as a string.
+    #[must_use]
+    pub fn bare_str(&self) -> &str {
+        &self.text[..self.bare_len()]
+    }
+
+    fn bare_len(&self) -> usize {
+        self.slash.map_or(self.text.len(), usize::from)
+    }
+
+    /// Whether there is no resource.
+    #[must_use]
+    pub const fn is_bare(&self) -> bool {
+        self.slash.is_none()
+    }
+
+    /// The address without its resource.
+    #[must_use]
+    pub fn to_bare(&self) -> BareJid {
+        BareJid(match self.slash {
+            None => self.clone(),
+            Some(_) => Self {
+                text: self.bare_str().into(),
+                domain: self.domain,
+                slash: None,
+            },
+        })
+    }
+
+    /// The full address, if there is a resource.
+    #[must_use]
+    pub fn to_full(&self) -> Option<FullJid> {
+        self.slash.is_some().then(|| FullJid(self.clone()))
+    }
+}
+
+/// An address without resource: an account, a room or a domain.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BareJid(Jid);
+
+/// An address with a resource: one connected client.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FullJid(Jid);
+
+impl BareJid {
+    /// Parses an address that must have no resource.
+    ///
+    /// # Errors
+    /// [`JidError::UnexpectedResource`], or what [`Jid::new`] finds.
+    pub fn new(s: &str) -> Result<Self, JidError> {
+        let jid = Jid::new(s)?;
+        if jid.is_bare() {
+            Ok(Self(jid))
+        } else {
+            Err(JidError::UnexpectedResource)
+        }
+    }
+
+    /// The same account, at `resource`.
+    ///
+    /// # Errors
+    /// [`JidError`] if `resource` cannot be prepared (RFC 7622 §3.4).
+    pub fn with_resource(&self, resource: &str) -> Result<FullJid, JidError> {
+        Jid::from_parts(self.0.local(), self.0.domain(), Some(resource)).map(FullJid)
+    }
+}
+
+impl FullJid {
+    /// Parses an address that must have a resource.
+    ///
+    /// # Errors
+    /// [`JidError::MissingResource`], or what [`Jid::new`] finds.
+    pub fn new(s: &str) -> Result<Self, JidError> {
+        Jid::new(s)?.to_full().ok_or(JidError::MissingResource)
+    }
+
+    /// The resourcepart.
+    #[must_use]
+    pub fn resource(&self) -> &str {
+        self.0.resource().unwrap_or_default()
+    }
+}
+
+// Equality, order and hash are those of the canonical text.
+impl PartialEq for Jid {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+impl Eq for Jid {}
+impl std::hash::Hash for Jid {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+impl PartialOrd for Jid {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Jid {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.text.cmp(&other.text)
+    }
+}
+
+macro_rules! textual {
+    ($($t:ty),*) => {$(
+        impl fmt::Display for $t {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+        impl fmt::Debug for $t {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+        impl FromStr for $t {
+            type Err = JidError;
+            fn from_str(s: &str) -> Result<Self, JidError> {
+                Self::new(s)
+            }
+        }
+        impl From<&$t> for Text {
+            /// Preparation leaves only characters that XML allows.
+            fn from(jid: &$t) -> Self {
+                Self::checked(jid.as_str().to_owned())
+            }
+        }
+    )*};
+}
+textual!(Jid, BareJid, FullJid);
+
+macro_rules! wraps_jid {
+    ($($t:ty),*) => {$(
+        impl std::ops::Deref for $t {
+            type Target = Jid;
+            fn deref(&self) -> &Jid {
+                &self.0
+            }
+        }
+        impl Borrow<Jid> for $t {
+            fn borrow(&self) -> &Jid {
+                &self.0
+            }
+        }
+        impl From<$t> for Jid {
+            fn from(jid: $t) -> Self {
+                jid.0
+            }
+        }
+    )*};
+}
+wraps_jid!(BareJid, FullJid);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_examples_of_rfc_7622_parse_or_fail_as_listed() {
+        // §3.5, table 1 and 2.
+        for good in [
+            "juliet@example.com",
+            "juliet@example.com/foo",
+            "juliet@example.com/foo bar",
+            "juliet@example.com/foo@bar",
+            "foo\\20bar@example.com",
+            "fussball@example.com",
+            "fu\u{DF}ball@example.com",
+            "\u{3C0}@example.com",
+            "\u{3A3}@example.com/foo",
+            "\u{3C3}@example.com/foo",
+            "\u{3C2}@example.com/foo",
+            "king@example.com/\u{265A}",
+            "example.com",
+            "example.com/foobar",
+            "a.example.com/b@example.net",
+        ] {
+            assert!(Jid::new(good).is_ok(), "{good}: {:?}", Jid::new(good));
+        }
+        for bad in [
+            "\"juliet\"@example.com",
+            "foo bar@example.com",
+            "juliet@example.com/",
+            "@example.com/",
+            "henry\u{2163}@example.com",
+            "\u{265A}@example.com",
+            "juliet@",
+            "/foobar",
+            "",
+            "@",
+            "a@/b",
+        ] {
+            assert!(Jid::new(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn case_folds_in_local_and_domain_but_not_in_resource() {
+        let jid = Jid::new("JULIET@Example.COM./Balcony").unwrap();
+        assert_eq!(jid.as_str(), "juliet@example.com/Balcony");
+        assert_eq!(
+            Jid::new("\u{3A3}@example.com").unwrap(),
+            Jid::new("\u{3C3}@example.com").unwrap()
+        );
+    }
+
+    #[test]
+    fn international_domains_are_kept_as_u_labels() {
+        let a = Jid::new("x@xn--mnchen-3ya.de").unwrap();
+        assert_eq!(a, Jid::new("x@MÜNCHEN.de").unwrap());
+        assert_eq!(a.domain(), "münchen.de");
+    }
+
+    #[test]
+    fn address_literals_are_domains() {
+        assert_eq!(Jid::new("a@[0:0::1]").unwrap().domain(), "[::1]");
+        assert_eq!(Jid::new("a@192.0.2.1").unwrap().domain(), "192.0.2.1");
+        assert!(Jid::new("a@[::1").is_err());
+        assert!(Jid::new("a@::1").is_err());
+    }
+
+    #[test]
+    fn parts_are_limited_to_1023_bytes() {
+        let long = "a".repeat(1023);
+        assert!(Jid::new(&format!("{long}@b")).is_ok());
+        assert!(Jid::new(&format!("{long}a@b")).is_err());
+        assert!(Jid::new(&format!("b/{long}")).is_ok());
+        assert!(Jid::new(&format!("b/{long}a")).is_err());
+    }
+
+    #[test]
+    fn bare_and_full_types_hold_their_promise() {
+        assert!(BareJid::new("a@b/c").is_err());
+        assert!(FullJid::new("a@b").is_err());
+        let full = FullJid::new("a@b/c").unwrap();
+        assert_eq!(full.resource(), "c");
+        assert_eq!(full.to_bare().with_resource("c").unwrap(), full);
+    }
+}

@@ -1,0 +1,162 @@
+//! Typed payloads, one file for each extension. A payload that has no type here stays
+//! an [`Element`](crate::Element) and round-trips unharmed.
+
+pub mod bind;
+pub mod caps;
+pub mod delay;
+pub mod disco;
+pub mod hints;
+pub mod ping;
+pub mod receipts;
+pub mod sasl;
+pub mod sid;
+pub mod sm;
+pub mod starttls;
+
+use crate::jid::{Jid, JidError};
+use crate::xml::Element;
+
+/// A typed view of one element.
+///
+/// Reading ignores what it does not know, as extensibility wants it (RFC 6120 §8.4);
+/// writing what was read gives the known part back.
+pub trait Payload: Sized {
+    /// Local name of the element.
+    const NAME: &'static str;
+    /// Its namespace.
+    const NS: &'static str;
+
+    /// Reads the payload from an element that [`Payload::matches`].
+    ///
+    /// # Errors
+    /// [`PayloadError`] names the attribute or child that is wrong. The stream lives
+    /// on: answer with `bad-request` (RFC 6120 §8.3.3.1) or leave it out.
+    fn from_element(element: &Element) -> Result<Self, PayloadError>;
+
+    /// Writes the payload.
+    fn to_element(&self) -> Element;
+
+    /// Whether `element` is this payload.
+    #[must_use]
+    fn matches(element: &Element) -> bool {
+        element.is(Self::NAME, Self::NS)
+    }
+
+    /// Reads the first of `elements` that matches.
+    ///
+    /// # Errors
+    /// As [`Payload::from_element`].
+    fn find<'a>(
+        elements: impl IntoIterator<Item = &'a Element>,
+    ) -> Result<Option<Self>, PayloadError> {
+        elements
+            .into_iter()
+            .find(|e| Self::matches(e))
+            .map(Self::from_element)
+            .transpose()
+    }
+}
+
+/// What a payload lacks or has wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PayloadError {
+    /// An attribute that must be there is not.
+    #[error("<{element}/> lacks the attribute `{attribute}`")]
+    MissingAttribute {
+        /// The element.
+        element: &'static str,
+        /// The attribute.
+        attribute: &'static str,
+    },
+    /// An attribute or the content has no valid value.
+    #[error("<{element}/> has no valid `{what}`")]
+    Invalid {
+        /// The element.
+        element: &'static str,
+        /// The attribute or content.
+        what: &'static str,
+    },
+    /// A child that must be there is not.
+    #[error("<{element}/> lacks <{child}/>")]
+    MissingChild {
+        /// The element.
+        element: &'static str,
+        /// The child.
+        child: &'static str,
+    },
+    /// An address is no JID.
+    #[error("<{element}/> has an address that is no JID")]
+    Jid {
+        /// The element.
+        element: &'static str,
+        /// What is wrong with it.
+        #[source]
+        source: JidError,
+    },
+}
+
+/// The attribute `name`, or an error that names it.
+pub(crate) fn required<'a>(
+    element: &'a Element,
+    kind: &'static str,
+    name: &'static str,
+) -> Result<&'a str, PayloadError> {
+    element.attr(name).ok_or(PayloadError::MissingAttribute {
+        element: kind,
+        attribute: name,
+    })
+}
+
+/// The attribute `name` read as a number or the like, if it is there.
+pub(crate) fn parsed<T: std::str::FromStr>(
+    element: &Element,
+    kind: &'static str,
+    name: &'static str,
+) -> Result<Option<T>, PayloadError> {
+    element
+        .attr(name)
+        .map(|v| {
+            v.parse().map_err(|_| PayloadError::Invalid {
+                element: kind,
+                what: name,
+            })
+        })
+        .transpose()
+}
+
+/// The attribute `name` read as an address, if it is there.
+pub(crate) fn address(
+    element: &Element,
+    kind: &'static str,
+    name: &'static str,
+) -> Result<Option<Jid>, PayloadError> {
+    element
+        .attr(name)
+        .map(|v| {
+            Jid::new(v).map_err(|source| PayloadError::Jid {
+                element: kind,
+                source,
+            })
+        })
+        .transpose()
+}
+
+/// Standard base64 content (RFC 6120 §6.4.2); `=` stands for the empty string.
+pub(crate) fn base64_content(
+    element: &Element,
+    kind: &'static str,
+) -> Result<Vec<u8>, PayloadError> {
+    use base64::Engine as _;
+    let text = element.text();
+    let text = text.trim();
+    if text == "=" {
+        return Ok(Vec::new());
+    }
+    base64::engine::general_purpose::STANDARD
+        .decode(text)
+        .map_err(|_| PayloadError::Invalid {
+            element: kind,
+            what: "base64",
+        })
+}

@@ -1,0 +1,165 @@
+//! Info/query (RFC 6120 §8.2.3): a request and exactly one answer, matched by id and
+//! sender.
+
+use super::{Header, StanzaError, StanzaParseError};
+use crate::jid::Jid;
+use crate::ns;
+use crate::payload::{Payload, PayloadError};
+use crate::xml::{Element, Text};
+
+/// What an iq does, with the one child that its type allows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IqKind {
+    /// Asks.
+    Get(Element),
+    /// Orders.
+    Set(Element),
+    /// Answers.
+    Result(Option<Element>),
+    /// Refuses. The request may be repeated in it.
+    Error(StanzaError, Option<Element>),
+}
+
+/// An iq stanza; its id is required.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Iq {
+    /// Addresses, id, language.
+    pub header: Header,
+    /// Type and child.
+    pub kind: IqKind,
+}
+
+impl Iq {
+    /// A request for information.
+    #[must_use]
+    pub fn get(to: Option<Jid>, id: Text, payload: &impl Payload) -> Self {
+        Self::request(to, id, IqKind::Get(payload.to_element()))
+    }
+
+    /// A request to change something.
+    #[must_use]
+    pub fn set(to: Option<Jid>, id: Text, payload: &impl Payload) -> Self {
+        Self::request(to, id, IqKind::Set(payload.to_element()))
+    }
+
+    fn request(to: Option<Jid>, id: Text, kind: IqKind) -> Self {
+        Self {
+            header: Header {
+                to,
+                id: Some(id),
+                ..Header::default()
+            },
+            kind,
+        }
+    }
+
+    /// The answer to this request.
+    #[must_use]
+    pub fn result(&self, payload: Option<Element>) -> Self {
+        Self {
+            header: self.header.reply(),
+            kind: IqKind::Result(payload),
+        }
+    }
+
+    /// The refusal of this request.
+    #[must_use]
+    pub fn refuse(&self, error: StanzaError) -> Self {
+        Self {
+            header: self.header.reply(),
+            kind: IqKind::Error(error, None),
+        }
+    }
+
+    /// Whether it must be answered.
+    #[must_use]
+    pub const fn is_request(&self) -> bool {
+        matches!(self.kind, IqKind::Get(_) | IqKind::Set(_))
+    }
+
+    /// Reads an iq.
+    ///
+    /// # Errors
+    /// [`StanzaParseError`]: an address is no JID, the id or type is missing or wrong,
+    /// or the children do not fit the type.
+    pub fn from_element(element: Element) -> Result<Self, StanzaParseError> {
+        let header = Header::from_element(&element, "iq")?;
+        if header.id.is_none() {
+            return Err(PayloadError::MissingAttribute {
+                element: "iq",
+                attribute: "id",
+            }
+            .into());
+        }
+        let kind = element.attr("type").map(str::to_owned);
+        let mut children = element.into_children();
+        let kind = match kind.as_deref() {
+            Some("get") => {
+                IqKind::Get(only(children, "get")?.ok_or(StanzaParseError::IqChildren("get"))?)
+            }
+            Some("set") => {
+                IqKind::Set(only(children, "set")?.ok_or(StanzaParseError::IqChildren("set"))?)
+            }
+            Some("result") => IqKind::Result(only(children, "result")?),
+            Some("error") => {
+                let at = children.iter().position(|c| StanzaError::matches(c));
+                // Some peers leave the error out; it is an error all the same.
+                let error = match at {
+                    Some(at) => StanzaError::from_element(&children.remove(at))?,
+                    None => StanzaError::default(),
+                };
+                IqKind::Error(error, children.into_iter().next())
+            }
+            Some(_) => {
+                return Err(PayloadError::Invalid {
+                    element: "iq",
+                    what: "type",
+                }
+                .into());
+            }
+            None => {
+                return Err(PayloadError::MissingAttribute {
+                    element: "iq",
+                    attribute: "type",
+                }
+                .into());
+            }
+        };
+        Ok(Self { header, kind })
+    }
+
+    /// Writes the iq.
+    #[must_use]
+    pub fn to_element(&self) -> Element {
+        let element = |kind| self.header.to_element("iq", Some(kind));
+        match &self.kind {
+            IqKind::Get(child) => element("get").with_child(child.clone()),
+            IqKind::Set(child) => element("set").with_child(child.clone()),
+            IqKind::Result(child) => element("result").with_children(child.clone()),
+            IqKind::Error(error, request) => element("error")
+                .with_children(request.clone())
+                .with_child(error.to_element()),
+        }
+    }
+
+    /// The child of a request or a result, if it is in `ns`.
+    #[must_use]
+    pub fn payload_in(&self, namespace: &str) -> Option<&Element> {
+        let (IqKind::Get(child) | IqKind::Set(child) | IqKind::Result(Some(child))) = &self.kind
+        else {
+            return None;
+        };
+        debug_assert_ne!(namespace, ns::CLIENT);
+        (child.ns() == namespace).then_some(child)
+    }
+}
+
+fn only(
+    mut children: Vec<Element>,
+    kind: &'static str,
+) -> Result<Option<Element>, StanzaParseError> {
+    if children.len() > 1 {
+        return Err(StanzaParseError::IqChildren(kind));
+    }
+    Ok(children.pop())
+}

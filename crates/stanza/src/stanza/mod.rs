@@ -1,0 +1,172 @@
+//! Stanzas (RFC 6120 §8): message, presence, iq, and their errors.
+
+mod error;
+mod iq;
+mod message;
+mod presence;
+
+use crate::jid::Jid;
+use crate::ns;
+use crate::payload::{PayloadError, address};
+use crate::xml::{Attribute, Element, Text};
+
+pub use error::{DefinedCondition, ErrorType, StanzaError};
+pub use iq::{Iq, IqKind};
+pub use message::{Message, MessageType};
+pub use presence::{Presence, PresenceType, Show};
+
+/// Any of the three.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stanza {
+    /// Push, stored for later where the server does (RFC 6120 §8.2.1).
+    Message(Message),
+    /// Broadcast (RFC 6120 §8.2.2).
+    Presence(Presence),
+    /// Request and response (RFC 6120 §8.2.3).
+    Iq(Iq),
+}
+
+/// An element that is no stanza, or one that breaks RFC 6120 §8. The stream lives on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StanzaParseError {
+    /// Another element, such as stream management's.
+    #[error("<{0}/> is no stanza (RFC 6120 §8)")]
+    NotAStanza(String),
+    /// An attribute or child is missing or wrong.
+    #[error("{0} (RFC 6120 §8)")]
+    Invalid(#[from] PayloadError),
+    /// An iq without exactly the children that its type wants (RFC 6120 §8.2.3).
+    #[error("an iq of type `{0}` has the wrong number of children (RFC 6120 §8.2.3)")]
+    IqChildren(&'static str),
+}
+
+impl Stanza {
+    /// Whether `element` counts as a stanza (XEP-0198 §4 counts these and no other).
+    #[must_use]
+    pub fn is_stanza(element: &Element) -> bool {
+        element.ns() == ns::CLIENT && matches!(element.name(), "message" | "presence" | "iq")
+    }
+
+    /// Reads a stanza.
+    ///
+    /// # Errors
+    /// [`StanzaParseError`]; the stream lives on.
+    pub fn from_element(element: Element) -> Result<Self, StanzaParseError> {
+        match (element.name(), element.ns()) {
+            ("message", ns::CLIENT) => Message::from_element(element).map(Self::Message),
+            ("presence", ns::CLIENT) => Presence::from_element(element).map(Self::Presence),
+            ("iq", ns::CLIENT) => Iq::from_element(element).map(Self::Iq),
+            _ => Err(StanzaParseError::NotAStanza(element.name().to_owned())),
+        }
+    }
+
+    /// Writes the stanza.
+    #[must_use]
+    pub fn to_element(&self) -> Element {
+        match self {
+            Self::Message(m) => m.to_element(),
+            Self::Presence(p) => p.to_element(),
+            Self::Iq(i) => i.to_element(),
+        }
+    }
+
+    /// The common attributes.
+    #[must_use]
+    pub const fn header(&self) -> &Header {
+        match self {
+            Self::Message(m) => &m.header,
+            Self::Presence(p) => &p.header,
+            Self::Iq(i) => &i.header,
+        }
+    }
+
+    /// The common attributes, to change.
+    pub const fn header_mut(&mut self) -> &mut Header {
+        match self {
+            Self::Message(m) => &mut m.header,
+            Self::Presence(p) => &mut p.header,
+            Self::Iq(i) => &mut i.header,
+        }
+    }
+}
+
+impl From<Message> for Stanza {
+    fn from(m: Message) -> Self {
+        Self::Message(m)
+    }
+}
+impl From<Presence> for Stanza {
+    fn from(p: Presence) -> Self {
+        Self::Presence(p)
+    }
+}
+impl From<Iq> for Stanza {
+    fn from(i: Iq) -> Self {
+        Self::Iq(i)
+    }
+}
+
+/// The attributes that all stanzas have (RFC 6120 §8.1).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Header {
+    /// The recipient; none means the sender's own account, or its server.
+    pub to: Option<Jid>,
+    /// The sender; a server fills it in.
+    pub from: Option<Jid>,
+    /// For matching answers and receipts.
+    pub id: Option<Text>,
+    /// Default language of the content.
+    pub lang: Option<Text>,
+    /// Attributes that RFC 6120 does not name, as they stood.
+    pub other: Vec<Attribute>,
+}
+
+impl Header {
+    fn from_element(element: &Element, kind: &'static str) -> Result<Self, PayloadError> {
+        let known = |a: &Attribute| match a.ns() {
+            "" => matches!(a.name(), "to" | "from" | "id" | "type"),
+            ns::XML => a.name() == "lang",
+            _ => false,
+        };
+        Ok(Self {
+            to: address(element, kind, "to")?,
+            from: address(element, kind, "from")?,
+            id: element.attr_value("id").cloned(),
+            lang: element.attr_text(ns::XML, "lang").cloned(),
+            other: element.attrs().filter(|a| !known(a)).cloned().collect(),
+        })
+    }
+
+    fn to_element(&self, name: &'static str, kind: Option<&'static str>) -> Element {
+        let mut element = Element::new(name, ns::CLIENT)
+            .with_attr_opt("from", self.from.as_ref())
+            .with_attr_opt("to", self.to.as_ref())
+            .with_attr_opt("id", self.id.clone())
+            .with_attr_opt("type", kind.map(Text::from_static));
+        if let Some(lang) = &self.lang {
+            element.set_lang(lang.clone());
+        }
+        for Attribute { ns, name, value } in &self.other {
+            element.put_attr(ns.clone(), name.clone(), value.clone());
+        }
+        element
+    }
+
+    /// The header of an answer: addresses swapped, id kept.
+    #[must_use]
+    pub fn reply(&self) -> Self {
+        Self {
+            to: self.from.clone(),
+            from: self.to.clone(),
+            id: self.id.clone(),
+            ..Self::default()
+        }
+    }
+}
+
+/// A child `<error/>` of a stanza of type `error`.
+fn find_error(payloads: &[Element]) -> Option<StanzaError> {
+    use crate::payload::Payload as _;
+    StanzaError::find(payloads).ok().flatten()
+}

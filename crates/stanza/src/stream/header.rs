@@ -1,0 +1,124 @@
+//! The attributes of a stream's opening tag (RFC 6120 §4.7).
+
+use crate::codec::Rule;
+use crate::jid::Jid;
+use crate::ns;
+use crate::xml::{Attribute, Element, Name, Ns, Text};
+
+/// A stream header. An initial one has `to` (and `from` once TLS protects it), a
+/// response has `from` and `id`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamHeader {
+    /// The sender (RFC 6120 §4.7.1).
+    pub from: Option<Jid>,
+    /// The receiver (RFC 6120 §4.7.2).
+    pub to: Option<Jid>,
+    /// The stream's id, chosen by the receiving entity (RFC 6120 §4.7.3).
+    pub id: Option<Text>,
+    /// Default language of the stanzas (RFC 6120 §4.7.4).
+    pub lang: Option<Text>,
+    /// `major.minor`; none means 0.9 (RFC 6120 §4.7.5).
+    pub version: Option<(u16, u16)>,
+    content: Ns,
+}
+
+impl StreamHeader {
+    /// The header that a client sends first: to `domain`, version 1.0, content
+    /// namespace `jabber:client`.
+    #[must_use]
+    pub fn initial(domain: Jid) -> Self {
+        Self {
+            to: Some(domain),
+            ..Self::empty()
+        }
+    }
+
+    /// The header that answers it.
+    #[must_use]
+    pub fn response(domain: Jid, id: Text) -> Self {
+        Self {
+            from: Some(domain),
+            id: Some(id),
+            ..Self::empty()
+        }
+    }
+
+    fn empty() -> Self {
+        Self {
+            from: None,
+            to: None,
+            id: None,
+            lang: None,
+            version: Some((1, 0)),
+            content: Ns::from_static(ns::CLIENT),
+        }
+    }
+
+    /// The content namespace: `jabber:client` here, unless the peer declared another.
+    #[must_use]
+    pub fn content_namespace(&self) -> &str {
+        self.content.as_str()
+    }
+
+    pub(crate) const fn content(&self) -> &Ns {
+        &self.content
+    }
+
+    /// Whether the peer speaks XMPP 1.0, thus features (RFC 6120 §4.7.5).
+    #[must_use]
+    pub fn is_xmpp_1(&self) -> bool {
+        self.version.is_some_and(|(major, _)| major >= 1)
+    }
+
+    pub(crate) fn from_opening_tag(tag: &Element, content: &str) -> Result<Self, Rule> {
+        let address = |name| match tag.attr(name) {
+            None => Ok(None),
+            Some(s) => Jid::new(s)
+                .map(Some)
+                .map_err(|_| Rule::Stream("an address of the stream header is no JID")),
+        };
+        let version = match tag.attr("version") {
+            None => None,
+            Some(v) => Some(
+                v.split_once('.')
+                    .and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)))
+                    .ok_or(Rule::Stream("the stream's version is not major.minor"))?,
+            ),
+        };
+        Ok(Self {
+            from: address("from")?,
+            to: address("to")?,
+            id: tag.attr_value("id").cloned(),
+            lang: tag.attr_text(ns::XML, "lang").cloned(),
+            version,
+            content: Ns::new(content).map_err(|_| Rule::Namespace("a reserved namespace name"))?,
+        })
+    }
+
+    pub(crate) fn to_attributes(&self) -> Vec<Attribute> {
+        let plain = |name, value: Option<Text>| {
+            value.map(|value| Attribute {
+                ns: Ns::NONE,
+                name: Name::from_static(name),
+                value,
+            })
+        };
+        let version = self
+            .version
+            .map(|(major, minor)| Text::checked(format!("{major}.{minor}")));
+        [
+            plain("from", self.from.as_ref().map(Text::from)),
+            plain("to", self.to.as_ref().map(Text::from)),
+            plain("id", self.id.clone()),
+            plain("version", version),
+            self.lang.clone().map(|value| Attribute {
+                ns: Ns::XML,
+                name: Name::from_static("lang"),
+                value,
+            }),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}

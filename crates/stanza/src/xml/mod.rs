@@ -1,0 +1,13 @@
+//! The XML that XMPP allows (RFC 6120 §11): names, text, elements. Values of these
+//! types are valid by construction, so the encoder cannot produce what the decoder
+//! would reject. No parsing here: see `codec`.
+
+mod element;
+mod name;
+mod text;
+
+pub use element::{Attribute, Element, Node};
+pub use name::NameError;
+pub(crate) use name::{Name, Ns, is_ncname};
+pub use text::{InvalidChar, Text};
+pub(crate) use text::{first_invalid, is_xml_char};

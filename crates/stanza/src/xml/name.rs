@@ -1,0 +1,120 @@
+//! Names: local names without colon (Namespaces in XML §4) and namespace names.
+
+use std::borrow::Cow;
+
+use super::text::first_invalid;
+use crate::ns;
+
+/// A string that cannot name an element, an attribute or a namespace.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NameError {
+    /// Not an NCName: empty, a forbidden character, or a colon.
+    #[error("{0:?} is not an XML local name (Namespaces in XML §4)")]
+    NotLocalName(String),
+    /// `xmlns` is a declaration, not an attribute.
+    #[error("`xmlns` declares a namespace; give it to the element instead")]
+    Declaration,
+    /// A reserved namespace name, or one with characters that XML forbids.
+    #[error("{0:?} cannot be used as a namespace name (Namespaces in XML §3)")]
+    Namespace(String),
+}
+
+const fn is_name_start(c: char) -> bool {
+    matches!(c,
+        'A'..='Z' | '_' | 'a'..='z'
+        | '\u{C0}'..='\u{D6}' | '\u{D8}'..='\u{F6}' | '\u{F8}'..='\u{2FF}'
+        | '\u{370}'..='\u{37D}' | '\u{37F}'..='\u{1FFF}' | '\u{200C}'..='\u{200D}'
+        | '\u{2070}'..='\u{218F}' | '\u{2C00}'..='\u{2FEF}' | '\u{3001}'..='\u{D7FF}'
+        | '\u{F900}'..='\u{FDCF}' | '\u{FDF0}'..='\u{FFFD}' | '\u{10000}'..='\u{EFFFF}')
+}
+
+const fn is_name_char(c: char) -> bool {
+    is_name_start(c)
+        || matches!(c, '-' | '.' | '0'..='9' | '\u{B7}' | '\u{300}'..='\u{36F}' | '\u{203F}'..='\u{2040}')
+}
+
+/// Whether `s` is an NCName (XML 1.0 §2.3 without the colon).
+pub(crate) fn is_ncname(s: &str) -> bool {
+    let mut chars = s.chars();
+    chars.next().is_some_and(is_name_start) && chars.all(is_name_char)
+}
+
+/// A checked local name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Name(Cow<'static, str>);
+
+impl Name {
+    pub(crate) fn new(s: &str) -> Result<Self, NameError> {
+        if is_ncname(s) {
+            Ok(Self(Cow::Owned(s.to_owned())))
+        } else {
+            Err(NameError::NotLocalName(s.to_owned()))
+        }
+    }
+
+    /// Panics on a bad literal: a mistake in the program, not in its input.
+    pub(crate) fn from_static(s: &'static str) -> Self {
+        assert!(is_ncname(s), "literal is not an XML local name: {s:?}");
+        Self(Cow::Borrowed(s))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A checked namespace name. Empty means "in no namespace".
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Ns(Cow<'static, str>);
+
+impl Ns {
+    pub(crate) const NONE: Self = Self(Cow::Borrowed(""));
+    pub(crate) const XML: Self = Self(Cow::Borrowed(ns::XML));
+
+    pub(crate) fn new(s: &str) -> Result<Self, NameError> {
+        if let Some(known) = ns::known(s) {
+            return Ok(Self(Cow::Borrowed(known)));
+        }
+        // The decoder normalises white space in the declaration, so a name that
+        // holds any could not be written and read back.
+        if s == ns::XMLNS || first_invalid(s).is_some() {
+            return Err(NameError::Namespace(s.to_owned()));
+        }
+        Ok(Self(Cow::Owned(s.to_owned())))
+    }
+
+    pub(crate) fn from_static(s: &'static str) -> Self {
+        assert!(
+            Self::new(s).is_ok(),
+            "literal is not a namespace name: {s:?}"
+        );
+        Self(Cow::Borrowed(s))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_the_production() {
+        for good in ["a", "_x", "é", "a-b.c1", "x\u{B7}"] {
+            assert!(is_ncname(good), "{good}");
+        }
+        for bad in ["", "1a", "-a", "a:b", "a b", "a\u{0}", "a<", "\u{D7}"] {
+            assert!(!is_ncname(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_xmlns_namespace_is_reserved() {
+        assert!(Ns::new(ns::XMLNS).is_err());
+        assert!(Ns::new("urn:a\u{1}").is_err());
+        assert_eq!(Ns::new(ns::SM).unwrap().as_str(), ns::SM);
+    }
+}
