@@ -11,14 +11,14 @@ use zeroize::Zeroizing;
 
 use crate::condition::SaslCondition;
 use crate::mechanism::ScramHash;
-use crate::prepare::{MAX_CREDENTIAL_BYTES, prepare};
+use crate::prepare::prepare;
 use crate::scram::keys::{BadStoredKeys, StoredKeys};
 
 /// The accounts that a server knows. User names come after SASLprep.
 ///
-/// For unknown users to look like known ones, all accounts should have another
-/// 16-byte salt for each hash, and the iteration count of
-/// [`ServerPolicy`](crate::server::ServerPolicy).
+/// For unknown users to look like known ones, every account should have keys for
+/// each hash that is offered, with another 16-byte salt for each and the
+/// iteration count of [`ServerPolicy`](crate::server::ServerPolicy).
 pub trait AccountStore: Send + Sync {
     /// The stored keys of one account; `None` for an unknown user or a hash
     /// that the account has no keys for.
@@ -166,13 +166,15 @@ impl Lookup<'_> {
         username: &str,
         hash: ScramHash,
     ) -> Result<StoredKeys, StoreUnavailable> {
-        let known = match prepare(username) {
-            Ok(name) => self.accounts.scram_keys(&name, hash)?,
-            Err(_) => None,
+        let Ok(name) = prepare(username) else {
+            return Ok(self.imaginary(username, hash));
         };
+        let known = self.accounts.scram_keys(&name, hash)?;
+        // The prepared name also where nobody has it: two spellings of a known
+        // name have one salt, so two of an unknown one must too.
         Ok(known
             .filter(|keys| keys.hash() == hash)
-            .unwrap_or_else(|| self.imaginary(username, hash)))
+            .unwrap_or_else(|| self.imaginary(&name, hash)))
     }
 
     /// Checks a bare password; an unknown user costs the same work.
@@ -181,10 +183,11 @@ impl Lookup<'_> {
         username: &str,
         password: &str,
     ) -> Result<bool, StoreUnavailable> {
-        let (Ok(name), Ok(password)) = (prepare(username), prepare(password)) else {
-            return Ok(self
-                .imaginary(username, ScramHash::Sha256)
-                .fits_password("x"));
+        let Ok(name) = prepare(username) else {
+            return Ok(self.fits_nobody(username));
+        };
+        let Ok(password) = prepare(password) else {
+            return Ok(self.fits_nobody(&name));
         };
         if let Some(verdict) = self.accounts.check_plain(&name, &password)? {
             return Ok(verdict);
@@ -194,15 +197,17 @@ impl Lookup<'_> {
                 return Ok(keys.fits_password(&password));
             }
         }
-        Ok(self
-            .imaginary(username, ScramHash::Sha256)
-            .fits_password(&password))
+        Ok(self.fits_nobody(&name))
+    }
+
+    /// Always `false`, after the work that a real check takes.
+    fn fits_nobody(&self, username: &str) -> bool {
+        self.imaginary(username, ScramHash::Sha256)
+            .fits_password("x")
     }
 
     fn imaginary(&self, username: &str, hash: ScramHash) -> StoredKeys {
-        // Bounded, as the name may be anything that a message can carry.
-        let end = username.floor_char_boundary(username.len().min(MAX_CREDENTIAL_BYTES));
-        StoredKeys::imaginary(hash, self.secret, &username[..end], self.iterations)
+        StoredKeys::imaginary(hash, self.secret, username, self.iterations)
     }
 }
 

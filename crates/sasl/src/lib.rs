@@ -4,7 +4,7 @@
 //! policy and the connection allow; a server offers, checks, and tells nobody
 //! which users exist. Mechanisms: SCRAM-SHA-1, -256 and -512 (RFC 5802, RFC 7677), each
 //! also bound to the TLS connection (`-PLUS`), PLAIN inside TLS, EXTERNAL,
-//! ANONYMOUS.
+//! ANONYMOUS, and for clients HT-SHA-256 with tokens ([`token`]).
 //!
 //! The caller brings what is outside: the names in the server's features, the TLS
 //! connection's binding values, random bytes for a [`Nonce`], and base64 and XML
@@ -95,6 +95,7 @@ pub mod policy;
 pub mod prepare;
 pub mod scram;
 pub mod server;
+pub mod token;
 
 pub use binding::ChannelBindings;
 pub use client::{Authenticated, Authenticator, ClientAuth, Retry};

@@ -424,7 +424,8 @@ fn base64_of(name: char, value: &str) -> Result<Vec<u8>, MessageError> {
 
 /// `posit-number`: digits, the first not zero.
 fn iterations_of(value: &str) -> Result<u32, MessageError> {
-    let well_formed = !value.starts_with('0') && value.bytes().all(|b| b.is_ascii_digit());
+    let well_formed =
+        !value.is_empty() && !value.starts_with('0') && value.bytes().all(|b| b.is_ascii_digit());
     match value.parse() {
         Ok(number) if well_formed => Ok(number),
         // A number over u32 is well-formed, and over any bound.
