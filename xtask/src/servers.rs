@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tempfile::TempDir;
 
 /// The longest a server may take to answer: a busy machine included.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -235,6 +236,55 @@ pub(crate) fn start(plan: Plan) -> Outcome<State> {
     launch(state)
 }
 
+/// A server for as long as this value lives, in a temporary folder that goes
+/// with it. It may be killed and started again meanwhile.
+pub(crate) struct Temporary {
+    pub(crate) state: State,
+    _folder: TempDir,
+}
+
+impl Temporary {
+    pub(crate) fn start(kind: Kind, domain: &str, users: &[(&str, &str)]) -> Outcome<Self> {
+        let temp = std::env::temp_dir();
+        let folder = tempfile::Builder::new()
+            .prefix("stanchion-")
+            .tempdir()
+            .doing("create a folder in", &temp)?;
+        let state = start(Plan {
+            kind,
+            dir: folder.path().to_owned(),
+            domain: domain.to_owned(),
+            users: users
+                .iter()
+                .map(|(name, password)| ((*name).to_owned(), (*password).to_owned()))
+                .collect(),
+            options: Options::default(),
+        })?;
+        Ok(Self {
+            state,
+            _folder: folder,
+        })
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if let Err(failure) = end(&self.state.dir, Signal::KILL) {
+            eprintln!("error: {failure}");
+        }
+    }
+}
+
+/// The path of this program, for others to call.
+pub(crate) fn own_program() -> Outcome<PathBuf> {
+    let path = std::env::current_exe().doing("find", Path::new("/proc/self/exe"))?;
+    // Linux adds this once cargo has built the program anew: that one will do.
+    let text = path.to_string_lossy();
+    Ok(text
+        .strip_suffix(" (deleted)")
+        .map_or_else(|| path.clone(), PathBuf::from))
+}
+
 /// Starts the server of a folder again: same ports, data and options.
 pub(crate) fn start_again(dir: &Path) -> Outcome<State> {
     let dir = absolute(dir)?;
@@ -385,7 +435,7 @@ fn fresh_folder() -> Outcome<PathBuf> {
     tempfile::Builder::new()
         .prefix("stanchion-")
         .tempdir()
-        .map(tempfile::TempDir::keep)
+        .map(TempDir::keep)
         .doing("create a folder in", &temp)
 }
 

@@ -75,6 +75,22 @@ pub(crate) struct Options {
     pub(crate) debug: bool,
 }
 
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            hibernation: 300,
+            sm_queue: 5000,
+            stanza_size: None,
+            tls_protocol: None,
+            stock: false,
+            no_mam: false,
+            no_offline: false,
+            no_smacks: false,
+            debug: false,
+        }
+    }
+}
+
 /// The whole record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct State {
@@ -162,5 +178,22 @@ impl FolderLock {
         let file = File::create(&path).doing("create", &path)?;
         file.lock().doing("lock", &path)?;
         Ok(Self(file))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    #[test]
+    fn the_command_line_has_the_same_defaults() {
+        assert_eq!(Line::parse_from(["start"]).options, Options::default());
     }
 }
