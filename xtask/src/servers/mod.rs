@@ -21,11 +21,15 @@ use state::{FolderLock, Kind, Options, Ports, State};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The longest a server may take to answer: a busy machine included.
 const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// The longest that a dead server's sockets may stay open.
+const SOCKETS_LIMIT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Args)]
 pub(crate) struct Command {
@@ -300,17 +304,8 @@ fn launch(mut state: State) -> Outcome<State> {
             state.dir.display()
         )));
     }
-    let Ports {
-        starttls,
-        direct_tls,
-        http,
-        https,
-    } = state.ports;
     // Prosody goes on without a port that it cannot have: look first.
-    if let Some(port) = [starttls, direct_tls, http, https]
-        .into_iter()
-        .find(|port| !ports::is_free(*port))
-    {
+    if let Some(port) = state.ports.in_use() {
         return Err(Failure::Misuse(format!(
             "port {port} is in use by another program: choose another --dir to get other ports"
         )));
@@ -335,9 +330,16 @@ pub(crate) fn end(dir: &Path, signal: Signal) -> Outcome<Ending> {
     let dir = absolute(dir)?;
     let _lock = FolderLock::take(&dir)?;
     let state = State::existing(&dir)?;
-    Ok(state
+    let ending = state
         .process
-        .map_or(Ending::NotRunning, |daemon| daemon.end(signal)))
+        .map_or(Ending::NotRunning, |daemon| daemon.end(signal));
+    // A process with many threads is a zombie shortly before its last thread
+    // closes the sockets. Whoever connects after this call must be refused.
+    let begin = Instant::now();
+    while state.ports.in_use().is_some() && begin.elapsed() < SOCKETS_LIMIT {
+        sleep(Duration::from_millis(5));
+    }
+    Ok(ending)
 }
 
 fn add_user(dir: &Path, name: &str, password: &str) -> Outcome<State> {

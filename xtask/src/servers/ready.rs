@@ -1,7 +1,6 @@
 //! Waiting until a server answers a stream header with features.
 
 use super::daemon::Daemon;
-use super::ports::is_free;
 use super::state::State;
 use crate::failure::{Failure, Outcome};
 use std::io::{Read, Write};
@@ -19,7 +18,7 @@ pub(crate) fn wait(daemon: Daemon, state: &State, limit: Duration, logs: &[&Path
     let ports = state.ports;
     loop {
         let others = [ports.direct_tls, ports.http, ports.https];
-        if offers_features(ports.starttls, &state.domain) && !others.into_iter().any(is_free) {
+        if offers_features(ports.starttls, &state.domain) && others.into_iter().all(accepts) {
             return Ok(());
         }
         let why = if !daemon.alive() {
@@ -36,6 +35,12 @@ pub(crate) fn wait(daemon: Daemon, state: &State, limit: Duration, logs: &[&Path
             logs: logs.iter().map(|path| tail(path)).collect(),
         });
     }
+}
+
+/// Whether something listens here. Binding the port to find out might take it
+/// from the server at the very moment it wants it.
+fn accepts(port: u16) -> bool {
+    TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
 
 /// Whether the server at this port answers with stream features within 1 s.

@@ -4,6 +4,7 @@
 //! is left to the holder of the folder's lock.
 
 use super::daemon::Daemon;
+use super::ports::is_free;
 use crate::failure::{Context, Failure, Outcome};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,15 @@ pub(crate) struct Ports {
     pub(crate) http: u16,
     /// WebSocket over HTTPS.
     pub(crate) https: u16,
+}
+
+impl Ports {
+    /// The first of the ports that something listens on.
+    pub(crate) fn in_use(self) -> Option<u16> {
+        [self.starttls, self.direct_tls, self.http, self.https]
+            .into_iter()
+            .find(|port| !is_free(*port))
+    }
 }
 
 /// How a server behaves, as chosen on the command line.
