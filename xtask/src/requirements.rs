@@ -84,9 +84,10 @@ pub(crate) fn ensure(servers: bool) -> Outcome {
 pub(crate) fn python() -> Option<PathBuf> {
     let mut candidates = vec![PathBuf::from("/usr/bin/python3")];
     candidates.extend(program::find("python3"));
-    candidates
-        .into_iter()
-        .find(|python| program::read(Command::new(python).args(["-c", "import slixmpp"])).is_ok())
+    candidates.into_iter().find(|python| {
+        program::read(Command::new(python).args(["-c", "import slixmpp; slixmpp.ClientXMPP"]))
+            .is_ok()
+    })
 }
 
 /// `apt-get`, with sudo where needed; none when this user may not install.

@@ -219,7 +219,14 @@ fn unit(interrupt: &Interrupt) -> Outcome {
     let mut command = program::cargo();
     if has_nextest() {
         command.args(["nextest", "run", "--workspace", "--features", FEATURE]);
-        command.args(["--no-tests", "pass", "-E", &format!("not binary({REAL})")]);
+        command.args([
+            "--status-level",
+            "fail",
+            "--no-tests",
+            "pass",
+            "-E",
+            &format!("not binary({REAL})"),
+        ]);
     } else {
         command.args(["test", "--quiet", "--workspace", "--features", FEATURE]);
         command.args(["--lib", "--bins", "--examples"]);
