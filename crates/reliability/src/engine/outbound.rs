@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use stanchion_stanza::BareJid;
 use stanchion_stanza::stanza::DefinedCondition;
-use stanchion_stanza::{BareJid, Jid};
 
 use super::config::EngineConfig;
 use super::rto::Rto;
@@ -33,7 +33,6 @@ pub(super) enum Stage {
 #[derive(Debug)]
 pub(super) struct Flight {
     pub(super) id: String,
-    pub(super) to: Jid,
     pub(super) peer: BareJid,
     pub(super) stanza: Bytes,
     pub(super) accepted_at: WallTime,

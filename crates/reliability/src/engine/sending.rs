@@ -30,7 +30,6 @@ impl Engine {
     pub(super) fn submit(&mut self, submission: Submission) {
         let Submission {
             id,
-            to,
             stanza,
             deadline,
         } = submission;
@@ -65,7 +64,7 @@ impl Engine {
                 self.look_for_due = Some(self.look_for_due.map_or(at, |earlier| earlier.min(at)));
             }
         } else {
-            let flight = self.flight(&record, to, stanza, Stage::Persisting, false);
+            let flight = self.flight(&record, &to, stanza, Stage::Persisting, false);
             self.window.insert(seq, flight);
             self.loaded_seq = seq;
         }
@@ -75,7 +74,7 @@ impl Engine {
     fn flight(
         &self,
         record: &OutboundRecord,
-        to: Jid,
+        to: &Jid,
         stanza: Bytes,
         stage: Stage,
         maybe_sent: bool,
@@ -83,7 +82,6 @@ impl Engine {
         Flight {
             id: record.id.clone(),
             peer: to.to_bare(),
-            to,
             stanza,
             accepted_at: record.accepted_at,
             deadline: record.deadline.map(|d| self.monotonic(d)),
@@ -396,7 +394,7 @@ impl Engine {
                 // One of an earlier process may have been sent, whatever its record says.
                 let foreign = record.boot != self.identity.boot_token;
                 let stanza = record.stanza.clone().into_bytes();
-                let flight = self.flight(record, to, stanza, Stage::Kept, foreign);
+                let flight = self.flight(record, &to, stanza, Stage::Kept, foreign);
                 self.window.insert(record.seq, flight);
             }
         }
