@@ -30,6 +30,7 @@ impl Engine {
     pub(super) fn submit(&mut self, submission: Submission) {
         let Submission {
             id,
+            to,
             stanza,
             deadline,
         } = submission;
