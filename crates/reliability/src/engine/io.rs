@@ -52,6 +52,11 @@ pub enum Input {
     Disconnected,
     /// A top-level element was received.
     Received(Element),
+    /// One was received between binding and the beginning of stream management: it is
+    /// not counted.
+    ReceivedEarly(Element),
+    /// The stream is about to be closed by us.
+    Closing,
     /// Sends a stanza that needs no receipt: presence, an iq.
     Transmit(Element),
     /// Time has passed.

@@ -54,6 +54,14 @@ pub(super) struct Slot {
     number: u32,
 }
 
+impl Slot {
+    /// Of a stanza that no stream counts.
+    pub(super) const UNCOUNTED: Self = Self {
+        generation: u64::MAX,
+        number: 0,
+    };
+}
+
 impl Management {
     /// A new stream; `enabled` if it is managed. What was unacknowledged is given back.
     pub(super) fn start(&mut self, enabled: bool) -> VecDeque<Unacked> {

@@ -189,6 +189,13 @@ impl Engine {
         self.management.arriving() + self.committing.iter().map(Vec::len).sum::<usize>() < ARRIVING
     }
 
+    /// Whether all that was received is handled. Resume a lost stream only then: its
+    /// count must not rise after it was told.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.management.arriving() == 0
+    }
+
     /// Stanzas handled on the current or lost stream, for `<resume h='…'/>`.
     #[must_use]
     pub const fn handled(&self) -> u32 {
@@ -218,6 +225,9 @@ impl Engine {
                 self.pinged = false;
                 self.received(element);
             }
+            Input::ReceivedEarly(element) => self.received_early(element),
+            // The last count: what it covers is not sent again to the next session.
+            Input::Closing => self.answer(),
             Input::Transmit(element) => self.transmit(&element),
             Input::Tick => {}
         }
@@ -318,9 +328,7 @@ impl Engine {
                 }
             }
         }
-        if self.management.untold() >= self.config.ack_every {
-            self.answer();
-        }
+        self.answer_in_time();
     }
 
     fn read_store(&mut self) {

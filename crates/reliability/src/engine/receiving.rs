@@ -38,6 +38,18 @@ impl Engine {
             return;
         }
         let slot = self.management.received();
+        self.stanza(slot, element);
+        self.answer_in_time();
+    }
+
+    /// Before stream management begins nothing is counted.
+    pub(super) fn received_early(&mut self, element: Element) {
+        if Stanza::is_stanza(&element) {
+            self.stanza(Slot::UNCOUNTED, element);
+        }
+    }
+
+    fn stanza(&mut self, slot: Slot, element: Element) {
         match Stanza::from_element(element) {
             Ok(Stanza::Message(message)) => self.message(slot, message),
             Ok(Stanza::Presence(presence)) => {
@@ -55,6 +67,10 @@ impl Engine {
                 self.counters.ignored += 1;
             }
         }
+    }
+
+    /// Tells the server unasked, before it runs into its own bounds.
+    pub(super) fn answer_in_time(&mut self) {
         if self.management.untold() >= self.config.ack_every {
             self.answer();
         }
