@@ -1,1 +1,44 @@
-//! TODO
+//! The `stanchion` command: reliable messages from the shell, and a demonstration of
+//! what that means.
+//!
+//! ```text
+//! stanchion send --jid sensor@example.org --to cloud@example.org "21.5"
+//! stanchion listen --jid cloud@example.org
+//! stanchion doctor --jid sensor@example.org
+//! stanchion demo
+//! stanchion hub --user alice:secret
+//! ```
+//!
+//! This library is the command without its `main`, so that a test can run it. It
+//! decides nothing about delivery: see `stanchion`.
+//!
+//! ```
+//! // A command line that is wrong ends with 2, as everywhere.
+//! assert_eq!(stanchion_chat::run(["stanchion", "send"]), 2);
+//! assert_eq!(stanchion_chat::run(["stanchion", "--version"]), 0);
+//! ```
+
+mod cli;
+mod demo;
+mod doctor;
+mod exit;
+mod hub;
+mod listen;
+mod send;
+mod settings;
+mod watch;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Runs the command of this process's arguments.
+#[must_use]
+pub fn main() -> ExitCode {
+    ExitCode::from(run(std::env::args_os()))
+}
+
+/// Runs a command line and gives its exit code; the first word is the program's name.
+#[must_use]
+pub fn run<W: Into<OsString> + Clone>(words: impl IntoIterator<Item = W>) -> u8 {
+    cli::run(words)
+}

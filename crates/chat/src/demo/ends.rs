@@ -1,0 +1,138 @@
+//! The two ends of the demo, each in a process of its own: the sensor sends numbered
+//! readings, the phone acts on them. Both report to the parent in JSON lines on their
+//! standard output.
+
+use std::io::Write as _;
+
+use stanchion::session::{Disconnect, Outgoing, SessionEvent, Status};
+use stanchion::{Client, Jid, Outcome as Delivery};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::tally::Report;
+use crate::exit::{Exit, Failure, Outcome, one_line};
+use crate::settings::Settings;
+
+/// Outcomes awaited at the same time.
+const AWAITED: usize = 512;
+/// Counters are reported each time that so many messages came to an end.
+const REPORT_EVERY: u64 = 20;
+
+/// Sends `count` readings to `to` and waits for all outcomes.
+pub(super) async fn sensor(settings: &Settings, to: Jid, count: u64) -> Outcome {
+    let (client, _incoming) = start(settings).await?;
+    let mut events = client.events();
+    let sender = client.sender();
+    let (ended, mut ends) = mpsc::channel(AWAITED);
+    let feed = async move {
+        let mut waiting = JoinSet::new();
+        for number in 1..=count {
+            let message = Outgoing::text(to.clone(), format!("reading {number}")).map_err(Failure::failed)?;
+            let sent = sender.send(message).await.map_err(Failure::failed)?;
+            say(&Report::Kept { count: number });
+            let ended = ended.clone();
+            waiting.spawn(async move {
+                // The receiver lives as long as this process has work.
+                let _ = ended.send(sent.outcome().await).await;
+            });
+            while waiting.len() >= AWAITED {
+                waiting.join_next().await;
+            }
+        }
+        drop(ended);
+        while waiting.join_next().await.is_some() {}
+        Ok::<(), Failure>(())
+    };
+    let watch = async {
+        let (mut acknowledged, mut failed) = (0, 0);
+        loop {
+            tokio::select! {
+                end = ends.recv() => match end {
+                    Some(Ok(Delivery::Acknowledged { .. })) => acknowledged += 1,
+                    Some(_) => failed += 1,
+                    None => break,
+                },
+                event = events.recv() => {
+                    if let Ok(SessionEvent::Status(status)) = event {
+                        say(&describe(&status));
+                    }
+                    continue;
+                }
+            }
+            if (acknowledged + failed) % REPORT_EVERY == 0 || acknowledged + failed == count {
+                let retransmitted = client.counters().retransmitted;
+                say(&Report::Sensor { acknowledged, failed, retransmitted });
+            }
+        }
+    };
+    let (fed, ()) = tokio::join!(feed, watch);
+    fed?;
+    client.shutdown().await.map_err(|e| Failure::failed(one_line(&e)))?;
+    Ok(Exit::Done)
+}
+
+/// Receives until its standard input ends.
+pub(super) async fn phone(settings: &Settings) -> Outcome {
+    let (client, mut incoming) = start(settings).await?;
+    let mut events = client.events();
+    let mut parent = Box::pin(end_of_input());
+    loop {
+        tokio::select! {
+            received = incoming.recv() => {
+                let Some(received) = received else { break };
+                let number = received.message().body().and_then(|b| b.strip_prefix("reading ")?.parse().ok());
+                // The effect, and then the commit: what the parent counts is what the
+                // application did.
+                if let Some(number) = number {
+                    say(&Report::Received { number });
+                }
+                if received.commit().await.is_err() {
+                    break;
+                }
+                say(&Report::Phone { duplicates_stopped: client.counters().duplicates });
+            }
+            event = events.recv() => {
+                if let Ok(SessionEvent::Status(status)) = event {
+                    say(&describe(&status));
+                }
+            }
+            () = &mut parent => break,
+        }
+    }
+    client.shutdown().await.map_err(|e| Failure::failed(one_line(&e)))?;
+    Ok(Exit::Done)
+}
+
+async fn start(settings: &Settings) -> Result<(Client, stanchion::session::Receiver), Failure> {
+    settings.client()?.start().await.map_err(|e| Failure::failed(one_line(&e)))
+}
+
+/// The parent closes our input when it is done with us, or dies.
+async fn end_of_input() {
+    use tokio::io::AsyncReadExt as _;
+    let mut input = tokio::io::stdin();
+    let mut byte = [0];
+    while matches!(input.read(&mut byte).await, Ok(n) if n > 0) {}
+}
+
+fn describe(status: &Status) -> Report {
+    let cause = |d: &Disconnect| one_line(d);
+    let (text, connected) = match status {
+        Status::Connecting => ("connecting".to_owned(), false),
+        Status::Connected { resumed: true, .. } => ("connected, session resumed".to_owned(), true),
+        Status::Connected { .. } => ("connected, new session".to_owned(), true),
+        Status::Waiting { retry_in, cause: why } => {
+            (format!("retry in {:.1} s: {}", retry_in.as_secs_f64(), cause(why)), false)
+        }
+        Status::Refused(why) => (format!("given up: {}", cause(why)), false),
+        _ => ("ended".to_owned(), false),
+    };
+    Report::Status { text, connected }
+}
+
+/// One line for the parent. If nobody reads any more, there is nobody to tell.
+fn say(report: &Report) {
+    if let Ok(line) = serde_json::to_string(report) {
+        let _ = writeln!(std::io::stdout().lock(), "{line}");
+    }
+}

@@ -1,0 +1,224 @@
+//! What the demo counts, from what its two ends report. Pure state: no processes, no
+//! screen.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Lines of the log that are kept for the screen.
+const LOG: usize = 200;
+
+/// What an end of the demo reports, as one line of JSON on its standard output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "event")]
+pub(crate) enum Report {
+    /// The connection changed.
+    Status {
+        /// For people.
+        text: String,
+        /// Whether a stream is up.
+        connected: bool,
+    },
+    /// The sensor's outbox has kept this many messages.
+    Kept {
+        /// Messages so far.
+        count: u64,
+    },
+    /// The sensor's counters.
+    Sensor {
+        /// Messages acknowledged by the phone.
+        acknowledged: u64,
+        /// Messages with any other outcome.
+        failed: u64,
+        /// Transmissions that were not the first.
+        retransmitted: u64,
+    },
+    /// The phone's application acted on a message, numbered from 1.
+    Received {
+        /// Its number.
+        number: u64,
+    },
+    /// The phone's counters.
+    Phone {
+        /// Copies that deduplication stopped.
+        duplicates_stopped: u64,
+    },
+}
+
+/// The state of the run.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    /// Messages to be sent.
+    pub(crate) goal: u64,
+    /// Kept by the sensor.
+    pub(crate) sent: u64,
+    /// Acknowledged, as the sensor knows it.
+    pub(crate) acknowledged: u64,
+    /// Ended in another way.
+    pub(crate) failed: u64,
+    /// Sent again.
+    pub(crate) retransmitted: u64,
+    /// Copies stopped at the phone.
+    pub(crate) duplicates_stopped: u64,
+    /// How often the phone's application acted on each message.
+    effects: Vec<u32>,
+    /// Messages that the application got after a later one.
+    pub(crate) out_of_order: u64,
+    highest: u64,
+    /// Kills so far.
+    pub(crate) kills: u64,
+    /// Whether the server is up.
+    pub(crate) server_up: bool,
+    /// The ends' connections, for people.
+    pub(crate) sensor_status: String,
+    pub(crate) phone_status: String,
+    /// Since the beginning.
+    pub(crate) log: VecDeque<(Duration, String)>,
+}
+
+/// Which end reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    Sensor,
+    Phone,
+}
+
+impl Tally {
+    pub(crate) fn new(goal: u64) -> Self {
+        Self {
+            goal,
+            sent: 0,
+            acknowledged: 0,
+            failed: 0,
+            retransmitted: 0,
+            duplicates_stopped: 0,
+            effects: vec![0; usize::try_from(goal).unwrap_or(usize::MAX)],
+            out_of_order: 0,
+            highest: 0,
+            kills: 0,
+            server_up: true,
+            sensor_status: "starting".to_owned(),
+            phone_status: "starting".to_owned(),
+            log: VecDeque::new(),
+        }
+    }
+
+    pub(crate) fn note(&mut self, at: Duration, text: impl Into<String>) {
+        if self.log.len() == LOG {
+            self.log.pop_front();
+        }
+        self.log.push_back((at, text.into()));
+    }
+
+    pub(crate) fn report(&mut self, at: Duration, end: End, report: Report) {
+        match report {
+            Report::Status { text, .. } => {
+                let (name, status) = match end {
+                    End::Sensor => ("sensor", &mut self.sensor_status),
+                    End::Phone => ("phone", &mut self.phone_status),
+                };
+                if *status != text {
+                    status.clone_from(&text);
+                    self.note(at, format!("{name}: {text}"));
+                }
+            }
+            Report::Kept { count } => self.sent = self.sent.max(count),
+            Report::Sensor { acknowledged, failed, retransmitted } => {
+                self.acknowledged = acknowledged;
+                self.failed = failed;
+                self.retransmitted = retransmitted;
+            }
+            Report::Received { number } => self.effect(number),
+            Report::Phone { duplicates_stopped } => self.duplicates_stopped = duplicates_stopped,
+        }
+    }
+
+    fn effect(&mut self, number: u64) {
+        let index = usize::try_from(number).ok().and_then(|n| n.checked_sub(1));
+        if let Some(count) = index.and_then(|i| self.effects.get_mut(i)) {
+            *count += 1;
+        }
+        if number < self.highest {
+            self.out_of_order += 1;
+        }
+        self.highest = self.highest.max(number);
+    }
+
+    /// Messages on which the application acted at least once.
+    pub(crate) fn delivered(&self) -> u64 {
+        self.effects.iter().filter(|n| **n > 0).count() as u64
+    }
+
+    /// Messages that were kept and on which it did not act.
+    pub(crate) fn lost(&self) -> u64 {
+        self.sent.saturating_sub(self.delivered())
+    }
+
+    /// Times that it acted on a message again.
+    pub(crate) fn duplicated(&self) -> u64 {
+        self.effects.iter().map(|n| u64::from(n.saturating_sub(1))).sum()
+    }
+
+    /// Whether both ends are done: everything has an outcome.
+    pub(crate) fn settled(&self) -> bool {
+        self.sent == self.goal && self.acknowledged + self.failed == self.goal
+    }
+
+    /// Whether the run kept the promise.
+    pub(crate) fn passed(&self) -> bool {
+        self.settled()
+            && self.sent == self.goal
+            && self.acknowledged == self.goal
+            && self.delivered() == self.goal
+            && self.duplicated() == 0
+    }
+
+    /// The one line that matters.
+    pub(crate) fn verdict(&self) -> String {
+        format!(
+            "sent {}, delivered {}, lost {}, duplicated {}",
+            self.sent,
+            self.delivered(),
+            self.lost(),
+            self.duplicated()
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tally(goal: u64, received: &[u64]) -> Tally {
+        let mut tally = Tally::new(goal);
+        tally.report(Duration::ZERO, End::Sensor, Report::Kept { count: goal });
+        let counters = Report::Sensor { acknowledged: goal, failed: 0, retransmitted: 0 };
+        tally.report(Duration::ZERO, End::Sensor, counters);
+        for number in received {
+            tally.report(Duration::ZERO, End::Phone, Report::Received { number: *number });
+        }
+        tally
+    }
+
+    #[test]
+    fn only_each_message_exactly_once_passes() {
+        assert!(tally(3, &[1, 2, 3]).passed());
+        assert!(!tally(3, &[1, 2]).passed());
+        assert!(!tally(3, &[1, 2, 3, 3]).passed());
+        assert_eq!(tally(3, &[1, 2, 2]).verdict(), "sent 3, delivered 2, lost 1, duplicated 1");
+    }
+
+    #[test]
+    fn an_acknowledgement_that_is_missing_does_not_pass() {
+        let mut t = tally(2, &[1, 2]);
+        t.report(Duration::ZERO, End::Sensor, Report::Sensor { acknowledged: 1, failed: 1, retransmitted: 0 });
+        assert!(t.settled() && !t.passed());
+    }
+
+    #[test]
+    fn order_is_counted_and_numbers_from_nowhere_are_not_believed() {
+        assert_eq!(tally(3, &[2, 1, 3]).out_of_order, 1);
+        assert_eq!(tally(1, &[0, 7]).delivered(), 0);
+    }
+}
