@@ -39,8 +39,8 @@ fn stall(store: &SqliteStore) -> (std_mpsc::Sender<()>, Pending<()>) {
     let (release, held) = std_mpsc::channel::<()>();
     let (entered, inside) = std_mpsc::channel();
     let stalled = store.read(move |_| {
-        drop(entered.send(()));
-        drop(held.recv());
+        let _ = entered.send(());
+        let _ = held.recv();
         Ok(())
     });
     inside.recv().unwrap();
