@@ -1,6 +1,12 @@
 //! Laws about failing and crashing, shown on the in-memory store, whose
 //! faults come on order.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test stops at the first error"
+)]
+
 mod store;
 
 use std::io;

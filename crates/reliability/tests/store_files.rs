@@ -1,6 +1,12 @@
 //! Laws about the SQLite store's files: who may open them, what is refused,
 //! and what a refusal leaves untouched.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test stops at the first error"
+)]
+
 mod store;
 
 use std::fs;

@@ -2,6 +2,12 @@
 //! must be there. (A power cut is not shown here: the system's cache survives
 //! a kill. That each commit is flushed is a unit test.)
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test stops at the first error"
+)]
+
 mod store;
 
 use std::io::{BufRead, BufReader, Write};

@@ -2,6 +2,12 @@
 //! in-memory store. What only one of them can show is in `store_files.rs` and
 //! `store_faults.rs`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test stops at the first error"
+)]
+
 mod store;
 
 use std::time::Duration;

@@ -1,6 +1,12 @@
 //! The two stores are one: whatever is done to both, restarts included, every
 //! result and every read is the same.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test stops at the first error"
+)]
+
 mod store;
 
 use proptest::prelude::*;

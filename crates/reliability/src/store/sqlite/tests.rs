@@ -1,6 +1,8 @@
 //! Laws of the SQLite store that need a hand on its writer: group commit, the
 //! full queue, the full disk. What both stores share is in `tests/`.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first error")]
+
 use std::sync::mpsc as std_mpsc;
 
 use tempfile::TempDir;
