@@ -16,6 +16,9 @@ use crate::scram::keys::{BadStoredKeys, StoredKeys};
 
 /// The accounts that a server knows. User names come after SASLprep.
 ///
+/// Called from within [`ServerAuth`](crate::server::ServerAuth), so a store that
+/// reads a disk makes that call block.
+///
 /// For unknown users to look like known ones, every account should have keys for
 /// each hash that is offered, with another 16-byte salt for each and the
 /// iteration count of [`ServerPolicy`](crate::server::ServerPolicy).

@@ -26,7 +26,7 @@
 //! let mut accounts = MemoryAccounts::new();
 //! accounts.set("juliet", &"r0m30".into(), 4096, [1; 16])?;
 //! let channel = ServerChannel { encrypted: true, bindings: bindings.clone(), ..Default::default() };
-//! let policy = Arc::new(ServerPolicy::new(vec![9; 32].into()));
+//! let policy = Arc::new(ServerPolicy::new([9; 32]));
 //! let mut server = ServerAuth::new(policy, channel, Arc::new(accounts));
 //!
 //! // The server's features, as the client reads them.

@@ -106,7 +106,10 @@ pub struct Channel {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum ChannelBindingPolicy {
-    /// Bind if both sides can; a refusal may be retried without, once, and is reported.
+    /// Bind if both sides can; a refusal may be retried without, once, and is
+    /// reported. That serves servers that offer binding and then refuse it. It does
+    /// not withstand an attacker with a valid certificate for the domain: once a
+    /// server is known to bind, use [`ChannelBindingPolicy::Require`].
     #[default]
     Prefer,
     /// Bind or fail. EXTERNAL is allowed, as the certificate belongs to the connection.

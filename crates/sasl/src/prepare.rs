@@ -34,7 +34,6 @@ pub(crate) fn prepare(text: &str) -> Result<Zeroizing<String>, PrepareError> {
     if prepared.is_empty() {
         return Err(PrepareError::Empty);
     }
-    // NUL separates the fields of PLAIN; stringprep prohibits it, its fast path too.
     Ok(Zeroizing::new(prepared.into_owned()))
 }
 

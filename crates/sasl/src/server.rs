@@ -32,18 +32,17 @@ pub struct ServerPolicy {
     /// How many exchanges may fail on one connection before no more are checked.
     /// Default 5 (RFC 6120 §6.4.5 asks for 2 to 5).
     pub max_failures: u32,
-    /// From which the salts of unknown users are made. At least 16 random bytes
-    /// that stay the same over restarts.
+    /// From which the salts of unknown users are made.
     secret: SecretSlice<u8>,
 }
 
 impl ServerPolicy {
     /// The defaults, with the server's secret.
     ///
-    /// The secret hides which users exist: 16 random bytes or more, kept over
-    /// restarts, told to nobody.
+    /// The secret hides which users exist: random bytes, the same over restarts,
+    /// told to nobody.
     #[must_use]
-    pub fn new(secret: SecretSlice<u8>) -> Self {
+    pub fn new(secret: [u8; 32]) -> Self {
         Self {
             mechanisms: Mechanism::STRONGEST_FIRST
                 .into_iter()
@@ -53,7 +52,7 @@ impl ServerPolicy {
             send_offer_hash: true,
             iterations: 10_000,
             max_failures: 5,
-            secret,
+            secret: secret.to_vec().into(),
         }
     }
 
@@ -274,7 +273,8 @@ impl ServerAuth {
         }
     }
 
-    /// Takes a response of the client.
+    /// Takes a response of the client. After a [`ServerAuth::start`] without
+    /// initial response, PLAIN runs its PBKDF2 here.
     pub fn respond(&mut self, data: &[u8]) -> Step {
         match std::mem::replace(&mut self.stage, Stage::Idle) {
             Stage::AwaitFirst { mechanism, nonce } => self.first(mechanism, data, nonce),

@@ -100,6 +100,14 @@ fn a_signature_sent_as_a_last_challenge_counts_too() {
 }
 
 #[test]
+fn both_sides_may_move_to_another_thread() {
+    let mut server = server(encrypted(exporter()));
+    let mut client = select(&offer(&server), &tls(exporter()), &alice());
+    let end = std::thread::spawn(move || run(&mut client, &mut server));
+    assert!(end.join().unwrap().login().1.server_proved);
+}
+
+#[test]
 fn a_wrong_password_is_refused() {
     for mechanism in ["PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-256-PLUS"] {
         let mut policy = server_policy();

@@ -158,6 +158,28 @@ fn a_server_says_what_the_vectors_say() {
 }
 
 #[test]
+fn an_extension_after_the_servers_signature_is_passed_over() {
+    let mut client = client(&RFC_7677);
+    client.first().unwrap();
+    client.next(RFC_7677.server_first.as_bytes()).unwrap();
+    let extended = format!("{},x=1", RFC_7677.server_final);
+    assert_eq!(client.next(extended.as_bytes()), Ok(Progress::Finished));
+}
+
+#[test]
+fn no_secret_shows_in_debug_output() {
+    let mut client = client(&XEP_0474);
+    client.first().unwrap();
+    client.next(XEP_0474.server_first.as_bytes()).unwrap();
+    let shown = format!("{client:?}");
+    assert!(shown.contains("ClientBinding(p=tls-exporter)"), "{shown}");
+    // The password, and the binding value as bytes.
+    for secret in ["pencil", "84, 72, 73, 83"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+}
+
+#[test]
 fn the_signature_of_one_exchange_is_no_good_in_another() {
     let mut client = client(&RFC_5802);
     client.first().unwrap();

@@ -10,6 +10,7 @@
 //! ```
 
 use secrecy::{ExposeSecret, SecretString};
+use std::fmt;
 
 use crate::binding::BindingType;
 use crate::error::AuthError;
@@ -24,7 +25,7 @@ use crate::scram::message::{
 };
 
 /// What the client tells about channel binding (RFC 5802 §6).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClientBinding {
     /// `n`: does not bind.
@@ -38,6 +39,13 @@ pub enum ClientBinding {
         /// The value from the TLS connection.
         value: Vec<u8>,
     },
+}
+
+// The value may be as secret as the connection: only the header shows.
+impl fmt::Debug for ClientBinding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ClientBinding({})", self.flag())
+    }
 }
 
 impl ClientBinding {
@@ -93,7 +101,6 @@ pub enum Progress {
 }
 
 /// The client's side of one SCRAM exchange.
-#[derive(Debug)]
 pub struct ScramClient {
     parameters: ScramClientParameters,
     username: String,
@@ -101,7 +108,14 @@ pub struct ScramClient {
     state: State,
 }
 
-#[derive(Debug)]
+impl fmt::Debug for ScramClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScramClient")
+            .field("parameters", &self.parameters)
+            .finish_non_exhaustive()
+    }
+}
+
 enum State {
     Initial,
     ServerFirst { bare: String },

@@ -108,8 +108,9 @@ pub struct ScramKeys {
 }
 
 impl ScramKeys {
-    /// Runs PBKDF2. Takes about 0.2 to 0.5 ms for each 1000 iterations on a PC,
-    /// ten and more times that on a small device.
+    /// Runs PBKDF2. Takes about 0.3 ms (SHA-1, SHA-256) to 2 ms (SHA-512) for each
+    /// 1000 iterations on a PC, ten and more times that on a small device or
+    /// without optimisation.
     ///
     /// # Errors
     ///

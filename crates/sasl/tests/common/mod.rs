@@ -49,7 +49,7 @@ pub(crate) fn accounts() -> MemoryAccounts {
 }
 
 pub(crate) fn server_policy() -> ServerPolicy {
-    let mut policy = ServerPolicy::new(vec![9; 32].into());
+    let mut policy = ServerPolicy::new([9; 32]);
     policy.iterations = ITERATIONS;
     policy
 }
