@@ -61,3 +61,16 @@ pub enum DialError {
         source: TlsError,
     },
 }
+
+impl DialError {
+    /// Whether the same attempt may succeed later without anybody correcting anything:
+    /// the network failed, or the peer just then. If not, the user or the server's
+    /// operator has to act, though another endpoint may still do.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        match self {
+            Self::Resolve { .. } | Self::Unreachable { .. } => true,
+            Self::Tls { source, .. } => matches!(source, TlsError::Io(_) | TlsError::Closed),
+        }
+    }
+}

@@ -44,11 +44,28 @@ pub struct TlsInfo {
     /// The application protocol agreed on (RFC 7301): `xmpp-client` for direct TLS with
     /// a server that knows it (XEP-0368), `None` after STARTTLS.
     pub alpn: Option<Vec<u8>>,
-    /// Whether a client certificate was presented: by this end, if it is the client and
-    /// the server asked; by the peer, if this end is the server.
+    /// At a client: whether it has a certificate to show, should the server ask (whether
+    /// it did is not known). At a server: whether the client showed one.
     pub client_certificate: bool,
     /// Whether an earlier session was resumed, which saves the certificates' exchange.
     pub resumed: bool,
+}
+
+impl TlsInfo {
+    /// A session of which nothing else is known, to be filled in: for transports of
+    /// other crates.
+    #[must_use]
+    pub const fn new(version: TlsVersion, trust: Trust) -> Self {
+        Self {
+            version,
+            cipher: String::new(),
+            trust,
+            peer_sha256: None,
+            alpn: None,
+            client_certificate: false,
+            resumed: false,
+        }
+    }
 }
 
 /// A version of TLS. Older ones than 1.2 are never spoken (RFC 8996).

@@ -69,7 +69,7 @@ pub enum DetachError {
 /// [`end`](Self::end) only queue. [`flush`](Self::flush), and [`next`](Self::next)
 /// before it waits, hand all that is queued to the transport in one write, so that a
 /// stanza and the `<r/>` behind it share a segment; a partial write goes on from where
-/// it stopped. The queue has no bound of its own: look at [`queued`](Self::queued)
+/// it stopped. (TLS takes 64 KiB at a time, and hands them down in one write.) The queue has no bound of its own: look at [`queued`](Self::queued)
 /// before adding to it.
 ///
 /// # Input

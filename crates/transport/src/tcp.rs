@@ -131,3 +131,41 @@ fn configure(stream: &TcpStream, options: TcpOptions) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn small_stanzas_are_sent_at_once_and_dead_peers_are_noticed() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stream = TcpStream::connect(address).await.unwrap();
+        assert!(!SockRef::from(&stream).keepalive().unwrap());
+        configure(&stream, TcpOptions::default()).unwrap();
+        assert!(stream.nodelay().unwrap());
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap());
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        assert_eq!(
+            socket.tcp_user_timeout().unwrap(),
+            Some(Duration::from_secs(60))
+        );
+    }
+
+    #[tokio::test]
+    async fn nagles_algorithm_is_off_even_without_any_option() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stream = TcpStream::connect(address).await.unwrap();
+        let none = TcpOptions {
+            keepalive: None,
+            user_timeout: None,
+        };
+        configure(&stream, none).unwrap();
+        assert!(stream.nodelay().unwrap());
+        assert!(!SockRef::from(&stream).keepalive().unwrap());
+    }
+}

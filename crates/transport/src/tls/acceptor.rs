@@ -61,6 +61,7 @@ impl TlsAcceptor {
             None => builder.with_no_client_auth(),
             Some(roots) => {
                 let roots = Arc::new(LoadedRoots::load(roots)?.store);
+                // Fails without a root that may issue.
                 let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider)
                     .allow_unauthenticated()
                     .build()

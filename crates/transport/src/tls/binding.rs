@@ -75,3 +75,47 @@ pub(super) fn server_end_point(der: &[u8]) -> Option<Vec<u8>> {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject as _;
+
+    use super::*;
+
+    macro_rules! certificate {
+        ($name:literal) => {
+            include_bytes!(concat!("../../tests/data/", $name, ".pem"))
+        };
+    }
+
+    /// The expected values were computed by `openssl dgst`; their beginnings suffice.
+    #[test]
+    fn the_end_point_is_hashed_as_the_certificates_signature_says() {
+        let cases: [(&[u8], usize, u64); 10] = [
+            (certificate!("rsa-md5"), 32, 0x08c6_033d_3f13_a759),
+            (certificate!("rsa-sha1"), 32, 0x0233_b38a_6762_56c2),
+            (certificate!("rsa-sha384"), 48, 0xc1f2_9424_ab12_4667),
+            (certificate!("rsa-sha512"), 64, 0x092b_7317_1075_a736),
+            (certificate!("rsa-pss-sha256"), 32, 0x7770_9756_1bb7_29c7),
+            (certificate!("rsa-pss-sha512"), 64, 0x01d4_92f8_4851_fa53),
+            (certificate!("ecdsa-sha1"), 32, 0x163a_fc53_2bf8_226a),
+            (certificate!("ecdsa-sha256"), 32, 0xdd4f_9aaa_3805_9b60),
+            (certificate!("ecdsa-sha384"), 48, 0x50bf_9152_c21f_af66),
+            (certificate!("ecdsa-sha512"), 64, 0xa4ea_e447_b358_db30),
+        ];
+        for (index, (pem, bytes, beginning)) in cases.into_iter().enumerate() {
+            let der = CertificateDer::from_pem_slice(pem).unwrap();
+            let hash = server_end_point(&der).unwrap();
+            assert_eq!(hash.len(), bytes, "case {index}");
+            assert_eq!(hash[..8], beginning.to_be_bytes(), "case {index}");
+        }
+    }
+
+    #[test]
+    fn a_signature_without_a_hash_function_gives_no_end_point() {
+        let der = CertificateDer::from_pem_slice(certificate!("ed25519")).unwrap();
+        assert_eq!(server_end_point(&der), None);
+        assert_eq!(server_end_point(b"not a certificate"), None);
+    }
+}

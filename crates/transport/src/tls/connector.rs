@@ -50,12 +50,14 @@ impl TlsConnector {
             Some(pin) => Rule::Pin(pin),
             None => {
                 let roots = LoadedRoots::load(&policy.roots)?;
-                let webpki = WebPkiServerVerifier::builder_with_provider(
-                    Arc::new(roots.store),
-                    Arc::clone(&provider),
-                )
-                .build()
-                .map_err(|_| TlsConfigError::NoRoots)?;
+                let store = (!roots.store.is_empty()).then(|| Arc::new(roots.store));
+                let webpki = store
+                    .map(|store| {
+                        WebPkiServerVerifier::builder_with_provider(store, Arc::clone(&provider))
+                            .build()
+                            .map_err(|_| TlsConfigError::NoRoots)
+                    })
+                    .transpose()?;
                 Rule::Chain {
                     webpki,
                     trusted: roots.given,

@@ -100,7 +100,7 @@ pub enum CertificateFault {
         got: Fingerprint,
     },
     /// Another fault of the certificate or of its chain.
-    #[error("the server's certificate is refused: {0}")]
+    #[error("the peer's certificate is refused: {0}")]
     Invalid(CertificateError),
 }
 

@@ -61,7 +61,8 @@ impl TlsPolicy {
 }
 
 /// A source of trusted roots. A certificate from [`Roots::PemFile`] or [`Roots::Pem`]
-/// may also be the server's own, self-signed one.
+/// may also be the server's own, self-signed one; unless it marks itself as an
+/// authority (RFC 5280 §4.2.1.9), it then vouches for nobody else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Roots {
@@ -119,9 +120,11 @@ pub enum TlsConfigError {
     Refused(#[source] rustls::Error),
 }
 
-/// The trusted roots, and those of them that were given one by one.
+/// What the roots of a policy come to.
 pub(super) struct LoadedRoots {
+    /// Those that may issue.
     pub(super) store: RootCertStore,
+    /// All that were given in PEM, authorities or not.
     pub(super) given: Vec<CertificateDer<'static>>,
 }
 
@@ -147,7 +150,7 @@ impl LoadedRoots {
                 Roots::Pem(pem) => loaded.add_pem(pem)?,
             }
         }
-        if loaded.store.is_empty() {
+        if loaded.store.is_empty() && loaded.given.is_empty() {
             return Err(TlsConfigError::NoRoots);
         }
         Ok(loaded)
@@ -170,9 +173,11 @@ impl LoadedRoots {
                 what: "a trusted certificate",
                 source,
             })?;
-            self.store
-                .add(certificate.clone())
-                .map_err(|_| TlsConfigError::Certificate)?;
+            if may_issue(&certificate)? {
+                self.store
+                    .add(certificate.clone())
+                    .map_err(|_| TlsConfigError::Certificate)?;
+            }
             self.given.push(certificate);
         }
         if self.given.len() == before {
@@ -180,4 +185,13 @@ impl LoadedRoots {
         }
         Ok(())
     }
+}
+
+/// Whether a certificate is an authority's. Path building does not ask that of a root,
+/// and a server's own certificate must not become one.
+fn may_issue(der: &CertificateDer<'_>) -> Result<bool, TlsConfigError> {
+    let (_, certificate) =
+        x509_parser::parse_x509_certificate(der).map_err(|_| TlsConfigError::Certificate)?;
+    // Old roots are of version 1, which has no extensions to say it.
+    Ok(certificate.is_ca() || certificate.version() == x509_parser::x509::X509Version::V1)
 }

@@ -23,10 +23,11 @@ pub(super) enum Rule {
     /// (RFC 7671 §5.1): who pins a certificate has decided about exactly that.
     Pin(Fingerprint),
     /// It leads to a root, or is itself one of those given as trusted, and it names
-    /// the domain, and its time is now. The second case is the self-signed certificate
-    /// that marks itself as an authority, which path building refuses as a leaf.
+    /// the domain, and its time is now. The second case is the self-signed certificate,
+    /// which path building refuses as a leaf if it marks itself as an authority.
     Chain {
-        webpki: Arc<WebPkiServerVerifier>,
+        /// None if there is no root that may issue.
+        webpki: Option<Arc<WebPkiServerVerifier>>,
         trusted: Vec<CertificateDer<'static>>,
     },
 }
@@ -58,7 +59,11 @@ impl ServerCertVerifier for Verifier {
             Rule::Chain { trusted, .. } if trusted.iter().any(|t| **t == **end_entity) => {
                 verify_itself(end_entity, server_name, now)
             }
-            Rule::Chain { webpki, .. } => webpki.verify_server_cert(
+            Rule::Chain { webpki: None, .. } => Err(CertificateError::UnknownIssuer.into()),
+            Rule::Chain {
+                webpki: Some(webpki),
+                ..
+            } => webpki.verify_server_cert(
                 end_entity,
                 intermediates,
                 server_name,
