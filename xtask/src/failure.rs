@@ -49,6 +49,9 @@ pub(crate) enum Failure {
     /// The work was done and the verdict is bad; it has been printed already.
     #[error("{0}")]
     Red(String),
+    /// As `Red`, and the last line printed says it all.
+    #[error("see above")]
+    Told,
 }
 
 /// What every command returns.

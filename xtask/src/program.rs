@@ -208,13 +208,13 @@ fn spawn_failure(command: &Command, source: std::io::Error) -> Failure {
 pub(crate) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// From now on a signal sets the flag; a second one ends the program.
+    /// From now on such a signal sets the flag and does nothing else: some
+    /// senders signal both the process and its group, so a second one means
+    /// nothing.
     pub(crate) fn watch() -> Outcome<Self> {
         let flag = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
-            // Registered in this order: the first signal finds the flag unset.
-            signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&flag))
-                .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&flag)))
+            signal_hook::flag::register(signal, Arc::clone(&flag))
                 .doing("watch signals of", Path::new("/proc/self"))?;
         }
         Ok(Self(flag))

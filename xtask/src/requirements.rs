@@ -5,6 +5,7 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::program;
+use crate::servers::prosody;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -22,8 +23,9 @@ const COMPILER: Need = Need {
 };
 const PROSODY: Need = Need {
     what: "Prosody",
-    packages: &["prosody"],
-    present: || program::find("prosody").is_some(),
+    // The second one is for SASL2.
+    packages: &["prosody", "prosody-modules"],
+    present: || program::find("prosody").is_some() && prosody::has_community_modules(),
 };
 const EJABBERD: Need = Need {
     what: "ejabberd",

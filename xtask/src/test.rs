@@ -76,7 +76,7 @@ enum Verdict {
 ///
 /// # Errors
 /// `Failure::Missing` when something must be installed by hand first;
-/// `Failure::Red` when a step failed.
+/// `Failure::Told` when a step failed.
 pub(crate) fn run(command: &Command) -> Outcome {
     let interrupt = Interrupt::watch()?;
     let wanted = |step: Step| command.only.is_empty() || command.only.contains(&step);
@@ -157,7 +157,7 @@ fn close(table: &[(Step, Verdict, Duration)], took: Duration) -> Outcome {
     {
         return Ok(());
     }
-    Err(Failure::Red("the suite is not green".to_owned()))
+    Err(Failure::Told)
 }
 
 const fn word(verdict: &Verdict) -> &'static str {

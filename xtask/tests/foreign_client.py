@@ -4,11 +4,14 @@ real_servers.rs.  Reads server.json, does what is asked, prints one JSON object.
   visit FROM TO TRANSPORT   log in twice, message, pubsub, room, archive
   login NAME PASSWORD       whether the server lets this one in
   features                  the features before authentication, over direct TLS
+  sasl2 NAME PASSWORD       log in by SASL2, lose a message, resume inline
   trusted                   whether the certificate is good for the domain
   greet SECONDS             whether a stream header is answered in time
 """
 import asyncio
+import base64
 import json
+import re
 import socket
 import ssl
 import sys
@@ -82,17 +85,47 @@ def stream(server, tls):
     return raw
 
 
+def header(server):
+    return ("<?xml version='1.0'?><stream:stream to='%s' version='1.0' xmlns='jabber:client' "
+            "xmlns:stream='http://etherx.jabber.org/streams'>" % server["domain"])
+
+
+def exchange(link, text, until):
+    link.sendall(text.encode())
+    got = b""
+    while until.encode() not in got:
+        more = link.recv(4096)
+        assert more, "closed after %r" % got
+        got += more
+    return got.decode()
+
+
 def features(server, tls=True, limit=LIMIT):
     with stream(server, tls) as link:
         link.settimeout(limit)
-        link.sendall(("<?xml version='1.0'?><stream:stream to='%s' version='1.0' xmlns='jabber:client' "
-                      "xmlns:stream='http://etherx.jabber.org/streams'>" % server["domain"]).encode())
-        got = b""
-        while b"</stream:features>" not in got:
-            more = link.recv(4096)
-            assert more, "closed"
-            got += more
-    return {"features": got.decode()}
+        return {"features": exchange(link, header(server), "</stream:features>")}
+
+
+def sasl2(server, name, password):
+    secret = base64.b64encode(("\0%s\0%s" % (name, password)).encode()).decode()
+    login = ("<authenticate xmlns='urn:xmpp:sasl:2' mechanism='PLAIN'><initial-response>%s</initial-response>"
+             "<user-agent id='d4565fa7-4d72-4749-b3d3-740edbf87770'/>%%s</authenticate>" % secret)
+    bind = ("<bind xmlns='urn:xmpp:bind:0'><tag>a</tag><enable xmlns='urn:xmpp:sm:3' resume='true'/></bind>"
+            "<request-token xmlns='urn:xmpp:fast:0' mechanism='HT-SHA-256-NONE'/>")
+    with stream(server, True) as link:
+        exchange(link, header(server), "</stream:features>")
+        success = exchange(link, login % bind, "</stream:features>")
+        session = re.search("<enabled[^>]* id='([^']+)'", success).group(1)
+        jid = re.search("<authorization-identifier>([^<]+)<", success).group(1)
+        # Never acknowledged, so it must come again.
+        exchange(link, "<presence/><message to='%s' id='m1'><body>x</body></message>" % jid, "id='m1'")
+    with stream(server, True) as link:
+        exchange(link, header(server), "</stream:features>")
+        # The acknowledgement request comes last: all that is resent lies before it.
+        resume = "<resume xmlns='urn:xmpp:sm:3' previd='%s' h='1'/>" % session
+        again = exchange(link, login % resume, "<r xmlns")
+    return {"bound": "<bound" in success, "token": "<token" in success,
+            "resumed": "<resumed" in again, "resent": len(re.findall("id='m1'", again))}
 
 
 def trusted(server):
@@ -114,7 +147,7 @@ def greet(server, seconds):
 def main():
     with open(sys.argv[1]) as file:
         server = json.load(file)
-    work = {"visit": visit, "login": login, "features": features, "trusted": trusted, "greet": greet}[sys.argv[2]]
+    work = {"visit": visit, "login": login, "features": features, "sasl2": sasl2, "trusted": trusted, "greet": greet}[sys.argv[2]]
     answer = work(server, *sys.argv[3:])
     if asyncio.iscoroutine(answer):
         answer = asyncio.get_event_loop().run_until_complete(answer)

@@ -1,6 +1,7 @@
 //! The servers that `cargo xtask servers` starts, as a client of another make
 //! sees them. What they are configured to do is checked here; what our own
 //! crates make of them is left to those crates' tests.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the finding")]
 
 use serde_json::Value;
 use std::path::Path;
@@ -156,6 +157,21 @@ fn prosody_offers_channel_binding_on_tls_1_3_unless_it_is_stock() {
         stock.contains("SCRAM-SHA-256") && !stock.contains("PLUS"),
         "{stock}"
     );
+}
+
+#[test]
+fn prosody_with_sasl2_logs_in_and_resumes_in_one_round() {
+    let server = Server::start("prosody", &["--sasl2"]);
+    let features = server.client(&["features"]);
+    let features = features["features"].as_str().unwrap();
+    for part in ["urn:xmpp:sasl:2", "urn:xmpp:bind:0", "HT-SHA-256-EXPR"] {
+        assert!(features.contains(part), "{part} is missing: {features}");
+    }
+    let seen = server.client(&["sasl2", "alice", "secret"]);
+    assert_eq!(seen["bound"], true, "{seen}");
+    assert_eq!(seen["token"], true, "{seen}");
+    assert_eq!(seen["resumed"], true, "{seen}");
+    assert_eq!(seen["resent"], 1, "{seen}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ pub(crate) mod certificates;
 pub(crate) mod daemon;
 mod ejabberd;
 mod ports;
-mod prosody;
+pub(crate) mod prosody;
 mod ready;
 pub(crate) mod state;
 

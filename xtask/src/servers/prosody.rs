@@ -3,7 +3,7 @@
 use super::daemon::Daemon;
 use super::ready;
 use super::state::State;
-use crate::failure::{Context, Outcome};
+use crate::failure::{Context, Failure, Outcome};
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 
 /// Modules of our own, written into the folder at every start.
-const MODULES: [(&str, &str); 2] = [
+const MODULES: [(&str, &str); 3] = [
     (
         "mod_auth_stanchion.lua",
         include_str!("prosody/mod_auth_stanchion.lua"),
@@ -20,10 +20,20 @@ const MODULES: [(&str, &str); 2] = [
         "mod_pubsub_everybody.lua",
         include_str!("prosody/mod_pubsub_everybody.lua"),
     ),
+    (
+        "mod_sasl2_bridge.lua",
+        include_str!("prosody/mod_sasl2_bridge.lua"),
+    ),
 ];
 
 /// Writes configuration and accounts, starts Prosody and waits for it.
 pub(crate) fn start(state: &mut State, limit: Duration) -> Outcome {
+    if state.options.sasl2 && !has_community_modules() {
+        return Err(Failure::Missing(
+            "--sasl2 needs Prosody's community modules: run `apt-get install prosody-modules`"
+                .to_owned(),
+        ));
+    }
     let modules = state.dir.join("modules");
     fs::create_dir_all(&modules).doing("create", &modules)?;
     for (name, text) in MODULES {
@@ -47,6 +57,11 @@ pub(crate) fn start(state: &mut State, limit: Duration) -> Outcome {
     state.save()?;
     let logs = [output.as_path(), state.log.as_path()];
     ready::wait(daemon, state, limit, &logs)
+}
+
+/// Whether the modules for SASL2 are installed; Debian puts them here.
+pub(crate) fn has_community_modules() -> bool {
+    Path::new("/usr/lib/prosody/modules/mod_sasl2").is_dir()
 }
 
 /// Adds an account or changes its password; Prosody reads accounts afresh at
@@ -94,6 +109,15 @@ fn configuration(state: &State) -> String {
         (options.no_smacks, "smacks"),
     ] {
         if off { &mut disabled } else { &mut modules }.push(name);
+    }
+    if options.sasl2 {
+        modules.extend([
+            "sasl2_bridge",
+            "sasl2",
+            "sasl2_bind2",
+            "sasl2_fast",
+            "sasl2_sm",
+        ]);
     }
     let (dir, domain, ports) = (&state.dir, &state.domain, state.ports);
     let mut text = String::from("-- Written at every start.\n");

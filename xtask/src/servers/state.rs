@@ -71,6 +71,10 @@ pub(crate) struct Options {
     /// Prosody as it comes: no channel binding on TLS 1.3, no XEP-0440
     #[arg(long)]
     pub(crate) stock: bool,
+    /// Prosody: also SASL2, Bind 2 and FAST (XEP-0388, XEP-0386, XEP-0484)
+    #[arg(long, conflicts_with_all = ["stock", "no_smacks"])]
+    #[serde(default)]
+    pub(crate) sasl2: bool,
     /// No archive (XEP-0313)
     #[arg(long)]
     pub(crate) no_mam: bool,
@@ -93,6 +97,7 @@ impl Default for Options {
             stanza_size: None,
             tls_protocol: None,
             stock: false,
+            sasl2: false,
             no_mam: false,
             no_offline: false,
             no_smacks: false,

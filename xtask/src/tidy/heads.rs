@@ -18,7 +18,7 @@ pub(super) fn check(file: &TextFile) -> Vec<Violation> {
         violations.push(file.violation(1, "head", advice));
     }
     let lines = scan::lines_without_tests(&file.text);
-    if lines > MOST {
+    if lines > MOST && !scan::is_test_file(&file.path) {
         let advice = format!("split it: {lines} lines without tests, at most {MOST}");
         violations.push(file.violation(MOST + 1, "length", advice));
     }
@@ -57,5 +57,7 @@ mod tests {
             check(&TextFile::new("a.rs", &format!("//! Owns a.\n{tests}"))),
             []
         );
+        let text = format!("//! Tests a.\n{tests}").replace("#[cfg(test)]", "");
+        assert_eq!(check(&TextFile::new("crates/a/src/b/tests.rs", &text)), []);
     }
 }

@@ -40,7 +40,10 @@ pub(super) fn check(files: &[TextFile]) -> Vec<Violation> {
     for (folder, module) in CORES {
         let source = format!("{folder}/src/");
         let mut found = false;
-        for file in files.iter().filter(|file| file.is_rust()) {
+        for file in files
+            .iter()
+            .filter(|file| file.is_rust() && !scan::is_test_file(&file.path))
+        {
             if file
                 .path
                 .strip_prefix(&source)

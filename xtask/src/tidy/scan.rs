@@ -52,6 +52,11 @@ pub(super) fn lines_without_tests(source: &str) -> usize {
     source.lines().count() - tests
 }
 
+/// Whether a whole file is tests: a scenario, a benchmark, or `mod tests;`.
+pub(super) fn is_test_file(path: &str) -> bool {
+    path.ends_with("/tests.rs") || path.contains("/tests/") || path.contains("/benches/")
+}
+
 /// The line, from 1, of a byte offset.
 pub(super) fn line_at(text: &str, offset: usize) -> usize {
     text.as_bytes()[..offset]
