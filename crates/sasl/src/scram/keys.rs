@@ -476,6 +476,21 @@ mod tests {
     }
 
     #[test]
+    fn a_password_that_cannot_be_prepared_fits_not_even_keys_of_the_empty_one() {
+        let hash = ScramHash::Sha1;
+        let empty = ScramKeys::derive_prepared(hash, "", "", b"salt", 16);
+        let stored = StoredKeys {
+            hash,
+            salt: b"salt".to_vec(),
+            iterations: 16,
+            stored_key: secret(&hash.digest(empty.client_key.expose_secret())),
+            server_key: empty.server_key,
+        };
+        assert!(!stored.fits_password("\u{7}"));
+        assert!(!stored.fits_password(""));
+    }
+
+    #[test]
     fn damaged_stored_keys_are_refused() {
         let good = "SCRAM-SHA-1$4096:QSXCR+Q6sek8bf92$6dlGYMOdZcOPutkcNY8U2g7vK9Y=:D+CSWLOshSulAsxiupA+qs2/fTE=";
         assert!(StoredKeys::from_rfc5803(good).is_ok());
