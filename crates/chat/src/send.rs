@@ -1,12 +1,13 @@
 //! `stanchion send`: hands messages over, and says what became of each.
 
-use std::io::{self, BufRead as _, Write as _};
+use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde_json::json;
 use stanchion::session::{Outgoing, SendError, Sent};
 use stanchion::{Client, Jid, Outcome as Delivery};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
 use tokio::task::JoinSet;
 
 use crate::exit::{Exit, Failure, Outcome, one_line};
@@ -61,9 +62,10 @@ pub(crate) async fn run(command: Command) -> Outcome {
 async fn deliver(command: &Command, client: &Client) -> Result<Outcome, Failure> {
     let mut worst: Outcome = Ok(Exit::Done);
     let mut waiting = JoinSet::new();
-    let mut lines = lines(&command.text);
+    let mut texts = Texts::of(&command.text);
     loop {
-        let next = if waiting.len() < AT_ONCE { lines.next() } else { None };
+        let next = if waiting.len() < AT_ONCE { texts.next().await } else { Ok(None) };
+        let next = next.map_err(|e| Failure::failed(format!("standard input: {e}")))?;
         let Some(text) = next else {
             match waiting.join_next().await {
                 Some(Ok(end)) => {
@@ -74,7 +76,6 @@ async fn deliver(command: &Command, client: &Client) -> Result<Outcome, Failure>
                 None => return Ok(worst),
             }
         };
-        let text = text.map_err(|e| Failure::failed(format!("standard input: {e}")))?;
         let message = Outgoing::text(command.to.clone(), text).map_err(Failure::usage)?.within(command.timeout);
         let began = Instant::now();
         let sent = client.send(message).await.map_err(|e| match e {
@@ -144,10 +145,24 @@ fn worsen(worst: &mut Outcome, new: Outcome) {
 }
 
 /// The text, or the lines of the standard input.
-fn lines(text: &str) -> Box<dyn Iterator<Item = io::Result<String>> + Send> {
-    if text == "-" {
-        Box::new(io::BufReader::new(io::stdin()).lines())
-    } else {
-        Box::new(std::iter::once(Ok(text.to_owned())))
+enum Texts {
+    One(Option<String>),
+    Lines(Lines<BufReader<Stdin>>),
+}
+
+impl Texts {
+    fn of(text: &str) -> Self {
+        if text == "-" {
+            Self::Lines(BufReader::new(tokio::io::stdin()).lines())
+        } else {
+            Self::One(Some(text.to_owned()))
+        }
+    }
+
+    async fn next(&mut self) -> io::Result<Option<String>> {
+        match self {
+            Self::One(text) => Ok(text.take()),
+            Self::Lines(lines) => lines.next_line().await,
+        }
     }
 }

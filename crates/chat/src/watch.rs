@@ -4,17 +4,20 @@
 use std::time::Duration;
 
 use stanchion::Client;
-use stanchion::connect::ErrorKind;
+use stanchion::connect::{ConnectError, Kind};
 use stanchion::session::{Disconnect, Status};
 
 use crate::exit::{Exit, Failure, one_line};
 
-/// Resolves only when there will be no connection without a person's help.
+/// Resolves only when there will be no connection without a person's help. An
+/// unattended client goes on trying after a bad certificate; a command says so and ends.
 pub(crate) async fn refused(client: &Client) -> Failure {
     let mut status = client.status();
     loop {
-        if let Status::Refused(cause) = &*status.borrow_and_update() {
-            return explain(cause);
+        match &*status.borrow_and_update() {
+            Status::Refused(cause) => return explain(cause),
+            Status::Waiting { cause, .. } if exit(cause) == Exit::Refused => return explain(cause),
+            _ => {}
         }
         if status.changed().await.is_err() {
             return std::future::pending().await;
@@ -34,6 +37,7 @@ pub(crate) async fn connected(client: &Client, within: Duration) -> Result<(), F
             match &*status.borrow_and_update() {
                 Status::Connected { .. } => return Ok(()),
                 Status::Refused(cause) => return Err(explain(cause)),
+                Status::Waiting { cause, .. } if exit(cause) == Exit::Refused => return Err(explain(cause)),
                 Status::Waiting { cause, .. } => last = Some(cause.clone()),
                 _ => {}
             }
@@ -51,7 +55,6 @@ pub(crate) async fn connected(client: &Client, within: Duration) -> Result<(), F
 fn no_connection(within: Duration, last: Option<&Disconnect>) -> Failure {
     let time = humantime::format_duration(within);
     match last {
-        Some(cause) if exit_of(cause) == Exit::Refused => explain(cause),
         Some(cause) => Failure::new(Exit::NoConnection, format!("no connection within {time}: {}", one_line(cause))),
         None => Failure::new(
             Exit::NoConnection,
@@ -61,16 +64,21 @@ fn no_connection(within: Duration, last: Option<&Disconnect>) -> Failure {
 }
 
 fn explain(cause: &Disconnect) -> Failure {
-    Failure::new(exit_of(cause), one_line(cause))
+    Failure::new(exit(cause), one_line(cause))
 }
 
-fn exit_of(cause: &Disconnect) -> Exit {
+fn exit(cause: &Disconnect) -> Exit {
     match cause {
-        Disconnect::Connect(error) => match error.kind() {
-            ErrorKind::Security | ErrorKind::Authentication => Exit::Refused,
-            ErrorKind::Misuse => Exit::Usage,
-            _ => Exit::NoConnection,
-        },
+        Disconnect::Connect(error) => exit_of(error),
+        _ => Exit::NoConnection,
+    }
+}
+
+/// The exit code for a connection that did not come about.
+pub(crate) fn exit_of(error: &ConnectError) -> Exit {
+    match error.kind() {
+        Kind::Security | Kind::Authentication => Exit::Refused,
+        Kind::Misuse => Exit::Usage,
         _ => Exit::NoConnection,
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use stanchion_connect::backoff::Backoff;
 use stanchion_connect::{
-    Connect, ConnectError, Connection, ResumeToken, Resumption, Retry, SmSession,
+    Connect, ConnectError, Connection, Kind, ResumeToken, Resumption, Retry, SmSession,
 };
 use stanchion_stanza::stream::{StreamCondition, StreamError};
 use stanchion_stanza::{Element, FullJid, Payload as _, StreamEvent};
@@ -348,10 +348,12 @@ impl Driver {
     }
 
     fn not_connected(&mut self, error: ConnectError) {
-        let retry = error.retry();
+        let (retry, kind) = (error.retry(), error.kind());
         let cause = Disconnect::Connect(Arc::new(error));
-        match retry {
-            Retry::Later => self.wait_to_retry(cause),
+        match (retry, kind) {
+            (Retry::Later, _) => self.wait_to_retry(cause),
+            // A captive portal shows a wrong certificate and has no names; both pass.
+            (Retry::AfterUser, Kind::Network | Kind::Security) => self.wait_to_retry(cause),
             _ => self.refused(cause),
         }
     }

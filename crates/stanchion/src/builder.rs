@@ -1,0 +1,203 @@
+//! What a client is made of, said in words.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use secrecy::{ExposeSecret as _, SecretString};
+use stanchion_connect::config::{ConfigError, Plaintext};
+use stanchion_connect::{Account, ConnectConfig, Connector, Endpoint, Endpoints};
+use stanchion_reliability::session::{Receiver, Session, SessionConfig, SessionError};
+use stanchion_reliability::store::{
+    Image, MemoryStore, Opening, Seed, SqliteStore, Store, StoreError, WallTime,
+};
+use stanchion_stanza::{BareJid, InvalidChar, Presence, Text};
+use stanchion_transport::security::Fingerprint;
+use stanchion_transport::tls::Roots;
+use stanchion_transport::{Host, TlsMode};
+
+use crate::Client;
+
+/// Why a client did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// There is no password.
+    #[error("no password was given for {0}")]
+    NoPassword(BareJid),
+    /// Neither a file nor memory was chosen for the messages.
+    #[error("no store was chosen; give store_file, or store_in_memory to forget all at the end")]
+    NoStore,
+    /// The resource has characters that XML forbids.
+    #[error("the resource cannot be used: {0}")]
+    Resource(#[source] InvalidChar),
+    /// The connection's configuration cannot work.
+    #[error(transparent)]
+    Connect(#[from] ConfigError),
+    /// The store cannot be opened or read.
+    #[error("the messages' store cannot be used: {0}")]
+    Store(#[from] StoreError),
+    /// The session did not start.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+}
+
+#[derive(Debug, Clone)]
+enum StoreChoice {
+    File(PathBuf),
+    Memory,
+}
+
+/// Describes a client. Only the password and the store have no default.
+#[derive(Debug, Clone)]
+#[must_use = "nothing happens before `start`"]
+pub struct ClientBuilder {
+    jid: BareJid,
+    password: Option<SecretString>,
+    resource: Option<String>,
+    server: Option<(String, u16)>,
+    direct_tls: bool,
+    roots: Vec<Roots>,
+    connect: ConnectConfig,
+    store: Option<StoreChoice>,
+    session: SessionConfig,
+}
+
+impl ClientBuilder {
+    pub(crate) fn new(jid: BareJid) -> Self {
+        Self {
+            jid,
+            password: None,
+            resource: None,
+            server: None,
+            direct_tls: false,
+            roots: Vec::new(),
+            connect: ConnectConfig::default(),
+            store: None,
+            session: SessionConfig::default(),
+        }
+    }
+
+    /// The account's password.
+    pub fn password(mut self, password: SecretString) -> Self {
+        self.password = Some(password);
+        self
+    }
+
+    /// The resource to ask for; the server may give another. Default: its choice.
+    pub fn resource(mut self, resource: impl Into<String>) -> Self {
+        self.resource = Some(resource.into());
+        self
+    }
+
+    /// Connect there, past any look-up. The certificate must be the domain's all the
+    /// same. Default: what DNS says.
+    pub fn server(mut self, host: impl Into<String>, port: u16) -> Self {
+        self.server = Some((host.into(), port));
+        self
+    }
+
+    /// TLS from the first byte at the server given, instead of STARTTLS.
+    pub const fn direct_tls(mut self) -> Self {
+        self.direct_tls = true;
+        self
+    }
+
+    /// Trust these roots; the first call replaces the public web's, further ones add.
+    pub fn trust(mut self, roots: Roots) -> Self {
+        self.roots.push(roots);
+        self
+    }
+
+    /// Trust exactly this certificate.
+    pub const fn pin(mut self, certificate: Fingerprint) -> Self {
+        self.connect.tls.pin = Some(certificate);
+        self
+    }
+
+    /// **Dangerous.** Use a server without TLS, password and all, in the clear.
+    pub const fn insecure_plaintext(mut self) -> Self {
+        self.connect.plaintext = Plaintext::Allow;
+        self.connect.sasl.allow_plain_without_tls = true;
+        self
+    }
+
+    /// Keep messages in this file; it is made if it is not there.
+    pub fn store_file(mut self, path: impl AsRef<Path>) -> Self {
+        self.store = Some(StoreChoice::File(path.as_ref().to_owned()));
+        self
+    }
+
+    /// Keep messages in memory: reliable as long as the process lives.
+    pub fn store_in_memory(mut self) -> Self {
+        self.store = Some(StoreChoice::Memory);
+        self
+    }
+
+    /// What is announced to others on each new session. Default: available.
+    pub fn presence(mut self, presence: Option<Presence>) -> Self {
+        self.session.presence = presence;
+        self
+    }
+
+    /// Everything else about connecting.
+    pub fn connect_config(mut self, change: impl FnOnce(&mut ConnectConfig)) -> Self {
+        change(&mut self.connect);
+        self
+    }
+
+    /// Everything else about the session: bounds and timers.
+    pub fn session_config(mut self, change: impl FnOnce(&mut SessionConfig)) -> Self {
+        change(&mut self.session);
+        self
+    }
+
+    /// What is needed to connect, checked: for a look at the server without a session.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn connector(&self) -> Result<Connector, StartError> {
+        let password = self.password.as_ref().ok_or_else(|| StartError::NoPassword(self.jid.clone()))?;
+        let mut account = Account::with_password(self.jid.clone(), password.expose_secret());
+        account.resource = self.resource.clone().map(Text::new).transpose().map_err(StartError::Resource)?;
+        let mut config = self.connect.clone();
+        if !self.roots.is_empty() {
+            config.tls.roots.clone_from(&self.roots);
+        }
+        if let Some((host, port)) = &self.server {
+            let host = host.parse().map_or_else(|_| Host::Name(host.clone()), Host::Ip);
+            let mode = if self.direct_tls { TlsMode::Direct } else { TlsMode::StartTls };
+            config.endpoints = Endpoints::Explicit(vec![Endpoint::new(host, *port, mode)]);
+        }
+        Ok(Connector::new(account, config)?)
+    }
+
+    /// Opens the store and starts to connect. Resolves before there is a connection:
+    /// messages can be sent at once, and are kept until there is one.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing that a server does.
+    pub async fn start(self) -> Result<(Client, Receiver), StartError> {
+        let connector = Arc::new(self.connector()?);
+        let store = open(self.store.ok_or(StartError::NoStore)?).await?;
+        let (session, receiver) = Session::start(connector, store, self.session).await?;
+        Ok((Client::new(session), receiver))
+    }
+}
+
+async fn open(choice: StoreChoice) -> Result<Box<dyn Store>, StoreError> {
+    let opening = Opening::new(Seed::from_os()?, wall_clock());
+    match choice {
+        StoreChoice::Memory => Ok(Box::new(MemoryStore::open(Image::default(), &opening)?)),
+        StoreChoice::File(path) => {
+            let open = move || SqliteStore::open(path, &opening);
+            let store = tokio::task::spawn_blocking(open).await.map_err(|_| StoreError::Closed)??;
+            Ok(Box::new(store))
+        }
+    }
+}
+
+fn wall_clock() -> WallTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    WallTime::from_unix_ms(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,87 @@
+//! A running client: a session, and nothing more.
+
+use stanchion_connect::Endpoint;
+use stanchion_reliability::engine::Counters;
+use stanchion_reliability::session::{
+    Outgoing, SendError, Sender, Sent, Session, SessionError, SessionEvent, Status,
+};
+use stanchion_stanza::BareJid;
+use tokio::sync::{broadcast, watch};
+
+use crate::ClientBuilder;
+
+/// A client that keeps itself connected. Dropping it aborts it, as a crash would:
+/// nothing that was accepted or acknowledged is lost.
+#[derive(Debug)]
+pub struct Client {
+    session: Session,
+}
+
+impl Client {
+    /// Describes a client of that account.
+    #[must_use]
+    pub fn builder(account: BareJid) -> ClientBuilder {
+        ClientBuilder::new(account)
+    }
+
+    pub(crate) const fn new(session: Session) -> Self {
+        Self { session }
+    }
+
+    /// Hands a message over; resolves once it is durable. Waits while the outbox is
+    /// full.
+    ///
+    /// # Errors
+    /// [`SendError`]; the message is then not accepted.
+    pub async fn send(&self, message: Outgoing) -> Result<Sent, SendError> {
+        self.session.sender().send(message).await
+    }
+
+    /// A handle to send with, for other tasks.
+    #[must_use]
+    pub fn sender(&self) -> Sender {
+        self.session.sender()
+    }
+
+    /// The connection's status, and its changes.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.session.status()
+    }
+
+    /// Whether a stream is up at the moment.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        matches!(*self.status().borrow(), Status::Connected { .. })
+    }
+
+    /// Where it leads to.
+    #[must_use]
+    pub fn endpoint(&self) -> Option<Endpoint> {
+        match &*self.status().borrow() {
+            Status::Connected { endpoint, .. } => Some(endpoint.clone()),
+            _ => None,
+        }
+    }
+
+    /// Observes what happens from now on.
+    #[must_use]
+    pub fn events(&self) -> broadcast::Receiver<SessionEvent> {
+        self.session.events()
+    }
+
+    /// Counts so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.session.counters()
+    }
+
+    /// Ends the client properly: what is accepted is durable, what is handled is
+    /// acknowledged. Messages without outcome stay in the store for the next start.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the session had failed before.
+    pub async fn shutdown(self) -> Result<(), SessionError> {
+        self.session.shutdown().await
+    }
+}
