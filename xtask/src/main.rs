@@ -65,3 +65,14 @@ fn main() -> ExitCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn no_two_options_contradict_each_other() {
+        Cli::command().debug_assert();
+    }
+}
