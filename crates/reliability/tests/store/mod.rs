@@ -9,6 +9,19 @@ use stanchion_reliability::store::{
 };
 use tempfile::TempDir;
 
+/// Runs each law on a fresh store of each kind.
+#[allow(unused_macros, reason = "each test file uses a part")]
+macro_rules! laws {
+    ($($law:ident)*) => {
+        mod sqlite {
+            $(#[tokio::test] async fn $law() { super::$law(super::SqliteBed::new()).await })*
+        }
+        mod memory {
+            $(#[tokio::test] async fn $law() { super::$law(super::MemoryBed::new()).await })*
+        }
+    };
+}
+
 pub(crate) fn at(ms: i64) -> WallTime {
     WallTime::from_unix_ms(ms)
 }
