@@ -1,0 +1,135 @@
+//! What was received and handed to the application, until it commits. Deduplication
+//! is the store's, in the transaction that keeps the message; the stream's counter is
+//! `management`'s.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest as _, Sha256};
+use stanchion_stanza::payload::hints::Hint;
+use stanchion_stanza::payload::receipts::{Received, Request};
+use stanchion_stanza::payload::sid::OriginId;
+use stanchion_stanza::stanza::MessageType;
+use stanchion_stanza::{Element, Jid, Message, Payload as _, Text};
+
+use crate::store::InboundKey;
+
+/// What tells a message from its copies; none if it cannot be told.
+///
+/// An origin id is unique (XEP-0359 §3). A plain id need not be: some clients count
+/// from 1 at each start, so there the body must be the same too.
+pub(super) fn key(message: &Message) -> Option<InboundKey> {
+    let from = message.header.from.as_ref()?;
+    let id = match message.payload::<OriginId>() {
+        Ok(Some(origin)) => format!("o {}", origin.id),
+        _ => {
+            let digest = Sha256::digest(message.body().unwrap_or_default().as_bytes());
+            format!("m {} {}", message.header.id.as_ref()?, Text::base64(&digest))
+        }
+    };
+    Some(InboundKey::new(from.bare_str(), id))
+}
+
+/// What is needed to answer a message once it is handled.
+#[derive(Debug, Clone)]
+pub(super) struct Origin {
+    pub(super) key: InboundKey,
+    /// Whom to send the receipt to, if one is wanted.
+    pub(super) receipt: Option<Receipt>,
+}
+
+/// A receipt that is owed (XEP-0184 §5).
+#[derive(Debug, Clone)]
+pub(super) struct Receipt {
+    to: Jid,
+    id: Text,
+    kind: MessageType,
+}
+
+impl Receipt {
+    /// What `message` asks for. Never for rooms (XEP-0184 §5.3) nor for errors.
+    pub(super) fn wanted_by(message: &Message) -> Option<Self> {
+        let asked = message.payloads.iter().any(Request::matches);
+        let kind = message.kind;
+        if !asked || matches!(kind, MessageType::Groupchat | MessageType::Error) {
+            return None;
+        }
+        Some(Self { to: message.header.from.clone()?, id: message.header.id.clone()?, kind })
+    }
+
+    /// The receipt as a stanza. It has no id of its own and asks for nothing.
+    pub(super) fn to_element(&self) -> Element {
+        let kind = match self.kind {
+            // A headline is not stored for a sender who is offline at the moment.
+            MessageType::Headline => MessageType::Normal,
+            kind => kind,
+        };
+        let receipt = Received { id: self.id.clone() };
+        // Servers keep a message without body for later only if told so.
+        let mut message = Message::chat(self.to.clone())
+            .with_payload(receipt.to_element())
+            .with_payload(Hint::Store.to_element());
+        message.kind = kind;
+        message.to_element()
+    }
+}
+
+/// Messages that the application holds, by order of arrival.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    held: BTreeMap<u64, Origin>,
+    /// The last message handed over.
+    last: u64,
+    /// Whether the store has unhandled messages after `last`.
+    more_in_store: bool,
+    /// Whether they were asked for.
+    loading: bool,
+}
+
+impl Inbox {
+    /// Whether the message that arrived as `arrival` may be handed over now; otherwise
+    /// it waits in the store for its turn.
+    pub(super) fn hand_over(&mut self, arrival: u64, origin: Origin, room: usize) -> bool {
+        if self.more_in_store || self.held.len() >= room {
+            self.more_in_store = true;
+            return false;
+        }
+        self.put(arrival, origin);
+        true
+    }
+
+    /// Notes a message that comes from the store.
+    pub(super) fn put(&mut self, arrival: u64, origin: Origin) {
+        self.held.insert(arrival, origin);
+        self.last = self.last.max(arrival);
+    }
+
+    pub(super) fn take(&mut self, arrival: u64) -> Option<Origin> {
+        self.held.remove(&arrival)
+    }
+
+    pub(super) fn holds(&self, arrival: u64) -> bool {
+        self.held.contains_key(&arrival)
+    }
+
+    /// After which message to read from the store, and how many, if there is room for
+    /// at least half of what may be held.
+    pub(super) fn wants(&mut self, room: usize) -> Option<(u64, usize)> {
+        let free = room.saturating_sub(self.held.len());
+        if !self.more_in_store || self.loading || free * 2 < room {
+            return None;
+        }
+        self.loading = true;
+        Some((self.last, free))
+    }
+
+    /// The store was read; `complete` if it has no more.
+    pub(super) fn loaded(&mut self, complete: bool) {
+        self.loading = false;
+        self.more_in_store = !complete;
+    }
+
+    /// Something waits in the store, as after a start.
+    pub(super) const fn look_in_store(&mut self) {
+        self.more_in_store = true;
+    }
+}

@@ -1,0 +1,237 @@
+//! Acknowledgement counters and queues of one managed stream (XEP-0198 §4, §5), both
+//! directions. Which messages go out, and what is durable, is told by `outbound` and
+//! `inbound`.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+/// A stanza that the server has not acknowledged.
+#[derive(Debug, Clone)]
+pub(super) struct Unacked {
+    /// The bytes as sent.
+    pub(super) bytes: Bytes,
+    /// Its place in the outbox, if it is a message of the outbox.
+    pub(super) seq: Option<u64>,
+}
+
+/// What the server did that XEP-0198 forbids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the server acknowledged {acked} stanzas, but only {sent} were sent (XEP-0198 §4)")]
+pub struct HandledTooHigh {
+    /// Its `h`.
+    pub acked: u32,
+    /// What it could be at most.
+    pub sent: u32,
+}
+
+/// The counters of a managed stream, which outlive a connection when it is resumed.
+#[derive(Debug, Default)]
+pub(super) struct Management {
+    /// Whether `<enabled/>` was received on this stream.
+    enabled: bool,
+    /// Stanzas sent and acknowledged by the server; wrap at 2³² (XEP-0198 §4).
+    sent: u32,
+    acked: u32,
+    unacked: VecDeque<Unacked>,
+    /// A request that the server has not answered.
+    requested: bool,
+    /// Stanzas received whose handling is not complete, from the first that is not;
+    /// `true` for a later one that is.
+    arriving: VecDeque<bool>,
+    /// Stanzas handled, counted without gaps; wraps.
+    handled: u32,
+    /// The last `h` told to the server.
+    told: u32,
+    /// Tells late news of an earlier stream from this one's.
+    generation: u64,
+}
+
+/// The place of an inbound stanza: its stream, and its number on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Slot {
+    generation: u64,
+    number: u32,
+}
+
+impl Management {
+    /// A new stream; `enabled` if it is managed. What was unacknowledged is given back.
+    pub(super) fn start(&mut self, enabled: bool) -> VecDeque<Unacked> {
+        let lost = std::mem::take(&mut self.unacked);
+        *self = Self { enabled, generation: self.generation + 1, ..Self::default() };
+        lost
+    }
+
+    /// The stream was resumed, the server having handled `h` (XEP-0198 §5). Gives what
+    /// it acknowledged, and what must be sent again.
+    pub(super) fn resume(&mut self, h: u32) -> Result<(Vec<Unacked>, VecDeque<Unacked>), HandledTooHigh> {
+        let acknowledged = self.acknowledge(h)?;
+        let again = std::mem::take(&mut self.unacked);
+        self.sent = h;
+        self.requested = false;
+        Ok((acknowledged, again))
+    }
+
+    pub(super) const fn is_enabled(&self) -> bool {
+        self.enabled
+    }
+
+    pub(super) fn unacked(&self) -> usize {
+        self.unacked.len()
+    }
+
+    /// Notes a stanza that is sent now.
+    pub(super) fn sent(&mut self, stanza: Unacked) {
+        if self.enabled {
+            self.sent = self.sent.wrapping_add(1);
+            self.unacked.push_back(stanza);
+        }
+    }
+
+    /// Whether an acknowledgement should be asked for now; notes that it is.
+    pub(super) fn request(&mut self) -> bool {
+        let ask = self.enabled && !self.requested && !self.unacked.is_empty();
+        self.requested |= ask;
+        ask
+    }
+
+    /// Asks whether there is something unacknowledged or not: a probe of the link.
+    pub(super) fn probe(&mut self) -> bool {
+        let ask = self.enabled && !self.requested;
+        self.requested |= ask;
+        ask
+    }
+
+    /// Whether a request waits for its answer.
+    pub(super) const fn awaits_answer(&self) -> bool {
+        self.requested
+    }
+
+    /// The server says that it handled `h` stanzas.
+    pub(super) fn acknowledge(&mut self, h: u32) -> Result<Vec<Unacked>, HandledTooHigh> {
+        let news = h.wrapping_sub(self.acked) as usize;
+        if news > self.unacked.len() {
+            return Err(HandledTooHigh { acked: h, sent: self.sent });
+        }
+        self.acked = h;
+        self.requested = false;
+        Ok(self.unacked.drain(..news).collect())
+    }
+
+    /// A stanza was received.
+    pub(super) fn received(&mut self) -> Slot {
+        let number = self.handled.wrapping_add(self.arriving.len() as u32);
+        self.arriving.push_back(false);
+        Slot { generation: self.generation, number }
+    }
+
+    /// A received stanza is handled: it is durable, or needs not be.
+    pub(super) fn handled(&mut self, slot: Slot) {
+        if slot.generation != self.generation {
+            return;
+        }
+        let index = slot.number.wrapping_sub(self.handled) as usize;
+        if let Some(done) = self.arriving.get_mut(index) {
+            *done = true;
+        }
+        while self.arriving.front() == Some(&true) {
+            self.arriving.pop_front();
+            self.handled = self.handled.wrapping_add(1);
+        }
+    }
+
+    /// Stanzas that are received but not handled.
+    pub(super) fn arriving(&self) -> usize {
+        self.arriving.len()
+    }
+
+    /// The count to tell the server now; notes that it is told.
+    pub(super) const fn answer(&mut self) -> u32 {
+        self.told = self.handled;
+        self.handled
+    }
+
+    /// Stanzas handled that the server was not told of.
+    pub(super) const fn untold(&self) -> u32 {
+        self.handled.wrapping_sub(self.told)
+    }
+
+    /// The count for `<resume/>`: everything that is handled.
+    pub(super) const fn h(&self) -> u32 {
+        self.handled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stanza(seq: u64) -> Unacked {
+        Unacked { bytes: Bytes::new(), seq: Some(seq) }
+    }
+
+    fn seqs<'a>(list: impl IntoIterator<Item = &'a Unacked>) -> Vec<u64> {
+        list.into_iter().filter_map(|u| u.seq).collect()
+    }
+
+    #[test]
+    fn h_covers_no_stanza_before_all_earlier_ones_are_handled() {
+        let mut m = Management::default();
+        m.start(true);
+        let slots = [m.received(), m.received(), m.received()];
+        m.handled(slots[2]);
+        m.handled(slots[1]);
+        assert_eq!(m.h(), 0);
+        m.handled(slots[0]);
+        assert_eq!(m.h(), 3);
+    }
+
+    #[test]
+    fn news_of_an_earlier_stream_do_not_raise_h() {
+        let mut m = Management::default();
+        m.start(true);
+        let old = m.received();
+        m.start(true);
+        m.received();
+        m.handled(old);
+        assert_eq!(m.h(), 0);
+    }
+
+    #[test]
+    fn an_impossible_count_is_refused_and_changes_nothing() {
+        let mut m = Management::default();
+        m.start(true);
+        m.sent(stanza(1));
+        assert_eq!(m.acknowledge(2).unwrap_err(), HandledTooHigh { acked: 2, sent: 1 });
+        assert_eq!(seqs(&m.acknowledge(1).unwrap()), [1]);
+        // Going back is as impossible as going too far.
+        assert!(m.acknowledge(0).is_err());
+    }
+
+    #[test]
+    fn resumption_continues_the_count() {
+        let mut m = Management::default();
+        m.start(true);
+        for seq in 1..=3 {
+            m.sent(stanza(seq));
+        }
+        let (acked, again) = m.resume(1).unwrap();
+        assert_eq!((seqs(&acked), seqs(&again)), (vec![1], vec![2, 3]));
+        for u in again {
+            m.sent(u);
+        }
+        assert_eq!(seqs(&m.acknowledge(3).unwrap()), [2, 3]);
+    }
+
+    #[test]
+    fn counters_wrap() {
+        let mut m = Management::default();
+        m.start(true);
+        (m.sent, m.acked, m.handled, m.told) = (u32::MAX, u32::MAX, u32::MAX, u32::MAX);
+        m.sent(stanza(1));
+        assert_eq!(seqs(&m.acknowledge(0).unwrap()), [1]);
+        let slot = m.received();
+        m.handled(slot);
+        assert_eq!((m.h(), m.untold()), (0, 1));
+    }
+}

@@ -1,0 +1,360 @@
+//! The outbox's window: which messages are in memory, which are on a stream, when one
+//! is sent again, and when its time is over. Counting on the stream is
+//! `management`'s; what becomes durable is decided in `mod`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use stanchion_stanza::stanza::DefinedCondition;
+use stanchion_stanza::{BareJid, Jid};
+
+use super::config::EngineConfig;
+use super::rto::Rto;
+use crate::store::WallTime;
+
+/// Peers whose round-trip estimate is remembered while nothing is on its way to them.
+const KNOWN_PEERS: usize = 1024;
+
+/// Where a message of the window stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Not durable yet.
+    Persisting,
+    /// Waits for its turn, or for a stream.
+    Kept,
+    /// On a stream; the server has not acknowledged it.
+    InFlight,
+    /// The server has it; the receipt is awaited.
+    ServerAccepted,
+}
+
+/// A message of the window.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) id: String,
+    pub(super) to: Jid,
+    pub(super) peer: BareJid,
+    pub(super) stanza: Bytes,
+    pub(super) accepted_at: WallTime,
+    /// On the monotonic clock.
+    pub(super) deadline: Option<Duration>,
+    pub(super) stage: Stage,
+    /// Transmissions in this process life.
+    pub(super) transmissions: u32,
+    /// Whether any transport may have had it: false only for a message that this
+    /// process accepted and never transmitted.
+    pub(super) maybe_sent: bool,
+    /// When the last transmission was.
+    pub(super) sent_at: Duration,
+    /// When it is sent again, if nothing happens before.
+    pub(super) retry_at: Option<Duration>,
+    /// The last error that came back.
+    pub(super) last_error: Option<DefinedCondition>,
+}
+
+/// Per-peer state.
+#[derive(Debug)]
+struct Peer {
+    rto: Rto,
+    /// Messages in the stages `InFlight` and `ServerAccepted`.
+    in_flight: usize,
+}
+
+/// The window.
+#[derive(Debug)]
+pub(super) struct Window {
+    config: EngineConfig,
+    flights: BTreeMap<u64, Flight>,
+    by_id: HashMap<String, u64>,
+    peers: HashMap<BareJid, Peer>,
+    /// State of a small generator for jitter.
+    jitter: u64,
+}
+
+impl Window {
+    pub(super) fn new(config: EngineConfig, entropy: u64) -> Self {
+        Self {
+            config,
+            flights: BTreeMap::new(),
+            by_id: HashMap::new(),
+            peers: HashMap::new(),
+            jitter: entropy | 1,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.flights.len()
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.flights.len() < self.config.in_memory
+    }
+
+    pub(super) fn insert(&mut self, seq: u64, flight: Flight) {
+        self.by_id.insert(flight.id.clone(), seq);
+        self.peers
+            .entry(flight.peer.clone())
+            .or_insert_with(|| Peer { rto: Rto::new(self.config.rto), in_flight: 0 });
+        self.flights.insert(seq, flight);
+    }
+
+    pub(super) fn get(&self, seq: u64) -> Option<&Flight> {
+        self.flights.get(&seq)
+    }
+
+    pub(super) fn seq_of(&self, id: &str) -> Option<u64> {
+        self.by_id.get(id).copied()
+    }
+
+    /// Takes a message out: it has an outcome.
+    pub(super) fn remove(&mut self, seq: u64) -> Option<Flight> {
+        let flight = self.flights.remove(&seq)?;
+        self.by_id.remove(&flight.id);
+        let counted = matches!(flight.stage, Stage::InFlight | Stage::ServerAccepted);
+        self.uncount(&flight.peer, counted);
+        // Estimates outlive their messages, up to a bound.
+        if self.peers.len() > KNOWN_PEERS {
+            let flights = &self.flights;
+            self.peers.retain(|jid, _| flights.values().any(|f| f.peer == *jid));
+        }
+        Some(flight)
+    }
+
+    fn uncount(&mut self, peer: &BareJid, counted: bool) {
+        if let (true, Some(peer)) = (counted, self.peers.get_mut(peer)) {
+            peer.in_flight = peer.in_flight.saturating_sub(1);
+        }
+    }
+
+    /// The message is durable.
+    pub(super) fn kept(&mut self, seq: u64) {
+        if let Some(flight) = self.flights.get_mut(&seq)
+            && flight.stage == Stage::Persisting
+        {
+            flight.stage = Stage::Kept;
+        }
+    }
+
+    /// The next message to put on the stream, if its peer's window has room; the
+    /// caller transmits what is given. Messages to one peer leave in order.
+    pub(super) fn next_to_send(&mut self, now: Duration, managed: bool) -> Option<(u64, Bytes)> {
+        let seq = self.sendable()?;
+        let wait = self.random_share();
+        let flight = self.flights.get_mut(&seq)?;
+        let peer = self.peers.get_mut(&flight.peer)?;
+        peer.in_flight += 1;
+        let again = flight.transmissions > 0;
+        flight.stage = Stage::InFlight;
+        flight.transmissions = flight.transmissions.saturating_add(1);
+        flight.maybe_sent = true;
+        flight.sent_at = now;
+        // On a managed stream the timer starts when the server has the message.
+        flight.retry_at = (!managed).then(|| now + stretch(peer.rto.timeout(flight.transmissions), wait));
+        let bytes = if again { with_delay(&flight.stanza, flight.accepted_at) } else { flight.stanza.clone() };
+        Some((seq, bytes))
+    }
+
+    /// The first message that waits, of the peers whose window has room. A message
+    /// that is not durable yet holds back its peer's later ones.
+    fn sendable(&self) -> Option<u64> {
+        let mut held: Vec<&BareJid> = Vec::new();
+        for (seq, flight) in &self.flights {
+            if held.contains(&&flight.peer) {
+                continue;
+            }
+            match flight.stage {
+                Stage::InFlight | Stage::ServerAccepted => {}
+                Stage::Persisting => held.push(&flight.peer),
+                Stage::Kept => {
+                    let room = self.peers.get(&flight.peer).is_some_and(|p| p.in_flight < self.config.window);
+                    if room {
+                        return Some(*seq);
+                    }
+                    held.push(&flight.peer);
+                }
+            }
+        }
+        None
+    }
+
+    /// The server has the message: the receipt is awaited from now on.
+    pub(super) fn server_accepted(&mut self, seq: u64, now: Duration) -> bool {
+        let wait = self.random_share();
+        let Some(flight) = self.flights.get_mut(&seq) else {
+            return false;
+        };
+        if flight.stage != Stage::InFlight {
+            return false;
+        }
+        flight.stage = Stage::ServerAccepted;
+        if let Some(peer) = self.peers.get(&flight.peer) {
+            flight.retry_at = Some(now + stretch(peer.rto.timeout(flight.transmissions), wait));
+        }
+        true
+    }
+
+    /// A receipt came: a sample, if the message was sent once (Karn).
+    pub(super) fn sample(&mut self, seq: u64, now: Duration) {
+        if let Some(flight) = self.flights.get(&seq)
+            && flight.transmissions == 1
+            && let Some(peer) = self.peers.get_mut(&flight.peer)
+        {
+            peer.rto.sample(now.saturating_sub(flight.sent_at));
+        }
+    }
+
+    /// A copy came back with an error that may pass: the timer decides when to try
+    /// again, from now on.
+    pub(super) fn bounced(&mut self, seq: u64, condition: DefinedCondition, now: Duration) {
+        let wait = self.random_share();
+        if let Some(flight) = self.flights.get_mut(&seq)
+            && let Some(peer) = self.peers.get(&flight.peer)
+        {
+            flight.last_error = Some(condition);
+            let pause = peer.rto.timeout(flight.transmissions.saturating_add(1));
+            flight.retry_at = Some(now + stretch(pause, wait));
+        }
+    }
+
+    /// The stream is gone. What was on it waits for the next one; with `all`, also what
+    /// the server had acknowledged, since it may have lost that.
+    pub(super) fn stream_lost(&mut self, all: bool) {
+        let seqs: Vec<u64> = self.flights.keys().copied().collect();
+        for seq in seqs {
+            match self.flights[&seq].stage {
+                Stage::InFlight => self.wait_again(seq),
+                Stage::ServerAccepted if all => self.wait_again(seq),
+                _ => {}
+            }
+        }
+    }
+
+    /// The peer is there: what it has not acknowledged is sent again at once.
+    pub(super) fn peer_is_back(&mut self, peer: &BareJid) {
+        let awaited: Vec<u64> = self
+            .flights
+            .iter()
+            // One that was sent a moment ago is not sent twice for a presence.
+            .filter(|(_, f)| f.peer == *peer && f.stage == Stage::ServerAccepted && f.last_error.is_some())
+            .map(|(seq, _)| *seq)
+            .collect();
+        for seq in awaited {
+            self.wait_again(seq);
+        }
+    }
+
+    /// Messages whose retransmission is due wait for their turn again.
+    pub(super) fn retransmissions_due(&mut self, now: Duration) -> u64 {
+        let due: Vec<u64> =
+            self.flights.iter().filter(|(_, f)| f.retry_at.is_some_and(|at| at <= now)).map(|(seq, _)| *seq).collect();
+        for seq in &due {
+            self.wait_again(*seq);
+        }
+        due.len() as u64
+    }
+
+    pub(super) fn wait_again(&mut self, seq: u64) {
+        let Some(flight) = self.flights.get_mut(&seq) else {
+            return;
+        };
+        let counted = matches!(flight.stage, Stage::InFlight | Stage::ServerAccepted);
+        flight.retry_at = None;
+        if counted {
+            flight.stage = Stage::Kept;
+            let peer = flight.peer.clone();
+            self.uncount(&peer, true);
+        }
+    }
+
+    /// Messages whose time is over.
+    pub(super) fn expired(&self, now: Duration) -> Vec<u64> {
+        self.flights.iter().filter(|(_, f)| f.deadline.is_some_and(|at| at <= now)).map(|(seq, _)| *seq).collect()
+    }
+
+    /// When something is to be done, if nothing happens before.
+    pub(super) fn next_timeout(&self, connected: bool) -> Option<Duration> {
+        let retry = |f: &Flight| f.retry_at.filter(|_| connected);
+        // What is not durable yet is decided when it is.
+        let kept = self.flights.values().filter(|f| f.stage != Stage::Persisting);
+        kept.filter_map(|f| [f.deadline, retry(f)].into_iter().flatten().min()).min()
+    }
+
+    /// Whether a message is on the stream that the server has not acknowledged.
+    pub(super) fn awaits_server(&self) -> bool {
+        self.flights.values().any(|f| f.stage == Stage::InFlight)
+    }
+
+    /// 0 to 255 of 1024ths, for jitter (xorshift; not for secrets).
+    const fn random_share(&mut self) -> u32 {
+        self.jitter ^= self.jitter << 13;
+        self.jitter ^= self.jitter >> 7;
+        self.jitter ^= self.jitter << 17;
+        (self.jitter >> 32) as u32 & 0xFF
+    }
+}
+
+/// Up to a quarter longer.
+fn stretch(d: Duration, share: u32) -> Duration {
+    d + d * share / 1024
+}
+
+/// The stanza with the time at which the application gave it (XEP-0203).
+fn with_delay(stanza: &Bytes, at: WallTime) -> Bytes {
+    const END: &[u8] = b"</message>";
+    let Some(body) = stanza.strip_suffix(END) else {
+        return stanza.clone();
+    };
+    let mut out = BytesMut::with_capacity(stanza.len() + 64);
+    out.extend_from_slice(body);
+    out.extend_from_slice(b"<delay xmlns='urn:xmpp:delay' stamp='");
+    out.extend_from_slice(timestamp(at).as_bytes());
+    out.extend_from_slice(b"'/>");
+    out.extend_from_slice(END);
+    out.freeze()
+}
+
+/// XEP-0082 §3.2 DateTime, in UTC, with milliseconds.
+fn timestamp(at: WallTime) -> String {
+    let ms = at.as_unix_ms();
+    let (days, ms) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
+    // Days to a civil date, counting years from March so that leap days come last.
+    let z = days + 719_468;
+    let era = z.div_euclid(146_097);
+    let day_of_era = z.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let (h, m, s) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60);
+    format!("{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}.{:03}Z", ms % 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_are_those_of_the_calendar() {
+        for (ms, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (1_700_000_000_123, "2023-11-14T22:13:20.123Z"),
+            (4_107_542_399_999, "2100-02-28T23:59:59.999Z"),
+            (-1, "1969-12-31T23:59:59.999Z"),
+        ] {
+            assert_eq!(timestamp(WallTime::from_unix_ms(ms)), text);
+        }
+    }
+
+    #[test]
+    fn the_delay_stands_inside_the_message() {
+        let stamped = with_delay(&Bytes::from_static(b"<message><body>x</body></message>"), WallTime::from_unix_ms(0));
+        assert_eq!(
+            &stamped[..],
+            b"<message><body>x</body><delay xmlns='urn:xmpp:delay' stamp='1970-01-01T00:00:00.000Z'/></message>"
+        );
+    }
+}

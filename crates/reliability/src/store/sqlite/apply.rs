@@ -1,0 +1,243 @@
+//! What each op does to the tables, inside the writer's transaction. The same
+//! as `memory::tables`, which the tests compare.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::super::op::{Op, OpResult, PRUNE_STEP};
+use super::super::record::{
+    InboundKey, InboundState, NewInbound, OutboundRecord, OutboundState, WallTime,
+};
+use super::query::last_seq;
+use super::schema::{InboundCode, from_sql, inbound_state, outbound_state, state_code, to_sql};
+
+type Result<T> = std::result::Result<T, rusqlite::Error>;
+
+pub(super) fn apply(connection: &Connection, op: &Op) -> Result<OpResult> {
+    match op {
+        Op::PutOutbound(record) => put_outbound(connection, record),
+        Op::SetOutboundState { id, state, at } => change_outbound(connection, id, |seq| {
+            connection
+                .prepare_cached(
+                    "UPDATE outbound SET state = ?2, reason = ?3, updated_at = ?4 WHERE seq = ?1",
+                )?
+                .execute(params![
+                    seq,
+                    state_code(state),
+                    state.reason().map(|reason| &reason.0),
+                    at.as_unix_ms(),
+                ])
+        }),
+        Op::SetOutboundAttempts { id, attempts, at } => change_outbound(connection, id, |seq| {
+            connection
+                .prepare_cached(
+                    "UPDATE outbound SET attempts = ?2, updated_at = ?3 WHERE seq = ?1",
+                )?
+                .execute(params![seq, attempts, at.as_unix_ms()])
+        }),
+        Op::PruneOutbound { before } => prune_outbound(connection, *before),
+        Op::PutInbound(new) => put_inbound(connection, new),
+        Op::MarkHanded { key, at } => change_inbound(connection, key, InboundCode::HANDED, *at),
+        Op::MarkHandled { key, at } => change_inbound(connection, key, InboundCode::HANDLED, *at),
+        Op::PruneInbound {
+            payloads_before,
+            keys_before,
+            keep_at_least,
+            keep_at_most,
+        } => prune_inbound(
+            connection,
+            *payloads_before,
+            *keys_before,
+            *keep_at_least,
+            *keep_at_most,
+        ),
+        Op::PutMeta { key, value } => {
+            connection
+                .prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)")?
+                .execute(params![key, &value[..]])?;
+            Ok(OpResult::Done)
+        }
+        Op::DeleteMeta { key } => {
+            let gone = connection
+                .prepare_cached("DELETE FROM meta WHERE key = ?1")?
+                .execute([key])?;
+            Ok(if gone == 0 {
+                OpResult::NotFound
+            } else {
+                OpResult::Done
+            })
+        }
+    }
+}
+
+fn find_outbound(connection: &Connection, id: &str) -> Result<Option<(i64, OutboundState)>> {
+    connection
+        .prepare_cached("SELECT seq, state, reason FROM outbound WHERE id = ?1")?
+        .query_row([id], |row| {
+            Ok((row.get(0)?, outbound_state(row.get(1)?, row.get(2)?)?))
+        })
+        .optional()
+}
+
+fn put_outbound(connection: &Connection, record: &OutboundRecord) -> Result<OpResult> {
+    if let Some((_, state)) = find_outbound(connection, &record.id)? {
+        return Ok(OpResult::OutboundExists { state });
+    }
+    let last = last_seq(connection)?;
+    if record.seq <= last {
+        return Ok(OpResult::SeqTaken { next_seq: last + 1 });
+    }
+    connection
+        .prepare_cached(
+            "INSERT INTO outbound (seq, id, recipient, channel, stanza, accepted_at, deadline,
+             protection, state, reason, attempts, updated_at, boot)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        )?
+        .execute(params![
+            to_sql(record.seq),
+            record.id,
+            record.to,
+            record.channel,
+            &record.stanza[..],
+            record.accepted_at.as_unix_ms(),
+            record.deadline.map(WallTime::as_unix_ms),
+            record.protection,
+            state_code(&record.state),
+            record.state.reason().map(|reason| &reason.0),
+            record.attempts,
+            record.updated_at.as_unix_ms(),
+            record.boot,
+        ])?;
+    Ok(OpResult::Done)
+}
+
+fn change_outbound(
+    connection: &Connection,
+    id: &str,
+    change: impl FnOnce(i64) -> Result<usize>,
+) -> Result<OpResult> {
+    match find_outbound(connection, id)? {
+        None => Ok(OpResult::NotFound),
+        Some((_, state)) if state.is_final() => Ok(OpResult::AlreadyFinal { state }),
+        Some((seq, _)) => change(seq).map(|_| OpResult::Done),
+    }
+}
+
+fn prune_outbound(connection: &Connection, before: WallTime) -> Result<OpResult> {
+    let rows = connection
+        .prepare_cached(
+            "DELETE FROM outbound WHERE seq IN (
+               SELECT seq FROM outbound WHERE state >= 10 AND updated_at < ?1
+               ORDER BY seq LIMIT ?2)",
+        )?
+        .execute(params![before.as_unix_ms(), to_sql(PRUNE_STEP)])?;
+    Ok(pruned(0, rows as u64))
+}
+
+fn find_inbound(connection: &Connection, key: &InboundKey) -> Result<Option<(i64, InboundState)>> {
+    connection
+        .prepare_cached(
+            "SELECT arrival, state, handed_count FROM inbound WHERE id = ?1 AND from_bare = ?2",
+        )?
+        .query_row([&key.id, &key.from_bare], |row| {
+            Ok((row.get(0)?, inbound_state(row.get(1)?, row.get(2)?)?))
+        })
+        .optional()
+}
+
+fn put_inbound(connection: &Connection, new: &NewInbound) -> Result<OpResult> {
+    if let Some((arrival, state)) = find_inbound(connection, &new.key)? {
+        return Ok(OpResult::Duplicate {
+            arrival: from_sql(arrival)?,
+            state,
+        });
+    }
+    connection
+        .prepare_cached(
+            "INSERT INTO inbound (from_bare, id, from_full, stanza, received_at, changed_at,
+             state, handed_count) VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, 0)",
+        )?
+        .execute(params![
+            new.key.from_bare,
+            new.key.id,
+            new.from_full,
+            &new.stanza[..],
+            new.received_at.as_unix_ms(),
+            InboundCode::KEPT,
+        ])?;
+    Ok(OpResult::Kept {
+        arrival: from_sql(connection.last_insert_rowid())?,
+    })
+}
+
+fn change_inbound(
+    connection: &Connection,
+    key: &InboundKey,
+    code: i64,
+    at: WallTime,
+) -> Result<OpResult> {
+    let (arrival, times) = match find_inbound(connection, key)? {
+        None => return Ok(OpResult::NotFound),
+        Some((_, InboundState::Handled)) => return Ok(OpResult::AlreadyHandled),
+        Some((arrival, InboundState::Handed { times })) => (arrival, times),
+        Some((arrival, InboundState::Kept)) => (arrival, 0),
+    };
+    let times = if code == InboundCode::HANDED {
+        times.saturating_add(1)
+    } else {
+        times
+    };
+    connection
+        .prepare_cached(
+            "UPDATE inbound SET state = ?2, handed_count = ?3, changed_at = ?4 WHERE arrival = ?1",
+        )?
+        .execute(params![arrival, code, times, at.as_unix_ms()])?;
+    Ok(OpResult::Done)
+}
+
+fn prune_inbound(
+    connection: &Connection,
+    payloads_before: WallTime,
+    keys_before: WallTime,
+    keep_at_least: u64,
+    keep_at_most: u64,
+) -> Result<OpResult> {
+    let handled: i64 = connection
+        .prepare_cached("SELECT count(*) FROM inbound WHERE state = 2")?
+        .query_row([], |row| row.get(0))?;
+    let handled = from_sql(handled)?;
+    let excess = handled.saturating_sub(keep_at_most);
+    let spare = handled.saturating_sub(keep_at_least).max(excess);
+    // The oldest `spare` keys may go; the oldest `excess` of them must.
+    let rows = connection
+        .prepare_cached(
+            "DELETE FROM inbound WHERE arrival IN (
+               SELECT arrival FROM (
+                 SELECT arrival, changed_at, row_number() OVER (ORDER BY arrival) AS place
+                 FROM (SELECT arrival, changed_at FROM inbound WHERE state = 2
+                       ORDER BY arrival LIMIT ?1))
+               WHERE place <= ?2 OR changed_at < ?3 ORDER BY arrival LIMIT ?4)",
+        )?
+        .execute(params![
+            to_sql(spare),
+            to_sql(excess),
+            keys_before.as_unix_ms(),
+            to_sql(PRUNE_STEP),
+        ])?;
+    let payloads = connection
+        .prepare_cached(
+            "UPDATE inbound SET stanza = NULL WHERE arrival IN (
+               SELECT arrival FROM inbound
+               WHERE state = 2 AND stanza IS NOT NULL AND changed_at < ?1
+               ORDER BY arrival LIMIT ?2)",
+        )?
+        .execute(params![payloads_before.as_unix_ms(), to_sql(PRUNE_STEP)])?;
+    Ok(pruned(payloads as u64, rows as u64))
+}
+
+fn pruned(payloads: u64, rows: u64) -> OpResult {
+    OpResult::Pruned {
+        payloads,
+        rows,
+        more: payloads == PRUNE_STEP || rows == PRUNE_STEP,
+    }
+}

@@ -1,0 +1,203 @@
+//! The file format: tables, their versions, the numbers that stand for states,
+//! and the identity row. Opening the file is in `sqlite::file`.
+
+use rusqlite::types::FromSqlError;
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+
+use super::super::error::StoreError;
+use super::super::record::{
+    Identity, InboundState, Opening, OutboundState, Reason, StoreId, WallTime,
+};
+use super::fault::sqlite_fault;
+
+/// `PRAGMA application_id` of a store: "Stan".
+pub(super) const APPLICATION_ID: i32 = 0x5374_616e;
+
+/// Step n brings a file from version n to n + 1. Steps are never edited once
+/// released, only added.
+///
+/// Times are milliseconds since the Unix epoch. AUTOINCREMENT keeps the
+/// highest `seq` and `arrival` over deletions. The numbers of `state` are in
+/// [`state_code`] and [`InboundCode`]; the partial indexes repeat their ranges.
+const MIGRATIONS: &[&str] = &["
+CREATE TABLE identity (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    store_id BLOB NOT NULL CHECK (length(store_id) = 16),
+    device TEXT NOT NULL,
+    boot_count INTEGER NOT NULL,
+    boot_token INTEGER NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE outbound (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    recipient TEXT NOT NULL,
+    channel TEXT NOT NULL,
+    stanza BLOB NOT NULL,
+    accepted_at INTEGER NOT NULL,
+    deadline INTEGER,
+    protection INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    reason TEXT,
+    attempts INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    boot INTEGER NOT NULL
+) STRICT;
+CREATE INDEX outbound_pending ON outbound (seq) WHERE state < 10;
+CREATE INDEX outbound_lane ON outbound (recipient, channel, seq) WHERE state < 10;
+CREATE INDEX outbound_due ON outbound (deadline, seq) WHERE state < 3 AND deadline IS NOT NULL;
+CREATE INDEX outbound_final ON outbound (updated_at) WHERE state >= 10;
+CREATE TABLE inbound (
+    arrival INTEGER PRIMARY KEY AUTOINCREMENT,
+    from_bare TEXT NOT NULL,
+    id TEXT NOT NULL,
+    from_full TEXT NOT NULL,
+    stanza BLOB,
+    received_at INTEGER NOT NULL,
+    changed_at INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    handed_count INTEGER NOT NULL,
+    UNIQUE (id, from_bare)
+) STRICT;
+CREATE INDEX inbound_unhandled ON inbound (arrival) WHERE state < 2;
+CREATE INDEX inbound_payload ON inbound (arrival, changed_at)
+    WHERE state = 2 AND stanza IS NOT NULL;
+CREATE TABLE meta (
+    key TEXT PRIMARY KEY,
+    value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+"];
+
+/// The version this release writes, and the newest it reads.
+pub(super) const VERSION: u32 = MIGRATIONS.len() as u32;
+
+/// Brings the file to [`VERSION`], one transaction for all steps.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), rusqlite::Error> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found == VERSION {
+        return Ok(());
+    }
+    for step in MIGRATIONS.iter().skip(found as usize) {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()
+}
+
+/// Makes or reads the identity and counts this opening, durably.
+pub(super) fn begin_life(
+    connection: &mut Connection,
+    opening: &Opening,
+) -> Result<Identity, StoreError> {
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(sqlite_fault)?;
+    let stored = read_identity(&transaction).map_err(sqlite_fault)?;
+    let identity = opening.identity(stored)?;
+    transaction
+        .execute(
+            "INSERT OR REPLACE INTO identity
+             (one, store_id, device, boot_count, boot_token, created_at)
+             VALUES (1, ?1, ?2, ?3, ?4, ?5)",
+            params![
+                identity.store_id.0,
+                identity.device,
+                to_sql(identity.boot_count),
+                identity.boot_token,
+                identity.created_at.as_unix_ms(),
+            ],
+        )
+        .map_err(sqlite_fault)?;
+    transaction.commit().map_err(sqlite_fault)?;
+    Ok(identity)
+}
+
+pub(super) fn read_identity(connection: &Connection) -> Result<Option<Identity>, rusqlite::Error> {
+    connection
+        .query_row(
+            "SELECT store_id, device, boot_count, boot_token, created_at FROM identity",
+            [],
+            |row| {
+                Ok(Identity {
+                    store_id: StoreId(row.get(0)?),
+                    device: row.get(1)?,
+                    boot_count: from_sql(row.get(2)?)?,
+                    boot_token: row.get(3)?,
+                    created_at: WallTime::from_unix_ms(row.get(4)?),
+                })
+            },
+        )
+        .optional()
+}
+
+/// The number of an outbound state: below 3 undecided, below 10 pending, from
+/// 10 final.
+pub(super) fn state_code(state: &OutboundState) -> i64 {
+    match state {
+        OutboundState::Accepted => 0,
+        OutboundState::InFlight => 1,
+        OutboundState::ServerAccepted => 2,
+        OutboundState::InDoubt { open: true, .. } => 3,
+        OutboundState::Acknowledged => 10,
+        OutboundState::Delivered => 11,
+        OutboundState::NotDelivered { .. } => 12,
+        OutboundState::InDoubt { open: false, .. } => 13,
+    }
+}
+
+pub(super) fn outbound_state(
+    code: i64,
+    reason: Option<String>,
+) -> Result<OutboundState, rusqlite::Error> {
+    Ok(match (code, reason) {
+        (0, None) => OutboundState::Accepted,
+        (1, None) => OutboundState::InFlight,
+        (2, None) => OutboundState::ServerAccepted,
+        (10, None) => OutboundState::Acknowledged,
+        (11, None) => OutboundState::Delivered,
+        (12, Some(reason)) => OutboundState::NotDelivered {
+            reason: Reason(reason),
+        },
+        (3 | 13, Some(reason)) => OutboundState::InDoubt {
+            reason: Reason(reason),
+            open: code == 3,
+        },
+        _ => return Err(out_of_range(code)),
+    })
+}
+
+/// The numbers of an inbound state.
+pub(super) enum InboundCode {}
+
+impl InboundCode {
+    pub(super) const KEPT: i64 = 0;
+    pub(super) const HANDED: i64 = 1;
+    pub(super) const HANDLED: i64 = 2;
+}
+
+pub(super) fn inbound_state(code: i64, handed_count: u32) -> Result<InboundState, rusqlite::Error> {
+    Ok(match code {
+        InboundCode::KEPT => InboundState::Kept,
+        InboundCode::HANDED => InboundState::Handed {
+            times: handed_count,
+        },
+        InboundCode::HANDLED => InboundState::Handled,
+        _ => return Err(out_of_range(code)),
+    })
+}
+
+/// A count as SQLite keeps it. No count reaches 2⁶³; one that did would stay
+/// there.
+pub(super) fn to_sql(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+pub(super) fn from_sql(count: i64) -> Result<u64, rusqlite::Error> {
+    u64::try_from(count).map_err(|_| out_of_range(count))
+}
+
+fn out_of_range(value: i64) -> rusqlite::Error {
+    FromSqlError::OutOfRange(value).into()
+}
