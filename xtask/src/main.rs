@@ -1,2 +1,65 @@
-//! TODO
-fn main() {}
+//! `cargo xtask`: the project's own commands.
+//!
+//! One file per command; this one only tells them apart and turns the outcome
+//! into an exit status. Depends on no product crate, so that a broken crate
+//! does not take its own tests and checks with it.
+#![allow(clippy::print_stdout, reason = "these commands talk to a terminal")]
+
+mod bench;
+mod ci;
+mod demo;
+mod failure;
+mod fuzz;
+mod measure;
+mod program;
+mod requirements;
+mod servers;
+mod test;
+mod tidy;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about, version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the whole suite; installs what is missing where it may
+    Test(test::Command),
+    /// Build and run the demo of the `stanchion` command
+    Demo(demo::Command),
+    /// Start and stop real XMPP servers on loopback
+    Servers(servers::Command),
+    /// Run the fuzz targets for a while; no nightly compiler needed
+    Fuzz(fuzz::Command),
+    /// Run the benchmarks and report their medians
+    Bench(bench::Command),
+    /// Check the rules of the house
+    Tidy(tidy::Command),
+    /// What the build machine runs: the same as `test`
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Test(command) => test::run(&command),
+        Command::Demo(command) => demo::run(&command),
+        Command::Servers(command) => servers::run(command),
+        Command::Fuzz(command) => fuzz::run(&command),
+        Command::Bench(command) => bench::run(&command),
+        Command::Tidy(command) => tidy::run(&command),
+        Command::Ci => ci::run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

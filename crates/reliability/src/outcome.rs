@@ -69,12 +69,21 @@ pub enum InDoubt {
 impl fmt::Display for InDoubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoReceipt { last_error: None } => f.write_str("it was sent, and no receipt came in time"),
-            Self::NoReceipt { last_error: Some(e) } => {
-                write!(f, "it was sent, no receipt came in time, and a copy came back with {e}")
+            Self::NoReceipt { last_error: None } => {
+                f.write_str("it was sent, and no receipt came in time")
+            }
+            Self::NoReceipt {
+                last_error: Some(e),
+            } => {
+                write!(
+                    f,
+                    "it was sent, no receipt came in time, and a copy came back with {e}"
+                )
             }
             Self::Refused(e) => write!(f, "it came back with {e}"),
-            Self::Restarted => f.write_str("an earlier process may have sent it, and its time is over"),
+            Self::Restarted => {
+                f.write_str("an earlier process may have sent it, and its time is over")
+            }
         }
     }
 }
@@ -84,15 +93,22 @@ impl Outcome {
     pub(crate) fn to_state(&self) -> OutboundState {
         match self {
             Self::Acknowledged { .. } => OutboundState::Acknowledged,
-            Self::NotDelivered(NotDelivered::Expired) => OutboundState::NotDelivered { reason: Reason::from("expired") },
+            Self::NotDelivered(NotDelivered::Expired) => OutboundState::NotDelivered {
+                reason: Reason::from("expired"),
+            },
             Self::InDoubt(reason) => {
                 let word = match reason {
                     InDoubt::NoReceipt { last_error: None } => "no-receipt".to_owned(),
-                    InDoubt::NoReceipt { last_error: Some(e) } => format!("no-receipt {e}"),
+                    InDoubt::NoReceipt {
+                        last_error: Some(e),
+                    } => format!("no-receipt {e}"),
                     InDoubt::Refused(e) => format!("refused {e}"),
                     InDoubt::Restarted => "restarted".to_owned(),
                 };
-                OutboundState::InDoubt { reason: Reason(word), open: true }
+                OutboundState::InDoubt {
+                    reason: Reason(word),
+                    open: true,
+                }
             }
         }
     }

@@ -23,7 +23,11 @@ pub(super) fn key(message: &Message) -> Option<InboundKey> {
         Ok(Some(origin)) => format!("o {}", origin.id),
         _ => {
             let digest = Sha256::digest(message.body().unwrap_or_default().as_bytes());
-            format!("m {} {}", message.header.id.as_ref()?, Text::base64(&digest))
+            format!(
+                "m {} {}",
+                message.header.id.as_ref()?,
+                Text::base64(&digest)
+            )
         }
     };
     Some(InboundKey::new(from.bare_str(), id))
@@ -53,7 +57,11 @@ impl Receipt {
         if !asked || matches!(kind, MessageType::Groupchat | MessageType::Error) {
             return None;
         }
-        Some(Self { to: message.header.from.clone()?, id: message.header.id.clone()?, kind })
+        Some(Self {
+            to: message.header.from.clone()?,
+            id: message.header.id.clone()?,
+            kind,
+        })
     }
 
     /// The receipt as a stanza. It has no id of its own and asks for nothing.
@@ -63,7 +71,9 @@ impl Receipt {
             MessageType::Headline => MessageType::Normal,
             kind => kind,
         };
-        let receipt = Received { id: self.id.clone() };
+        let receipt = Received {
+            id: self.id.clone(),
+        };
         // Servers keep a message without body for later only if told so.
         let mut message = Message::chat(self.to.clone())
             .with_payload(receipt.to_element())

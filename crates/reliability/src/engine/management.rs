@@ -54,17 +54,32 @@ pub(super) struct Slot {
     number: u32,
 }
 
+impl Slot {
+    /// Of a stanza that no stream counts.
+    pub(super) const UNCOUNTED: Self = Self {
+        generation: u64::MAX,
+        number: 0,
+    };
+}
+
 impl Management {
     /// A new stream; `enabled` if it is managed. What was unacknowledged is given back.
     pub(super) fn start(&mut self, enabled: bool) -> VecDeque<Unacked> {
         let lost = std::mem::take(&mut self.unacked);
-        *self = Self { enabled, generation: self.generation + 1, ..Self::default() };
+        *self = Self {
+            enabled,
+            generation: self.generation + 1,
+            ..Self::default()
+        };
         lost
     }
 
     /// The stream was resumed, the server having handled `h` (XEP-0198 §5). Gives what
     /// it acknowledged, and what must be sent again.
-    pub(super) fn resume(&mut self, h: u32) -> Result<(Vec<Unacked>, VecDeque<Unacked>), HandledTooHigh> {
+    pub(super) fn resume(
+        &mut self,
+        h: u32,
+    ) -> Result<(Vec<Unacked>, VecDeque<Unacked>), HandledTooHigh> {
         let acknowledged = self.acknowledge(h)?;
         let again = std::mem::take(&mut self.unacked);
         self.sent = h;
@@ -111,7 +126,10 @@ impl Management {
     pub(super) fn acknowledge(&mut self, h: u32) -> Result<Vec<Unacked>, HandledTooHigh> {
         let news = h.wrapping_sub(self.acked) as usize;
         if news > self.unacked.len() {
-            return Err(HandledTooHigh { acked: h, sent: self.sent });
+            return Err(HandledTooHigh {
+                acked: h,
+                sent: self.sent,
+            });
         }
         self.acked = h;
         self.requested = false;
@@ -122,7 +140,10 @@ impl Management {
     pub(super) fn received(&mut self) -> Slot {
         let number = self.handled.wrapping_add(self.arriving.len() as u32);
         self.arriving.push_back(false);
-        Slot { generation: self.generation, number }
+        Slot {
+            generation: self.generation,
+            number,
+        }
     }
 
     /// A received stanza is handled: it is durable, or needs not be.
@@ -167,7 +188,10 @@ mod tests {
     use super::*;
 
     fn stanza(seq: u64) -> Unacked {
-        Unacked { bytes: Bytes::new(), seq: Some(seq) }
+        Unacked {
+            bytes: Bytes::new(),
+            seq: Some(seq),
+        }
     }
 
     fn seqs<'a>(list: impl IntoIterator<Item = &'a Unacked>) -> Vec<u64> {
@@ -202,7 +226,10 @@ mod tests {
         let mut m = Management::default();
         m.start(true);
         m.sent(stanza(1));
-        assert_eq!(m.acknowledge(2).unwrap_err(), HandledTooHigh { acked: 2, sent: 1 });
+        assert_eq!(
+            m.acknowledge(2).unwrap_err(),
+            HandledTooHigh { acked: 2, sent: 1 }
+        );
         assert_eq!(seqs(&m.acknowledge(1).unwrap()), [1]);
         // Going back is as impossible as going too far.
         assert!(m.acknowledge(0).is_err());

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use stanchion_stanza::BareJid;
 use stanchion_stanza::stanza::DefinedCondition;
-use stanchion_stanza::{BareJid, Jid};
 
 use super::config::EngineConfig;
 use super::rto::Rto;
@@ -33,7 +33,6 @@ pub(super) enum Stage {
 #[derive(Debug)]
 pub(super) struct Flight {
     pub(super) id: String,
-    pub(super) to: Jid,
     pub(super) peer: BareJid,
     pub(super) stanza: Bytes,
     pub(super) accepted_at: WallTime,
@@ -95,7 +94,10 @@ impl Window {
         self.by_id.insert(flight.id.clone(), seq);
         self.peers
             .entry(flight.peer.clone())
-            .or_insert_with(|| Peer { rto: Rto::new(self.config.rto), in_flight: 0 });
+            .or_insert_with(|| Peer {
+                rto: Rto::new(self.config.rto),
+                in_flight: 0,
+            });
         self.flights.insert(seq, flight);
     }
 
@@ -116,7 +118,8 @@ impl Window {
         // Estimates outlive their messages, up to a bound.
         if self.peers.len() > KNOWN_PEERS {
             let flights = &self.flights;
-            self.peers.retain(|jid, _| flights.values().any(|f| f.peer == *jid));
+            self.peers
+                .retain(|jid, _| flights.values().any(|f| f.peer == *jid));
         }
         Some(flight)
     }
@@ -150,8 +153,13 @@ impl Window {
         flight.maybe_sent = true;
         flight.sent_at = now;
         // On a managed stream the timer starts when the server has the message.
-        flight.retry_at = (!managed).then(|| now + stretch(peer.rto.timeout(flight.transmissions), wait));
-        let bytes = if again { with_delay(&flight.stanza, flight.accepted_at) } else { flight.stanza.clone() };
+        flight.retry_at =
+            (!managed).then(|| now + stretch(peer.rto.timeout(flight.transmissions), wait));
+        let bytes = if again {
+            with_delay(&flight.stanza, flight.accepted_at)
+        } else {
+            flight.stanza.clone()
+        };
         Some((seq, bytes))
     }
 
@@ -167,7 +175,10 @@ impl Window {
                 Stage::InFlight | Stage::ServerAccepted => {}
                 Stage::Persisting => held.push(&flight.peer),
                 Stage::Kept => {
-                    let room = self.peers.get(&flight.peer).is_some_and(|p| p.in_flight < self.config.window);
+                    let room = self
+                        .peers
+                        .get(&flight.peer)
+                        .is_some_and(|p| p.in_flight < self.config.window);
                     if room {
                         return Some(*seq);
                     }
@@ -236,7 +247,9 @@ impl Window {
             .flights
             .iter()
             // One that was sent a moment ago is not sent twice for a presence.
-            .filter(|(_, f)| f.peer == *peer && f.stage == Stage::ServerAccepted && f.last_error.is_some())
+            .filter(|(_, f)| {
+                f.peer == *peer && f.stage == Stage::ServerAccepted && f.last_error.is_some()
+            })
             .map(|(seq, _)| *seq)
             .collect();
         for seq in awaited {
@@ -246,8 +259,12 @@ impl Window {
 
     /// Messages whose retransmission is due wait for their turn again.
     pub(super) fn retransmissions_due(&mut self, now: Duration) -> u64 {
-        let due: Vec<u64> =
-            self.flights.iter().filter(|(_, f)| f.retry_at.is_some_and(|at| at <= now)).map(|(seq, _)| *seq).collect();
+        let due: Vec<u64> = self
+            .flights
+            .iter()
+            .filter(|(_, f)| f.retry_at.is_some_and(|at| at <= now))
+            .map(|(seq, _)| *seq)
+            .collect();
         for seq in &due {
             self.wait_again(*seq);
         }
@@ -269,15 +286,23 @@ impl Window {
 
     /// Messages whose time is over.
     pub(super) fn expired(&self, now: Duration) -> Vec<u64> {
-        self.flights.iter().filter(|(_, f)| f.deadline.is_some_and(|at| at <= now)).map(|(seq, _)| *seq).collect()
+        self.flights
+            .iter()
+            .filter(|(_, f)| f.deadline.is_some_and(|at| at <= now))
+            .map(|(seq, _)| *seq)
+            .collect()
     }
 
     /// When something is to be done, if nothing happens before.
     pub(super) fn next_timeout(&self, connected: bool) -> Option<Duration> {
         let retry = |f: &Flight| f.retry_at.filter(|_| connected);
         // What is not durable yet is decided when it is.
-        let kept = self.flights.values().filter(|f| f.stage != Stage::Persisting);
-        kept.filter_map(|f| [f.deadline, retry(f)].into_iter().flatten().min()).min()
+        let kept = self
+            .flights
+            .values()
+            .filter(|f| f.stage != Stage::Persisting);
+        kept.filter_map(|f| [f.deadline, retry(f)].into_iter().flatten().min())
+            .min()
     }
 
     /// Whether a message is on the stream that the server has not acknowledged.
@@ -322,14 +347,22 @@ fn timestamp(at: WallTime) -> String {
     let z = days + 719_468;
     let era = z.div_euclid(146_097);
     let day_of_era = z.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     let (h, m, s) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60);
-    format!("{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}.{:03}Z", ms % 1000)
+    format!(
+        "{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}.{:03}Z",
+        ms % 1000
+    )
 }
 
 #[cfg(test)]
@@ -351,7 +384,10 @@ mod tests {
 
     #[test]
     fn the_delay_stands_inside_the_message() {
-        let stamped = with_delay(&Bytes::from_static(b"<message><body>x</body></message>"), WallTime::from_unix_ms(0));
+        let stamped = with_delay(
+            &Bytes::from_static(b"<message><body>x</body></message>"),
+            WallTime::from_unix_ms(0),
+        );
         assert_eq!(
             &stamped[..],
             b"<message><body>x</body><delay xmlns='urn:xmpp:delay' stamp='1970-01-01T00:00:00.000Z'/></message>"

@@ -17,9 +17,10 @@ pub(super) fn respond(iq: &Iq) -> Option<Element> {
         IqKind::Get(query) if DiscoInfo::matches(query) && query.attr("node").is_none() => {
             iq.result(Some(info().to_element()))
         }
-        IqKind::Get(_) | IqKind::Set(_) => {
-            iq.refuse(StanzaError::new(ErrorType::Cancel, DefinedCondition::ServiceUnavailable))
-        }
+        IqKind::Get(_) | IqKind::Set(_) => iq.refuse(StanzaError::new(
+            ErrorType::Cancel,
+            DefinedCondition::ServiceUnavailable,
+        )),
     };
     Some(answer.to_element())
 }
@@ -50,7 +51,10 @@ mod tests {
             ..ping.clone()
         };
         let refusal = respond(&unknown).unwrap();
-        assert_eq!((refusal.attr("type"), refusal.attr("id")), (Some("error"), Some("1")));
+        assert_eq!(
+            (refusal.attr("type"), refusal.attr("id")),
+            (Some("error"), Some("1"))
+        );
         assert_eq!(respond(&ping.result(None)), None);
     }
 }

@@ -16,7 +16,11 @@ pub struct RtoConfig {
 
 impl Default for RtoConfig {
     fn default() -> Self {
-        Self { initial: Duration::from_secs(3), min: Duration::from_secs(1), max: Duration::from_secs(60) }
+        Self {
+            initial: Duration::from_secs(3),
+            min: Duration::from_secs(1),
+            max: Duration::from_secs(60),
+        }
     }
 }
 
@@ -30,7 +34,10 @@ pub(super) struct Rto {
 
 impl Rto {
     pub(super) const fn new(config: RtoConfig) -> Self {
-        Self { config, estimate: None }
+        Self {
+            config,
+            estimate: None,
+        }
     }
 
     /// A round trip of a message that was sent exactly once.
@@ -49,7 +56,9 @@ impl Rto {
             Some((srtt, rttvar)) => srtt + rttvar * 4,
         };
         let doublings = transmissions.saturating_sub(1).min(16);
-        base.max(self.config.min).saturating_mul(1 << doublings).min(self.config.max)
+        base.max(self.config.min)
+            .saturating_mul(1 << doublings)
+            .min(self.config.max)
     }
 }
 

@@ -417,9 +417,10 @@ fn nonce_of(value: &str) -> Result<&str, MessageError> {
 }
 
 fn base64_of(name: char, value: &str) -> Result<Vec<u8>, MessageError> {
-    STANDARD
-        .decode(value)
-        .map_err(|_| MessageError::BadValue(name))
+    match STANDARD.decode(value) {
+        Ok(bytes) if !bytes.is_empty() => Ok(bytes),
+        _ => Err(MessageError::BadValue(name)),
+    }
 }
 
 /// `posit-number`: digits, the first not zero.

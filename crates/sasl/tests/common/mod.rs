@@ -9,9 +9,9 @@ use stanchion_sasl::server::{Accepted, Refusal, ServerChannel, ServerPolicy};
 use stanchion_sasl::*;
 
 /// Few, so that tests are quick; the clients' policy is lowered to it.
-pub const ITERATIONS: u32 = 64;
+pub(crate) const ITERATIONS: u32 = 64;
 
-pub fn exporter() -> ChannelBindings {
+pub(crate) fn exporter() -> ChannelBindings {
     ChannelBindings {
         tls_exporter: Some([7; 32]),
         tls_server_end_point: Some(vec![8; 32]),
@@ -19,7 +19,7 @@ pub fn exporter() -> ChannelBindings {
     }
 }
 
-pub fn tls(bindings: ChannelBindings) -> Channel {
+pub(crate) fn tls(bindings: ChannelBindings) -> Channel {
     Channel {
         security: ChannelSecurity::Tls {
             version: TlsVersion::Tls13,
@@ -30,17 +30,17 @@ pub fn tls(bindings: ChannelBindings) -> Channel {
     }
 }
 
-pub fn client_policy() -> Policy {
+pub(crate) fn client_policy() -> Policy {
     let mut policy = Policy::default();
     policy.scram.min_iterations = ITERATIONS;
     policy
 }
 
-pub fn nonce(byte: u8) -> Nonce {
+pub(crate) fn nonce(byte: u8) -> Nonce {
     Nonce::from_entropy([byte; 24])
 }
 
-pub fn accounts() -> MemoryAccounts {
+pub(crate) fn accounts() -> MemoryAccounts {
     let mut accounts = MemoryAccounts::new().with_domain("example.org");
     accounts
         .set("alice", &"wonderland".into(), ITERATIONS, [1; 16])
@@ -48,17 +48,17 @@ pub fn accounts() -> MemoryAccounts {
     accounts
 }
 
-pub fn server_policy() -> ServerPolicy {
+pub(crate) fn server_policy() -> ServerPolicy {
     let mut policy = ServerPolicy::new(vec![9; 32].into());
     policy.iterations = ITERATIONS;
     policy
 }
 
-pub fn server(channel: ServerChannel) -> ServerAuth {
+pub(crate) fn server(channel: ServerChannel) -> ServerAuth {
     server_with(server_policy(), channel, accounts())
 }
 
-pub fn server_with(
+pub(crate) fn server_with(
     policy: ServerPolicy,
     channel: ServerChannel,
     accounts: impl AccountStore + 'static,
@@ -66,7 +66,7 @@ pub fn server_with(
     ServerAuth::new(Arc::new(policy), channel, Arc::new(accounts))
 }
 
-pub fn encrypted(bindings: ChannelBindings) -> ServerChannel {
+pub(crate) fn encrypted(bindings: ChannelBindings) -> ServerChannel {
     ServerChannel {
         encrypted: true,
         bindings,
@@ -74,7 +74,7 @@ pub fn encrypted(bindings: ChannelBindings) -> ServerChannel {
     }
 }
 
-pub fn offer(server: &ServerAuth) -> Offer<'static> {
+pub(crate) fn offer(server: &ServerAuth) -> Offer<'static> {
     Offer {
         profile: Default::default(),
         mechanisms: server.advertised(),
@@ -84,21 +84,21 @@ pub fn offer(server: &ServerAuth) -> Offer<'static> {
 
 /// How an exchange ended.
 #[derive(Debug)]
-pub enum End {
+pub(crate) enum End {
     Login(Accepted, Authenticated),
     Refused(Refusal),
     ClientGaveUp(AuthError),
 }
 
 impl End {
-    pub fn login(self) -> (Accepted, Authenticated) {
+    pub(crate) fn login(self) -> (Accepted, Authenticated) {
         match self {
             Self::Login(accepted, authenticated) => (accepted, authenticated),
             other => panic!("no login: {other:?}"),
         }
     }
 
-    pub fn refusal(self) -> Refusal {
+    pub(crate) fn refusal(self) -> Refusal {
         match self {
             Self::Refused(refusal) => refusal,
             other => panic!("not refused: {other:?}"),
@@ -107,7 +107,7 @@ impl End {
 }
 
 /// Runs one exchange to its end. Bounded: no mechanism has more than 4 steps.
-pub fn run(client: &mut dyn Authenticator, server: &mut ServerAuth) -> End {
+pub(crate) fn run(client: &mut dyn Authenticator, server: &mut ServerAuth) -> End {
     let initial = match client.initial_response() {
         Ok(initial) => initial,
         Err(error) => return End::ClientGaveUp(error),

@@ -1,0 +1,236 @@
+//! The engine's vocabulary: what goes in, what comes out. Plain data, no logic.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use stanchion_stanza::{Element, Jid, Message, Stanza};
+
+use super::management::HandledTooHigh;
+use crate::outcome::Outcome;
+use crate::store::{Committed, InboundRecord, Op, OutboundRecord, StoreError, WallTime};
+
+/// A point in time, as the driver's clocks tell it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// Since a fixed moment of this process; never goes back.
+    pub monotonic: Duration,
+    /// The wall clock, for what is kept.
+    pub wall: WallTime,
+}
+
+/// A message that the application gives.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    /// Its id, chosen by the driver: unique for ever, a UUIDv7.
+    pub id: String,
+    /// Recipient.
+    pub to: Jid,
+    /// The whole stanza, with that id.
+    pub stanza: Bytes,
+    /// When an outcome is due.
+    pub deadline: Option<WallTime>,
+}
+
+/// What the engine is told.
+#[derive(Debug)]
+pub enum Input {
+    /// The application sends. Refused with [`Event::Refused`] if the outbox is full.
+    Send(Submission),
+    /// The application committed the message that arrived so.
+    Commit {
+        /// From [`Event::Message`].
+        arrival: u64,
+    },
+    /// The store answered a [`Output::Persist`]. Answers of the store, these and
+    /// [`Input::Loaded`], come in the order of the outputs that asked for them.
+    Persisted(Result<Committed, StoreError>),
+    /// The store answered a [`Output::Load`].
+    Loaded(Loaded),
+    /// A stream is ready, bound or resumed.
+    Connected(Stream),
+    /// The stream is gone.
+    Disconnected,
+    /// A top-level element was received.
+    Received(Element),
+    /// One was received between binding and the beginning of stream management: it is
+    /// not counted.
+    ReceivedEarly(Element),
+    /// The stream is about to be closed by us.
+    Closing,
+    /// Sends a stanza that needs no receipt: presence, an iq.
+    Transmit(Element),
+    /// Time has passed.
+    Tick,
+}
+
+/// What the engine must know of a new stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// A new session.
+    Bound {
+        /// Whether stream management is enabled.
+        managed: bool,
+        /// What the server said that it handled on the lost stream
+        /// (`<failed h='…'/>`), if it did.
+        handled: Option<u32>,
+    },
+    /// The old session goes on; the server handled `h` stanzas (XEP-0198 §5).
+    Resumed {
+        /// The server's count.
+        h: u32,
+    },
+}
+
+/// What is read from the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Load {
+    /// Pending outbound messages after `seq`, in order.
+    Outbound {
+        /// The last one known.
+        after: u64,
+        /// At most so many.
+        limit: usize,
+    },
+    /// Undecided outbound messages that are due, and when the next one is.
+    Due {
+        /// Deadline or earlier.
+        by: WallTime,
+        /// At most so many.
+        limit: usize,
+    },
+    /// Unhandled inbound messages after `arrival`, in order.
+    Inbound {
+        /// The last one known.
+        after: u64,
+        /// At most so many.
+        limit: usize,
+    },
+}
+
+/// What was read.
+#[derive(Debug)]
+pub enum Loaded {
+    /// For [`Load::Outbound`].
+    Outbound(Vec<OutboundRecord>),
+    /// For [`Load::Due`].
+    Due {
+        /// Those that are due.
+        records: Vec<OutboundRecord>,
+        /// The earliest deadline of all that are undecided, these included.
+        next: Option<WallTime>,
+    },
+    /// For [`Load::Inbound`].
+    Inbound(Vec<InboundRecord>),
+}
+
+/// What is to be done, in this order.
+#[derive(Debug)]
+pub enum Output {
+    /// Make these durable as one transaction, and answer with [`Input::Persisted`].
+    Persist(Vec<Op>),
+    /// Read, and answer with [`Input::Loaded`].
+    Load(Load),
+    /// Put whole stanzas on the stream's queue. Flush at [`Output::Wait`], in one write.
+    Transmit(Bytes),
+    /// Drop the connection and make a new one.
+    Reconnect(ReconnectReason),
+    /// Tell the application.
+    Event(Event),
+    /// Nothing more. Come back at that time (monotonic) if nothing happens before.
+    Wait(Option<Duration>),
+}
+
+/// Why a stream is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReconnectReason {
+    /// A probe was not answered: a half-open link or a hung server.
+    #[error("the server did not answer within {0:?}")]
+    Silent(Duration),
+    /// The server broke XEP-0198.
+    #[error("{0}")]
+    HandledTooHigh(#[from] HandledTooHigh),
+    /// The server takes stanzas but acknowledges none.
+    #[error("the server left {0} stanzas unacknowledged")]
+    Unacknowledged(usize),
+}
+
+/// What the application is told.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// The message is durable: it survives this process.
+    Accepted {
+        /// Its id.
+        id: String,
+    },
+    /// It was not taken: the outbox is full, or the store refused it.
+    Refused {
+        /// Its id.
+        id: String,
+        /// Why.
+        why: Refusal,
+    },
+    /// The server has taken responsibility for it (XEP-0198 §4); that proves nothing.
+    ServerAccepted {
+        /// Its id.
+        id: String,
+    },
+    /// What became of it. A definite outcome may follow an `InDoubt`.
+    Outcome {
+        /// Its id.
+        id: String,
+        /// What.
+        outcome: Outcome,
+    },
+    /// A message arrived and is durable. Commit it to have it acknowledged.
+    Message {
+        /// For [`Input::Commit`].
+        arrival: u64,
+        /// The message.
+        message: Box<Message>,
+        /// It was received by an earlier process, which may have acted on it.
+        maybe_redelivered: bool,
+    },
+    /// A stanza that is not kept: presence, an answer, a message without body.
+    Transient(Box<Stanza>),
+    /// The store failed: nothing is acknowledged any more. Reopen it and make a new
+    /// engine from what it recovers.
+    StoreFailed(StoreError),
+}
+
+/// Why a message was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// Too many messages without outcome.
+    #[error("the outbox holds {0} messages without outcome; wait for some, or raise the bound")]
+    OutboxFull(usize),
+    /// The store did not take it.
+    #[error("the store did not take the message")]
+    Store,
+}
+
+/// Counts since the engine was made, for people and measurements.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Messages accepted from the application.
+    pub accepted: u64,
+    /// Transmissions of messages, first ones and others.
+    pub transmitted: u64,
+    /// Transmissions that were not the first.
+    pub retransmitted: u64,
+    /// Messages acknowledged by their recipients.
+    pub acknowledged: u64,
+    /// Messages that expired unsent.
+    pub not_delivered: u64,
+    /// Messages that went into doubt.
+    pub in_doubt: u64,
+    /// New messages received.
+    pub received: u64,
+    /// Copies received of messages that were there already.
+    pub duplicates: u64,
+    /// Receipts, errors and acknowledgements that fitted nothing.
+    pub ignored: u64,
+}

@@ -1,0 +1,237 @@
+//! The way in: from a received element to a message in the application's hands, and
+//! back to its receipt.
+
+use stanchion_stanza::payload::receipts::Received;
+use stanchion_stanza::payload::sm::{Ack, AckRequest};
+use stanchion_stanza::stanza::{MessageType, PresenceType};
+use stanchion_stanza::{
+    Element, Iq, Jid, Limits, Message, Payload as _, Presence, Scope, Stanza, parse_element,
+};
+
+use super::inbound::{self, Origin, Receipt};
+use super::management::Slot;
+use super::{Effect, Engine, Event, respond};
+use crate::store::{InboundRecord, InboundState, NewInbound, Op, OpResult};
+
+impl Engine {
+    pub(super) fn received(&mut self, element: Element) {
+        if Ack::matches(&element) {
+            return match Ack::from_element(&element) {
+                Ok(ack) => match self.management.acknowledge(ack.h) {
+                    Ok(stanzas) => {
+                        self.server_accepted(stanzas);
+                        // More may have gone out since the request that this answers.
+                        if self.window.awaits_server() {
+                            self.ask();
+                        }
+                    }
+                    Err(error) => self.give_up(error.into()),
+                },
+                Err(_) => self.counters.ignored += 1,
+            };
+        }
+        if AckRequest::matches(&element) {
+            return self.answer();
+        }
+        if !Stanza::is_stanza(&element) {
+            self.counters.ignored += 1;
+            return;
+        }
+        let slot = self.management.received();
+        self.stanza(slot, element);
+        self.answer_in_time();
+    }
+
+    /// Before stream management begins nothing is counted.
+    pub(super) fn received_early(&mut self, element: Element) {
+        if Stanza::is_stanza(&element) {
+            self.stanza(Slot::UNCOUNTED, element);
+        }
+    }
+
+    fn stanza(&mut self, slot: Slot, element: Element) {
+        match Stanza::from_element(element) {
+            Ok(Stanza::Message(message)) => self.message(slot, message),
+            Ok(Stanza::Presence(presence)) => {
+                self.presence(&presence);
+                self.management.handled(slot);
+                self.event(Event::Transient(Box::new(presence.into())));
+            }
+            Ok(Stanza::Iq(iq)) => {
+                self.management.handled(slot);
+                self.iq(iq);
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a stanza was not understood");
+                self.management.handled(slot);
+                self.counters.ignored += 1;
+            }
+        }
+    }
+
+    /// Tells the server unasked, before it runs into its own bounds.
+    pub(super) fn answer_in_time(&mut self) {
+        if self.management.untold() >= self.config.ack_every {
+            self.answer();
+        }
+    }
+
+    /// Tells the server what is handled, now and without delay (XEP-0198 §4): the
+    /// count is of what is durable, which need not be all that was received.
+    pub(super) fn answer(&mut self) {
+        if self.connected && self.management.is_enabled() {
+            let h = self.management.answer();
+            self.nonza(&Ack { h }.to_element());
+        }
+    }
+
+    fn iq(&mut self, iq: Iq) {
+        match respond::respond(&iq) {
+            Some(answer) => self.transmit(&answer),
+            None => self.event(Event::Transient(Box::new(iq.into()))),
+        }
+    }
+
+    fn presence(&mut self, presence: &Presence) {
+        if presence.kind == PresenceType::Available
+            && let Some(from) = &presence.header.from
+        {
+            self.window.peer_is_back(&from.to_bare());
+        }
+    }
+
+    fn message(&mut self, slot: Slot, message: Message) {
+        if message.kind == MessageType::Error {
+            self.bounce(&message);
+            return self.management.handled(slot);
+        }
+        let receipts: Vec<_> = message
+            .payloads
+            .iter()
+            .filter(|p| Received::matches(p))
+            .collect();
+        if let (Some(from), false) = (&message.header.from, receipts.is_empty()) {
+            let from = from.clone();
+            let ids: Vec<_> = receipts
+                .iter()
+                .filter_map(|r| Received::from_element(r).ok())
+                .collect();
+            for receipt in ids {
+                self.receipt(&from, &receipt.id);
+            }
+            return self.management.handled(slot);
+        }
+        let receipt = Receipt::wanted_by(&message);
+        // Worth keeping: something to read, or somebody who waits for a receipt.
+        let (Some(key), true) = (
+            inbound::key(&message),
+            message.body().is_some() || receipt.is_some(),
+        ) else {
+            self.management.handled(slot);
+            return self.event(Event::Transient(Box::new(message.into())));
+        };
+        let Ok(stanza) = self.encoder.to_bytes(&message.to_element()) else {
+            // It was decoded within the same limits, but the encoder's form is longer.
+            self.management.handled(slot);
+            self.counters.ignored += 1;
+            return;
+        };
+        let op = Op::PutInbound(NewInbound {
+            key: key.clone(),
+            from_full: message
+                .header
+                .from
+                .as_ref()
+                .map(Jid::to_string)
+                .unwrap_or_default(),
+            stanza: stanza.into(),
+            received_at: self.now.wall,
+        });
+        if op.check().is_err() {
+            self.management.handled(slot);
+            self.counters.ignored += 1;
+            return;
+        }
+        self.persist(
+            op,
+            Effect::Arrived {
+                slot,
+                message: Box::new(message),
+                origin: Origin { key, receipt },
+            },
+        );
+    }
+
+    pub(super) fn commit(&mut self, arrival: u64) {
+        if let Some(origin) = self.inbox.take(arrival) {
+            let op = Op::MarkHandled {
+                key: origin.key.clone(),
+                at: self.now.wall,
+            };
+            self.persist(op, Effect::Committed { origin });
+        }
+    }
+
+    pub(super) fn arrived(&mut self, message: Box<Message>, origin: Origin, result: &OpResult) {
+        match result {
+            OpResult::Kept { arrival } => {
+                self.counters.received += 1;
+                self.first_arrival.get_or_insert(*arrival);
+                if self
+                    .inbox
+                    .hand_over(*arrival, origin, self.config.hand_over)
+                {
+                    self.event(Event::Message {
+                        arrival: *arrival,
+                        message,
+                        maybe_redelivered: false,
+                    });
+                }
+            }
+            OpResult::Duplicate {
+                state: InboundState::Handled,
+                ..
+            } => {
+                self.counters.duplicates += 1;
+                // The receipt was lost, or was too late for the sender.
+                if let Some(receipt) = origin.receipt {
+                    self.transmit(&receipt.to_element());
+                }
+            }
+            // Its receipt follows when the application commits the first copy.
+            _ => self.counters.duplicates += 1,
+        }
+    }
+
+    pub(super) fn load_inbound(&mut self, record: InboundRecord) {
+        if self.inbox.holds(record.arrival) {
+            return;
+        }
+        let Some(stanza) = record.stanza else {
+            return;
+        };
+        let message = parse_element(&stanza, &Scope::client(), &Limits::default())
+            .ok()
+            .and_then(|e| Message::from_element(e).ok());
+        let Some(message) = message else {
+            tracing::error!(
+                id = record.key.id,
+                "the inbox holds a message that cannot be read"
+            );
+            return;
+        };
+        let origin = Origin {
+            key: record.key,
+            receipt: Receipt::wanted_by(&message),
+        };
+        self.inbox.put(record.arrival, origin);
+        let maybe_redelivered = self
+            .first_arrival
+            .is_none_or(|first| record.arrival < first);
+        self.event(Event::Message {
+            arrival: record.arrival,
+            message: Box::new(message),
+            maybe_redelivered,
+        });
+    }
+}

@@ -1,0 +1,484 @@
+//! The task under a session: owns sockets, clock and store, and turns the engine's
+//! outputs into I/O. It decides nothing that the engine could decide.
+
+use std::collections::HashMap;
+use std::future::{Future, pending};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use stanchion_connect::backoff::Backoff;
+use stanchion_connect::{
+    Connect, ConnectError, Connection, ResumeToken, Resumption, Retry, SmSession,
+};
+use stanchion_stanza::stream::{StreamCondition, StreamError};
+use stanchion_stanza::{Element, FullJid, Payload as _, StreamEvent};
+use stanchion_transport::{StreamFault, XmppStream};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::outgoing::{InvalidMessage, Outgoing, Prepared};
+use super::requests::Requests;
+use super::{Delivery, Disconnect, SendError, Sent, SessionConfig, SessionError, SessionEvent, Status};
+use crate::engine::{Counters, Engine, Event, Input, Now, Output, Stream, Submission};
+use crate::outcome::Outcome;
+use crate::store::{Store, WallTime};
+
+/// Inputs taken without waiting before the outputs are looked at: larger batches, fewer
+/// commits.
+const AT_ONCE: usize = 64;
+/// For the server's part of a clean end.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// A message on its way into the outbox.
+#[derive(Debug)]
+pub(super) struct SendCommand {
+    prepared: Prepared,
+    waiter: Waiter,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    kept: Option<oneshot::Sender<Result<(), SendError>>>,
+    outcome: oneshot::Sender<Outcome>,
+}
+
+impl SendCommand {
+    /// The command, what tells that the message is kept, and the handle to it.
+    #[allow(clippy::type_complexity)] // Three things that part ways at once.
+    pub(super) fn new(
+        message: Outgoing,
+    ) -> Result<(Self, oneshot::Receiver<Result<(), SendError>>, Sent), InvalidMessage> {
+        let prepared = message.prepare()?;
+        let (kept_tx, kept) = oneshot::channel();
+        let (outcome_tx, outcome) = oneshot::channel();
+        let sent = Sent { id: prepared.id.clone(), outcome };
+        let waiter = Waiter { kept: Some(kept_tx), outcome: outcome_tx };
+        Ok((Self { prepared, waiter }, kept, sent))
+    }
+}
+
+/// Everything else that a handle asks for.
+#[derive(Debug)]
+pub(super) enum Control {
+    Commit { arrival: u64 },
+    Transmit(Element),
+    Shutdown,
+}
+
+/// What a driver is made of.
+pub(super) struct Parts {
+    pub(super) connect: Arc<dyn Connect>,
+    pub(super) store: Box<dyn Store>,
+    pub(super) config: SessionConfig,
+    pub(super) sends: mpsc::Receiver<SendCommand>,
+    pub(super) controls: mpsc::Receiver<Control>,
+    pub(super) deliveries: mpsc::Sender<Delivery>,
+    pub(super) events: broadcast::Sender<SessionEvent>,
+    pub(super) status: watch::Sender<Status>,
+    pub(super) counters: watch::Sender<Counters>,
+}
+
+type Attempt = Pin<Box<dyn Future<Output = Result<Connection, ConnectError>> + Send>>;
+
+/// The connection's state.
+enum Link {
+    /// The next attempt is due then.
+    Waiting(Instant),
+    /// An attempt is under way.
+    Connecting(Attempt),
+    /// A stream is up.
+    Up(Box<XmppStream>),
+    /// No attempts: a person must act.
+    Refused,
+}
+
+/// Why the loop goes on.
+enum Wake {
+    Store(Input),
+    Send(SendCommand),
+    Control(Control),
+    /// All handles are gone, or the application asked.
+    End,
+    Stream(Result<StreamEvent, StreamFault>),
+    Connected(Result<Connection, ConnectError>),
+    ConnectNow,
+    Tick,
+}
+
+/// The session that a new connection may resume.
+struct Resumable {
+    session: SmSession,
+    jid: FullJid,
+}
+
+pub(super) struct Driver {
+    parts: Parts,
+    engine: Engine,
+    requests: Requests,
+    waiters: HashMap<String, Waiter>,
+    link: Link,
+    resumable: Option<Resumable>,
+    backoff: Backoff,
+    /// What the server said before it closed.
+    last_words: Option<StreamError>,
+    started: Instant,
+}
+
+impl Driver {
+    pub(super) async fn start(parts: Parts) -> Result<Self, SessionError> {
+        // The engine pages the records themselves; here the counts matter.
+        let recovered = parts.store.recover(1).await?;
+        let started = Instant::now();
+        let engine = Engine::new(parts.config.engine, recovered, now(started), random());
+        Ok(Self {
+            backoff: Backoff::new(parts.config.backoff),
+            parts,
+            engine,
+            requests: Requests::default(),
+            waiters: HashMap::new(),
+            link: Link::Waiting(started),
+            resumable: None,
+            last_words: None,
+            started,
+        })
+    }
+
+    pub(super) async fn run(mut self) -> Result<(), SessionError> {
+        let ended = loop {
+            let until = match self.perform_outputs() {
+                Ok(until) => until,
+                Err(error) => break Err(error),
+            };
+            self.parts.counters.send_if_modified(|c| {
+                let news = *c != self.engine.counters();
+                *c = self.engine.counters();
+                news
+            });
+            match self.wait(until).await {
+                Wake::End => break Ok(()),
+                wake => self.handle(wake),
+            }
+            self.take_what_is_there();
+        };
+        let ended = match ended {
+            Ok(()) => self.farewell().await,
+            Err(error) => Err(error),
+        };
+        self.announce(Status::Closed);
+        // Store errors were reported; closing a failed store says nothing new.
+        let closed = self.parts.store.close().await;
+        ended?;
+        Ok(closed?)
+    }
+
+    fn now(&self) -> Now {
+        now(self.started)
+    }
+
+    fn tell(&mut self, input: Input) {
+        let now = self.now();
+        self.engine.handle(now, input);
+    }
+
+    /// Does what the engine wants, in its order. Gives the time of its next wish.
+    fn perform_outputs(&mut self) -> Result<Option<Instant>, SessionError> {
+        while self.requests.has_room() {
+            match self.engine.poll_output() {
+                Output::Persist(ops) => self.requests.persist(&*self.parts.store, ops),
+                Output::Load(load) => self.requests.load(&*self.parts.store, load),
+                Output::Transmit(bytes) => {
+                    if let Link::Up(stream) = &mut self.link {
+                        stream.send_bytes(&bytes);
+                    }
+                }
+                Output::Reconnect(reason) => self.lost(Disconnect::GivenUp(reason)),
+                Output::Event(Event::StoreFailed(error)) => return Err(error.into()),
+                Output::Event(event) => self.report(event),
+                Output::Wait(until) => return Ok(until.map(|at| self.started + at)),
+            }
+        }
+        Ok(None)
+    }
+
+    fn report(&mut self, event: Event) {
+        match event {
+            Event::Accepted { id } => {
+                if let Some(kept) = self.waiters.get_mut(&id).and_then(|w| w.kept.take()) {
+                    let _ = kept.send(Ok(()));
+                }
+            }
+            Event::Refused { id, why } => {
+                if let Some(kept) = self.waiters.remove(&id).and_then(|w| w.kept) {
+                    let _ = kept.send(Err(SendError::Refused(why)));
+                }
+            }
+            Event::Outcome { id, outcome } => {
+                // The application may have dropped its handle; observers still hear.
+                if let Some(waiter) = self.waiters.remove(&id) {
+                    let _ = waiter.outcome.send(outcome.clone());
+                }
+                let _ = self.parts.events.send(SessionEvent::Outcome { id, outcome });
+            }
+            Event::ServerAccepted { id } => {
+                let _ = self.parts.events.send(SessionEvent::ServerAccepted { id });
+            }
+            Event::Message { arrival, message, maybe_redelivered } => {
+                // The channel holds as many as the engine hands over; if the receiver is
+                // gone, the messages stay in the store.
+                let _ = self.parts.deliveries.try_send(Delivery { arrival, message, maybe_redelivered });
+            }
+            Event::Transient(stanza) => {
+                let _ = self.parts.events.send(SessionEvent::Transient(Arc::new(*stanza)));
+            }
+            // Taken before: it ends the loop.
+            Event::StoreFailed(_) => {}
+        }
+    }
+
+    async fn wait(&mut self, until: Option<Instant>) -> Wake {
+        let parts = &mut self.parts;
+        let may_send = self.engine.has_room() && self.requests.has_room();
+        let may_read = self.engine.wants_input() && self.requests.has_room();
+        // What was received on the lost stream must be durable before its count is told.
+        let settled = self.engine.is_settled();
+        tokio::select! {
+            input = self.requests.next(&*parts.store) => Wake::Store(input),
+            control = parts.controls.recv() => match control {
+                Some(Control::Shutdown) | None => Wake::End,
+                Some(control) => Wake::Control(control),
+            },
+            wake = next_of(&mut self.link, may_read, settled) => wake,
+            Some(command) = parts.sends.recv(), if may_send => Wake::Send(command),
+            () = at(until) => Wake::Tick,
+        }
+    }
+
+    fn handle(&mut self, wake: Wake) {
+        match wake {
+            Wake::Store(input) => self.tell(input),
+            Wake::Send(command) => self.submit(command),
+            Wake::Control(Control::Commit { arrival }) => self.tell(Input::Commit { arrival }),
+            Wake::Control(Control::Transmit(element)) => self.tell(Input::Transmit(element)),
+            Wake::Stream(Ok(event)) => self.stream_event(event),
+            Wake::Stream(Err(fault)) => self.stream_fault(fault),
+            Wake::Connected(Ok(connection)) => self.connected(connection),
+            Wake::Connected(Err(error)) => self.not_connected(error),
+            Wake::ConnectNow => self.connect(),
+            Wake::Tick => self.tell(Input::Tick),
+            Wake::Control(Control::Shutdown) | Wake::End => {}
+        }
+    }
+
+    /// More of the same, without waiting.
+    fn take_what_is_there(&mut self) {
+        for _ in 0..AT_ONCE {
+            if !self.engine.wants_input() {
+                break;
+            }
+            let Link::Up(stream) = &mut self.link else {
+                break;
+            };
+            match stream.try_next() {
+                Ok(Some(event)) => self.stream_event(event),
+                Ok(None) => break,
+                Err(fault) => self.stream_fault(fault),
+            }
+        }
+        for _ in 0..AT_ONCE {
+            if !self.engine.has_room() {
+                break;
+            }
+            match self.parts.sends.try_recv() {
+                Ok(command) => self.submit(command),
+                Err(_) => break,
+            }
+        }
+    }
+
+    fn submit(&mut self, command: SendCommand) {
+        let SendCommand { prepared, waiter } = command;
+        let Some(to) = prepared.to else {
+            return;
+        };
+        let deadline = prepared.within.map(|within| {
+            let ms = i64::try_from(within.as_millis()).unwrap_or(i64::MAX);
+            WallTime::from_unix_ms(self.now().wall.as_unix_ms().saturating_add(ms))
+        });
+        self.waiters.insert(prepared.id.clone(), waiter);
+        self.tell(Input::Send(Submission { id: prepared.id, to, stanza: prepared.stanza, deadline }));
+    }
+
+    // ---- the connection -------------------------------------------------------------
+
+    fn connect(&mut self) {
+        let h = self.engine.handled();
+        let token: Option<ResumeToken> =
+            self.resumable.as_ref().and_then(|r| r.session.token(r.jid.clone(), h));
+        let connect = Arc::clone(&self.parts.connect);
+        self.announce(Status::Connecting);
+        self.link = Link::Connecting(Box::pin(async move { connect.connect(token).await }));
+    }
+
+    fn connected(&mut self, connection: Connection) {
+        let Connection { stream, established, endpoint, .. } = connection;
+        self.backoff.established();
+        self.last_words = None;
+        let resumed = matches!(established.resumption, Resumption::Resumed { .. });
+        tracing::info!(jid = %established.jid, %endpoint, resumed, "connected");
+        self.link = Link::Up(Box::new(stream));
+        let managed = established.stream_management.is_some();
+        self.tell(Input::Connected(match established.resumption {
+            Resumption::Resumed { h } => Stream::Resumed { h },
+            Resumption::Failed { h, .. } => Stream::Bound { managed, handled: h },
+            _ => Stream::Bound { managed, handled: None },
+        }));
+        self.resumable = established
+            .stream_management
+            .map(|session| Resumable { session, jid: established.jid.clone() });
+        // They came before stream management began, and are not counted.
+        for element in established.early {
+            self.tell(Input::ReceivedEarly(element));
+        }
+        if let (false, Some(presence)) = (resumed, &self.parts.config.presence) {
+            let presence = presence.to_element();
+            self.tell(Input::Transmit(presence));
+        }
+        self.announce(Status::Connected { jid: established.jid, endpoint, resumed });
+    }
+
+    fn not_connected(&mut self, error: ConnectError) {
+        let retry = error.retry();
+        let cause = Disconnect::Connect(Arc::new(error));
+        match retry {
+            Retry::Later => self.wait_to_retry(cause),
+            _ => self.refused(cause),
+        }
+    }
+
+    fn wait_to_retry(&mut self, cause: Disconnect) {
+        let retry_in = self.backoff.failed(random());
+        tracing::info!(%cause, ?retry_in, "not connected");
+        self.link = Link::Waiting(Instant::now() + retry_in);
+        self.announce(Status::Waiting { retry_in, cause });
+    }
+
+    fn refused(&mut self, cause: Disconnect) {
+        tracing::warn!(%cause, "not connected, and not trying again");
+        self.link = Link::Refused;
+        self.announce(Status::Refused(cause));
+    }
+
+    fn stream_event(&mut self, event: StreamEvent) {
+        match event {
+            StreamEvent::Element(element) if StreamError::matches(&element) => {
+                self.last_words = StreamError::from_element(&element).ok();
+            }
+            StreamEvent::Element(element) => self.tell(Input::Received(element)),
+            StreamEvent::Close => self.lost(Disconnect::Lost("the server closed the stream".to_owned())),
+            // A second header is no business of a session; the server is confused.
+            StreamEvent::Open(_) => self.lost(Disconnect::Lost("the server opened its stream twice".to_owned())),
+        }
+    }
+
+    fn stream_fault(&mut self, fault: StreamFault) {
+        self.lost(Disconnect::Lost(with_sources(&fault)));
+    }
+
+    /// The stream is gone. The engine is told, and the next attempt is planned.
+    fn lost(&mut self, cause: Disconnect) {
+        self.tell(Input::Disconnected);
+        match self.last_words.take() {
+            // Another client with our address: two would throw each other out for ever.
+            Some(error) if error.condition == StreamCondition::Conflict => {
+                self.resumable = None;
+                self.refused(Disconnect::Stream(error));
+            }
+            Some(error) => self.wait_to_retry(Disconnect::Stream(error)),
+            None => self.wait_to_retry(cause),
+        }
+    }
+
+    fn announce(&self, status: Status) {
+        let _ = self.parts.events.send(SessionEvent::Status(status.clone()));
+        self.parts.status.send_replace(status);
+    }
+
+    /// What is accepted becomes durable, what is handled is told, the stream is closed.
+    async fn farewell(&mut self) -> Result<(), SessionError> {
+        self.parts.sends.close();
+        self.parts.controls.close();
+        while let Ok(control) = self.parts.controls.try_recv() {
+            self.handle(Wake::Control(control));
+        }
+        self.perform_outputs()?;
+        while !self.requests.is_empty() {
+            let input = self.requests.next(&*self.parts.store).await;
+            self.tell(input);
+            self.perform_outputs()?;
+        }
+        self.tell(Input::Closing);
+        self.perform_outputs()?;
+        if let Link::Up(stream) = &mut self.link {
+            let goodbye = async {
+                stream.end();
+                // Stanzas that still come are not acknowledged, so none is lost.
+                while !matches!(stream.next().await, Ok(StreamEvent::Close) | Err(_)) {}
+                stream.close().await
+            };
+            if !matches!(timeout(FAREWELL, goodbye).await, Ok(Ok(()))) {
+                tracing::debug!("the server did not close its stream properly");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The next thing that the connection brings.
+async fn next_of(link: &mut Link, may_read: bool, settled: bool) -> Wake {
+    match link {
+        Link::Up(stream) if may_read => Wake::Stream(stream.next().await),
+        Link::Up(stream) => match stream.flush().await {
+            Ok(()) => pending().await,
+            Err(fault) => Wake::Stream(Err(fault)),
+        },
+        Link::Connecting(attempt) => Wake::Connected(attempt.await),
+        Link::Waiting(at) if settled => {
+            sleep_until(*at).await;
+            Wake::ConnectNow
+        }
+        Link::Waiting(_) | Link::Refused => pending().await,
+    }
+}
+
+async fn at(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until).await,
+        None => pending().await,
+    }
+}
+
+fn now(started: Instant) -> Now {
+    let wall = match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+        Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
+    };
+    Now { monotonic: started.elapsed(), wall: WallTime::from_unix_ms(wall) }
+}
+
+/// For jitter; not secret.
+fn random() -> u64 {
+    getrandom::u64().unwrap_or(0x9E37_79B9_7F4A_7C15)
+}
+
+/// An error with its causes, for people.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,367 @@
+//! A reliable session: the handles that an application holds, over a task that owns
+//! the engine, the store and the connection (see `driver`).
+
+mod driver;
+mod outgoing;
+mod requests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use stanchion_connect::{Connect, ConnectError, Endpoint};
+use stanchion_stanza::stream::StreamError;
+use stanchion_stanza::{Element, FullJid, Message, Presence, Stanza};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+pub use outgoing::{InvalidMessage, Outgoing};
+
+use crate::engine::{Counters, EngineConfig, ReconnectReason, Refusal};
+use crate::outcome::Outcome;
+use crate::store::{Store, StoreError};
+use driver::{Control, Driver, SendCommand};
+use stanchion_connect::backoff::BackoffPolicy;
+
+/// Sends that wait for the driver.
+const SENDS: usize = 64;
+/// Events that a slow observer may be behind before it misses some.
+const EVENTS: usize = 256;
+
+/// How a session behaves.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct SessionConfig {
+    /// Bounds and timers.
+    pub engine: EngineConfig,
+    /// Waiting times between attempts to connect.
+    pub backoff: BackoffPolicy,
+    /// Sent on each new session, after stream management is enabled. Default
+    /// available, priority 0: without it the server routes no messages here.
+    pub presence: Option<Presence>,
+}
+
+impl Default for SessionConfig {
+    fn default() -> Self {
+        Self {
+            engine: EngineConfig::default(),
+            backoff: BackoffPolicy::default(),
+            presence: Some(Presence::available()),
+        }
+    }
+}
+
+/// Where the connection stands.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Status {
+    /// An attempt is under way.
+    Connecting,
+    /// A stream is up.
+    Connected {
+        /// Our address on it.
+        jid: FullJid,
+        /// Where to.
+        endpoint: Endpoint,
+        /// Whether the session before goes on (XEP-0198 §5).
+        resumed: bool,
+    },
+    /// No stream; the next attempt follows.
+    Waiting {
+        /// In how long.
+        retry_in: Duration,
+        /// Why the last one ended or failed.
+        cause: Disconnect,
+    },
+    /// No stream, and no attempt either: a person must act.
+    Refused(Disconnect),
+    /// The session has ended.
+    Closed,
+}
+
+/// Why there is no stream.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Disconnect {
+    /// None could be made.
+    #[error("{0}")]
+    Connect(Arc<ConnectError>),
+    /// It was lost.
+    #[error("the connection was lost: {0}")]
+    Lost(String),
+    /// The server ended it.
+    #[error("the server ended the stream: {0}")]
+    Stream(StreamError),
+    /// The engine gave it up.
+    #[error("the connection was given up: {0}")]
+    GivenUp(ReconnectReason),
+}
+
+/// What happens in a session, for observers. Lossy: an observer that is more than 256
+/// events behind misses the oldest.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum SessionEvent {
+    /// The connection changed.
+    Status(Status),
+    /// The server has taken responsibility for a message.
+    ServerAccepted {
+        /// Its id.
+        id: String,
+    },
+    /// What became of a message; after an `InDoubt`, another may follow.
+    Outcome {
+        /// Its id.
+        id: String,
+        /// What.
+        outcome: Outcome,
+    },
+    /// A stanza that is not kept: presence, an answer, a message without body.
+    Transient(Arc<Stanza>),
+}
+
+/// Why a message was not taken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// Too many messages wait already; [`Sender::send`] waits instead.
+    #[error("the outbox is full; wait for outcomes")]
+    QueueFull,
+    /// It could not be kept.
+    #[error("the message was not kept: {0}")]
+    Refused(Refusal),
+    /// It cannot be sent by anybody.
+    #[error(transparent)]
+    Invalid(#[from] InvalidMessage),
+    /// The session has ended. Whether the message was kept is unknown if it ended
+    /// during the call: look it up by its id after the next start.
+    #[error("the session has ended")]
+    Closed,
+}
+
+/// Why a session did not start, or ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// The store failed: nothing was acknowledged that is not kept.
+    #[error("the store failed, and the session with it")]
+    Store(#[from] StoreError),
+    /// The task panicked: a defect of this crate.
+    #[error("the session's task panicked")]
+    Panicked,
+}
+
+/// A running session. Dropping it aborts it, as a crash would: nothing that was
+/// accepted or acknowledged is lost. [`Session::shutdown`] ends it properly.
+#[derive(Debug)]
+pub struct Session {
+    sender: Sender,
+    events: broadcast::Sender<SessionEvent>,
+    status: watch::Receiver<Status>,
+    counters: watch::Receiver<Counters>,
+    task: Option<JoinHandle<Result<(), SessionError>>>,
+}
+
+/// Gives messages to a session. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Sender {
+    sends: mpsc::Sender<SendCommand>,
+    controls: mpsc::Sender<Control>,
+}
+
+/// Takes a session's messages, in the order in which they arrived.
+#[derive(Debug)]
+pub struct Receiver {
+    deliveries: mpsc::Receiver<Delivery>,
+    controls: mpsc::Sender<Control>,
+}
+
+#[derive(Debug)]
+struct Delivery {
+    arrival: u64,
+    message: Box<Message>,
+    maybe_redelivered: bool,
+}
+
+/// A received message. The sender gets its receipt once it is committed; one that is
+/// dropped instead comes again after the next start.
+#[derive(Debug)]
+#[must_use = "a message that is not committed comes again"]
+pub struct Received {
+    delivery: Delivery,
+    controls: mpsc::Sender<Control>,
+}
+
+/// A message that is kept.
+#[derive(Debug)]
+pub struct Sent {
+    id: String,
+    outcome: oneshot::Receiver<Outcome>,
+}
+
+impl Session {
+    /// Starts a session over `store`: reads what it kept, and connects until told
+    /// otherwise. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`SessionError::Store`] if the store cannot be read.
+    pub async fn start(
+        connect: Arc<dyn Connect>,
+        store: Box<dyn Store>,
+        config: SessionConfig,
+    ) -> Result<(Self, Receiver), SessionError> {
+        let (sends, sends_rx) = mpsc::channel(SENDS);
+        let (controls, controls_rx) = mpsc::channel(config.engine.hand_over.max(1) * 2);
+        let (deliveries, deliveries_rx) = mpsc::channel(config.engine.hand_over.max(1));
+        let (events, _) = broadcast::channel(EVENTS);
+        let (status_tx, status) = watch::channel(Status::Connecting);
+        let (counters_tx, counters) = watch::channel(Counters::default());
+        let driver = Driver::start(driver::Parts {
+            connect,
+            store,
+            config,
+            sends: sends_rx,
+            controls: controls_rx,
+            deliveries,
+            events: events.clone(),
+            status: status_tx,
+            counters: counters_tx,
+        })
+        .await?;
+        let task = tokio::spawn(driver.run());
+        let receiver = Receiver { deliveries: deliveries_rx, controls: controls.clone() };
+        Ok((Self { sender: Sender { sends, controls }, events, status, counters, task: Some(task) }, receiver))
+    }
+
+    /// A handle to send with.
+    #[must_use]
+    pub fn sender(&self) -> Sender {
+        self.sender.clone()
+    }
+
+    /// Observes what happens from now on.
+    #[must_use]
+    pub fn events(&self) -> broadcast::Receiver<SessionEvent> {
+        self.events.subscribe()
+    }
+
+    /// The connection's status, and its changes.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    /// Counts so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        *self.counters.borrow()
+    }
+
+    /// Ends the session: what is accepted is durable, what is handled is acknowledged,
+    /// the stream and the store are closed. Takes 3 s at most for the server's part.
+    /// Messages without outcome stay in the store for the next start.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the session had failed before.
+    pub async fn shutdown(mut self) -> Result<(), SessionError> {
+        // If the channel is closed the task is ending already.
+        let _ = self.sender.controls.send(Control::Shutdown).await;
+        match self.task.take() {
+            Some(task) => task.await.unwrap_or(Err(SessionError::Panicked)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+impl Sender {
+    /// Hands a message over. Resolves once it is durable; waits while the outbox is
+    /// full.
+    ///
+    /// # Errors
+    /// [`SendError`], never `QueueFull`.
+    pub async fn send(&self, message: Outgoing) -> Result<Sent, SendError> {
+        let (command, kept, sent) = SendCommand::new(message)?;
+        self.sends.send(command).await.map_err(|_| SendError::Closed)?;
+        kept.await.unwrap_or(Err(SendError::Closed))?;
+        Ok(sent)
+    }
+
+    /// As [`Sender::send`], but does not wait for room.
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub async fn try_send(&self, message: Outgoing) -> Result<Sent, SendError> {
+        let (command, kept, sent) = SendCommand::new(message)?;
+        self.sends.try_send(command).map_err(|e| match e {
+            mpsc::error::TrySendError::Full(_) => SendError::QueueFull,
+            mpsc::error::TrySendError::Closed(_) => SendError::Closed,
+        })?;
+        kept.await.unwrap_or(Err(SendError::Closed))?;
+        Ok(sent)
+    }
+
+    /// Sends a stanza that needs no receipt: presence, an iq. It is dropped if there is
+    /// no stream.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`].
+    pub async fn transmit(&self, stanza: Element) -> Result<(), SendError> {
+        self.controls.send(Control::Transmit(stanza)).await.map_err(|_| SendError::Closed)
+    }
+}
+
+impl Sent {
+    /// The message's id, under which it can be looked up in the store.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// What becomes of the message: by its deadline at the latest, if it has one.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`] if the session ends before; the message stays in the store.
+    pub async fn outcome(self) -> Result<Outcome, SendError> {
+        self.outcome.await.map_err(|_| SendError::Closed)
+    }
+}
+
+impl Receiver {
+    /// The next message; `None` once the session has ended.
+    pub async fn recv(&mut self) -> Option<Received> {
+        let delivery = self.deliveries.recv().await?;
+        Some(Received { delivery, controls: self.controls.clone() })
+    }
+}
+
+impl Received {
+    /// The message.
+    #[must_use]
+    pub fn message(&self) -> &Message {
+        &self.delivery.message
+    }
+
+    /// Whether an earlier process may have acted on it already.
+    #[must_use]
+    pub const fn maybe_redelivered(&self) -> bool {
+        self.delivery.maybe_redelivered
+    }
+
+    /// Says that the message has taken effect: it is not handed over again, and its
+    /// sender gets the receipt.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`] if the session has ended; the message comes again.
+    pub async fn commit(self) -> Result<Message, SendError> {
+        let control = Control::Commit { arrival: self.delivery.arrival };
+        self.controls.send(control).await.map_err(|_| SendError::Closed)?;
+        Ok(*self.delivery.message)
+    }
+}

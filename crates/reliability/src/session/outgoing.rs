@@ -1,0 +1,114 @@
+//! A message as the application gives it, and the stanza made of it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use stanchion_stanza::payload::hints::Hint;
+use stanchion_stanza::payload::receipts::Request;
+use stanchion_stanza::payload::sid::OriginId;
+use stanchion_stanza::{
+    Element, EncodeError, Encoder, InvalidChar, Jid, Limits, Message, Payload as _, Scope, Text,
+};
+use uuid::Uuid;
+
+/// A message to be delivered reliably.
+///
+/// ```
+/// use std::time::Duration;
+/// use stanchion_reliability::session::Outgoing;
+/// let reading = Outgoing::text("cloud@example.org".parse()?, "21.5")?.within(Duration::from_secs(30));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    message: Message,
+    within: Option<Duration>,
+}
+
+/// A message that nobody could send.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidMessage {
+    /// Its text cannot be written in XML.
+    #[error("the text cannot be sent: {0}")]
+    Text(#[from] InvalidChar),
+    /// It is too big or too deep.
+    #[error("the message cannot be sent: {0}")]
+    Limits(#[from] EncodeError),
+}
+
+impl Outgoing {
+    /// A chat message with that body.
+    ///
+    /// # Errors
+    /// [`InvalidMessage::Text`] on a character that XML forbids.
+    pub fn text(to: Jid, body: impl Into<String>) -> Result<Self, InvalidMessage> {
+        Ok(Self { message: Message::chat(to).with_body(Text::new(body)?), within: None })
+    }
+
+    /// A chat message with payloads and no body.
+    #[must_use]
+    pub fn payload(to: Jid, payload: Element) -> Self {
+        Self { message: Message::chat(to).with_payload(payload), within: None }
+    }
+
+    /// The same, with one more payload.
+    #[must_use]
+    pub fn with_payload(mut self, payload: Element) -> Self {
+        self.message.payloads.push(payload);
+        self
+    }
+
+    /// The same, with a time by which there must be an outcome. Default: none; the
+    /// message is tried until it is acknowledged.
+    #[must_use]
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = Some(time);
+        self
+    }
+
+    /// Gives it an id and what asks for its receipt.
+    pub(super) fn prepare(self) -> Result<Prepared, InvalidMessage> {
+        let id = Uuid::now_v7().to_string();
+        let text = Text::new(id.clone())?;
+        let mut message = self.message.with_id(text.clone());
+        message.payloads.push(OriginId { id: text }.to_element());
+        message.payloads.push(Request.to_element());
+        if message.body().is_none() {
+            message.payloads.push(Hint::Store.to_element());
+        }
+        let to = message.header.to.clone();
+        let stanza = Encoder::new(Scope::client(), Limits::default()).to_bytes(&message.to_element())?;
+        Ok(Prepared { id, to, stanza: stanza.into(), within: self.within })
+    }
+}
+
+/// A message ready for the outbox.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) id: String,
+    pub(super) to: Option<Jid>,
+    pub(super) stanza: Bytes,
+    pub(super) within: Option<Duration>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_carries_what_makes_it_reliable() {
+        let prepared = Outgoing::text("a@b".parse().unwrap(), "x").unwrap().prepare().unwrap();
+        let stanza = std::str::from_utf8(&prepared.stanza).unwrap();
+        for part in ["urn:xmpp:receipts", "urn:xmpp:sid:0", "type='chat'", &prepared.id] {
+            assert!(stanza.contains(part), "{stanza}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_refused_before_it_is_kept() {
+        assert!(matches!(Outgoing::text("a@b".parse().unwrap(), "\u{0}"), Err(InvalidMessage::Text(_))));
+        let big = Outgoing::text("a@b".parse().unwrap(), "x".repeat(300_000)).unwrap();
+        assert!(matches!(big.prepare(), Err(InvalidMessage::Limits(_))));
+    }
+}

@@ -1,0 +1,110 @@
+//! What the suite needs beside cargo, and getting it on Debian.
+//!
+//! Installs through apt when it may (root, or sudo without a password) and
+//! says so; otherwise names the one command to run.
+
+use crate::failure::{Failure, Outcome};
+use crate::program;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Something that must be there, and the Debian packages that bring it.
+struct Need {
+    what: &'static str,
+    packages: &'static [&'static str],
+    present: fn() -> bool,
+}
+
+const COMPILER: Need = Need {
+    what: "a C++ compiler (for libFuzzer and SQLite)",
+    packages: &["g++"],
+    present: || program::find("c++").is_some() || program::find("g++").is_some(),
+};
+const PROSODY: Need = Need {
+    what: "Prosody",
+    packages: &["prosody"],
+    present: || program::find("prosody").is_some(),
+};
+const EJABBERD: Need = Need {
+    what: "ejabberd",
+    // The second one lets it keep its archive in SQLite.
+    packages: &["ejabberd", "erlang-p1-sqlite3"],
+    present: || program::find("ejabberdctl").is_some() && program::find("erl").is_some(),
+};
+const SLIXMPP: Need = Need {
+    what: "slixmpp (a client that is not ours)",
+    packages: &["python3", "python3-slixmpp"],
+    present: || python().is_some(),
+};
+
+/// Makes sure that all is there; without `servers`, of the compiler only.
+///
+/// # Errors
+/// `Failure::Missing` with the command to run when it may not install.
+pub(crate) fn ensure(servers: bool) -> Outcome {
+    let all = [COMPILER, PROSODY, EJABBERD, SLIXMPP];
+    let needs = if servers { &all[..] } else { &all[..1] };
+    let missing: Vec<&Need> = needs.iter().filter(|need| !(need.present)()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<_> = missing.iter().map(|need| need.what).collect();
+    let packages: Vec<_> = missing
+        .iter()
+        .flat_map(|need| need.packages)
+        .copied()
+        .collect();
+    let by_hand = format!(
+        "missing: {}. Run `apt-get update && apt-get install -y --no-install-recommends {}` as root",
+        names.join(", "),
+        packages.join(" ")
+    );
+    let (Some(mut update), Some(mut install)) = (apt(), apt()) else {
+        return Err(Failure::Missing(by_hand));
+    };
+    println!("Installing {} ({})", names.join(", "), packages.join(" "));
+    // An old list of packages may still do, so a failed update is no end yet.
+    if let Err(failure) = program::run(update.arg("update")) {
+        println!("{failure}");
+    }
+    install
+        .args(["install", "-y", "--no-install-recommends"])
+        .args(&packages);
+    program::run(&mut install)?;
+    match missing.iter().find(|need| !(need.present)()) {
+        None => Ok(()),
+        Some(need) => Err(Failure::Missing(format!(
+            "{} is still missing after the installation; {by_hand}",
+            need.what
+        ))),
+    }
+}
+
+/// A Python that has slixmpp: Debian's own first, then the one on the path.
+pub(crate) fn python() -> Option<PathBuf> {
+    let mut candidates = vec![PathBuf::from("/usr/bin/python3")];
+    candidates.extend(program::find("python3"));
+    candidates.into_iter().find(|python| {
+        program::read(Command::new(python).args(["-c", "import slixmpp; slixmpp.ClientXMPP"]))
+            .is_ok()
+    })
+}
+
+/// `apt-get`, with sudo where needed; none when this user may not install.
+fn apt() -> Option<Command> {
+    let apt = program::find("apt-get")?;
+    let mut command = if rustix::process::geteuid().is_root() {
+        Command::new("env")
+    } else {
+        let sudo = program::find("sudo")?;
+        program::read(Command::new(&sudo).args(["-n", "true"])).ok()?;
+        let mut command = Command::new(sudo);
+        command.args(["-n", "env"]);
+        command
+    };
+    // The suite starts servers of its own: RUNLEVEL=1 keeps the packages'
+    // services down where init scripts decide that.
+    command.args(["DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1"]);
+    command.arg(apt).current_dir(Path::new("/"));
+    Some(command)
+}

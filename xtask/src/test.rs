@@ -1,0 +1,306 @@
+//! `cargo xtask test`: the whole suite, step by step.
+//!
+//! Every step runs, also after a failure, unless it could not mean anything.
+//! What a step checks belongs to other files and programs; this one owns the
+//! order, the time limits and the closing table.
+
+use crate::failure::{Context, Failure, Outcome};
+use crate::program::{self, Interrupt};
+use crate::requirements;
+use crate::servers::state::Kind;
+use crate::servers::{self, Temporary};
+use clap::{Args, ValueEnum};
+use serde_json::json;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// The longest any one step may take, compiling included.
+const STEP_LIMIT: Duration = Duration::from_secs(20 * 60);
+
+/// The file of tests that need real servers, one a crate at most.
+const REAL: &str = "real_servers";
+
+#[derive(Debug, Default, Args)]
+pub(crate) struct Command {
+    /// Leave out what needs Prosody, ejabberd or slixmpp
+    #[arg(long)]
+    no_servers: bool,
+    /// Run this step alone; may be given more than once
+    #[arg(long = "only", value_name = "STEP")]
+    only: Vec<Step>,
+}
+
+/// A step, in the order in which they run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Step {
+    /// cargo fmt --check
+    Format,
+    /// clippy on everything, warnings are errors
+    Lint,
+    /// Unit and scenario tests
+    Unit,
+    /// Examples in the documentation
+    Doc,
+    /// Tests against Prosody, ejabberd and a foreign client
+    Real,
+    /// Rules of the house: cargo xtask tidy
+    Tidy,
+    /// Each fuzz target for a few seconds
+    Fuzz,
+    /// The demo, headless: 500 messages, 2 kills
+    Demo,
+}
+
+impl Step {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Format => "format",
+            Self::Lint => "lint",
+            Self::Unit => "unit",
+            Self::Doc => "doc",
+            Self::Real => "real",
+            Self::Tidy => "tidy",
+            Self::Fuzz => "fuzz",
+            Self::Demo => "demo",
+        }
+    }
+}
+
+enum Verdict {
+    Passed,
+    Failed(Failure),
+    Skipped(&'static str),
+}
+
+/// Carries out the command and closes with the line `N passed, N failed`.
+///
+/// # Errors
+/// `Failure::Missing` when something must be installed by hand first;
+/// `Failure::Red` when a step failed.
+pub(crate) fn run(command: &Command) -> Outcome {
+    let interrupt = Interrupt::watch()?;
+    let wanted = |step: Step| command.only.is_empty() || command.only.contains(&step);
+    requirements::ensure(wanted(Step::Real) && !command.no_servers)?;
+
+    let begin = Instant::now();
+    let mut table = Vec::new();
+    for &step in Step::value_variants() {
+        if !wanted(step) {
+            continue;
+        }
+        let started = Instant::now();
+        let verdict = if interrupt.seen() {
+            Verdict::Skipped("interrupted")
+        } else if step == Step::Real && command.no_servers {
+            Verdict::Skipped(
+                "--no-servers: nothing was tried against Prosody, ejabberd and slixmpp",
+            )
+        } else {
+            println!("\n=== {}", step.name());
+            match carry_out(step, &interrupt) {
+                Ok(()) => Verdict::Passed,
+                Err(failure) => {
+                    println!("{}: {failure}", step.name());
+                    Verdict::Failed(failure)
+                }
+            }
+        };
+        let took = started.elapsed();
+        println!(
+            "=== {} {} in {:.1} s",
+            step.name(),
+            word(&verdict),
+            took.as_secs_f64()
+        );
+        table.push((step, verdict, took));
+    }
+    close(&table, begin.elapsed())
+}
+
+fn close(table: &[(Step, Verdict, Duration)], took: Duration) -> Outcome {
+    println!("\n{:<8} {:<8} {:>8}", "step", "result", "seconds");
+    for (step, verdict, took) in table {
+        let why = match verdict {
+            Verdict::Passed => String::new(),
+            Verdict::Failed(failure) => failure
+                .to_string()
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
+            Verdict::Skipped(why) => (*why).to_owned(),
+        };
+        let line = format!(
+            "{:<8} {:<8} {:>8.1}  {why}",
+            step.name(),
+            word(verdict),
+            took.as_secs_f64()
+        );
+        println!("{}", line.trim_end());
+    }
+    let count = |wanted: &str| {
+        table
+            .iter()
+            .filter(|(_, verdict, _)| word(verdict) == wanted)
+            .count()
+    };
+    let (passed, failed, skipped) = (count("passed"), count("failed"), count("skipped"));
+    println!(
+        "{:.0} s in all, {skipped} steps skipped",
+        took.as_secs_f64()
+    );
+    println!("{passed} passed, {failed} failed");
+    if failed == 0
+        && !table
+            .iter()
+            .any(|(_, v, _)| matches!(v, Verdict::Skipped("interrupted")))
+    {
+        return Ok(());
+    }
+    Err(Failure::Red("the suite is not green".to_owned()))
+}
+
+const fn word(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Passed => "passed",
+        Verdict::Failed(_) => "failed",
+        Verdict::Skipped(_) => "skipped",
+    }
+}
+
+fn carry_out(step: Step, interrupt: &Interrupt) -> Outcome {
+    let cargo =
+        |words: &[&str]| program::run_within(program::cargo().args(words), STEP_LIMIT, interrupt);
+    match step {
+        Step::Format => cargo(&["fmt", "--all", "--check"]),
+        Step::Lint => cargo(&[
+            "clippy",
+            "--quiet",
+            "--workspace",
+            "--all-targets",
+            "--features",
+            FEATURE,
+            "--",
+            "-D",
+            "warnings",
+        ]),
+        Step::Unit => unit(interrupt),
+        Step::Doc => cargo(&[
+            "test",
+            "--quiet",
+            "--doc",
+            "--workspace",
+            "--features",
+            FEATURE,
+        ]),
+        Step::Real => real(interrupt),
+        Step::Tidy => own(&["tidy"], interrupt),
+        Step::Fuzz => own(&["fuzz", "--seconds", "5"], interrupt),
+        Step::Demo => own(
+            &[
+                "demo",
+                "--headless",
+                "--messages",
+                "500",
+                "--kills",
+                "2",
+                "--json",
+            ],
+            interrupt,
+        ),
+    }
+}
+
+/// Enables the tests against real servers; always on here, so that no crate is
+/// built twice.
+const FEATURE: &str = "real-servers";
+
+fn unit(interrupt: &Interrupt) -> Outcome {
+    let mut command = program::cargo();
+    if has_nextest() {
+        command.args(["nextest", "run", "--workspace", "--features", FEATURE]);
+        command.args([
+            "--status-level",
+            "fail",
+            "--no-tests",
+            "pass",
+            "-E",
+            &format!("not binary({REAL})"),
+        ]);
+    } else {
+        command.args(["test", "--quiet", "--workspace", "--features", FEATURE]);
+        command.args(["--lib", "--bins", "--examples"]);
+        for test in scenarios()? {
+            command.args(["--test", &test]);
+        }
+    }
+    program::run_within(&mut command, STEP_LIMIT, interrupt)
+}
+
+fn real(interrupt: &Interrupt) -> Outcome {
+    let users = [
+        ("sensor", "sensor-secret"),
+        ("phone", "phone-secret"),
+        ("app", "app-secret"),
+    ];
+    let prosody = Temporary::start(Kind::Prosody, "prosody.test", &users)?;
+    let ejabberd = Temporary::start(Kind::Ejabberd, "ejabberd.test", &users)?;
+    let path = prosody.state.dir.join("servers.json");
+    let servers = json!({ "prosody": prosody.state.report(), "ejabberd": ejabberd.state.report() });
+    std::fs::write(&path, servers.to_string()).doing("write", &path)?;
+
+    let mut command = program::cargo();
+    if has_nextest() {
+        command.args(["nextest", "run", "--workspace", "--features", FEATURE]);
+        command.args(["-E", &format!("binary({REAL})")]);
+    } else {
+        command.args([
+            "test",
+            "--quiet",
+            "--workspace",
+            "--features",
+            FEATURE,
+            "--test",
+            REAL,
+        ]);
+    }
+    command
+        .env("STANCHION_TEST_SERVERS", &path)
+        .env("STANCHION_XTASK", servers::own_program()?)
+        .env(
+            "STANCHION_PYTHON",
+            requirements::python().unwrap_or_else(|| PathBuf::from("python3")),
+        );
+    program::run_within(&mut command, STEP_LIMIT, interrupt)
+}
+
+/// Another command of this program, as a program of its own: so it has a time
+/// limit, and a broken one does not take the suite with it.
+fn own(words: &[&str], interrupt: &Interrupt) -> Outcome {
+    let mut command = std::process::Command::new(servers::own_program()?);
+    program::run_within(
+        command.args(words).current_dir(program::root()),
+        STEP_LIMIT,
+        interrupt,
+    )
+}
+
+fn has_nextest() -> bool {
+    program::read(program::cargo().args(["nextest", "--version"])).is_ok()
+}
+
+/// The names of all integration tests but those against real servers.
+fn scenarios() -> Outcome<Vec<String>> {
+    let metadata = program::metadata(false)?;
+    let mut names: Vec<String> = metadata["packages"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .flat_map(|package| package["targets"].as_array().into_iter().flatten())
+        .filter(|target| target["kind"][0] == "test" && target["name"] != REAL)
+        .filter_map(|target| target["name"].as_str().map(str::to_owned))
+        .collect();
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
