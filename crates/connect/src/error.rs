@@ -119,7 +119,9 @@ pub enum ConnectError {
         text: Option<Text>,
     },
     /// Logged in, and then refused a resource (RFC 6120 §7.6.2, §7.7.2).
-    #[error("the server gives this login no resource: {0}; close another session of the account, or ask the server's operator")]
+    #[error(
+        "the server gives this login no resource: {0}; close another session of the account, or ask the server's operator"
+    )]
     BindRefused(#[source] StanzaError),
 
     /// The server broke the protocol. Do not retry: it will do so again.
@@ -140,15 +142,6 @@ pub enum ConnectError {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Misuse {
-    /// No endpoint is configured.
-    #[error("the list of endpoints is empty; name one, or let them be discovered")]
-    NoEndpoint,
-    /// An endpoint without TLS, and plaintext is not allowed.
-    #[error("{endpoint} is to be used without TLS; allow plaintext in so many words, or use STARTTLS")]
-    PlaintextNotAllowed {
-        /// Which.
-        endpoint: Endpoint,
-    },
     /// The token is of another account.
     #[error("the session to resume belongs to another account; connect without it")]
     ForeignToken,
@@ -321,11 +314,9 @@ impl ConnectError {
             Self::AuthRefused { condition, .. } => {
                 !matches!(condition, SaslCondition::TemporaryAuthFailure)
             }
-            Self::Login(_)
-            | Self::BindRefused(_)
-            | Self::Misuse(_)
-            | Self::ResumeUnanswered
-            | Self::TooManyRedirects { .. } => true,
+            Self::Login(_) | Self::BindRefused(_) | Self::Misuse(_) | Self::ResumeUnanswered => {
+                true
+            }
             _ => false,
         }
     }
@@ -382,14 +373,14 @@ const fn stream_retry(condition: StreamCondition) -> Retry {
     }
 }
 
-const fn advice(condition: &StreamCondition) -> &'static str {
+const fn advice(condition: StreamCondition) -> &'static str {
     match condition {
         StreamCondition::HostUnknown | StreamCondition::HostGone => {
             "it does not serve this domain: check the address"
         }
         StreamCondition::Conflict => "another session took over: give each its own resource",
         StreamCondition::NotAuthorized => "check the account",
-        c => match stream_retry(*c) {
+        c => match stream_retry(c) {
             Retry::Never => "the two do not understand each other: report this",
             _ => "try later",
         },
@@ -433,7 +424,13 @@ fn names(offered: &[Text]) -> String {
     if offered.is_empty() {
         return "nothing".to_owned();
     }
-    shortened(&offered.iter().map(Text::as_str).collect::<Vec<_>>().join(", "))
+    shortened(
+        &offered
+            .iter()
+            .map(Text::as_str)
+            .collect::<Vec<_>>()
+            .join(", "),
+    )
 }
 
 fn attempts(attempts: &[Attempt]) -> String {
@@ -469,8 +466,7 @@ mod tests {
             endpoint: String::new(),
             source: kind.into(),
         };
-        let refused =
-            ConnectError::dial(&endpoint(), dial(std::io::ErrorKind::ConnectionRefused));
+        let refused = ConnectError::dial(&endpoint(), dial(std::io::ErrorKind::ConnectionRefused));
         assert!(matches!(refused, ConnectError::Refused { .. }));
         assert!(refused.to_string().contains("192.0.2.1:5222"));
         let unreachable =

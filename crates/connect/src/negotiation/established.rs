@@ -33,6 +33,33 @@ pub struct Established {
     pub keys: Option<ScramKeys>,
 }
 
+impl Established {
+    /// A session at `jid` with nothing else: no features, no stream management, an
+    /// anonymous login in the clear. For in-memory connections, which fill in the rest.
+    #[must_use]
+    pub fn new(jid: FullJid) -> Self {
+        Self {
+            jid,
+            features: StreamFeatures::default(),
+            stream_management: None,
+            resumption: Resumption::NotTried,
+            login: LoginReport {
+                mechanism: "ANONYMOUS",
+                binding: Binding::NotApplicable,
+                server_proved: false,
+                offered: Vec::new(),
+                strength: OfferStrength::default(),
+                exchanges: 0,
+                round_trips: 0,
+            },
+            security: ChannelSecurity::Plaintext,
+            round_trips: 0,
+            early: Vec::new(),
+            keys: None,
+        }
+    }
+}
+
 /// Stream management on this stream (XEP-0198 §3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -49,6 +76,28 @@ pub struct SmSession {
 }
 
 impl SmSession {
+    /// A session that can be resumed by `id`.
+    #[must_use]
+    pub const fn resumable(id: Text) -> Self {
+        Self {
+            id: Some(id),
+            resumable: true,
+            max_seconds: None,
+            location: None,
+        }
+    }
+
+    /// A session that only acknowledges.
+    #[must_use]
+    pub const fn unresumable() -> Self {
+        Self {
+            id: None,
+            resumable: false,
+            max_seconds: None,
+            location: None,
+        }
+    }
+
     /// What to keep for a resumption: `h` is the number of stanzas handled on this
     /// stream so far, modulo 2³². `None` if the session cannot be resumed.
     #[must_use]

@@ -128,8 +128,8 @@ impl Negotiation {
     }
 
     /// A SASL element of the server.
-    pub(super) fn login_element(&mut self, exchange: Box<Exchange>, e: &Element) -> Step {
-        let Exchange { mut auth, rest } = *exchange;
+    pub(super) fn login_element(&mut self, exchange: Exchange, e: &Element) -> Step {
+        let Exchange { mut auth, rest } = exchange;
         if Challenge::matches(e) {
             let Challenge(data) = Challenge::from_element(e)
                 .map_err(|fault| self.abort(payload("RFC 6120 §6.4.3")(fault)))?;
@@ -142,12 +142,9 @@ impl Negotiation {
             return self.answer(auth, rest, answer);
         }
         if Success::matches(e) {
-            let Success(data) =
-                Success::from_element(e).map_err(payload("RFC 6120 §6.4.6"))?;
+            let Success(data) = Success::from_element(e).map_err(payload("RFC 6120 §6.4.6"))?;
             // Nothing but this makes a login: the server's word is not enough.
-            let done = auth
-                .success(data.as_deref())
-                .map_err(ConnectError::Login)?;
+            let done = auth.success(data.as_deref()).map_err(ConnectError::Login)?;
             return Ok(self.logged_in(done, rest));
         }
         if Failure::matches(e) {
@@ -159,8 +156,8 @@ impl Negotiation {
     }
 
     /// The computation is done.
-    pub(super) fn derived(&mut self, rest: Box<Suspended>, derived: Derived) -> Step {
-        self.answer(derived.auth, *rest, derived.answer)
+    pub(super) fn derived(&mut self, rest: Suspended, derived: Derived) -> Step {
+        self.answer(derived.auth, rest, derived.answer)
     }
 
     fn answer(

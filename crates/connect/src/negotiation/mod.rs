@@ -121,12 +121,14 @@ impl Negotiation {
     /// Begins: the first output is the stream header.
     #[must_use]
     pub fn new(mut setup: Setup) -> Self {
-        let start = std::mem::replace(&mut setup.start, Start::Plaintext);
-        let stage = match start {
+        // What stays in the setup after a channel was taken: TLS is not to be asked for.
+        let stage = match std::mem::replace(&mut setup.start, Start::Plaintext) {
             Start::Protected(channel) => Stage::Protected(Box::new(channel)),
-            Start::StartTls { .. } | Start::Plaintext => Stage::Clear,
+            start => {
+                setup.start = start;
+                Stage::Clear
+            }
         };
-        setup.start = start_again(start);
         let mut this = Self {
             setup,
             state: State::Over,
@@ -188,7 +190,7 @@ impl Negotiation {
                 Ok(self.open(Stage::Protected(Box::new(channel))))
             }
             (State::Deriving(suspended), Input::Derived(derived)) => {
-                self.derived(suspended, derived)
+                self.derived(*suspended, derived)
             }
             (state, Input::Event(StreamEvent::Element(e))) => self.element(state, e),
             (state, Input::Event(StreamEvent::Open(_))) => {
@@ -214,7 +216,7 @@ impl Negotiation {
                 Ok(State::Tls)
             }
             State::Proceed if starttls::Failure::matches(&e) => Err(ConnectError::TlsRefused),
-            State::Login(exchange) => self.login_element(exchange, &e),
+            State::Login(exchange) => self.login_element(*exchange, &e),
             State::Resuming(session, token) => self.resume_answer(session, token, &e),
             State::Binding(binding) => self.bind_answer(binding, e),
             State::Enabling(enabling) => self.enable_answer(enabling, e),
@@ -289,7 +291,9 @@ impl Negotiation {
                     self.send(starttls::StartTls.to_element());
                     Ok(State::Proceed)
                 }
-                Start::StartTls { or_plaintext: false } => Err(ConnectError::TlsNotOffered),
+                Start::StartTls {
+                    or_plaintext: false,
+                } => Err(ConnectError::TlsNotOffered),
                 _ if features.starttls == Some(Requirement::Required) => {
                     Err(ConnectError::TlsDemanded)
                 }
@@ -336,10 +340,7 @@ impl State {
             Self::Features(..) => ("stream features", "RFC 6120 §4.3.2"),
             Self::Proceed => ("<proceed/> or <failure/>", "RFC 6120 §5.4.2"),
             Self::Tls => ("the TLS handshake", "RFC 6120 §5.4.3"),
-            Self::Login(_) => (
-                "<challenge/>, <success/> or <failure/>",
-                "RFC 6120 §6.4",
-            ),
+            Self::Login(_) => ("<challenge/>, <success/> or <failure/>", "RFC 6120 §6.4"),
             Self::Deriving(_) => ("nothing, before the response is sent", "RFC 6120 §6.4.3"),
             Self::Resuming(..) => ("<resumed/> or <failed/>", "XEP-0198 §5"),
             Self::Binding(_) => ("the answer to the bind request", "RFC 6120 §7.6.1"),
@@ -365,23 +366,12 @@ fn costs_the_session(error: &StreamError) -> bool {
     }
 }
 
-/// The channel has moved into the first stage; what stays says that TLS is not to be
-/// asked for.
-fn start_again(start: Start) -> Start {
-    match start {
-        Start::Protected(_) => Start::Plaintext,
-        start => start,
-    }
-}
-
 fn domain_of(account: &BareJid) -> Jid {
     // The part of a valid address is a valid address; the account is as good a guess.
     Jid::from_parts(None, account.domain(), None).unwrap_or_else(|_| account.clone().into())
 }
 
-fn payload(
-    section: &'static str,
-) -> impl Fn(stanchion_stanza::PayloadError) -> ConnectError {
+fn payload(section: &'static str) -> impl Fn(stanchion_stanza::PayloadError) -> ConnectError {
     move |source| Misbehaviour::Payload { section, source }.into()
 }
 

@@ -4,13 +4,9 @@
 use stanchion_stanza::payload::bind::Bind;
 use stanchion_stanza::payload::sm;
 use stanchion_stanza::stanza::{DefinedCondition, IqKind, StanzaError};
-use stanchion_stanza::{
-    Element, FullJid, Iq, Payload, PayloadError, Stanza, StreamFeatures, Text,
-};
+use stanchion_stanza::{Element, FullJid, Iq, Payload, PayloadError, Stanza, StreamFeatures, Text};
 
-use super::established::{
-    Established, ResumeFailure, ResumeToken, Resumption, SmSession,
-};
+use super::established::{Established, ResumeFailure, ResumeToken, Resumption, SmSession};
 use super::login::LoggedIn;
 use super::output::{Output, Report};
 use super::setup::Resume;
@@ -51,11 +47,7 @@ pub(super) struct Enabling {
 }
 
 impl Negotiation {
-    pub(super) fn begin_session(
-        &mut self,
-        logged_in: LoggedIn,
-        features: StreamFeatures,
-    ) -> Step {
+    pub(super) fn begin_session(&mut self, logged_in: LoggedIn, features: StreamFeatures) -> Step {
         let mut session = Session {
             logged_in,
             features,

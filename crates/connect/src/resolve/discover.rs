@@ -90,7 +90,11 @@ pub async fn addresses(
         Host::Name(name) => name,
     };
     if let Some(ip) = literal(name) {
-        return Ok(vec![Endpoint::new(Host::Ip(ip), endpoint.port, endpoint.mode)]);
+        return Ok(vec![Endpoint::new(
+            Host::Ip(ip),
+            endpoint.port,
+            endpoint.mode,
+        )]);
     }
     let found = resolver.addresses(&ascii(name)?).await?;
     let (v6, v4): (Vec<IpAddr>, Vec<IpAddr>) = found.into_iter().partition(IpAddr::is_ipv6);
@@ -168,7 +172,9 @@ mod tests {
         for resolver in [
             TableResolver::new(),
             TableResolver::new().with_srv_failure(STARTTLS),
-            TableResolver::new().with_srv_failure(STARTTLS).with_srv_failure(DIRECT),
+            TableResolver::new()
+                .with_srv_failure(STARTTLS)
+                .with_srv_failure(DIRECT),
         ] {
             assert_eq!(
                 found(resolver, "example.org").await.unwrap(),
@@ -212,7 +218,10 @@ mod tests {
     async fn an_international_domain_is_asked_for_in_ascii() {
         let resolver =
             TableResolver::new().with_srv("_xmpp-client._tcp.xn--mnchen-3ya.de", 0, 0, 1, "a.de");
-        assert_eq!(found(resolver, "münchen.de").await.unwrap(), ["StartTls a.de:1"]);
+        assert_eq!(
+            found(resolver, "münchen.de").await.unwrap(),
+            ["StartTls a.de:1"]
+        );
     }
 
     #[tokio::test]
@@ -252,7 +261,9 @@ mod tests {
     #[tokio::test]
     async fn a_host_without_address_is_named() {
         let endpoint = Endpoint::new(Host::Name("gone.example".into()), 1, TlsMode::Direct);
-        let error = addresses(&TableResolver::new(), &endpoint).await.unwrap_err();
+        let error = addresses(&TableResolver::new(), &endpoint)
+            .await
+            .unwrap_err();
         assert!(error.to_string().contains("gone.example"));
     }
 }

@@ -47,7 +47,9 @@ impl SrvRecord {
 #[non_exhaustive]
 pub enum ResolveError {
     /// The network: no usable answer. Retry later.
-    #[error("the name server gave no usable answer for {name}: {why}; check the network and its DNS")]
+    #[error(
+        "the name server gave no usable answer for {name}: {why}; check the network and its DNS"
+    )]
     Failed {
         /// What was asked.
         name: String,
@@ -55,7 +57,9 @@ pub enum ResolveError {
         why: String,
     },
     /// The name has no address, or does not exist.
-    #[error("no such host: {name} has no address; check the spelling, or name the server's host and port")]
+    #[error(
+        "no such host: {name} has no address; check the spelling, or name the server's host and port"
+    )]
     NoSuchName {
         /// What was asked.
         name: String,

@@ -59,7 +59,11 @@ mod tests {
 
     #[test]
     fn a_lower_priority_comes_first_whatever_the_weights() {
-        let records = vec![record(20, 60000, "c"), record(5, 0, "a"), record(10, 1, "b")];
+        let records = vec![
+            record(20, 60000, "c"),
+            record(5, 0, "a"),
+            record(10, 1, "b"),
+        ];
         for random in [0, u64::MAX] {
             let ordered = order(records.clone(), |r| r, || random);
             assert_eq!(names(&ordered), ["a", "b", "c"]);
@@ -93,10 +97,14 @@ mod tests {
             .map(|n| record(n % 3, n * 7 % 5, &n.to_string()))
             .collect();
         let mut state = 1u64;
-        let ordered = order(records.clone(), |r| r, || {
-            state = state.wrapping_mul(6364136223846793005).wrapping_add(1);
-            state
-        });
+        let ordered = order(
+            records.clone(),
+            |r| r,
+            || {
+                state = state.wrapping_mul(6364136223846793005).wrapping_add(1);
+                state
+            },
+        );
         let mut sorted = ordered.clone();
         sorted.sort_by_key(|r| r.target.parse::<u16>().unwrap());
         assert_eq!(sorted, records);

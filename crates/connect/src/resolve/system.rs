@@ -80,7 +80,10 @@ mod tests {
             ResolveError::NoSuchName { .. }
         ));
         assert!(matches!(
-            failure("x", &error(&format!("{prefix}Temporary failure in name resolution"))),
+            failure(
+                "x",
+                &error(&format!("{prefix}Temporary failure in name resolution"))
+            ),
             ResolveError::Failed { .. }
         ));
     }
