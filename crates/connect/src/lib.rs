@@ -1,1 +1,64 @@
-//! TODO
+//! The connection factory: gives sessions on the servers of an account's domain, and
+//! says exactly what went wrong when it cannot.
+//!
+//! For whoever wants a logged-in XMPP stream without writing the login: it finds the
+//! hosts in DNS, tries them in order, negotiates TLS, authentication, a resource and
+//! stream management, or resumes the session before. Then it leaves: after the login no
+//! byte passes through it. What to do with the stream is the caller's affair, or that of
+//! the reliability layer above.
+//!
+//! ```
+//! use stanchion_connect::resolve::TableResolver;
+//! use stanchion_connect::{Account, Connect, ConnectConfig, Connector, Kind, Retry};
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! let account = Account::with_password("lamp@example.invalid".parse()?, "secret");
+//! let connector = Connector::new(account, ConnectConfig::default())?
+//!     .with_resolver(std::sync::Arc::new(TableResolver::new())); // knows no host
+//!
+//! let error = connector.connect(None).await.unwrap_err();
+//! assert_eq!((error.kind(), error.retry()), (Kind::Network, Retry::AfterUser));
+//! assert!(error.to_string().starts_with("no such host: example.invalid"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Guarantees
+//! - Nothing goes out in the clear but the stream header and `<starttls/>`, unless the
+//!   configuration allows plaintext in so many words.
+//! - A login counts only when the server has proved itself as its mechanism can; a
+//!   server's `<success/>` alone is no login.
+//! - A password that was refused is not tried again, neither at another server.
+//! - Every phase has a deadline, and the error names the phase.
+//! - What a server sends cannot panic, loop or fill the memory.
+//!
+//! # Where things are
+//! [`Connector`] walks the candidates; [`negotiation`] is the login without I/O, to be
+//! used on its own over any transport; [`resolve`] asks DNS; [`backoff`] says how long
+//! to wait before the next call; [`probe`] looks servers over for people; [`memory`]
+//! stands in for all of it in tests.
+
+pub mod backoff;
+pub mod config;
+pub mod connection;
+pub mod connector;
+mod driver;
+pub mod entropy;
+pub mod error;
+pub mod event;
+pub mod memory;
+pub mod misbehaviour;
+pub mod negotiation;
+pub mod phase;
+pub mod probe;
+pub mod resolve;
+
+pub use config::{Account, ConnectConfig, Endpoints};
+pub use connection::{Connect, Connection};
+pub use connector::Connector;
+pub use error::{ConnectError, Kind, Retry};
+pub use event::ConnectEvent;
+pub use negotiation::{ResumeToken, Resumption, SmSession};
+pub use phase::Phase;
+pub use stanchion_transport::Endpoint;

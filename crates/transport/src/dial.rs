@@ -22,6 +22,15 @@ pub trait Dial: Send + Sync {
     /// [`DialError`].
     async fn dial(&self, endpoint: &Endpoint, domain: &str) -> Result<BoxTransport, DialError>;
 
+    /// The handshake of direct TLS over a connected pipe, with ALPN `xmpp-client`
+    /// (XEP-0368): what [`Dial::dial`] does for
+    /// [`TlsMode::Direct`](crate::TlsMode::Direct), for callers that give the
+    /// connection and the handshake deadlines of their own.
+    ///
+    /// # Errors
+    /// [`DialError::Tls`]. The pipe is dropped.
+    async fn direct(&self, pipe: BoxTransport, domain: &str) -> Result<BoxTransport, DialError>;
+
     /// The TLS handshake over a connected pipe, after STARTTLS was agreed
     /// (RFC 6120 §5.4.3). The pipe comes from
     /// [`XmppStream::into_transport`](crate::XmppStream::into_transport), which sees to

@@ -102,6 +102,10 @@ impl Dial for TcpDial {
         }
     }
 
+    async fn direct(&self, pipe: BoxTransport, domain: &str) -> Result<BoxTransport, DialError> {
+        self.tls.direct(pipe, domain).await
+    }
+
     async fn upgrade(&self, pipe: BoxTransport, domain: &str) -> Result<BoxTransport, DialError> {
         self.tls.upgrade(pipe, domain).await
     }

@@ -1,0 +1,92 @@
+//! The seam to the floor above: something that connects, and what it gives.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use stanchion_transport::{Endpoint, XmppStream};
+
+use crate::error::{Attempt, ConnectError};
+use crate::negotiation::{Established, ResumeToken};
+use crate::phase::Phase;
+
+/// Something that gives sessions. [`Connector`](crate::Connector) finds them on the
+/// network, [`MemoryConnect`](crate::memory::MemoryConnect) takes them from a test.
+#[async_trait]
+pub trait Connect: Send + Sync {
+    /// Connects once: all candidates in order, no waiting between, no second round.
+    /// With a token, the session before is resumed if the server still has it;
+    /// [`Established::resumption`] tells, and only then are its stanzas still under
+    /// way.
+    ///
+    /// May be dropped at any time; a connection under way is closed.
+    ///
+    /// # Errors
+    /// [`ConnectError`]; [`ConnectError::retry`] says whether to call again. The token
+    /// stays good for the next call.
+    async fn connect(&self, resume: Option<ResumeToken>) -> Result<Connection, ConnectError>;
+}
+
+/// A session's stream, ready for stanzas.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Connection {
+    /// The stream. Nothing is queued; stanzas that the server sent right after the
+    /// login may be buffered. What protects it is in [`XmppStream::security`].
+    pub stream: XmppStream,
+    /// What was negotiated.
+    pub established: Established,
+    /// The server.
+    pub endpoint: Endpoint,
+    /// How long each phase took.
+    pub timings: Timings,
+    /// The candidates that failed before.
+    pub failed: Vec<Attempt>,
+}
+
+impl Connection {
+    /// Puts a connection together, as the in-memory one does.
+    #[must_use]
+    pub fn new(stream: XmppStream, established: Established, endpoint: Endpoint) -> Self {
+        Self {
+            stream,
+            established,
+            endpoint,
+            timings: Timings::default(),
+            failed: Vec::new(),
+        }
+    }
+}
+
+/// How long the phases of one attempt took, in their order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Timings(Vec<(Phase, Duration)>);
+
+impl Timings {
+    pub(crate) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Each phase, as often as it came.
+    pub fn iter(&self) -> impl Iterator<Item = (Phase, Duration)> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// All the time in one phase.
+    #[must_use]
+    pub fn of(&self, phase: Phase) -> Duration {
+        self.iter()
+            .filter(|(p, _)| *p == phase)
+            .map(|(_, d)| d)
+            .sum()
+    }
+
+    /// All together.
+    #[must_use]
+    pub fn total(&self) -> Duration {
+        self.iter().map(|(_, d)| d).sum()
+    }
+
+    pub(crate) fn push(&mut self, phase: Phase, time: Duration) {
+        self.0.push((phase, time));
+    }
+}

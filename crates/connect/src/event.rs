@@ -1,0 +1,39 @@
+//! What an observer of a connector is told while it works. Nothing here has an effect:
+//! see `connector` for what is done.
+
+use stanchion_transport::{Endpoint, Security};
+
+use crate::connection::Timings;
+use crate::error::Attempt;
+use crate::negotiation::{Established, Report};
+use crate::phase::Phase;
+
+/// A step of a connector, in the order in which it happens.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ConnectEvent<'a> {
+    /// The hosts to try, in this order.
+    Candidates(&'a [Endpoint]),
+    /// A phase begins; [`Phase::Stream`] up to three times.
+    Phase(&'a Endpoint, Phase),
+    /// The TLS handshake is done.
+    Secured(&'a Endpoint, &'a Security),
+    /// A step of the login.
+    Login(&'a Endpoint, &'a Report),
+    /// The server sends us to another place (`see-other-host`).
+    Redirected {
+        /// Where we were.
+        from: &'a Endpoint,
+        /// Where we go.
+        to: &'a Endpoint,
+    },
+    /// A candidate gave no session; the next one is tried, if there is one and the
+    /// error allows it.
+    Failed(&'a Attempt),
+    /// There is a session.
+    Established(&'a Endpoint, &'a Established, &'a Timings),
+}
+
+/// Called for each event, in the task that connects: return at once, and do not block.
+/// Send into a bounded channel by `try_send`, or log.
+pub type Observer<'a> = dyn Fn(&ConnectEvent<'_>) + Send + Sync + 'a;

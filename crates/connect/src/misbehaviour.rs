@@ -1,0 +1,63 @@
+//! How a server can break the protocol before there is a session, each way with the
+//! section that it breaks.
+
+use stanchion_stanza::payload::PayloadError;
+use stanchion_stanza::stanza::StanzaParseError;
+use stanchion_stanza::{DecodeError, Jid};
+use thiserror::Error;
+
+/// What a server did that it must not do.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Misbehaviour {
+    /// Something came out of its turn.
+    #[error("it sent {got} where only {awaited} may come ({section})")]
+    OutOfOrder {
+        /// What came, shortened.
+        got: String,
+        /// What was waited for.
+        awaited: &'static str,
+        /// Where that is said.
+        section: &'static str,
+    },
+    /// It speaks for another domain than the one asked for.
+    #[error("asked for {wanted}, it answers as {got} (RFC 6120 §4.7.1)")]
+    WrongDomain {
+        /// The account's domain.
+        wanted: String,
+        /// The `from` of its stream header.
+        got: Jid,
+    },
+    /// It does not speak XMPP 1.0.
+    #[error("it does not speak XMPP 1.0; it is too old to be used (RFC 6120 §4.7.5)")]
+    Version,
+    /// Its stream is not one for clients.
+    #[error("its stream is not one for clients: the port may be for servers (RFC 6120 §4.8.2)")]
+    ContentNamespace,
+    /// It offers no resource binding after authentication.
+    #[error("it offers no resource binding after authentication (RFC 6120 §7.3.1)")]
+    NoBinding,
+    /// An element that is expected lacks something.
+    #[error("{source} ({section})")]
+    Payload {
+        /// Where it is said.
+        section: &'static str,
+        /// What is wrong.
+        source: PayloadError,
+    },
+    /// The answer to the bind request is no iq.
+    #[error("the answer to the bind request is broken: {0}")]
+    Answer(#[source] StanzaParseError),
+    /// What it sent is no XMPP stream, or exceeds the limits.
+    #[error("{0}")]
+    Decode(#[from] DecodeError),
+    /// It resumed a session that nobody asked for.
+    #[error("it resumed another session than the one asked for (XEP-0198 §5)")]
+    AnotherSession,
+    /// Bytes came between `<proceed/>` and the TLS handshake.
+    #[error("{0} bytes came before the TLS handshake, maybe injected (RFC 6120 §5.4.3.3)")]
+    Injected(usize),
+    /// It sends stanza after stanza instead of an answer.
+    #[error("it sent more than {0} stanzas instead of an answer (XEP-0198 §3)")]
+    Flood(usize),
+}

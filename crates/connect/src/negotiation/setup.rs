@@ -1,0 +1,63 @@
+//! What a negotiation starts from.
+
+use stanchion_sasl::scram::keys::ScramKeys;
+use stanchion_sasl::{Channel, Credentials, Policy};
+use stanchion_stanza::{BareJid, Text};
+
+use super::established::ResumeToken;
+
+/// What a negotiation starts from. One value serves one stream.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// Whose session it is. Its domainpart is what the server is asked for and must
+    /// answer as. For an anonymous login, the domain alone.
+    pub account: BareJid,
+    /// The resource to wish for. `None` leaves it to the server, which is the better
+    /// choice unless something outside needs to know the address beforehand.
+    pub resource: Option<Text>,
+    /// How the account proves itself.
+    pub credentials: Credentials,
+    /// Which mechanisms are good enough.
+    pub sasl: Policy,
+    /// Keys of earlier logins, one for each hash at most; they save PBKDF2.
+    pub keys: Vec<ScramKeys>,
+    /// Whether the connection is protected already.
+    pub start: Start,
+    /// Whether there is a session to resume.
+    pub resume: Resume,
+    /// Whether to enable stream management where it is offered.
+    pub stream_management: bool,
+    /// Fresh bytes of a cryptographic source: two nonces of 24 bytes. Who knows them
+    /// can replay a login; use none twice.
+    pub entropy: [u8; 48],
+}
+
+/// How the connection stands at the beginning.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Start {
+    /// In the clear: TLS comes by STARTTLS.
+    StartTls {
+        /// **Dangerous.** Go on in the clear if the server offers no TLS. Anybody on
+        /// the way can then read and change everything.
+        or_plaintext: bool,
+    },
+    /// Protected already, and by what: direct TLS.
+    Protected(Channel),
+    /// **Dangerous.** In the clear, and STARTTLS is not asked for.
+    Plaintext,
+}
+
+/// Whether there is a session to resume (XEP-0198 §5).
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub enum Resume {
+    /// No.
+    #[default]
+    No,
+    /// Try this one; where that fails, bind a new one.
+    Try(ResumeToken),
+    /// It was tried on another stream, and the server closed that without an answer:
+    /// bind a new one, and report the old one as lost.
+    Lost,
+}
