@@ -1,1 +1,4 @@
-//! TODO
+//! A small XMPP server.
+mod limits;
+pub mod router;
+mod stamp;
