@@ -1,0 +1,133 @@
+//! TCP: dialling, and the socket options of both roles. Candidate order and racing
+//! are in `connect`; here a name's addresses are tried one after the other.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpStream, lookup_host};
+
+use crate::dial::{Dial, DialError};
+use crate::endpoint::{Endpoint, Host, TlsMode};
+use crate::pipe::{BoxTransport, Plain};
+use crate::tls::TlsConnector;
+
+/// How long a silent peer is believed in, by the system. The application's own probes
+/// (XEP-0198, XEP-0199) are sharper; these catch what nobody probes. Where the system
+/// lacks an option it is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TcpOptions {
+    /// Silence after which the system probes the peer, and the time between probes.
+    /// None: never. Default 60 s.
+    pub keepalive: Option<Duration>,
+    /// How long sent bytes may stay unacknowledged before the connection fails
+    /// (TCP_USER_TIMEOUT, Linux; RFC 5482). None: the system's choice, about 15 minutes.
+    /// Default 60 s.
+    pub user_timeout: Option<Duration>,
+}
+
+impl Default for TcpOptions {
+    fn default() -> Self {
+        let minute = Some(Duration::from_secs(60));
+        Self {
+            keepalive: minute,
+            user_timeout: minute,
+        }
+    }
+}
+
+/// Dials TCP, with TLS by a [`TlsConnector`].
+#[derive(Debug, Clone)]
+pub struct TcpDial {
+    tls: TlsConnector,
+    options: TcpOptions,
+}
+
+impl TcpDial {
+    /// A dialler with default [`TcpOptions`]. Keep one for the process: the connector
+    /// inside it remembers TLS sessions.
+    #[must_use]
+    pub fn new(tls: TlsConnector) -> Self {
+        Self {
+            tls,
+            options: TcpOptions::default(),
+        }
+    }
+
+    /// The same, with other options.
+    #[must_use]
+    pub const fn with_options(mut self, options: TcpOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    async fn connect(&self, endpoint: &Endpoint) -> Result<TcpStream, DialError> {
+        let addresses: Vec<SocketAddr> = match &endpoint.host {
+            Host::Ip(ip) => vec![SocketAddr::new(*ip, endpoint.port)],
+            Host::Name(name) => lookup_host((name.as_str(), endpoint.port))
+                .await
+                .map_err(|source| DialError::Resolve {
+                    host: name.clone(),
+                    source,
+                })?
+                .collect(),
+        };
+        let unreachable = |source| DialError::Unreachable {
+            endpoint: endpoint.to_string(),
+            source,
+        };
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        for address in addresses {
+            match TcpStream::connect(address).await {
+                Ok(stream) => {
+                    configure(&stream, self.options).map_err(unreachable)?;
+                    return Ok(stream);
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(unreachable(last))
+    }
+}
+
+#[async_trait]
+impl Dial for TcpDial {
+    async fn dial(&self, endpoint: &Endpoint, domain: &str) -> Result<BoxTransport, DialError> {
+        let pipe = Plain::boxed(self.connect(endpoint).await?);
+        match endpoint.mode {
+            TlsMode::Direct => self.tls.direct(pipe, domain).await,
+            TlsMode::StartTls | TlsMode::None => Ok(pipe),
+        }
+    }
+
+    async fn upgrade(&self, pipe: BoxTransport, domain: &str) -> Result<BoxTransport, DialError> {
+        self.tls.upgrade(pipe, domain).await
+    }
+}
+
+/// A connection that a listener accepted, with the options that a dialled one has.
+///
+/// # Errors
+/// What the system says of the socket, as when the peer has gone already.
+pub fn accepted(stream: TcpStream, options: TcpOptions) -> io::Result<BoxTransport> {
+    configure(&stream, options)?;
+    Ok(Plain::boxed(stream))
+}
+
+/// Nagle's algorithm is always off: it would hold a small stanza back until the one
+/// before is acknowledged, for 40 ms and more.
+fn configure(stream: &TcpStream, options: TcpOptions) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    if let Some(time) = options.keepalive {
+        let keepalive = TcpKeepalive::new().with_time(time).with_interval(time);
+        socket.set_tcp_keepalive(&keepalive)?;
+    }
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if options.user_timeout.is_some() {
+        socket.set_tcp_user_timeout(options.user_timeout)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,162 @@
+//! Why a handshake failed, sorted by blame, and how rustls' words become ours.
+
+use std::io;
+use std::time::SystemTime;
+
+use rustls::{AlertDescription, CertificateError};
+use x509_parser::time::ASN1Time;
+
+use crate::security::Fingerprint;
+
+/// Why a TLS handshake failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsError {
+    /// Retry later: the connection failed under the handshake.
+    #[error("the connection failed during the TLS handshake; try later")]
+    Io(#[source] io::Error),
+    /// Retry later: the peer closed the connection. Servers do so when overloaded, or
+    /// when they know no certificate for the domain.
+    #[error("the peer closed the connection during the TLS handshake; try later")]
+    Closed,
+    /// Another mode or port: the peer answered, but not in TLS.
+    #[error(
+        "the peer does not speak TLS at this point; \
+         if this is a STARTTLS port, do not begin with TLS"
+    )]
+    NotTls,
+    /// The peer has no version of TLS that the policy allows.
+    #[error("the peer supports no allowed version of TLS; it has to be upgraded")]
+    Version,
+    /// The peer gave up, with this alert (RFC 8446 §6.2).
+    #[error("the peer refused the TLS handshake with the alert {0:?}")]
+    Refused(AlertDescription),
+    /// The peer broke the protocol, or the two share no algorithm.
+    #[error("the TLS handshake failed by the peer's fault")]
+    PeerMisbehaved(#[source] rustls::Error),
+    /// Ask the user: the peer is not proven to be who it should be.
+    #[error(transparent)]
+    Certificate(CertificateFault),
+    /// The caller's: a domain that no certificate can name.
+    #[error("{0:?} is neither a domain name nor an IP address; correct it")]
+    Domain(String),
+}
+
+/// Why a certificate is not believed.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CertificateFault {
+    /// Its time is over.
+    #[error(
+        "the server's certificate expired on {}; the server's operator has to renew it \
+         (or this machine's clock is wrong)", date(.not_after)
+    )]
+    Expired {
+        /// When it ended.
+        not_after: SystemTime,
+    },
+    /// Its time has not come: mostly a machine whose clock was not set.
+    #[error(
+        "the server's certificate is valid only from {}; check this machine's clock",
+        date(.not_before)
+    )]
+    NotYetValid {
+        /// When it begins.
+        not_before: SystemTime,
+    },
+    /// It names others.
+    #[error(
+        "the server's certificate is not for {wanted}, but for {}; \
+         check the address, or pin {sha256}", names(.presented)
+    )]
+    WrongName {
+        /// The domain that was asked for.
+        wanted: String,
+        /// The domains and addresses that it names.
+        presented: Vec<String>,
+        /// Its fingerprint.
+        sha256: Fingerprint,
+    },
+    /// No trusted root vouches for it.
+    #[error(
+        "the server's certificate is {}; trust its issuer by a PEM file, or pin {sha256}",
+        if *.self_signed { "self-signed" } else { "from an unknown issuer" }
+    )]
+    UnknownIssuer {
+        /// Whether it vouches for itself.
+        self_signed: bool,
+        /// Its fingerprint, to be compared with the server's before it is pinned.
+        sha256: Fingerprint,
+    },
+    /// It is not the pinned one.
+    #[error(
+        "the server's certificate has the fingerprint {got}, not the pinned {expected}; \
+         it was renewed, or someone is in between: ask the server's operator"
+    )]
+    PinMismatch {
+        /// The pin.
+        expected: Fingerprint,
+        /// What the server showed.
+        got: Fingerprint,
+    },
+    /// Another fault of the certificate or of its chain.
+    #[error("the server's certificate is refused: {0}")]
+    Invalid(CertificateError),
+}
+
+fn date(time: &SystemTime) -> String {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    let seconds = since.map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX));
+    ASN1Time::from_timestamp(seconds).map_or_else(|_| "a distant date".into(), |t| t.to_string())
+}
+
+fn names(presented: &[String]) -> String {
+    match presented {
+        [] => "no name at all".into(),
+        names => names.join(", "),
+    }
+}
+
+impl From<io::Error> for TlsError {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            return Self::Closed;
+        }
+        match error.downcast::<rustls::Error>() {
+            Ok(tls) => Self::from(tls),
+            Err(other) => Self::Io(other),
+        }
+    }
+}
+
+impl From<rustls::Error> for TlsError {
+    fn from(error: rustls::Error) -> Self {
+        use rustls::{Error as E, InvalidMessage, PeerIncompatible as P};
+        match error {
+            E::InvalidMessage(InvalidMessage::InvalidContentType) => Self::NotTls,
+            E::AlertReceived(AlertDescription::ProtocolVersion)
+            | E::PeerIncompatible(
+                P::ServerDoesNotSupportTls12Or13
+                | P::ServerTlsVersionIsDisabledByOurConfig
+                | P::Tls12NotOffered
+                | P::Tls12NotOfferedOrEnabled
+                | P::Tls13RequiredForQuic
+                | P::SupportedVersionsExtensionRequired,
+            ) => Self::Version,
+            E::AlertReceived(alert) => Self::Refused(alert),
+            E::InvalidCertificate(fault) => Self::Certificate(fault.into()),
+            other => Self::PeerMisbehaved(other),
+        }
+    }
+}
+
+impl From<CertificateError> for CertificateFault {
+    fn from(error: CertificateError) -> Self {
+        if let CertificateError::Other(other) = &error
+            && let Some(fault) = other.0.downcast_ref::<Self>()
+        {
+            return fault.clone();
+        }
+        Self::Invalid(error)
+    }
+}

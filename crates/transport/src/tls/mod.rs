@@ -1,0 +1,28 @@
+//! TLS over any transport, for both roles: whom to trust, the handshake, what it
+//! proved, and the channel binding data. When TLS is agreed on is for `connect` and
+//! `hub` to say.
+//!
+//! The cryptography is `ring`'s, chosen explicitly: no process-wide default is read or
+//! set. Early data (0-RTT) is never sent nor accepted, for it can be replayed.
+
+mod acceptor;
+mod binding;
+mod connector;
+mod error;
+mod identity;
+mod pipe;
+mod policy;
+mod verify;
+
+pub use acceptor::TlsAcceptor;
+pub use connector::TlsConnector;
+pub use error::{CertificateFault, TlsError};
+pub use identity::Identity;
+pub use policy::{Roots, TlsConfigError, TlsPolicy};
+
+/// The application protocol of a client's direct TLS (XEP-0368 §2).
+pub const ALPN_CLIENT: &[u8] = b"xmpp-client";
+
+fn provider() -> std::sync::Arc<rustls::crypto::CryptoProvider> {
+    std::sync::Arc::new(rustls::crypto::ring::default_provider())
+}
