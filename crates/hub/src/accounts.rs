@@ -142,7 +142,10 @@ impl Accounts {
         let file: File = toml::from_str(text).map_err(|error| {
             let before = error.span().map_or(0, |span| span.start).min(text.len());
             AccountsError::Form {
-                line: 1 + text.as_bytes()[..before].iter().filter(|b| **b == b'\n').count(),
+                line: 1 + text.as_bytes()[..before]
+                    .iter()
+                    .filter(|b| **b == b'\n')
+                    .count(),
             }
         })?;
         let mut accounts = Self::new();
@@ -373,8 +376,14 @@ mod tests {
     #[test]
     fn only_hashes_that_all_accounts_have_are_offered() {
         let keys = Accounts::stored_keys(&"secret".into(), &[3; 16]).unwrap();
-        let sha256 = keys.split('"').find(|k| k.starts_with("SCRAM-SHA-256$")).unwrap();
-        let sha1 = keys.split('"').find(|k| k.starts_with("SCRAM-SHA-1$")).unwrap();
+        let sha256 = keys
+            .split('"')
+            .find(|k| k.starts_with("SCRAM-SHA-256$"))
+            .unwrap();
+        let sha1 = keys
+            .split('"')
+            .find(|k| k.starts_with("SCRAM-SHA-1$"))
+            .unwrap();
         let mixed = directory(&format!("[accounts]\na = ['{sha256}']\nb = 'x'")).unwrap();
         assert_eq!(mixed.hashes(), [ScramHash::Sha256]);
         let none = directory(&format!("[accounts]\na = ['{sha256}']\nb = ['{sha1}']"));
@@ -402,7 +411,12 @@ mod tests {
     #[test]
     fn one_acts_as_oneself_and_as_nobody_else() {
         let directory = directory("[accounts]\nlamp = 'x'").unwrap();
-        for own in [None, Some("lamp"), Some("lamp@example.org"), Some("Lamp@Example.org")] {
+        for own in [
+            None,
+            Some("lamp"),
+            Some("lamp@example.org"),
+            Some("Lamp@Example.org"),
+        ] {
             assert_eq!(directory.authorize("lamp", own), Ok(()), "{own:?}");
         }
         for other in ["door", "lamp@example.com", "lamp@example.org/r", "", "@"] {

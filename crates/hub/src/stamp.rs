@@ -15,9 +15,8 @@ pub(crate) fn stamp(time: SystemTime) -> Text {
     let (year, month, day) = civil(days);
     let (seconds, fraction) = (in_day / 1000, in_day % 1000);
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    let text = format!(
-        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:03}Z"
-    );
+    let text =
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:03}Z");
     // Digits and punctuation only.
     Text::new(text).unwrap_or_default()
 }
@@ -70,7 +69,10 @@ mod tests {
 
     #[test]
     fn times_out_of_range_are_written_as_the_nearest() {
-        assert_eq!(stamp(UNIX_EPOCH - Duration::from_secs(9)), "1970-01-01T00:00:00.000Z");
+        assert_eq!(
+            stamp(UNIX_EPOCH - Duration::from_secs(9)),
+            "1970-01-01T00:00:00.000Z"
+        );
         let far = UNIX_EPOCH + Duration::from_secs(1 << 40);
         assert_eq!(stamp(far), "9999-12-31T23:59:59.999Z");
     }

@@ -152,9 +152,10 @@ impl Router {
         if let Some(session) = self.sessions.get_mut(&question.session) {
             session.interested = true;
         }
-        self.accounts
-            .get(local)
-            .map_or_else(|| Element::new("query", ns::ROSTER), |a| a.roster.to_query())
+        self.accounts.get(local).map_or_else(
+            || Element::new("query", ns::ROSTER),
+            |a| a.roster.to_query(),
+        )
     }
 
     /// RFC 6121 §2.3 to §2.5.

@@ -3,9 +3,7 @@
 
 use std::time::Duration;
 
-use stanchion_stanza::payload::sm::{
-    Ack, AckRequest, Enable, Enabled, Failed, Resume, Resumed,
-};
+use stanchion_stanza::payload::sm::{Ack, AckRequest, Enable, Enabled, Failed, Resume, Resumed};
 use stanchion_stanza::stanza::DefinedCondition;
 use stanchion_stanza::stream::{StreamCondition, StreamError};
 use stanchion_stanza::{Element, Encoder, Payload, Text, ns};
@@ -38,7 +36,9 @@ pub(super) struct Managed {
 enum Asking {
     No,
     /// Asked; so many stanzas were sent since.
-    Asked { since: usize },
+    Asked {
+        since: usize,
+    },
     /// Whatever was sent, ask: is anybody there?
     Probe,
 }

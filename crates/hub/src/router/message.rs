@@ -42,7 +42,11 @@ impl Router {
             Place::Server | Place::Nobody => self.bounce(now, &message, unavailable()),
             Place::Elsewhere => {
                 let condition = DefinedCondition::RemoteServerNotFound;
-                self.bounce(now, &message, StanzaError::new(ErrorType::Cancel, condition))
+                self.bounce(
+                    now,
+                    &message,
+                    StanzaError::new(ErrorType::Cancel, condition),
+                )
             }
         }
     }
@@ -116,7 +120,10 @@ impl Router {
         let Some(account) = self.accounts.get_mut(local) else {
             return self.bounce(now, &message, unavailable());
         };
-        if !account.offline.has_room(letter.bytes().len(), messages, bytes) {
+        if !account
+            .offline
+            .has_room(letter.bytes().len(), messages, bytes)
+        {
             let condition = DefinedCondition::ResourceConstraint;
             return self.bounce(now, &message, StanzaError::new(ErrorType::Wait, condition));
         }
@@ -146,7 +153,12 @@ impl Router {
             return;
         };
         // Half, so that live traffic finds the other half.
-        let stanzas = (self.limits.outbound_stanzas.min(self.limits.unacked_stanzas) / 2).max(1);
+        let stanzas = (self
+            .limits
+            .outbound_stanzas
+            .min(self.limits.unacked_stanzas)
+            / 2)
+        .max(1);
         let bytes = self.limits.outbound_bytes.min(self.limits.unacked_bytes) / 2;
         while session.outbound.len() < stanzas
             && (session.outbound.bytes() < bytes || session.outbound.len() == 0)
@@ -165,16 +177,16 @@ impl Router {
         if let Some(account) = self.accounts.get_mut(local)
             && account.offline.remove(id)
         {
-            self.outputs
-                .push_back(Output::Persist(Persist::Remove(id)));
+            self.outputs.push_back(Output::Persist(Persist::Remove(id)));
         }
     }
 
     /// Adds when it was sent (XEP-0203), unless the hub has done so before.
     fn stamp_delay(&self, message: &mut Message, since: SystemTime) {
-        let stamped = message.payloads.iter().any(|p| {
-            Delay::matches(p) && p.attr("from") == Some(self.domain.as_str())
-        });
+        let stamped = message
+            .payloads
+            .iter()
+            .any(|p| Delay::matches(p) && p.attr("from") == Some(self.domain.as_str()));
         if !stamped {
             let delay = Delay {
                 from: Some(self.domain.clone()),
@@ -223,8 +235,9 @@ impl Storing {
         if hints().any(|h| h == Hint::NoStore) {
             return Self::Forbidden;
         }
-        let means_nothing_later =
-            |p: &Element| p.ns() == CHAT_STATES || p.is("thread", ns::CLIENT) || p.ns() == ns::HINTS;
+        let means_nothing_later = |p: &Element| {
+            p.ns() == CHAT_STATES || p.is("thread", ns::CLIENT) || p.ns() == ns::HINTS
+        };
         let states_only = message.payloads.iter().any(|p| p.ns() == CHAT_STATES)
             && message.payloads.iter().all(means_nothing_later);
         if states_only && !hints().any(|h| h == Hint::Store) {

@@ -37,7 +37,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use stanchion_stanza::stanza::{DefinedCondition, ErrorType, StanzaError};
 use stanchion_stanza::stream::{StreamCondition, StreamError};
-use stanchion_stanza::{BareJid, EncodeError, Element, Encoder, Jid, Payload as _, Scope, Stanza, Text};
+use stanchion_stanza::{
+    BareJid, Element, EncodeError, Encoder, Jid, Payload as _, Scope, Stanza, Text,
+};
 
 use crate::limits::HubLimits;
 use offline::Offline;

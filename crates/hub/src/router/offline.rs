@@ -41,12 +41,7 @@ impl Offline {
         self.entries.len() < messages && self.bytes.saturating_add(size) <= bytes
     }
 
-    pub(super) fn push(
-        &mut self,
-        id: StoredId,
-        letter: Arc<Letter>,
-        since: std::time::SystemTime,
-    ) {
+    pub(super) fn push(&mut self, id: StoredId, letter: Arc<Letter>, since: std::time::SystemTime) {
         self.bytes += letter.bytes().len();
         self.entries.push_back(Entry {
             id,
@@ -96,8 +91,4 @@ impl Offline {
         true
     }
 
-    /// The stored stanzas, oldest first.
-    pub(super) fn stanzas(&self) -> impl Iterator<Item = &[u8]> {
-        self.entries.iter().map(|e| e.letter.bytes())
-    }
 }

@@ -122,7 +122,12 @@ impl Outbound {
     pub(super) fn count_as_sent(&mut self, count: usize) {
         let count = count.min(self.held.len());
         self.sent = count;
-        let sent: usize = self.held.iter().take(count).map(|h| h.letter.bytes.len()).sum();
+        let sent: usize = self
+            .held
+            .iter()
+            .take(count)
+            .map(|h| h.letter.bytes.len())
+            .sum();
         self.unsent_bytes = self.bytes - sent;
     }
 
@@ -151,9 +156,16 @@ mod tests {
             queue.push(held(stanza));
         }
         let mut out = Vec::new();
-        assert_eq!(queue.send(&mut out, 3), 2, "whole stanzas until there is enough");
+        assert_eq!(
+            queue.send(&mut out, 3),
+            2,
+            "whole stanzas until there is enough"
+        );
         assert_eq!(out, b"aabb");
-        assert_eq!((queue.sent(), queue.unsent(), queue.unsent_bytes()), (2, 1, 2));
+        assert_eq!(
+            (queue.sent(), queue.unsent(), queue.unsent_bytes()),
+            (2, 1, 2)
+        );
         assert_eq!(queue.arrived(1).len(), 1);
         queue.rewind();
         out.clear();
@@ -177,8 +189,13 @@ mod tests {
         one.push(letter.clone());
         two.push(letter);
         let mut left = one.into_held();
-        let Some(first) = left.pop_front() else { panic!() };
-        assert!(!first.letter.is_last_hope(), "the other session still has it");
+        let Some(first) = left.pop_front() else {
+            panic!()
+        };
+        assert!(
+            !first.letter.is_last_hope(),
+            "the other session still has it"
+        );
         two.send(&mut Vec::new(), 10);
         let arrived = two.arrived(1);
         drop(arrived);

@@ -106,7 +106,10 @@ impl Roster {
 
     /// The answer to a roster get. Requests without an entry do not show (§A.1).
     pub(super) fn to_query(&self) -> Element {
-        Element::new("query", ns::ROSTER)
-            .with_children(self.items.iter().map(|(contact, item)| item.to_element(contact)))
+        Element::new("query", ns::ROSTER).with_children(
+            self.items
+                .iter()
+                .map(|(contact, item)| item.to_element(contact)),
+        )
     }
 }

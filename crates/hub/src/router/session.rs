@@ -291,8 +291,7 @@ impl Router {
         };
         let (queue, limits) = (&session.outbound, &self.limits);
         let managed = matches!(session.management, Management::On(_));
-        if managed
-            && (queue.len() > limits.unacked_stanzas || queue.bytes() > limits.unacked_bytes)
+        if managed && (queue.len() > limits.unacked_stanzas || queue.bytes() > limits.unacked_bytes)
         {
             let text = Text::from_static("too many stanzas are not acknowledged (XEP-0198)");
             let error = StreamError::new(StreamCondition::PolicyViolation).with_text(text);

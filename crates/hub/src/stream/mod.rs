@@ -218,7 +218,10 @@ impl Negotiation {
                 return self.outputs.push_back(Output::LoggedIn { account });
             }
             // The decoder gives no header where none is awaited.
-            State::Plain | State::Handshake | State::Authenticating(_) | State::Open
+            State::Plain
+            | State::Handshake
+            | State::Authenticating(_)
+            | State::Open
             | State::Over => return self.fail(StreamCondition::BadFormat),
         };
         self.outputs.push_back(Output::Send(features.to_element()));
