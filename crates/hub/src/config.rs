@@ -1,0 +1,51 @@
+//! What a hub is started with. Bounds are in `limits`, accounts in `accounts`.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::accounts::Accounts;
+use crate::limits::HubLimits;
+
+/// What a hub is started with. The default serves `localhost` on the loopback
+/// interface, ports 5222 and 5223, without accounts and without state on disk.
+#[derive(Debug, Clone)]
+pub struct HubConfig {
+    /// The domain that is served: the part of its accounts' JIDs behind `@`. A name, not
+    /// necessarily one that resolves. Default `localhost`.
+    pub domain: String,
+    /// Where to listen for streams that begin with STARTTLS (RFC 6120 §5), port 0 for
+    /// any free one. Default 127.0.0.1:5222. To serve a network, give an address of it.
+    pub starttls: Option<SocketAddr>,
+    /// Where to listen for streams inside TLS (XEP-0368). Default 127.0.0.1:5223.
+    pub direct_tls: Option<SocketAddr>,
+    /// A directory for the certificate and offline messages, made if need be, for one
+    /// hub at a time. `None` (the default) keeps both in memory: the certificate is
+    /// another one after each start.
+    pub state: Option<PathBuf>,
+    /// Who may log in. Default: nobody.
+    pub accounts: Accounts,
+    /// Whether to offer PLAIN too, inside TLS, for clients that know no SCRAM. Default
+    /// false: with PLAIN, the hub sees passwords.
+    pub plain: bool,
+    /// The bounds.
+    pub limits: HubLimits,
+    /// For how long a session waits for its client to resume it (XEP-0198 §5), in whole
+    /// seconds; 0: not at all. A client may ask for less. Default 300 s.
+    pub resume_timeout: Duration,
+}
+
+impl Default for HubConfig {
+    fn default() -> Self {
+        Self {
+            domain: String::from("localhost"),
+            starttls: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 5222))),
+            direct_tls: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 5223))),
+            state: None,
+            accounts: Accounts::new(),
+            plain: false,
+            limits: HubLimits::default(),
+            resume_timeout: Duration::from_secs(300),
+        }
+    }
+}

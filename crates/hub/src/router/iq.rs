@@ -1,0 +1,250 @@
+//! Where iqs go (RFC 6121 §8), and what the hub answers itself: ping, service
+//! discovery, software version, roster, and the session request of old clients.
+
+use stanchion_stanza::payload::disco::{DiscoInfo, DiscoItems, Identity, Item as DiscoItem};
+use stanchion_stanza::payload::ping::Ping;
+use stanchion_stanza::stanza::{DefinedCondition, ErrorType, IqKind, StanzaError};
+use stanchion_stanza::{BareJid, Element, Iq, Payload as _, Text, ns};
+
+use super::message::{too_large, unavailable};
+use super::{Now, Place, Router, SessionId};
+
+/// Software version (XEP-0092).
+const VERSION: &str = "jabber:iq:version";
+
+/// Longest name or group in a roster, in bytes.
+const ROSTER_TEXT: usize = 1023;
+
+/// Most groups of one contact.
+const ROSTER_GROUPS: usize = 32;
+
+/// What was asked of the hub, by whom.
+struct Question<'a> {
+    session: SessionId,
+    asker: &'a BareJid,
+    set: bool,
+    child: &'a Element,
+}
+
+type Answer = Result<Option<Element>, StanzaError>;
+
+impl Router {
+    /// An iq of a session, its sender stamped on it.
+    pub(super) fn iq(&mut self, now: Now, id: SessionId, iq: Iq) {
+        let place = match &iq.header.to {
+            Some(to) => self.locate(to),
+            // RFC 6120 §10.3.3: for the sender's own account.
+            None => match self.sessions.get(&id) {
+                Some(session) => Place::Account(session.local().to_owned()),
+                None => return,
+            },
+        };
+        match place {
+            Place::Session(to) => {
+                if self.enqueue(now, to, &iq.to_element()).is_err() && iq.is_request() {
+                    self.answer(now, id, &iq, Err(too_large()));
+                }
+            }
+            Place::Absent(_) | Place::Nobody => self.bounce_iq(now, &iq),
+            Place::Elsewhere => {
+                let condition = DefinedCondition::RemoteServerNotFound;
+                let error = StanzaError::new(ErrorType::Cancel, condition);
+                self.answer(now, id, &iq, Err(error));
+            }
+            Place::Server | Place::Account(_) => {
+                let Some(asker) = self.sessions.get(&id).map(|s| s.bare()) else {
+                    return;
+                };
+                let (set, child) = match &iq.kind {
+                    IqKind::Get(child) => (false, child),
+                    IqKind::Set(child) => (true, child),
+                    // Answers to the hub's own pings and pushes.
+                    IqKind::Result(_) | IqKind::Error(..) => return,
+                };
+                let question = Question {
+                    session: id,
+                    asker: &asker,
+                    set,
+                    child,
+                };
+                let answer = match &place {
+                    Place::Account(local) => self.ask_account(now, local, &question),
+                    _ => self.ask_server(&question),
+                };
+                self.answer(now, id, &iq, answer);
+            }
+        }
+    }
+
+    fn answer(&mut self, now: Now, id: SessionId, request: &Iq, answer: Answer) {
+        if !request.is_request() {
+            return;
+        }
+        let reply = match answer {
+            Ok(payload) => request.result(payload),
+            Err(error) => request.refuse(error),
+        };
+        if self.enqueue(now, id, &reply.to_element()).is_err() {
+            // A roster or list of sessions beyond what a client must take.
+            let condition = DefinedCondition::ResourceConstraint;
+            let refusal = request.refuse(StanzaError::new(ErrorType::Wait, condition));
+            let _ = self.enqueue(now, id, &refusal.to_element());
+        }
+    }
+
+    /// To the domain.
+    fn ask_server(&self, question: &Question<'_>) -> Answer {
+        let child = question.child;
+        match (child.name(), child.ns(), question.set) {
+            ("ping", ns::PING, false) if Ping::matches(child) => Ok(None),
+            ("session", ns::SESSION, true) => Ok(None),
+            ("query", VERSION, false) => Ok(Some(version())),
+            ("query", ns::DISCO_INFO, false) => disco_info(child, "server", "im"),
+            ("query", ns::DISCO_ITEMS, false) => Ok(Some(DiscoItems::default().to_element())),
+            _ => Err(unavailable()),
+        }
+    }
+
+    /// To a bare address, on whose behalf the hub answers (RFC 6121 §8.5.2.1.3). To
+    /// others than itself, an account that does not share its presence is as good as none.
+    fn ask_account(&mut self, now: Now, local: &str, question: &Question<'_>) -> Answer {
+        let own = question.asker.local() == Some(local);
+        let child = question.child;
+        let visible = own
+            || self
+                .bare(local)
+                .is_some_and(|owner| self.shares_presence(&owner, question.asker));
+        if !visible {
+            return Err(unavailable());
+        }
+        match (child.name(), child.ns(), question.set) {
+            ("ping", ns::PING, false) => Ok(None),
+            ("session", ns::SESSION, true) if own => Ok(None),
+            ("query", ns::DISCO_INFO, false) => disco_info(child, "account", "registered"),
+            ("query", ns::DISCO_ITEMS, false) => Ok(Some(self.sessions_of(local))),
+            ("query", ns::ROSTER, false) if own => Ok(Some(self.roster_get(local, question))),
+            ("query", ns::ROSTER, true) if own => self.roster_set(now, question),
+            _ => Err(unavailable()),
+        }
+    }
+
+    /// XEP-0030 §8: an account's items are its available sessions.
+    fn sessions_of(&self, local: &str) -> Element {
+        let sessions = self.bare(local).map(|bare| self.available_sessions(&bare));
+        let items = sessions
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|id| self.sessions.get(&id))
+            .map(|session| DiscoItem {
+                jid: (*session.address).clone(),
+                node: None,
+                name: None,
+            });
+        DiscoItems {
+            node: None,
+            items: items.collect(),
+        }
+        .to_element()
+    }
+
+    /// RFC 6121 §2.1.3; from now on the session gets pushes.
+    fn roster_get(&mut self, local: &str, question: &Question<'_>) -> Element {
+        if let Some(session) = self.sessions.get_mut(&question.session) {
+            session.interested = true;
+        }
+        self.accounts.get(local).map_or_else(
+            || Element::new("query", ns::ROSTER),
+            |a| a.roster.to_query(),
+        )
+    }
+
+    /// RFC 6121 §2.3 to §2.5.
+    fn roster_set(&mut self, now: Now, question: &Question<'_>) -> Answer {
+        let refuse = |kind, condition| Err(StanzaError::new(kind, condition));
+        let mut items = question.child.children();
+        let (Some(item), None) = (items.next(), items.next()) else {
+            return refuse(ErrorType::Modify, DefinedCondition::BadRequest);
+        };
+        let contact = item.attr("jid").map(BareJid::new);
+        let (Some(Ok(contact)), true) = (contact, item.is("item", ns::ROSTER)) else {
+            return refuse(ErrorType::Modify, DefinedCondition::BadRequest);
+        };
+        if contact == *question.asker {
+            return refuse(ErrorType::Cancel, DefinedCondition::NotAllowed);
+        }
+        if item.attr("subscription") == Some("remove") {
+            if self.remove_contact(now, question.asker, &contact) {
+                return Ok(None);
+            }
+            return refuse(ErrorType::Modify, DefinedCondition::ItemNotFound);
+        }
+        let name = item.attr_value("name").filter(|n| !n.is_empty()).cloned();
+        let mut groups: Vec<Text> = item
+            .children()
+            .filter(|c| c.is("group", ns::ROSTER))
+            .map(Element::text_value)
+            .collect();
+        let too_long = |text: &Text| text.len() > ROSTER_TEXT;
+        if groups.len() > ROSTER_GROUPS
+            || name.as_ref().is_some_and(too_long)
+            || groups.iter().any(|g| g.is_empty() || too_long(g))
+        {
+            return refuse(ErrorType::Modify, DefinedCondition::NotAcceptable);
+        }
+        groups.sort_unstable();
+        if groups.windows(2).any(|pair| pair[0] == pair[1]) {
+            return refuse(ErrorType::Modify, DefinedCondition::BadRequest);
+        }
+        let most = self.limits.roster_items;
+        let entry = question
+            .asker
+            .local()
+            .and_then(|local| self.accounts.get_mut(local))
+            .and_then(|account| account.roster.item_mut(&contact, most));
+        let Some(entry) = entry else {
+            return refuse(ErrorType::Wait, DefinedCondition::ResourceConstraint);
+        };
+        entry.name = name;
+        entry.groups = groups;
+        self.push_roster(now, question.asker, &contact);
+        Ok(None)
+    }
+}
+
+/// XEP-0092.
+fn version() -> Element {
+    Element::new("query", VERSION)
+        .with_child(Element::new("name", VERSION).with_text(Text::from_static("Stanchion hub")))
+        .with_child(
+            Element::new("version", VERSION)
+                .with_text(Text::from_static(env!("CARGO_PKG_VERSION"))),
+        )
+}
+
+/// XEP-0030 §3. There are no nodes.
+fn disco_info(child: &Element, category: &'static str, kind: &'static str) -> Answer {
+    if child.attr("node").is_some_and(|node| !node.is_empty()) {
+        let condition = DefinedCondition::ItemNotFound;
+        return Err(StanzaError::new(ErrorType::Cancel, condition));
+    }
+    let features = [
+        ns::DISCO_INFO,
+        ns::DISCO_ITEMS,
+        ns::PING,
+        ns::OFFLINE,
+        ns::SM,
+        VERSION,
+    ];
+    let info = DiscoInfo {
+        node: None,
+        identities: vec![Identity {
+            category: Text::from_static(category),
+            kind: Text::from_static(kind),
+            name: (category == "server").then(|| Text::from_static("Stanchion hub")),
+            lang: None,
+        }],
+        features: features.map(Text::from_static).to_vec(),
+        extensions: Vec::new(),
+    };
+    Ok(Some(info.to_element()))
+}

@@ -1,0 +1,204 @@
+//! What a session still owes its client: the stanzas on the way to it, in order, each
+//! kept until the client acknowledged it or, without stream management, until it was
+//! written. When to send and what to do with what is left is `session`'s and `redirect`'s.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+use super::offline::StoredId;
+
+/// A stanza, encoded once, shared by all sessions that it goes to.
+#[derive(Debug)]
+pub(super) struct Letter {
+    bytes: Box<[u8]>,
+    /// Some session's client has it for sure, as far as the hub can know.
+    arrived: AtomicBool,
+}
+
+impl Letter {
+    pub(super) fn new(bytes: Vec<u8>) -> Arc<Self> {
+        Arc::new(Self {
+            bytes: bytes.into_boxed_slice(),
+            arrived: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    fn arrive(&self) {
+        self.arrived.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether nobody has it and no other session will bring it.
+    pub(super) fn is_last_hope(self: &Arc<Self>) -> bool {
+        !self.arrived.load(Ordering::Relaxed) && Arc::strong_count(self) == 1
+    }
+}
+
+/// A letter in one session's queue.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    pub(super) letter: Arc<Letter>,
+    /// When the hub took it.
+    pub(super) since: SystemTime,
+    /// Its place in offline storage, which it keeps until it has arrived.
+    pub(super) stored: Option<StoredId>,
+}
+
+/// The queue: first what was sent, then what was not.
+#[derive(Debug, Default)]
+pub(super) struct Outbound {
+    held: VecDeque<Held>,
+    sent: usize,
+    bytes: usize,
+    unsent_bytes: usize,
+}
+
+impl Outbound {
+    pub(super) fn push(&mut self, held: Held) {
+        self.bytes += held.letter.bytes.len();
+        self.unsent_bytes += held.letter.bytes.len();
+        self.held.push_back(held);
+    }
+
+    /// Stanzas, sent or not.
+    pub(super) fn len(&self) -> usize {
+        self.held.len()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) const fn sent(&self) -> usize {
+        self.sent
+    }
+
+    pub(super) fn unsent(&self) -> usize {
+        self.held.len() - self.sent
+    }
+
+    pub(super) const fn unsent_bytes(&self) -> usize {
+        self.unsent_bytes
+    }
+
+    /// Appends whole stanzas to `out` until it has `enough` bytes, and counts them as
+    /// sent. How many they were.
+    pub(super) fn send(&mut self, out: &mut Vec<u8>, enough: usize) -> usize {
+        let before = self.sent;
+        while out.len() < enough
+            && let Some(held) = self.held.get(self.sent)
+        {
+            out.extend_from_slice(&held.letter.bytes);
+            self.unsent_bytes -= held.letter.bytes.len();
+            self.sent += 1;
+        }
+        self.sent - before
+    }
+
+    /// The oldest `count` of those sent have arrived.
+    pub(super) fn arrived(&mut self, count: usize) -> Vec<Held> {
+        let count = count.min(self.sent);
+        self.sent -= count;
+        let arrived: Vec<_> = self.held.drain(..count).collect();
+        for held in &arrived {
+            held.letter.arrive();
+            self.bytes -= held.letter.bytes.len();
+        }
+        arrived
+    }
+
+    /// Nothing counts as sent any more: another connection gets it all.
+    pub(super) fn rewind(&mut self) {
+        self.sent = 0;
+        self.unsent_bytes = self.bytes;
+    }
+
+    /// The oldest `count` were sent, on a connection that is gone.
+    pub(super) fn count_as_sent(&mut self, count: usize) {
+        let count = count.min(self.held.len());
+        self.sent = count;
+        let sent: usize = self
+            .held
+            .iter()
+            .take(count)
+            .map(|h| h.letter.bytes.len())
+            .sum();
+        self.unsent_bytes = self.bytes - sent;
+    }
+
+    /// All that is left, in order.
+    pub(super) fn into_held(self) -> VecDeque<Held> {
+        self.held
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(bytes: &[u8]) -> Held {
+        Held {
+            letter: Letter::new(bytes.to_vec()),
+            since: SystemTime::UNIX_EPOCH,
+            stored: None,
+        }
+    }
+
+    #[test]
+    fn what_was_sent_stays_until_it_arrived_and_is_sent_again_after_a_rewind() {
+        let mut queue = Outbound::default();
+        for stanza in [b"aa", b"bb", b"cc"] {
+            queue.push(held(stanza));
+        }
+        let mut out = Vec::new();
+        assert_eq!(
+            queue.send(&mut out, 3),
+            2,
+            "whole stanzas until there is enough"
+        );
+        assert_eq!(out, b"aabb");
+        assert_eq!(
+            (queue.sent(), queue.unsent(), queue.unsent_bytes()),
+            (2, 1, 2)
+        );
+        assert_eq!(queue.arrived(1).len(), 1);
+        queue.rewind();
+        out.clear();
+        assert_eq!(queue.send(&mut out, 100), 2);
+        assert_eq!(out, b"bbcc");
+        assert_eq!((queue.bytes(), queue.unsent_bytes()), (4, 0));
+    }
+
+    #[test]
+    fn no_more_can_arrive_than_was_sent() {
+        let mut queue = Outbound::default();
+        queue.push(held(b"aa"));
+        assert_eq!(queue.arrived(1).len(), 0);
+        assert_eq!(queue.len(), 1);
+    }
+
+    #[test]
+    fn a_shared_letter_is_lost_only_with_its_last_copy() {
+        let (mut one, mut two) = (Outbound::default(), Outbound::default());
+        let letter = held(b"aa");
+        one.push(letter.clone());
+        two.push(letter);
+        let mut left = one.into_held();
+        let Some(first) = left.pop_front() else {
+            panic!()
+        };
+        assert!(
+            !first.letter.is_last_hope(),
+            "the other session still has it"
+        );
+        two.send(&mut Vec::new(), 10);
+        let arrived = two.arrived(1);
+        drop(arrived);
+        assert!(!first.letter.is_last_hope(), "it has arrived there");
+    }
+}

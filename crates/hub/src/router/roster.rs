@@ -1,0 +1,115 @@
+//! Rosters (RFC 6121 §2): data and its form on the wire. What changes a subscription is
+//! in `subscription`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use stanchion_stanza::{BareJid, Element, Text, ns};
+
+/// One account's roster, and who asked to subscribe. In memory only.
+#[derive(Debug, Default)]
+pub(super) struct Roster {
+    items: BTreeMap<BareJid, Item>,
+    /// Who asked, and has no answer yet ("Pending In", RFC 6121 §A.1).
+    requests: BTreeSet<BareJid>,
+}
+
+/// One contact.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Item {
+    pub(super) name: Option<Text>,
+    pub(super) groups: Vec<Text>,
+    /// The account sees the contact's presence.
+    pub(super) to: bool,
+    /// The contact sees the account's presence.
+    pub(super) from: bool,
+    /// The account asked, and has no answer yet ("Pending Out").
+    pub(super) asked: bool,
+}
+
+impl Item {
+    fn subscription(&self) -> &'static str {
+        match (self.to, self.from) {
+            (true, true) => "both",
+            (true, false) => "to",
+            (false, true) => "from",
+            (false, false) => "none",
+        }
+    }
+
+    pub(super) fn to_element(&self, contact: &BareJid) -> Element {
+        Element::new("item", ns::ROSTER)
+            .with_attr("jid", contact)
+            .with_attr_opt("name", self.name.clone())
+            .with_attr("subscription", Text::from_static(self.subscription()))
+            .with_attr_opt("ask", self.asked.then(|| Text::from_static("subscribe")))
+            .with_children(
+                self.groups
+                    .iter()
+                    .map(|g| Element::new("group", ns::ROSTER).with_text(g.clone())),
+            )
+    }
+}
+
+impl Roster {
+    pub(super) fn item(&self, contact: &BareJid) -> Option<&Item> {
+        self.items.get(contact)
+    }
+
+    /// The contact's entry, made if need be and if there is room.
+    pub(super) fn item_mut(&mut self, contact: &BareJid, most: usize) -> Option<&mut Item> {
+        if !self.items.contains_key(contact) && self.len() >= most {
+            return None;
+        }
+        Some(self.items.entry(contact.clone()).or_default())
+    }
+
+    /// The contact's entry, if there is one.
+    pub(super) fn existing_mut(&mut self, contact: &BareJid) -> Option<&mut Item> {
+        self.items.get_mut(contact)
+    }
+
+    pub(super) fn remove(&mut self, contact: &BareJid) -> Option<Item> {
+        self.items.remove(contact)
+    }
+
+    /// Notes a request; false if there is no room.
+    pub(super) fn request(&mut self, contact: &BareJid, most: usize) -> bool {
+        if !self.requests.contains(contact) && self.len() >= most {
+            return false;
+        }
+        self.requests.insert(contact.clone());
+        true
+    }
+
+    /// Takes a request back or answers it; whether there was one.
+    pub(super) fn settle_request(&mut self, contact: &BareJid) -> bool {
+        self.requests.remove(contact)
+    }
+
+    pub(super) fn requests(&self) -> impl Iterator<Item = &BareJid> {
+        self.requests.iter()
+    }
+
+    /// Contacts that see the account's presence.
+    pub(super) fn subscribers(&self) -> impl Iterator<Item = &BareJid> {
+        self.items.iter().filter(|(_, i)| i.from).map(|(c, _)| c)
+    }
+
+    /// Contacts whose presence the account sees.
+    pub(super) fn subscriptions(&self) -> impl Iterator<Item = &BareJid> {
+        self.items.iter().filter(|(_, i)| i.to).map(|(c, _)| c)
+    }
+
+    fn len(&self) -> usize {
+        self.items.len() + self.requests.len()
+    }
+
+    /// The answer to a roster get. Requests without an entry do not show (§A.1).
+    pub(super) fn to_query(&self) -> Element {
+        Element::new("query", ns::ROSTER).with_children(
+            self.items
+                .iter()
+                .map(|(contact, item)| item.to_element(contact)),
+        )
+    }
+}
