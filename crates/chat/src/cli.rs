@@ -26,6 +26,8 @@ enum Verb {
     Listen(listen::Command),
     Doctor(doctor::Command),
     Demo(Box<demo::Command>),
+    #[command(hide = true)]
+    DemoEnd(Box<demo::EndCommand>),
     Hub(hub::Command),
 }
 
@@ -39,7 +41,9 @@ pub(crate) fn run<W: Into<OsString> + Clone>(words: impl IntoIterator<Item = W>)
         }
     };
     log(cli.verbose);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
     let outcome = match runtime {
         Ok(runtime) => runtime.block_on(verb(cli.verb)),
         Err(error) => Err(Failure::failed(format!("no runtime: {error}"))),
@@ -59,6 +63,7 @@ async fn verb(verb: Verb) -> Outcome {
         Verb::Listen(command) => listen::run(command).await,
         Verb::Doctor(command) => doctor::run(command).await,
         Verb::Demo(command) => Box::pin(demo::run(*command)).await,
+        Verb::DemoEnd(command) => Box::pin(demo::run_end(*command)).await,
         Verb::Hub(command) => hub::run(command).await,
     }
 }
@@ -71,7 +76,10 @@ fn log(verbose: u8) {
         _ => "debug",
     };
     let filter = EnvFilter::try_from_env("STANCHION_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init();
 }
 
 #[cfg(test)]

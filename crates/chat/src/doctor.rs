@@ -29,8 +29,15 @@ pub(crate) struct Command {
 /// Carries out the command.
 pub(crate) async fn run(command: Command) -> Outcome {
     let settings = Settings::load(&command.connection)?;
-    let connector = settings.client()?.connector().map_err(|e| Failure::usage(one_line(&e)))?;
-    let scope = if command.all { Scope::All } else { Scope::UntilEstablished };
+    let connector = settings
+        .client()?
+        .connector()
+        .map_err(|e| Failure::usage(one_line(&e)))?;
+    let scope = if command.all {
+        Scope::All
+    } else {
+        Scope::UntilEstablished
+    };
     let inspection = inspect(&connector, scope).await;
     let printed = if command.json {
         writeln!(io::stdout().lock(), "{}", to_json(&inspection))
@@ -50,7 +57,11 @@ pub(crate) async fn run(command: Command) -> Outcome {
 }
 
 fn print(inspection: &Inspection, out: &mut impl Write) -> io::Result<()> {
-    let candidates: Vec<String> = inspection.candidates.iter().map(ToString::to_string).collect();
+    let candidates: Vec<String> = inspection
+        .candidates
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     line(out, "candidates", &candidates.join(", "))?;
     for server in &inspection.servers {
         writeln!(out)?;
@@ -65,7 +76,11 @@ fn print_server(server: &ServerReport, out: &mut impl Write) -> io::Result<()> {
         Some((security, Some(tls))) => {
             line(out, "TLS", &format!("{}, {}", tls.version, tls.cipher))?;
             let sha256 = tls.peer_sha256.map(|f| f.to_string()).unwrap_or_default();
-            line(out, "certificate", &format!("{}, sha256 {sha256}", trust(tls.trust)))?;
+            line(
+                out,
+                "certificate",
+                &format!("{}, sha256 {sha256}", trust(tls.trust)),
+            )?;
             line(out, "can bind to", &bindings(security).join(", "))?;
         }
         Some((_, None)) => line(out, "TLS", "none: everything is in the clear")?,
@@ -75,25 +90,46 @@ fn print_server(server: &ServerReport, out: &mut impl Write) -> io::Result<()> {
         line(out, stage_name(*stage), &describe(features))?;
     }
     if let Some(login) = &server.login {
-        let proved = if login.server_proved { "proved that it knows the account" } else { "proved nothing itself" };
-        line(out, "login", &format!("{}, {:?}; the server {proved}", login.mechanism, login.binding))?;
+        let proved = if login.server_proved {
+            "proved that it knows the account"
+        } else {
+            "proved nothing itself"
+        };
+        line(
+            out,
+            "login",
+            &format!(
+                "{}, {:?}; the server {proved}",
+                login.mechanism, login.binding
+            ),
+        )?;
     }
     if let Some(jid) = &server.jid {
         line(out, "address", jid.as_str())?;
     }
     match &server.stream_management {
         Some(sm) if sm.resumable => {
-            let seconds = sm.max_seconds.map_or_else(|| "an unknown time".to_owned(), |s| format!("{s} s"));
+            let seconds = sm
+                .max_seconds
+                .map_or_else(|| "an unknown time".to_owned(), |s| format!("{s} s"));
             line(out, "resumption", &format!("yes, for {seconds}"))?;
         }
         Some(_) => line(out, "resumption", "no; only acknowledgements")?,
         None if server.is_established() => {
-            line(out, "resumption", "no; the server offers no stream management, so losses are noticed late")?;
+            line(
+                out,
+                "resumption",
+                "no; the server offers no stream management, so losses are noticed late",
+            )?;
         }
         None => {}
     }
     for (phase, time) in server.timings.iter() {
-        line(out, "time", &format!("{:>7.1} ms  {phase}", time.as_secs_f64() * 1000.0))?;
+        line(
+            out,
+            "time",
+            &format!("{:>7.1} ms  {phase}", time.as_secs_f64() * 1000.0),
+        )?;
     }
     if let Some(trips) = server.round_trips {
         line(out, "round trips", &format!("{trips} after TLS began"))?;
@@ -108,7 +144,10 @@ fn print_server(server: &ServerReport, out: &mut impl Write) -> io::Result<()> {
 
 fn line(out: &mut impl Write, name: &str, value: &str) -> io::Result<()> {
     // What a server says must not control the terminal.
-    let value: String = value.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect();
+    let value: String = value
+        .chars()
+        .map(|c| if c.is_control() { '\u{FFFD}' } else { c })
+        .collect();
     writeln!(out, "  {name:<14} {value}")
 }
 
@@ -133,9 +172,16 @@ fn trust(trust: stanchion::transport::security::Trust) -> &'static str {
 fn bindings(security: &stanchion::transport::Security) -> Vec<&'static str> {
     let found = [
         ("tls-exporter", security.bindings.tls_exporter.is_some()),
-        ("tls-server-end-point", security.bindings.tls_server_end_point.is_some()),
+        (
+            "tls-server-end-point",
+            security.bindings.tls_server_end_point.is_some(),
+        ),
     ];
-    found.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect()
+    found
+        .into_iter()
+        .filter(|(_, there)| *there)
+        .map(|(name, _)| name)
+        .collect()
 }
 
 fn names(features: &StreamFeatures) -> Vec<String> {
@@ -156,13 +202,22 @@ fn names(features: &StreamFeatures) -> Vec<String> {
     if let Some(bytes) = features.max_bytes {
         names.push(format!("stanzas up to {bytes} bytes"));
     }
-    names.extend(features.other.iter().map(|e| format!("{} ({})", e.name(), e.ns())));
+    names.extend(
+        features
+            .other
+            .iter()
+            .map(|e| format!("{} ({})", e.name(), e.ns())),
+    );
     names
 }
 
 fn describe(features: &StreamFeatures) -> String {
     let names = names(features);
-    if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+    if names.is_empty() {
+        "nothing".to_owned()
+    } else {
+        names.join(", ")
+    }
 }
 
 fn to_json(inspection: &Inspection) -> Value {
@@ -175,9 +230,15 @@ fn to_json(inspection: &Inspection) -> Value {
 }
 
 fn server_json(server: &ServerReport) -> Value {
-    let tls = server.security.as_ref().and_then(|s| s.tls.as_ref().map(|tls| (s, tls)));
-    let features: serde_json::Map<String, Value> =
-        server.features.iter().map(|(stage, f)| (stage_name(*stage).to_owned(), json!(names(f)))).collect();
+    let tls = server
+        .security
+        .as_ref()
+        .and_then(|s| s.tls.as_ref().map(|tls| (s, tls)));
+    let features: serde_json::Map<String, Value> = server
+        .features
+        .iter()
+        .map(|(stage, f)| (stage_name(*stage).to_owned(), json!(names(f))))
+        .collect();
     let timings: Vec<Value> = server
         .timings
         .iter()

@@ -53,15 +53,19 @@ pub(crate) async fn run(command: Command) -> Outcome {
     .await
     .map_err(|e| Failure::failed(one_line(&e)))?;
     announce(&command, &hub).map_err(|e| Failure::failed(format!("standard output: {e}")))?;
-    hub.run(stop()).await.map_err(|e| Failure::failed(one_line(&e)))?;
+    hub.run(stop())
+        .await
+        .map_err(|e| Failure::failed(one_line(&e)))?;
     Ok(Exit::Done)
 }
 
 fn accounts(command: &Command) -> Result<Accounts, Failure> {
     if command.user.is_empty() {
         return match &command.accounts {
-            Some(path) => Accounts::load(path).map_err(|e| Failure::usage(one_line(&e))),
-            None => Err(Failure::usage("nobody could log in: give --user NAME:PASSWORD, or --accounts FILE")),
+            Some(path) => Accounts::open(path).map_err(|e| Failure::usage(one_line(&e))),
+            None => Err(Failure::usage(
+                "nobody could log in: give --user NAME:PASSWORD, or --accounts FILE",
+            )),
         };
     }
     if command.accounts.is_some() {
@@ -81,7 +85,10 @@ fn announce(command: &Command, hub: &Hub) -> io::Result<()> {
         return Ok(());
     };
     if command.json {
-        let ready = HubReady { starttls, fingerprint };
+        let ready = HubReady {
+            starttls,
+            fingerprint,
+        };
         writeln!(out, "{}", json!(ready))?;
     } else {
         writeln!(out, "{} is served at {starttls} (STARTTLS)", command.domain)?;

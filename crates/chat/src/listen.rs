@@ -30,18 +30,26 @@ pub(crate) struct Command {
 /// Carries out the command.
 pub(crate) async fn run(command: Command) -> Outcome {
     let settings = Settings::load(&command.connection)?;
-    let (client, mut incoming) =
-        settings.client()?.start().await.map_err(|e| Failure::failed(one_line(&e)))?;
+    let (client, mut incoming) = settings
+        .client()?
+        .start()
+        .await
+        .map_err(|e| Failure::failed(one_line(&e)))?;
     let print = async {
         watch::connected(&client, command.timeout).await?;
         let mut left = command.count.unwrap_or(u64::MAX);
         while left > 0 {
             let Some(received) = incoming.recv().await else {
-                return Err(Failure::failed("the session ended; see the messages above, and start again"));
+                return Err(Failure::failed(
+                    "the session ended; see the messages above, and start again",
+                ));
             };
             print(&command, received.message(), received.maybe_redelivered())
                 .map_err(|e| Failure::failed(format!("standard output: {e}")))?;
-            received.commit().await.map_err(|e| Failure::failed(one_line(&e)))?;
+            received
+                .commit()
+                .await
+                .map_err(|e| Failure::failed(one_line(&e)))?;
             left -= 1;
         }
         Ok(Exit::Done)
@@ -51,13 +59,21 @@ pub(crate) async fn run(command: Command) -> Outcome {
         failure = watch::refused(&client) => Err(failure),
         _ = tokio::signal::ctrl_c() => Ok(Exit::Done),
     };
-    client.shutdown().await.map_err(|e| Failure::failed(one_line(&e)))?;
+    client
+        .shutdown()
+        .await
+        .map_err(|e| Failure::failed(one_line(&e)))?;
     done
 }
 
 /// Printed and flushed before the message is acknowledged.
 fn print(command: &Command, message: &Message, again: bool) -> io::Result<()> {
-    let from = message.header.from.as_ref().map(ToString::to_string).unwrap_or_default();
+    let from = message
+        .header
+        .from
+        .as_ref()
+        .map(ToString::to_string)
+        .unwrap_or_default();
     let body = message.body().unwrap_or_default();
     let mut out = io::stdout().lock();
     if command.json {
@@ -67,7 +83,16 @@ fn print(command: &Command, message: &Message, again: bool) -> io::Result<()> {
     } else {
         let mark = if again { " (maybe again)" } else { "" };
         // Control characters of a stranger's text must not reach the terminal.
-        let body: String = body.chars().map(|c| if c.is_control() && c != '\t' { '\u{FFFD}' } else { c }).collect();
+        let body: String = body
+            .chars()
+            .map(|c| {
+                if c.is_control() && c != '\t' {
+                    '\u{FFFD}'
+                } else {
+                    c
+                }
+            })
+            .collect();
         writeln!(out, "{from}{mark}: {body}")?;
     }
     out.flush()

@@ -42,8 +42,11 @@ pub(crate) struct Command {
 /// Carries out the command.
 pub(crate) async fn run(command: Command) -> Outcome {
     let settings = Settings::load(&command.connection)?;
-    let (client, _incoming) =
-        settings.client()?.start().await.map_err(|e| Failure::failed(one_line(&e)))?;
+    let (client, _incoming) = settings
+        .client()?
+        .start()
+        .await
+        .map_err(|e| Failure::failed(one_line(&e)))?;
     let done = tokio::select! {
         done = deliver(&command, &client) => done,
         failure = watch::refused(&client) => Err(failure),
@@ -64,7 +67,11 @@ async fn deliver(command: &Command, client: &Client) -> Result<Outcome, Failure>
     let mut waiting = JoinSet::new();
     let mut texts = Texts::of(&command.text);
     loop {
-        let next = if waiting.len() < AT_ONCE { texts.next().await } else { Ok(None) };
+        let next = if waiting.len() < AT_ONCE {
+            texts.next().await
+        } else {
+            Ok(None)
+        };
         let next = next.map_err(|e| Failure::failed(format!("standard input: {e}")))?;
         let Some(text) = next else {
             match waiting.join_next().await {
@@ -76,7 +83,9 @@ async fn deliver(command: &Command, client: &Client) -> Result<Outcome, Failure>
                 None => return Ok(worst),
             }
         };
-        let message = Outgoing::text(command.to.clone(), text).map_err(Failure::usage)?.within(command.timeout);
+        let message = Outgoing::text(command.to.clone(), text)
+            .map_err(Failure::usage)?
+            .within(command.timeout);
         let began = Instant::now();
         let sent = client.send(message).await.map_err(|e| match e {
             SendError::Invalid(_) => Failure::usage(e),
@@ -95,7 +104,11 @@ struct End {
 async fn end_of(sent: Sent, began: Instant) -> End {
     let id = sent.id().to_owned();
     let outcome = sent.outcome().await;
-    End { id, outcome, took: began.elapsed() }
+    End {
+        id,
+        outcome,
+        took: began.elapsed(),
+    }
 }
 
 /// Says what became of a message, and how bad that is.
@@ -116,19 +129,30 @@ fn conclude(command: &Command, client: &Client, end: End) -> Result<Outcome, Fai
     } else {
         format!("{outcome} ({ms} ms)")
     };
-    writeln!(io::stdout().lock(), "{line}").map_err(|e| Failure::failed(format!("standard output: {e}")))?;
+    writeln!(io::stdout().lock(), "{line}")
+        .map_err(|e| Failure::failed(format!("standard output: {e}")))?;
     Ok(match exit {
         Exit::Done => Ok(exit),
         // Not sent at all: the reason is the connection's.
         Exit::NotDelivered if !client.is_connected() => Err(Failure::new(
             Exit::NoConnection,
-            format!("{} was not sent: no connection within {}", end.id, humantime::format_duration(command.timeout)),
+            format!(
+                "{} was not sent: no connection within {}",
+                end.id,
+                humantime::format_duration(command.timeout)
+            ),
         )),
         Exit::InDoubt => Err(Failure::new(
             exit,
-            format!("{}: {outcome}; ask the recipient, or send again if twice does no harm", end.id),
+            format!(
+                "{}: {outcome}; ask the recipient, or send again if twice does no harm",
+                end.id
+            ),
         )),
-        _ => Err(Failure::new(exit, format!("{}: {outcome}; send it again", end.id))),
+        _ => Err(Failure::new(
+            exit,
+            format!("{}: {outcome}; send it again", end.id),
+        )),
     })
 }
 

@@ -88,27 +88,39 @@ impl Settings {
         let file = read_file(args.config.as_deref())?;
         let jid = match (&args.jid, &file.jid) {
             (Some(jid), _) => jid.clone(),
-            (None, Some(jid)) => {
-                jid.parse().map_err(|e| Failure::usage(format!("the configuration's jid {jid:?}: {e}")))?
-            }
+            (None, Some(jid)) => jid
+                .parse()
+                .map_err(|e| Failure::usage(format!("the configuration's jid {jid:?}: {e}")))?,
             (None, None) => {
-                return Err(Failure::usage("no account: give --jid name@domain, or set jid in the configuration file"));
+                return Err(Failure::usage(
+                    "no account: give --jid name@domain, or set jid in the configuration file",
+                ));
             }
         };
         let pin = match (args.pin, &file.pin) {
             (Some(pin), _) => Some(pin),
-            (None, Some(pin)) => {
-                Some(pin.parse().map_err(|e| Failure::usage(format!("the configuration's pin: {e}")))?)
-            }
+            (None, Some(pin)) => Some(
+                pin.parse()
+                    .map_err(|e| Failure::usage(format!("the configuration's pin: {e}")))?,
+            ),
             (None, None) => None,
         };
-        let connect = args.connect.as_deref().or(file.connect.as_deref()).map(host_port).transpose()?;
+        let connect = args
+            .connect
+            .as_deref()
+            .or(file.connect.as_deref())
+            .map(host_port)
+            .transpose()?;
         let password_file = args.password_file.clone().or(file.password_file);
         Ok(Self {
             password: password(password_file.as_deref(), &jid)?,
             connect,
             direct_tls: args.direct_tls || file.direct_tls,
-            ca: if args.ca.is_empty() { file.ca } else { args.ca.clone() },
+            ca: if args.ca.is_empty() {
+                file.ca
+            } else {
+                args.ca.clone()
+            },
             pin,
             native_roots: args.native_roots || file.native_roots,
             insecure_plaintext: args.insecure_plaintext,
@@ -125,8 +137,9 @@ impl Settings {
     /// # Errors
     /// A file that cannot be read.
     pub(crate) fn client(&self) -> Result<ClientBuilder, Failure> {
-        let mut builder =
-            Client::builder(self.jid.clone()).password(self.password.clone()).store_file(&self.store);
+        let mut builder = Client::builder(self.jid.clone())
+            .password(self.password.clone())
+            .store_file(&self.store);
         if let Some((host, port)) = &self.connect {
             builder = builder.server(host, *port);
         }
@@ -161,8 +174,13 @@ fn read_file(path: Option<&Path>) -> Result<File, Failure> {
         },
     };
     match std::fs::read_to_string(&path) {
-        Ok(text) => toml::from_str(&text)
-            .map_err(|e| Failure::usage(format!("{}: {}", path.display(), e.to_string().replace('\n', " ")))),
+        Ok(text) => toml::from_str(&text).map_err(|e| {
+            Failure::usage(format!(
+                "{}: {}",
+                path.display(),
+                e.to_string().replace('\n', " ")
+            ))
+        }),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound && !required => Ok(File::default()),
         Err(e) => Err(Failure::usage(format!("{}: {e}", path.display()))),
     }
@@ -176,14 +194,19 @@ fn folder(kind: impl Fn(&etcetera::base_strategy::Xdg) -> PathBuf) -> Result<Pat
 
 fn default_store(jid: &BareJid) -> Result<PathBuf, Failure> {
     let folder = folder(etcetera::BaseStrategy::data_dir)?;
-    std::fs::create_dir_all(&folder).map_err(|e| Failure::failed(format!("{}: {e}", folder.display())))?;
+    std::fs::create_dir_all(&folder)
+        .map_err(|e| Failure::failed(format!("{}: {e}", folder.display())))?;
     // A canonical address has no `/`; other characters are fine in file names.
     Ok(folder.join(format!("{jid}.sqlite")))
 }
 
 /// `host:port`, the host a name, an IPv4 address or a bracketed IPv6 address.
 pub(crate) fn host_port(text: &str) -> Result<(String, u16), Failure> {
-    let wrong = || Failure::usage(format!("{text:?} is not HOST:PORT, such as xmpp.example.org:5222"));
+    let wrong = || {
+        Failure::usage(format!(
+            "{text:?} is not HOST:PORT, such as xmpp.example.org:5222"
+        ))
+    };
     let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
     let host = match host.strip_prefix('[') {
         Some(inner) => inner.strip_suffix(']').ok_or_else(wrong)?,
@@ -191,7 +214,11 @@ pub(crate) fn host_port(text: &str) -> Result<(String, u16), Failure> {
         None => host,
     };
     let port = port.parse().ok().filter(|p| *p > 0).ok_or_else(wrong)?;
-    if host.is_empty() { Err(wrong()) } else { Ok((host.to_owned(), port)) }
+    if host.is_empty() {
+        Err(wrong())
+    } else {
+        Ok((host.to_owned(), port))
+    }
 }
 
 /// From `STANCHION_PASSWORD`, or from a file that only its owner can read. Never from
@@ -205,20 +232,28 @@ fn password(file: Option<&Path>, jid: &BareJid) -> Result<SecretString, Failure>
             "no password for {jid}: set STANCHION_PASSWORD, or give --password-file FILE"
         )));
     };
-    let wrong = |what: &dyn std::fmt::Display| Failure::usage(format!("{}: {what}", path.display()));
+    let wrong =
+        |what: &dyn std::fmt::Display| Failure::usage(format!("{}: {what}", path.display()));
     let mut file = std::fs::File::open(path).map_err(|e| wrong(&e))?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
         let mode = file.metadata().map_err(|e| wrong(&e))?.permissions().mode();
         if mode & 0o077 != 0 {
-            return Err(wrong(&format_args!("others can read it (mode {:o}); run chmod 600 on it", mode & 0o777)));
+            return Err(wrong(&format_args!(
+                "others can read it (mode {:o}); run chmod 600 on it",
+                mode & 0o777
+            )));
         }
     }
     let mut text = String::new();
     file.read_to_string(&mut text).map_err(|e| wrong(&e))?;
     let line = text.lines().next().unwrap_or_default();
-    if line.is_empty() { Err(wrong(&"it holds no password")) } else { Ok(line.to_owned().into()) }
+    if line.is_empty() {
+        Err(wrong(&"it holds no password"))
+    } else {
+        Ok(line.to_owned().into())
+    }
 }
 
 /// `10s`, `500ms`, `2m`: for clap.
@@ -234,7 +269,16 @@ mod tests {
     fn host_and_port_are_told_apart() {
         assert_eq!(host_port("a.b:5222").unwrap(), ("a.b".to_owned(), 5222));
         assert_eq!(host_port("[::1]:5222").unwrap(), ("::1".to_owned(), 5222));
-        for wrong in ["a", "a:", ":1", "a:b", "::1:5222", "a:0", "a:65536", "[::1:5222"] {
+        for wrong in [
+            "a",
+            "a:",
+            ":1",
+            "a:b",
+            "::1:5222",
+            "a:0",
+            "a:65536",
+            "[::1:5222",
+        ] {
             assert!(host_port(wrong).is_err(), "{wrong}");
         }
     }
@@ -260,6 +304,10 @@ mod tests {
         let path = folder.path().join("config.toml");
         std::fs::write(&path, "jid = 'a@b'\npasword_file = 'x'\n").unwrap();
         let failure = read_file(Some(&path)).unwrap_err();
-        assert!(failure.message.contains("pasword_file"), "{}", failure.message);
+        assert!(
+            failure.message.contains("pasword_file"),
+            "{}",
+            failure.message
+        );
     }
 }

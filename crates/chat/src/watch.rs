@@ -37,7 +37,9 @@ pub(crate) async fn connected(client: &Client, within: Duration) -> Result<(), F
             match &*status.borrow_and_update() {
                 Status::Connected { .. } => return Ok(()),
                 Status::Refused(cause) => return Err(explain(cause)),
-                Status::Waiting { cause, .. } if exit(cause) == Exit::Refused => return Err(explain(cause)),
+                Status::Waiting { cause, .. } if exit(cause) == Exit::Refused => {
+                    return Err(explain(cause));
+                }
                 Status::Waiting { cause, .. } => last = Some(cause.clone()),
                 _ => {}
             }
@@ -55,7 +57,10 @@ pub(crate) async fn connected(client: &Client, within: Duration) -> Result<(), F
 fn no_connection(within: Duration, last: Option<&Disconnect>) -> Failure {
     let time = humantime::format_duration(within);
     match last {
-        Some(cause) => Failure::new(Exit::NoConnection, format!("no connection within {time}: {}", one_line(cause))),
+        Some(cause) => Failure::new(
+            Exit::NoConnection,
+            format!("no connection within {time}: {}", one_line(cause)),
+        ),
         None => Failure::new(
             Exit::NoConnection,
             format!("no connection within {time}; try `stanchion doctor`, or a longer --timeout"),

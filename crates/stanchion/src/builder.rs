@@ -157,16 +157,30 @@ impl ClientBuilder {
     /// # Errors
     /// [`StartError`].
     pub fn connector(&self) -> Result<Connector, StartError> {
-        let password = self.password.as_ref().ok_or_else(|| StartError::NoPassword(self.jid.clone()))?;
+        let password = self
+            .password
+            .as_ref()
+            .ok_or_else(|| StartError::NoPassword(self.jid.clone()))?;
         let mut account = Account::with_password(self.jid.clone(), password.expose_secret());
-        account.resource = self.resource.clone().map(Text::new).transpose().map_err(StartError::Resource)?;
+        account.resource = self
+            .resource
+            .clone()
+            .map(Text::new)
+            .transpose()
+            .map_err(StartError::Resource)?;
         let mut config = self.connect.clone();
         if !self.roots.is_empty() {
             config.tls.roots.clone_from(&self.roots);
         }
         if let Some((host, port)) = &self.server {
-            let host = host.parse().map_or_else(|_| Host::Name(host.clone()), Host::Ip);
-            let mode = if self.direct_tls { TlsMode::Direct } else { TlsMode::StartTls };
+            let host = host
+                .parse()
+                .map_or_else(|_| Host::Name(host.clone()), Host::Ip);
+            let mode = if self.direct_tls {
+                TlsMode::Direct
+            } else {
+                TlsMode::StartTls
+            };
             config.endpoints = Endpoints::Explicit(vec![Endpoint::new(host, *port, mode)]);
         }
         Ok(Connector::new(account, config)?)
@@ -191,13 +205,17 @@ async fn open(choice: StoreChoice) -> Result<Box<dyn Store>, StoreError> {
         StoreChoice::Memory => Ok(Box::new(MemoryStore::open(Image::default(), &opening)?)),
         StoreChoice::File(path) => {
             let open = move || SqliteStore::open(path, &opening);
-            let store = tokio::task::spawn_blocking(open).await.map_err(|_| StoreError::Closed)??;
+            let store = tokio::task::spawn_blocking(open)
+                .await
+                .map_err(|_| StoreError::Closed)??;
             Ok(Box::new(store))
         }
     }
 }
 
 fn wall_clock() -> WallTime {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     WallTime::from_unix_ms(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

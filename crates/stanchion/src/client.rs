@@ -19,7 +19,6 @@ pub struct Client {
 
 impl Client {
     /// Describes a client of that account.
-    #[must_use]
     pub fn builder(account: BareJid) -> ClientBuilder {
         ClientBuilder::new(account)
     }

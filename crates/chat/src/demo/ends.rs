@@ -27,7 +27,8 @@ pub(super) async fn sensor(settings: &Settings, to: Jid, count: u64) -> Outcome 
     let feed = async move {
         let mut waiting = JoinSet::new();
         for number in 1..=count {
-            let message = Outgoing::text(to.clone(), format!("reading {number}")).map_err(Failure::failed)?;
+            let message =
+                Outgoing::text(to.clone(), format!("reading {number}")).map_err(Failure::failed)?;
             let sent = sender.send(message).await.map_err(Failure::failed)?;
             say(&Report::Kept { count: number });
             let ended = ended.clone();
@@ -61,13 +62,20 @@ pub(super) async fn sensor(settings: &Settings, to: Jid, count: u64) -> Outcome 
             }
             if (acknowledged + failed) % REPORT_EVERY == 0 || acknowledged + failed == count {
                 let retransmitted = client.counters().retransmitted;
-                say(&Report::Sensor { acknowledged, failed, retransmitted });
+                say(&Report::Sensor {
+                    acknowledged,
+                    failed,
+                    retransmitted,
+                });
             }
         }
     };
     let (fed, ()) = tokio::join!(feed, watch);
     fed?;
-    client.shutdown().await.map_err(|e| Failure::failed(one_line(&e)))?;
+    client
+        .shutdown()
+        .await
+        .map_err(|e| Failure::failed(one_line(&e)))?;
     Ok(Exit::Done)
 }
 
@@ -99,12 +107,19 @@ pub(super) async fn phone(settings: &Settings) -> Outcome {
             () = &mut parent => break,
         }
     }
-    client.shutdown().await.map_err(|e| Failure::failed(one_line(&e)))?;
+    client
+        .shutdown()
+        .await
+        .map_err(|e| Failure::failed(one_line(&e)))?;
     Ok(Exit::Done)
 }
 
 async fn start(settings: &Settings) -> Result<(Client, stanchion::session::Receiver), Failure> {
-    settings.client()?.start().await.map_err(|e| Failure::failed(one_line(&e)))
+    settings
+        .client()?
+        .start()
+        .await
+        .map_err(|e| Failure::failed(one_line(&e)))
 }
 
 /// The parent closes our input when it is done with us, or dies.
@@ -121,9 +136,13 @@ fn describe(status: &Status) -> Report {
         Status::Connecting => ("connecting".to_owned(), false),
         Status::Connected { resumed: true, .. } => ("connected, session resumed".to_owned(), true),
         Status::Connected { .. } => ("connected, new session".to_owned(), true),
-        Status::Waiting { retry_in, cause: why } => {
-            (format!("retry in {:.1} s: {}", retry_in.as_secs_f64(), cause(why)), false)
-        }
+        Status::Waiting {
+            retry_in,
+            cause: why,
+        } => (
+            format!("retry in {:.1} s: {}", retry_in.as_secs_f64(), cause(why)),
+            false,
+        ),
         Status::Refused(why) => (format!("given up: {}", cause(why)), false),
         _ => ("ended".to_owned(), false),
     };

@@ -70,12 +70,19 @@ pub(crate) struct Command {
     /// Starts it again
     #[arg(long, value_name = "COMMAND")]
     start_with: Option<String>,
-    /// Run one end only (used by the demo itself)
-    #[arg(long, hide = true)]
-    end: Option<EndArg>,
+}
+
+/// One end of the demo; started by the demo itself
+#[derive(Debug, Args)]
+pub(crate) struct EndCommand {
+    /// Which
+    end: EndArg,
     /// For the sensor: whom to send to
-    #[arg(long, hide = true)]
+    #[arg(long, value_name = "JID")]
     to: Option<Jid>,
+    /// For the sensor: how many messages
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    messages: u64,
     #[command(flatten)]
     connection: ConnectionArgs,
 }
@@ -86,15 +93,13 @@ enum EndArg {
     Phone,
 }
 
-/// Carries out the command.
-pub(crate) async fn run(command: Command) -> Outcome {
-    match command.end {
-        Some(EndArg::Sensor) => {
-            let to = command.to.clone().ok_or_else(|| Failure::usage("the sensor needs --to"))?;
-            ends::sensor(&Settings::load(&command.connection)?, to, command.messages).await
-        }
-        Some(EndArg::Phone) => ends::phone(&Settings::load(&command.connection)?).await,
-        None => parent(command).await,
+/// Carries out `demo-end`.
+pub(crate) async fn run_end(command: EndCommand) -> Outcome {
+    let settings = Settings::load(&command.connection)?;
+    match (command.end, command.to) {
+        (EndArg::Sensor, Some(to)) => ends::sensor(&settings, to, command.messages).await,
+        (EndArg::Sensor, None) => Err(Failure::usage("the sensor needs --to")),
+        (EndArg::Phone, _) => ends::phone(&settings).await,
     }
 }
 
@@ -107,7 +112,8 @@ struct Access {
     arguments: Vec<String>,
 }
 
-async fn parent(command: Command) -> Outcome {
+/// Carries out the command.
+pub(crate) async fn run(command: Command) -> Outcome {
     let folder = tempfile::Builder::new()
         .prefix("stanchion-demo-")
         .tempdir()
@@ -128,14 +134,18 @@ async fn prepare(command: &Command, folder: &Path) -> Result<(Server, Access), F
     if let Some(address) = &command.server {
         let text = |jid: &Option<Jid>| jid.as_ref().map(Jid::to_string).unwrap_or_default();
         let commands = |c: &Option<String>| c.clone().unwrap_or_default();
-        let server = Server::commands(&commands(&command.kill_with), &commands(&command.start_with))
-            .map_err(Failure::usage)?;
+        let server = Server::commands(
+            &commands(&command.kill_with),
+            &commands(&command.start_with),
+        )
+        .map_err(Failure::usage)?;
         let mut arguments = vec!["--connect".to_owned(), address.clone()];
         if let Some(ca) = &command.ca {
             arguments.extend(["--ca".to_owned(), ca.display().to_string()]);
         }
-        let password = std::env::var("STANCHION_DEMO_PASSWORD")
-            .map_err(|_| Failure::usage("put the accounts' password into STANCHION_DEMO_PASSWORD"))?;
+        let password = std::env::var("STANCHION_DEMO_PASSWORD").map_err(|_| {
+            Failure::usage("put the accounts' password into STANCHION_DEMO_PASSWORD")
+        })?;
         let access = Access {
             name: command.domain.clone().unwrap_or_default(),
             sensor: text(&command.sensor_jid),
@@ -145,10 +155,14 @@ async fn prepare(command: &Command, folder: &Path) -> Result<(Server, Access), F
         };
         return Ok((server, access));
     }
-    let users = ["sensor", "phone"].map(|u| format!("{u}:{PASSWORD}")).to_vec();
+    let users = ["sensor", "phone"]
+        .map(|u| format!("{u}:{PASSWORD}"))
+        .to_vec();
     let mut server = Server::hub(folder.join("hub"), users);
     server.start().await.map_err(Failure::failed)?;
-    let ready = server.hub_ready().ok_or_else(|| Failure::failed("the hub did not come up"))?;
+    let ready = server
+        .hub_ready()
+        .ok_or_else(|| Failure::failed("the hub did not come up"))?;
     let access = Access {
         name: "hub".to_owned(),
         sensor: "sensor@demo.test".to_owned(),
@@ -175,9 +189,13 @@ struct EndProcess {
 impl EndProcess {
     fn start(end: &str, access: &Access, folder: &Path, extra: &[String]) -> Result<Self, Failure> {
         let broken = |e| Failure::failed(format!("the {end} could not be started: {e}"));
-        let jid = if end == "sensor" { &access.sensor } else { &access.phone };
+        let jid = if end == "sensor" {
+            &access.sensor
+        } else {
+            &access.phone
+        };
         let mut child = Process::new(std::env::current_exe().map_err(broken)?)
-            .args(["demo", "--end", end, "--jid", jid, "--store"])
+            .args(["demo-end", end, "--jid", jid, "--store"])
             .arg(folder.join(format!("{end}.sqlite")))
             .args(&access.arguments)
             .args(extra)
@@ -188,8 +206,15 @@ impl EndProcess {
             .spawn()
             .map_err(broken)?;
         let input = child.stdin.take();
-        let output = child.stdout.take().ok_or_else(|| Failure::failed("an end has no output"))?;
-        Ok(Self { child, reports: BufReader::new(output).lines(), _input: input })
+        let output = child
+            .stdout
+            .take()
+            .ok_or_else(|| Failure::failed("an end has no output"))?;
+        Ok(Self {
+            child,
+            reports: BufReader::new(output).lines(),
+            _input: input,
+        })
     }
 
     async fn next(&mut self) -> Option<Report> {
@@ -204,7 +229,10 @@ impl EndProcess {
     /// Lets the end finish by itself for a while, then ends it.
     async fn stop(mut self) {
         drop(self._input.take());
-        if tokio::time::timeout(Duration::from_secs(5), self.child.wait()).await.is_err() {
+        if tokio::time::timeout(Duration::from_secs(5), self.child.wait())
+            .await
+            .is_err()
+        {
             let _ = self.child.kill().await;
         }
     }
@@ -224,7 +252,12 @@ impl Run {
     fn start(command: &Command, access: &Access, folder: &Path) -> Result<Self, Failure> {
         let screen = !command.headless && !command.json && std::io::stdout().is_terminal();
         let phone = EndProcess::start("phone", access, folder, &[])?;
-        let to = ["--to".to_owned(), access.phone.clone(), "--messages".to_owned(), command.messages.to_string()];
+        let to = [
+            "--to".to_owned(),
+            access.phone.clone(),
+            "--messages".to_owned(),
+            command.messages.to_string(),
+        ];
         let sensor = EndProcess::start("sensor", access, folder, &to)?;
         Ok(Self {
             tally: Tally::new(command.messages),
@@ -280,13 +313,17 @@ impl Run {
         self.tally.kills += 1;
         self.tally.server_up = false;
         let waiting = self.tally.sent.saturating_sub(self.tally.acknowledged);
-        let text = format!("server killed, kill {} of {}; {waiting} messages wait", self.tally.kills, self.kills);
+        let text = format!(
+            "server killed, kill {} of {}; {waiting} messages wait",
+            self.tally.kills, self.kills
+        );
         self.tally.note(self.started.elapsed(), text);
         self.draw(name)?;
         sleep(DOWN).await;
         server.start().await.map_err(Failure::failed)?;
         self.tally.server_up = true;
-        self.tally.note(self.started.elapsed(), "server started again");
+        self.tally
+            .note(self.started.elapsed(), "server started again");
         Ok(())
     }
 
@@ -308,7 +345,8 @@ impl Run {
             drop(phone._input.take());
             let rest = async {
                 while let Some(report) = phone.next().await {
-                    self.tally.report(self.started.elapsed(), End::Phone, report);
+                    self.tally
+                        .report(self.started.elapsed(), End::Phone, report);
                 }
             };
             // What does not come in this time counts as lost.
@@ -324,7 +362,10 @@ fn conclude(command: &Command, run: &Run) -> Outcome {
     let seconds = run.started.elapsed().as_secs_f64();
     if command.json {
         let goal = |what: &str, value: u64, goal: u64| {
-            println!("{}", measure(what, json!(value), "messages", Some(goal), value == goal));
+            println!(
+                "{}",
+                measure(what, json!(value), "messages", Some(goal), value == goal)
+            );
         };
         goal("sent", tally.sent, command.messages);
         goal("delivered", tally.delivered(), command.messages);
@@ -338,8 +379,26 @@ fn conclude(command: &Command, run: &Run) -> Outcome {
         ] {
             println!("{}", measure(what, json!(value), "messages", None, true));
         }
-        println!("{}", measure("kills", json!(tally.kills), "kills", Some(run.kills), tally.kills == run.kills));
-        println!("{}", measure("time", json!((seconds * 1000.0).round() / 1000.0), "s", None, true));
+        println!(
+            "{}",
+            measure(
+                "kills",
+                json!(tally.kills),
+                "kills",
+                Some(run.kills),
+                tally.kills == run.kills
+            )
+        );
+        println!(
+            "{}",
+            measure(
+                "time",
+                json!((seconds * 1000.0).round() / 1000.0),
+                "s",
+                None,
+                true
+            )
+        );
     } else {
         println!(
             "{} kills, {} retransmitted, {} copies stopped, {} out of order, {seconds:.1} s",
@@ -352,12 +411,24 @@ fn conclude(command: &Command, run: &Run) -> Outcome {
     }
     Err(Failure::failed(format!(
         "the demo failed: {} of {} acknowledged, {} with another outcome, {} of {} kills; sensor {}, phone {}",
-        tally.acknowledged, tally.goal, tally.failed, tally.kills, run.kills, tally.sensor_status, tally.phone_status
+        tally.acknowledged,
+        tally.goal,
+        tally.failed,
+        tally.kills,
+        run.kills,
+        tally.sensor_status,
+        tally.phone_status
     )))
 }
 
 /// One figure, in the form that all measuring commands share.
-fn measure(what: &str, value: serde_json::Value, unit: &str, goal: Option<u64>, pass: bool) -> String {
+fn measure(
+    what: &str,
+    value: serde_json::Value,
+    unit: &str,
+    goal: Option<u64>,
+    pass: bool,
+) -> String {
     json!({
         "what": what, "value": value, "unit": unit, "against": null, "ratio": null, "goal": goal, "pass": pass,
     })

@@ -37,7 +37,11 @@ impl Screen {
 
 /// The screen's lines.
 fn frame(tally: &Tally, server: &str, at: Duration) -> Vec<String> {
-    let state = if tally.server_up { "\x1b[32mup\x1b[0m" } else { "\x1b[31mKILLED\x1b[0m" };
+    let state = if tally.server_up {
+        "\x1b[32mup\x1b[0m"
+    } else {
+        "\x1b[31mKILLED\x1b[0m"
+    };
     let waiting = tally.sent.saturating_sub(tally.acknowledged + tally.failed);
     let mut lines = vec![
         format!("\x1b[1mStanchion demo\x1b[0m   {:.1} s", at.as_secs_f64()),
@@ -73,7 +77,7 @@ fn row(name: &str, status: &str) -> String {
 
 fn bar(done: u64, goal: u64) -> String {
     const CELLS: u64 = 50;
-    let full = if goal == 0 { CELLS } else { done * CELLS / goal };
+    let full = (done * CELLS).checked_div(goal).unwrap_or(CELLS);
     let mut bar = String::new();
     for cell in 0..CELLS {
         bar.push(if cell < full { '█' } else { '░' });
@@ -100,7 +104,10 @@ mod tests {
         let full = frame(&tally, "hub", Duration::ZERO);
         assert_eq!(full.len(), empty);
         for line in full {
-            let visible: String = line.replace("\x1b[1m", "").replace("\x1b[0m", "").replace("\x1b[32m", "");
+            let visible: String = line
+                .replace("\x1b[1m", "")
+                .replace("\x1b[0m", "")
+                .replace("\x1b[32m", "");
             assert!(visible.chars().count() <= 80, "{visible}");
         }
     }

@@ -57,7 +57,7 @@ pub(crate) enum Server {
     /// Our hub, run by this program.
     Hub {
         /// Its process, while it runs.
-        child: Option<Child>,
+        child: Option<Box<Child>>,
         /// Its state; kept across kills.
         state: PathBuf,
         /// The accounts, as `name:password`.
@@ -77,7 +77,12 @@ pub(crate) enum Server {
 impl Server {
     /// A hub that keeps its state in `state`; not started yet.
     pub(crate) const fn hub(state: PathBuf, users: Vec<String>) -> Self {
-        Self::Hub { child: None, state, users, ready: None }
+        Self::Hub {
+            child: None,
+            state,
+            users,
+            ready: None,
+        }
     }
 
     /// A server that runs already.
@@ -85,7 +90,10 @@ impl Server {
     /// # Errors
     /// [`ServerError::NoCommand`].
     pub(crate) fn commands(kill: &str, start: &str) -> Result<Self, ServerError> {
-        Ok(Self::Commands { kill: words(kill)?, start: words(start)? })
+        Ok(Self::Commands {
+            kill: words(kill)?,
+            start: words(start)?,
+        })
     }
 
     /// Starts it, or starts it again.
@@ -95,12 +103,19 @@ impl Server {
     pub(crate) async fn start(&mut self) -> Result<(), ServerError> {
         match self {
             Self::Commands { start, .. } => run(start).await,
-            Self::Hub { child, state, users, ready } => {
-                let listen = ready.as_ref().map_or_else(|| "127.0.0.1:0".to_owned(), |r| r.starttls.to_string());
+            Self::Hub {
+                child,
+                state,
+                users,
+                ready,
+            } => {
+                let listen = ready
+                    .as_ref()
+                    .map_or_else(|| "127.0.0.1:0".to_owned(), |r| r.starttls.to_string());
                 let (process, up) = timeout(START, start_hub(state, users, &listen))
                     .await
                     .map_err(|_| ServerError::Silent)??;
-                *child = Some(process);
+                *child = Some(Box::new(process));
                 *ready = Some(up);
                 Ok(())
             }
@@ -115,7 +130,10 @@ impl Server {
         match self {
             Self::Commands { kill, .. } => run(kill).await,
             Self::Hub { child, .. } => match child.take() {
-                Some(mut child) => child.kill().await.map_err(|e| process("killing the hub", e)),
+                Some(mut child) => child
+                    .kill()
+                    .await
+                    .map_err(|e| process("killing the hub", e)),
                 None => Ok(()),
             },
         }
@@ -130,18 +148,40 @@ impl Server {
     }
 }
 
-async fn start_hub(state: &PathBuf, users: &[String], listen: &str) -> Result<(Child, HubReady), ServerError> {
+async fn start_hub(
+    state: &PathBuf,
+    users: &[String],
+    listen: &str,
+) -> Result<(Child, HubReady), ServerError> {
     let program = std::env::current_exe().map_err(|e| process("finding this program", e))?;
     let mut command = Command::new(program);
-    command.args(["hub", "--json", "--domain", "demo.test", "--starttls", listen, "--state"]).arg(state);
+    command
+        .args([
+            "hub",
+            "--json",
+            "--domain",
+            "demo.test",
+            "--starttls",
+            listen,
+            "--state",
+        ])
+        .arg(state);
     for user in users {
         command.args(["--user", user]);
     }
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
-    let mut child = command.spawn().map_err(|e| process("starting the hub", e))?;
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true);
+    let mut child = command
+        .spawn()
+        .map_err(|e| process("starting the hub", e))?;
     let stdout = child.stdout.take().ok_or(ServerError::Silent)?;
     let mut line = String::new();
-    BufReader::new(stdout).read_line(&mut line).await.map_err(|e| process("reading from the hub", e))?;
+    BufReader::new(stdout)
+        .read_line(&mut line)
+        .await
+        .map_err(|e| process("reading from the hub", e))?;
     let ready = serde_json::from_str(&line).map_err(|_| ServerError::Silent)?;
     Ok((child, ready))
 }
@@ -158,7 +198,14 @@ async fn run(words: &[String]) -> Result<(), ServerError> {
         .status()
         .await
         .map_err(|e| process(&format!("`{program}`"), e))?;
-    if status.success() { Ok(()) } else { Err(ServerError::Command { command: words.join(" "), status }) }
+    if status.success() {
+        Ok(())
+    } else {
+        Err(ServerError::Command {
+            command: words.join(" "),
+            status,
+        })
+    }
 }
 
 /// A command line: a JSON array of strings, or words with blanks between.
@@ -167,13 +214,23 @@ fn words(command: &str) -> Result<Vec<String>, ServerError> {
     let words = if command.trim_start().starts_with('[') {
         serde_json::from_str(command).map_err(|_| no_command())?
     } else {
-        command.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+        command
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
     };
-    if words.is_empty() { Err(no_command()) } else { Ok(words) }
+    if words.is_empty() {
+        Err(no_command())
+    } else {
+        Ok(words)
+    }
 }
 
 fn process(what: &str, source: io::Error) -> ServerError {
-    ServerError::Process { what: what.to_owned(), source }
+    ServerError::Process {
+        what: what.to_owned(),
+        source,
+    }
 }
 
 #[cfg(test)]
@@ -191,7 +248,10 @@ mod tests {
     #[tokio::test]
     async fn a_command_that_fails_is_reported_with_its_status() {
         let mut server = Server::commands("false", "true").unwrap();
-        assert!(matches!(server.kill().await, Err(ServerError::Command { .. })));
+        assert!(matches!(
+            server.kill().await,
+            Err(ServerError::Command { .. })
+        ));
         server.start().await.unwrap();
     }
 }

@@ -124,7 +124,11 @@ impl Tally {
                 }
             }
             Report::Kept { count } => self.sent = self.sent.max(count),
-            Report::Sensor { acknowledged, failed, retransmitted } => {
+            Report::Sensor {
+                acknowledged,
+                failed,
+                retransmitted,
+            } => {
                 self.acknowledged = acknowledged;
                 self.failed = failed;
                 self.retransmitted = retransmitted;
@@ -157,7 +161,10 @@ impl Tally {
 
     /// Times that it acted on a message again.
     pub(crate) fn duplicated(&self) -> u64 {
-        self.effects.iter().map(|n| u64::from(n.saturating_sub(1))).sum()
+        self.effects
+            .iter()
+            .map(|n| u64::from(n.saturating_sub(1)))
+            .sum()
     }
 
     /// Whether both ends are done: everything has an outcome.
@@ -193,10 +200,18 @@ mod tests {
     fn tally(goal: u64, received: &[u64]) -> Tally {
         let mut tally = Tally::new(goal);
         tally.report(Duration::ZERO, End::Sensor, Report::Kept { count: goal });
-        let counters = Report::Sensor { acknowledged: goal, failed: 0, retransmitted: 0 };
+        let counters = Report::Sensor {
+            acknowledged: goal,
+            failed: 0,
+            retransmitted: 0,
+        };
         tally.report(Duration::ZERO, End::Sensor, counters);
         for number in received {
-            tally.report(Duration::ZERO, End::Phone, Report::Received { number: *number });
+            tally.report(
+                Duration::ZERO,
+                End::Phone,
+                Report::Received { number: *number },
+            );
         }
         tally
     }
@@ -206,13 +221,24 @@ mod tests {
         assert!(tally(3, &[1, 2, 3]).passed());
         assert!(!tally(3, &[1, 2]).passed());
         assert!(!tally(3, &[1, 2, 3, 3]).passed());
-        assert_eq!(tally(3, &[1, 2, 2]).verdict(), "sent 3, delivered 2, lost 1, duplicated 1");
+        assert_eq!(
+            tally(3, &[1, 2, 2]).verdict(),
+            "sent 3, delivered 2, lost 1, duplicated 1"
+        );
     }
 
     #[test]
     fn an_acknowledgement_that_is_missing_does_not_pass() {
         let mut t = tally(2, &[1, 2]);
-        t.report(Duration::ZERO, End::Sensor, Report::Sensor { acknowledged: 1, failed: 1, retransmitted: 0 });
+        t.report(
+            Duration::ZERO,
+            End::Sensor,
+            Report::Sensor {
+                acknowledged: 1,
+                failed: 1,
+                retransmitted: 0,
+            },
+        );
         assert!(t.settled() && !t.passed());
     }
 

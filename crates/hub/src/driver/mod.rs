@@ -10,7 +10,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretSlice;
 use stanchion_sasl::mechanism::Mechanism;
 use stanchion_sasl::server::ServerPolicy;
 use stanchion_stanza::Jid;
@@ -19,6 +18,7 @@ use stanchion_transport::security::Fingerprint;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, spawn_blocking};
+use zeroize::Zeroizing;
 
 use crate::accounts::{Directory, localpart};
 use crate::config::HubConfig;
@@ -78,7 +78,7 @@ impl std::fmt::Debug for Hub {
 struct Prepared {
     identity: HubIdentity,
     directory: Directory,
-    secret: SecretSlice<u8>,
+    secret: Zeroizing<[u8; 32]>,
     spool: Option<Spool>,
     router: Router,
 }
@@ -273,7 +273,7 @@ fn prepare(config: HubConfig, domain: Jid) -> Result<Prepared, HubError> {
     Ok(Prepared {
         identity,
         directory,
-        secret: secret.to_vec().into(),
+        secret,
         spool,
         router,
     })
@@ -281,7 +281,7 @@ fn prepare(config: HubConfig, domain: Jid) -> Result<Prepared, HubError> {
 
 fn policy(prepared: &Prepared, limits: &HubLimits, plain: bool) -> ServerPolicy {
     let hashes = prepared.directory.hashes();
-    let mut policy = ServerPolicy::new(prepared.secret.clone());
+    let mut policy = ServerPolicy::new(*prepared.secret);
     policy.mechanisms.retain(|mechanism| match mechanism {
         Mechanism::Plain => plain,
         other => other

@@ -90,5 +90,4 @@ impl Offline {
         }
         true
     }
-
 }

@@ -19,7 +19,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::outgoing::{InvalidMessage, Outgoing, Prepared};
 use super::requests::Requests;
-use super::{Delivery, Disconnect, SendError, Sent, SessionConfig, SessionError, SessionEvent, Status};
+use super::{
+    Delivery, Disconnect, SendError, Sent, SessionConfig, SessionError, SessionEvent, Status,
+};
 use crate::engine::{Counters, Engine, Event, Input, Now, Output, Stream, Submission};
 use crate::outcome::Outcome;
 use crate::store::{Store, WallTime};
@@ -52,8 +54,14 @@ impl SendCommand {
         let prepared = message.prepare()?;
         let (kept_tx, kept) = oneshot::channel();
         let (outcome_tx, outcome) = oneshot::channel();
-        let sent = Sent { id: prepared.id.clone(), outcome };
-        let waiter = Waiter { kept: Some(kept_tx), outcome: outcome_tx };
+        let sent = Sent {
+            id: prepared.id.clone(),
+            outcome,
+        };
+        let waiter = Waiter {
+            kept: Some(kept_tx),
+            outcome: outcome_tx,
+        };
         Ok((Self { prepared, waiter }, kept, sent))
     }
 }
@@ -101,7 +109,7 @@ enum Wake {
     /// All handles are gone, or the application asked.
     End,
     Stream(Result<StreamEvent, StreamFault>),
-    Connected(Result<Connection, ConnectError>),
+    Connected(Box<Result<Connection, ConnectError>>),
     ConnectNow,
     Tick,
 }
@@ -218,18 +226,32 @@ impl Driver {
                 if let Some(waiter) = self.waiters.remove(&id) {
                     let _ = waiter.outcome.send(outcome.clone());
                 }
-                let _ = self.parts.events.send(SessionEvent::Outcome { id, outcome });
+                let _ = self
+                    .parts
+                    .events
+                    .send(SessionEvent::Outcome { id, outcome });
             }
             Event::ServerAccepted { id } => {
                 let _ = self.parts.events.send(SessionEvent::ServerAccepted { id });
             }
-            Event::Message { arrival, message, maybe_redelivered } => {
+            Event::Message {
+                arrival,
+                message,
+                maybe_redelivered,
+            } => {
                 // The channel holds as many as the engine hands over; if the receiver is
                 // gone, the messages stay in the store.
-                let _ = self.parts.deliveries.try_send(Delivery { arrival, message, maybe_redelivered });
+                let _ = self.parts.deliveries.try_send(Delivery {
+                    arrival,
+                    message,
+                    maybe_redelivered,
+                });
             }
             Event::Transient(stanza) => {
-                let _ = self.parts.events.send(SessionEvent::Transient(Arc::new(*stanza)));
+                let _ = self
+                    .parts
+                    .events
+                    .send(SessionEvent::Transient(Arc::new(*stanza)));
             }
             // Taken before: it ends the loop.
             Event::StoreFailed(_) => {}
@@ -262,8 +284,10 @@ impl Driver {
             Wake::Control(Control::Transmit(element)) => self.tell(Input::Transmit(element)),
             Wake::Stream(Ok(event)) => self.stream_event(event),
             Wake::Stream(Err(fault)) => self.stream_fault(fault),
-            Wake::Connected(Ok(connection)) => self.connected(connection),
-            Wake::Connected(Err(error)) => self.not_connected(error),
+            Wake::Connected(result) => match *result {
+                Ok(connection) => self.connected(connection),
+                Err(error) => self.not_connected(error),
+            },
             Wake::ConnectNow => self.connect(),
             Wake::Tick => self.tell(Input::Tick),
             Wake::Control(Control::Shutdown) | Wake::End => {}
@@ -306,22 +330,34 @@ impl Driver {
             WallTime::from_unix_ms(self.now().wall.as_unix_ms().saturating_add(ms))
         });
         self.waiters.insert(prepared.id.clone(), waiter);
-        self.tell(Input::Send(Submission { id: prepared.id, to, stanza: prepared.stanza, deadline }));
+        self.tell(Input::Send(Submission {
+            id: prepared.id,
+            to,
+            stanza: prepared.stanza,
+            deadline,
+        }));
     }
 
     // ---- the connection -------------------------------------------------------------
 
     fn connect(&mut self) {
         let h = self.engine.handled();
-        let token: Option<ResumeToken> =
-            self.resumable.as_ref().and_then(|r| r.session.token(r.jid.clone(), h));
+        let token: Option<ResumeToken> = self
+            .resumable
+            .as_ref()
+            .and_then(|r| r.session.token(r.jid.clone(), h));
         let connect = Arc::clone(&self.parts.connect);
         self.announce(Status::Connecting);
         self.link = Link::Connecting(Box::pin(async move { connect.connect(token).await }));
     }
 
     fn connected(&mut self, connection: Connection) {
-        let Connection { stream, established, endpoint, .. } = connection;
+        let Connection {
+            stream,
+            established,
+            endpoint,
+            ..
+        } = connection;
         self.backoff.established();
         self.last_words = None;
         let resumed = matches!(established.resumption, Resumption::Resumed { .. });
@@ -330,12 +366,19 @@ impl Driver {
         let managed = established.stream_management.is_some();
         self.tell(Input::Connected(match established.resumption {
             Resumption::Resumed { h } => Stream::Resumed { h },
-            Resumption::Failed { h, .. } => Stream::Bound { managed, handled: h },
-            _ => Stream::Bound { managed, handled: None },
+            Resumption::Failed { h, .. } => Stream::Bound {
+                managed,
+                handled: h,
+            },
+            _ => Stream::Bound {
+                managed,
+                handled: None,
+            },
         }));
-        self.resumable = established
-            .stream_management
-            .map(|session| Resumable { session, jid: established.jid.clone() });
+        self.resumable = established.stream_management.map(|session| Resumable {
+            session,
+            jid: established.jid.clone(),
+        });
         // They came before stream management began, and are not counted.
         for element in established.early {
             self.tell(Input::ReceivedEarly(element));
@@ -344,7 +387,11 @@ impl Driver {
             let presence = presence.to_element();
             self.tell(Input::Transmit(presence));
         }
-        self.announce(Status::Connected { jid: established.jid, endpoint, resumed });
+        self.announce(Status::Connected {
+            jid: established.jid,
+            endpoint,
+            resumed,
+        });
     }
 
     fn not_connected(&mut self, error: ConnectError) {
@@ -377,9 +424,13 @@ impl Driver {
                 self.last_words = StreamError::from_element(&element).ok();
             }
             StreamEvent::Element(element) => self.tell(Input::Received(element)),
-            StreamEvent::Close => self.lost(Disconnect::Lost("the server closed the stream".to_owned())),
+            StreamEvent::Close => {
+                self.lost(Disconnect::Lost("the server closed the stream".to_owned()))
+            }
             // A second header is no business of a session; the server is confused.
-            StreamEvent::Open(_) => self.lost(Disconnect::Lost("the server opened its stream twice".to_owned())),
+            StreamEvent::Open(_) => self.lost(Disconnect::Lost(
+                "the server opened its stream twice".to_owned(),
+            )),
         }
     }
 
@@ -444,7 +495,7 @@ async fn next_of(link: &mut Link, may_read: bool, settled: bool) -> Wake {
             Ok(()) => pending().await,
             Err(fault) => Wake::Stream(Err(fault)),
         },
-        Link::Connecting(attempt) => Wake::Connected(attempt.await),
+        Link::Connecting(attempt) => Wake::Connected(Box::new(attempt.await)),
         Link::Waiting(at) if settled => {
             sleep_until(*at).await;
             Wake::ConnectNow
@@ -465,7 +516,10 @@ fn now(started: Instant) -> Now {
         Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
         Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
     };
-    Now { monotonic: started.elapsed(), wall: WallTime::from_unix_ms(wall) }
+    Now {
+        monotonic: started.elapsed(),
+        wall: WallTime::from_unix_ms(wall),
+    }
 }
 
 /// For jitter; not secret.

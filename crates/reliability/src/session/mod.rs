@@ -228,8 +228,20 @@ impl Session {
         })
         .await?;
         let task = tokio::spawn(driver.run());
-        let receiver = Receiver { deliveries: deliveries_rx, controls: controls.clone() };
-        Ok((Self { sender: Sender { sends, controls }, events, status, counters, task: Some(task) }, receiver))
+        let receiver = Receiver {
+            deliveries: deliveries_rx,
+            controls: controls.clone(),
+        };
+        Ok((
+            Self {
+                sender: Sender { sends, controls },
+                events,
+                status,
+                counters,
+                task: Some(task),
+            },
+            receiver,
+        ))
     }
 
     /// A handle to send with.
@@ -288,7 +300,10 @@ impl Sender {
     /// [`SendError`], never `QueueFull`.
     pub async fn send(&self, message: Outgoing) -> Result<Sent, SendError> {
         let (command, kept, sent) = SendCommand::new(message)?;
-        self.sends.send(command).await.map_err(|_| SendError::Closed)?;
+        self.sends
+            .send(command)
+            .await
+            .map_err(|_| SendError::Closed)?;
         kept.await.unwrap_or(Err(SendError::Closed))?;
         Ok(sent)
     }
@@ -313,7 +328,10 @@ impl Sender {
     /// # Errors
     /// [`SendError::Closed`].
     pub async fn transmit(&self, stanza: Element) -> Result<(), SendError> {
-        self.controls.send(Control::Transmit(stanza)).await.map_err(|_| SendError::Closed)
+        self.controls
+            .send(Control::Transmit(stanza))
+            .await
+            .map_err(|_| SendError::Closed)
     }
 }
 
@@ -337,7 +355,10 @@ impl Receiver {
     /// The next message; `None` once the session has ended.
     pub async fn recv(&mut self) -> Option<Received> {
         let delivery = self.deliveries.recv().await?;
-        Some(Received { delivery, controls: self.controls.clone() })
+        Some(Received {
+            delivery,
+            controls: self.controls.clone(),
+        })
     }
 }
 
@@ -360,8 +381,13 @@ impl Received {
     /// # Errors
     /// [`SendError::Closed`] if the session has ended; the message comes again.
     pub async fn commit(self) -> Result<Message, SendError> {
-        let control = Control::Commit { arrival: self.delivery.arrival };
-        self.controls.send(control).await.map_err(|_| SendError::Closed)?;
+        let control = Control::Commit {
+            arrival: self.delivery.arrival,
+        };
+        self.controls
+            .send(control)
+            .await
+            .map_err(|_| SendError::Closed)?;
         Ok(*self.delivery.message)
     }
 }

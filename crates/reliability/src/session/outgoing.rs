@@ -43,13 +43,19 @@ impl Outgoing {
     /// # Errors
     /// [`InvalidMessage::Text`] on a character that XML forbids.
     pub fn text(to: Jid, body: impl Into<String>) -> Result<Self, InvalidMessage> {
-        Ok(Self { message: Message::chat(to).with_body(Text::new(body)?), within: None })
+        Ok(Self {
+            message: Message::chat(to).with_body(Text::new(body)?),
+            within: None,
+        })
     }
 
     /// A chat message with payloads and no body.
     #[must_use]
     pub fn payload(to: Jid, payload: Element) -> Self {
-        Self { message: Message::chat(to).with_payload(payload), within: None }
+        Self {
+            message: Message::chat(to).with_payload(payload),
+            within: None,
+        }
     }
 
     /// The same, with one more payload.
@@ -78,8 +84,14 @@ impl Outgoing {
             message.payloads.push(Hint::Store.to_element());
         }
         let to = message.header.to.clone();
-        let stanza = Encoder::new(Scope::client(), Limits::default()).to_bytes(&message.to_element())?;
-        Ok(Prepared { id, to, stanza: stanza.into(), within: self.within })
+        let stanza =
+            Encoder::new(Scope::client(), Limits::default()).to_bytes(&message.to_element())?;
+        Ok(Prepared {
+            id,
+            to,
+            stanza: stanza.into(),
+            within: self.within,
+        })
     }
 }
 
@@ -98,16 +110,27 @@ mod tests {
 
     #[test]
     fn a_message_carries_what_makes_it_reliable() {
-        let prepared = Outgoing::text("a@b".parse().unwrap(), "x").unwrap().prepare().unwrap();
+        let prepared = Outgoing::text("a@b".parse().unwrap(), "x")
+            .unwrap()
+            .prepare()
+            .unwrap();
         let stanza = std::str::from_utf8(&prepared.stanza).unwrap();
-        for part in ["urn:xmpp:receipts", "urn:xmpp:sid:0", "type='chat'", &prepared.id] {
+        for part in [
+            "urn:xmpp:receipts",
+            "urn:xmpp:sid:0",
+            "type='chat'",
+            &prepared.id,
+        ] {
             assert!(stanza.contains(part), "{stanza}");
         }
     }
 
     #[test]
     fn what_cannot_be_sent_is_refused_before_it_is_kept() {
-        assert!(matches!(Outgoing::text("a@b".parse().unwrap(), "\u{0}"), Err(InvalidMessage::Text(_))));
+        assert!(matches!(
+            Outgoing::text("a@b".parse().unwrap(), "\u{0}"),
+            Err(InvalidMessage::Text(_))
+        ));
         let big = Outgoing::text("a@b".parse().unwrap(), "x".repeat(300_000)).unwrap();
         assert!(matches!(big.prepare(), Err(InvalidMessage::Limits(_))));
     }

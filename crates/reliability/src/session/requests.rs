@@ -8,7 +8,8 @@ use std::task::{Context, Poll, ready};
 
 use crate::engine::{Input, Load, Loaded};
 use crate::store::{
-    InboundQuery, InboundRecord, Op, OutboundQuery, OutboundRecord, Pending, Store, StoreError, Ticket, WallTime,
+    InboundQuery, InboundRecord, Op, OutboundQuery, OutboundRecord, Pending, Store, StoreError,
+    Ticket, WallTime,
 };
 
 /// Requests that may wait at once, far below what the store takes.
@@ -20,7 +21,11 @@ enum Request {
     Outbound(Pending<Vec<OutboundRecord>>),
     Inbound(Pending<Vec<InboundRecord>>),
     /// The second read comes after the first, and both are answered together.
-    Due(Pending<Vec<OutboundRecord>>, Pending<Vec<OutboundRecord>>, Option<Vec<OutboundRecord>>),
+    Due(
+        Pending<Vec<OutboundRecord>>,
+        Pending<Vec<OutboundRecord>>,
+        Option<Vec<OutboundRecord>>,
+    ),
 }
 
 /// The queue.
@@ -51,12 +56,20 @@ impl Requests {
     pub(super) fn load(&mut self, store: &dyn Store, load: Load) {
         self.waiting.push_back(match load {
             Load::Outbound { after, limit } => {
-                Request::Outbound(store.outbound_page(OutboundQuery { after, limit, ..OutboundQuery::default() }))
+                Request::Outbound(store.outbound_page(OutboundQuery {
+                    after,
+                    limit,
+                    ..OutboundQuery::default()
+                }))
             }
-            Load::Inbound { after, limit } => {
-                Request::Inbound(store.inbound_page(InboundQuery { after, limit, ..InboundQuery::default() }))
+            Load::Inbound { after, limit } => Request::Inbound(store.inbound_page(InboundQuery {
+                after,
+                limit,
+                ..InboundQuery::default()
+            })),
+            Load::Due { by, limit } => {
+                Request::Due(store.due(by, limit), store.due(WallTime::MAX, 1), None)
             }
-            Load::Due { by, limit } => Request::Due(store.due(by, limit), store.due(WallTime::MAX, 1), None),
         });
     }
 
@@ -85,7 +98,10 @@ impl Requests {
                 }
                 let next = ready!(Pin::new(next).poll(cx));
                 let records = records.take().unwrap_or_default();
-                loaded(next, |next| Loaded::Due { records, next: next.first().and_then(|r| r.deadline) })
+                loaded(next, |next| Loaded::Due {
+                    records,
+                    next: next.first().and_then(|r| r.deadline),
+                })
             }
         };
         self.waiting.pop_front();
