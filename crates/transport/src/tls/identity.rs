@@ -8,6 +8,7 @@ use std::sync::Arc;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
+use zeroize::Zeroizing;
 
 use super::policy::TlsConfigError;
 use super::provider;
@@ -60,7 +61,7 @@ impl Identity {
                 source,
             })
         };
-        Self::from_pem(&read(chain)?, &read(key)?)
+        Self::from_pem(&read(chain)?, &Zeroizing::new(read(key)?))
     }
 
     /// From DER: the end-entity certificate first, then its issuers; the key as PKCS #8,
