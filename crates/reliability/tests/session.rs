@@ -1,0 +1,419 @@
+//! The session and its driver against a server that the test plays by hand, over
+//! in-memory pipes. Time is virtual, so nothing here waits.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on fails"
+)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use stanchion_connect::memory::{MemoryConnect, MemoryRequest, MemoryServer};
+use stanchion_connect::negotiation::Established;
+use stanchion_connect::{ConnectError, Connection, Endpoint, Resumption, SmSession};
+use stanchion_reliability::outcome::{InDoubt, NotDelivered, Outcome};
+use stanchion_reliability::session::{
+    Disconnect, Outgoing, Receiver, SendError, Session, SessionConfig, SessionError, Status,
+};
+use stanchion_reliability::store::{
+    Fault, Image, MemoryControl, MemoryStore, Opening, Seed, StoreError, StoreId, WallTime,
+};
+use stanchion_stanza::payload::receipts::{Received as Receipt, Request};
+use stanchion_stanza::payload::sm::{Ack, AckRequest};
+use stanchion_stanza::stream::{StreamCondition, StreamError, StreamHeader};
+use stanchion_stanza::{Element, Limits, Message, Payload as _, Stanza, StreamEvent, Text};
+use stanchion_transport::{TlsMode, XmppStream, memory};
+
+const US: &str = "lamp@home.example/a";
+const PEER: &str = "cloud@home.example";
+
+struct World {
+    session: Session,
+    received: Receiver,
+    server: MemoryServer,
+    store: MemoryControl,
+}
+
+async fn world(image: Image, change: impl FnOnce(&mut SessionConfig)) -> World {
+    let seed = Seed {
+        store_id: StoreId([7; 16]),
+        boot_token: 1,
+    };
+    let store = MemoryStore::open(image, &Opening::new(seed, WallTime::from_unix_ms(0))).unwrap();
+    let control = store.control();
+    let (connect, server) = MemoryConnect::new();
+    let mut config = SessionConfig::default();
+    config.presence = None;
+    change(&mut config);
+    let (session, received) = Session::start(Arc::new(connect), Box::new(store), config)
+        .await
+        .unwrap();
+    World {
+        session,
+        received,
+        server,
+        store: control,
+    }
+}
+
+/// Two ends of a stream on which both headers have been exchanged.
+async fn streams() -> (XmppStream, XmppStream) {
+    let (near, far) = memory::pair(64 * 1024);
+    let mut near = XmppStream::new(near, Limits::default());
+    let mut far = XmppStream::new(far, Limits::default());
+    near.open(&StreamHeader::initial("home.example".parse().unwrap()));
+    far.open(&StreamHeader::response(
+        "home.example".parse().unwrap(),
+        Text::from_static("s"),
+    ));
+    near.flush().await.unwrap();
+    far.flush().await.unwrap();
+    assert!(matches!(near.next().await, Ok(StreamEvent::Open(_))));
+    assert!(matches!(far.next().await, Ok(StreamEvent::Open(_))));
+    (near, far)
+}
+
+/// Answers a request with a managed, resumable session.
+async fn accept(request: MemoryRequest, resumption: Resumption) -> XmppStream {
+    let (near, far) = streams().await;
+    let mut established = Established::new(US.parse().unwrap());
+    established.stream_management = Some(SmSession::resumable(Text::from_static("token")));
+    established.resumption = resumption;
+    let endpoint = Endpoint::at(([127, 0, 0, 1], 5222).into(), TlsMode::None);
+    request.answer(Ok(Connection::new(near, established, endpoint)));
+    far
+}
+
+async fn element(stream: &mut XmppStream) -> Element {
+    match stream.next().await {
+        Ok(StreamEvent::Element(element)) => element,
+        other => panic!("expected an element, got {other:?}"),
+    }
+}
+
+/// The next element that is a message.
+async fn message(stream: &mut XmppStream) -> Message {
+    loop {
+        if let Ok(Stanza::Message(message)) = Stanza::from_element(element(stream).await) {
+            return message;
+        }
+    }
+}
+
+async fn say(stream: &mut XmppStream, element: &Element) {
+    stream.send(element).unwrap();
+    stream.flush().await.unwrap();
+}
+
+fn to_peer(body: &str) -> Outgoing {
+    Outgoing::text(PEER.parse().unwrap(), body).unwrap()
+}
+
+fn receipt_for(message: &Message) -> Element {
+    let receipt = Receipt {
+        id: message.header.id.clone().unwrap(),
+    };
+    let mut reply = Message::chat(US.parse().unwrap()).with_payload(receipt.to_element());
+    reply.header.from = Some(format!("{PEER}/x").parse().unwrap());
+    reply.to_element()
+}
+
+fn from_peer(id: &'static str, body: &'static str) -> Element {
+    let mut message = Message::chat(US.parse().unwrap())
+        .with_id(Text::from_static(id))
+        .with_body(Text::from_static(body))
+        .with_payload(Request.to_element());
+    message.header.from = Some(format!("{PEER}/x").parse().unwrap());
+    message.to_element()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_given_without_a_connection_is_sent_on_the_next_one() {
+    let mut w = world(Image::default(), |_| {}).await;
+    let sent = w.session.sender().send(to_peer("on")).await.unwrap();
+    let mut stream = accept(w.server.next().await.unwrap(), Resumption::NotTried).await;
+    let got = message(&mut stream).await;
+    assert_eq!(got.header.id.as_deref(), Some(sent.id()));
+    // The request for an acknowledgement is in the same flight.
+    assert!(AckRequest::matches(&element(&mut stream).await));
+    say(&mut stream, &receipt_for(&got)).await;
+    let outcome = sent.outcome().await.unwrap();
+    assert!(
+        matches!(outcome, Outcome::Acknowledged { by } if by.as_str() == "cloud@home.example/x")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_stream_is_resumed_with_the_count_of_what_is_handled() {
+    let mut w = world(Image::default(), |_| {}).await;
+    let mut stream = accept(w.server.next().await.unwrap(), Resumption::NotTried).await;
+    say(&mut stream, &from_peer("1", "hello")).await;
+    let received = w.received.recv().await.unwrap();
+    assert_eq!(received.message().body().as_deref(), Some("hello"));
+    let sent = w.session.sender().send(to_peer("answer")).await.unwrap();
+    let first = message(&mut stream).await;
+    drop(stream);
+
+    let request = w.server.next().await.unwrap();
+    let token = request.resume.clone().unwrap();
+    assert_eq!((token.id.as_str(), token.h), ("token", 1));
+    // The server had not handled the answer: it comes again, with the same id.
+    let mut stream = accept(request, Resumption::Resumed { h: 0 }).await;
+    let again = message(&mut stream).await;
+    assert_eq!(again.header.id, first.header.id);
+    assert_eq!(again.header.id.as_deref(), Some(sent.id()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_receipt_leaves_after_the_commit_and_not_before() {
+    let mut w = world(Image::default(), |_| {}).await;
+    let mut stream = accept(w.server.next().await.unwrap(), Resumption::NotTried).await;
+    say(&mut stream, &from_peer("1", "hello")).await;
+    let received = w.received.recv().await.unwrap();
+    say(&mut stream, &AckRequest.to_element()).await;
+    // It is kept, so the server's question is answered with 1; but there is no receipt.
+    assert_eq!(Ack::from_element(&element(&mut stream).await).unwrap().h, 1);
+    received.commit().await.unwrap();
+    let receipt = message(&mut stream)
+        .await
+        .payload::<Receipt>()
+        .unwrap()
+        .unwrap();
+    assert_eq!(receipt.id, "1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_is_answered_and_not_handed_over() {
+    let mut w = world(Image::default(), |_| {}).await;
+    let mut stream = accept(w.server.next().await.unwrap(), Resumption::NotTried).await;
+    for _ in 0..2 {
+        say(&mut stream, &from_peer("1", "hello")).await;
+    }
+    say(&mut stream, &from_peer("2", "world")).await;
+    for expected in ["hello", "world"] {
+        let received = w.received.recv().await.unwrap();
+        assert_eq!(received.message().body().as_deref(), Some(expected));
+        received.commit().await.unwrap();
+    }
+    for _ in 0..2 {
+        message(&mut stream).await;
+    }
+    say(&mut stream, &from_peer("1", "hello")).await;
+    let receipt = message(&mut stream)
+        .await
+        .payload::<Receipt>()
+        .unwrap()
+        .unwrap();
+    assert_eq!(receipt.id, "1");
+    assert_eq!(w.session.counters().duplicates, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_no_outcome_is_sent_by_the_next_process_with_the_same_id() {
+    let w = world(Image::default(), |_| {}).await;
+    let id = w
+        .session
+        .sender()
+        .send(to_peer("on"))
+        .await
+        .unwrap()
+        .id()
+        .to_owned();
+    let image = w.store.snapshot();
+    drop(w);
+    let mut w = world(image, |_| {}).await;
+    let mut stream = accept(w.server.next().await.unwrap(), Resumption::NotTried).await;
+    assert_eq!(message(&mut stream).await.header.id.as_deref(), Some(&*id));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_uncommitted_message_comes_again_and_says_so() {
+    let mut w = world(Image::default(), |_| {}).await;
+    let mut stream = accept(w.server.next().await.unwrap(), Resumption::NotTried).await;
+    say(&mut stream, &from_peer("1", "hello")).await;
+    let received = w.received.recv().await.unwrap();
+    assert!(!received.maybe_redelivered());
+    let image = w.store.crash();
+    drop((received, w, stream));
+    let mut w = world(image, |_| {}).await;
+    let received = w.received.recv().await.unwrap();
+    assert!(received.maybe_redelivered());
+    assert_eq!(received.message().body().as_deref(), Some("hello"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_gives_not_delivered_only_to_what_was_never_sent() {
+    let mut w = world(Image::default(), |_| {}).await;
+    let unsent = w
+        .session
+        .sender()
+        .send(to_peer("a").within(Duration::from_secs(5)))
+        .await
+        .unwrap();
+    assert_eq!(
+        unsent.outcome().await.unwrap(),
+        Outcome::NotDelivered(NotDelivered::Expired)
+    );
+
+    let mut stream = accept(w.server.next().await.unwrap(), Resumption::NotTried).await;
+    let sent = w
+        .session
+        .sender()
+        .send(to_peer("b").within(Duration::from_secs(5)))
+        .await
+        .unwrap();
+    message(&mut stream).await;
+    let in_doubt = Outcome::InDoubt(InDoubt::NoReceipt { last_error: None });
+    assert_eq!(sent.outcome().await.unwrap(), in_doubt);
+}
+
+#[tokio::test(start_paused = true)]
+async fn conflict_ends_the_attempts() {
+    let mut w = world(Image::default(), |_| {}).await;
+    let mut stream = accept(w.server.next().await.unwrap(), Resumption::NotTried).await;
+    let mut status = w.session.status();
+    say(
+        &mut stream,
+        &StreamError::new(StreamCondition::Conflict).to_element(),
+    )
+    .await;
+    stream.close().await.unwrap();
+    let refused = status
+        .wait_for(|s| matches!(s, Status::Refused(_)))
+        .await
+        .unwrap()
+        .clone();
+    assert!(
+        matches!(refused, Status::Refused(Disconnect::Stream(e)) if e.condition == StreamCondition::Conflict)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_server_is_given_up() {
+    let mut w = world(Image::default(), |_| {}).await;
+    let mut stream = accept(w.server.next().await.unwrap(), Resumption::NotTried).await;
+    // Nothing happens for a minute: a probe; nothing again: another connection.
+    assert!(AckRequest::matches(&element(&mut stream).await));
+    let request = w.server.next().await.unwrap();
+    assert!(request.resume.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_go_on_while_the_network_fails() {
+    let mut w = world(Image::default(), |_| {}).await;
+    for _ in 0..5 {
+        let request = w.server.next().await.unwrap();
+        let endpoint = Endpoint::at(([127, 0, 0, 1], 5222).into(), TlsMode::None);
+        request.answer(Err(ConnectError::Refused { endpoint }));
+    }
+    let _stream = accept(w.server.next().await.unwrap(), Resumption::NotTried).await;
+    let mut status = w.session.status();
+    status
+        .wait_for(|s| matches!(s, Status::Connected { .. }))
+        .await
+        .unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_store_ends_the_session_and_acknowledges_nothing() {
+    let mut w = world(Image::default(), |_| {}).await;
+    let mut stream = accept(w.server.next().await.unwrap(), Resumption::NotTried).await;
+    w.session
+        .status()
+        .wait_for(|s| matches!(s, Status::Connected { .. }))
+        .await
+        .unwrap();
+    let full = StoreError::Full(Arc::new(std::io::Error::other("no space left")));
+    w.store.fail_commits(
+        1,
+        &Fault {
+            error: full,
+            applied: false,
+        },
+    );
+    say(&mut stream, &from_peer("1", "hello")).await;
+    say(&mut stream, &AckRequest.to_element()).await;
+    while let Ok(event) = stream.next().await {
+        if let StreamEvent::Element(element) = event {
+            let acked = Ack::matches(&element).then(|| Ack::from_element(&element).unwrap().h);
+            assert!(matches!(acked, None | Some(0)), "{element:?}");
+        }
+    }
+    assert!(matches!(
+        w.session.shutdown().await,
+        Err(SessionError::Store(StoreError::Full(_)))
+    ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_outbox_makes_senders_wait_and_loses_nothing() {
+    let mut w = world(Image::default(), |c| c.engine.outbox = 2).await;
+    let sender = w.session.sender();
+    let first = sender.send(to_peer("1")).await.unwrap();
+    let _second = sender.send(to_peer("2")).await.unwrap();
+    let third = tokio::spawn(async move { sender.send(to_peer("3")).await });
+    let mut stream = accept(w.server.next().await.unwrap(), Resumption::NotTried).await;
+    let got = message(&mut stream).await;
+    message(&mut stream).await;
+    assert!(!third.is_finished());
+    say(&mut stream, &receipt_for(&got)).await;
+    first.outcome().await.unwrap();
+    let third = third.await.unwrap().unwrap();
+    assert_eq!(
+        message(&mut stream).await.header.id.as_deref(),
+        Some(third.id())
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_messages_wait_in_the_store_and_leave_in_order() {
+    let mut w = world(Image::default(), |_| {}).await;
+    for n in 0..1000 {
+        w.session
+            .sender()
+            .send(to_peer(&n.to_string()))
+            .await
+            .unwrap();
+    }
+    let mut stream = accept(w.server.next().await.unwrap(), Resumption::NotTried).await;
+    for n in 0..1000 {
+        let got = message(&mut stream).await;
+        assert_eq!(got.body().as_deref(), Some(&*n.to_string()));
+        say(&mut stream, &Ack { h: n + 1 }.to_element()).await;
+        say(&mut stream, &receipt_for(&got)).await;
+    }
+    assert_eq!(w.session.counters().retransmitted, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_tells_the_last_count_and_closes_the_stream() {
+    let mut w = world(Image::default(), |_| {}).await;
+    let mut stream = accept(w.server.next().await.unwrap(), Resumption::NotTried).await;
+    say(&mut stream, &from_peer("1", "hello")).await;
+    w.received.recv().await.unwrap().commit().await.unwrap();
+    let server = tokio::spawn(async move {
+        let mut last = None;
+        loop {
+            match stream.next().await {
+                Ok(StreamEvent::Element(e)) if Ack::matches(&e) => {
+                    last = Some(Ack::from_element(&e).unwrap().h)
+                }
+                Ok(StreamEvent::Close) => break,
+                Ok(_) => {}
+                Err(fault) => panic!("{fault}"),
+            }
+        }
+        stream.close().await.unwrap();
+        last
+    });
+    let sender = w.session.sender();
+    w.session.shutdown().await.unwrap();
+    assert_eq!(server.await.unwrap(), Some(1));
+    assert!(matches!(
+        sender.send(to_peer("late")).await,
+        Err(SendError::Closed)
+    ));
+    assert!(w.received.recv().await.is_none());
+}
