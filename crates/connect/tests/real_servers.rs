@@ -1,6 +1,12 @@
 //! Logins on the real servers that `STANCHION_TEST_SERVERS` names: what they really
 //! offer, refuse and say. Hangs and hostility are left to the scripted server.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
