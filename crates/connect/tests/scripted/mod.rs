@@ -236,7 +236,7 @@ impl Server {
             bindings,
             ..ServerChannel::default()
         };
-        let policy = Arc::new(ServerPolicy::new(vec![9; 32].into()));
+        let policy = Arc::new(ServerPolicy::new([9; 32]));
         let mut auth = ServerAuth::new(policy, channel, self.accounts.clone());
         let text = |s: &&'static str| Text::from_static(s);
         let offer = StreamFeatures {
