@@ -716,7 +716,8 @@ fn what_comes_out_of_its_turn_is_refused_with_the_section() {
         }
         let error = play.error();
         assert_eq!(error.kind(), Kind::Peer, "{what}");
-        assert!(error.to_string().contains(section), "{what}: {error}");
+        let rule = std::error::Error::source(&error).unwrap().to_string();
+        assert!(rule.contains(section), "{what}: {rule}");
     }
 }
 
@@ -786,4 +787,28 @@ fn an_endless_stream_of_challenges_ends() {
     }
     assert!(sasl::Abort::matches(play.last()));
     assert!(matches!(play.error(), ConnectError::Login(_)));
+}
+
+#[test]
+fn a_password_does_not_show_in_debug_output() {
+    let mut negotiation = Negotiation::new(direct());
+    let id = Text::from_static("s1");
+    let header = StreamHeader::response("example.org".parse().unwrap(), id);
+    negotiation.handle(Input::Event(StreamEvent::Open(header)));
+    let plain = "<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>\
+        <mechanism>PLAIN</mechanism></mechanisms></stream:features>";
+    negotiation.handle(Input::Event(StreamEvent::Element(element(plain))));
+    let shown = format!("{negotiation:?}");
+    // The message is waiting to be taken out, and holds the password.
+    assert!(shown.contains("Send(<auth/>)"), "{shown}");
+    let message = Text::base64(b"\0juliet\0r0m30");
+    assert!(!shown.contains("r0m30") && !shown.contains(message.as_str()));
+    let taken = std::iter::from_fn(|| negotiation.poll_output());
+    let sent: Vec<_> = taken
+        .filter_map(|output| match output {
+            Output::Send(e) => Some(e.text_value()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(sent, [message]);
 }
