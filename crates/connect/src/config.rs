@@ -158,10 +158,10 @@ impl Timeouts {
 #[non_exhaustive]
 pub enum ConfigError {
     /// The TLS policy cannot be followed.
-    #[error("the TLS settings cannot be used: {0}")]
+    #[error("the TLS settings cannot be used")]
     Tls(#[from] TlsConfigError),
     /// User name, password or identity cannot be used in a login.
-    #[error("the credentials cannot be used: {0}")]
+    #[error("the user name, password or identity cannot be used")]
     Credentials(#[from] PrepareError),
     /// The list of endpoints is empty.
     #[error("the list of endpoints is empty; name one, or let them be discovered")]

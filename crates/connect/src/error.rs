@@ -2,6 +2,7 @@
 //! it ([`ConnectError::retry`], [`ConnectError::kind`]). No policy: waiting is in
 //! `backoff`, and the choice of the next candidate in `connector`.
 
+use std::error::Error as _;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -17,7 +18,8 @@ use crate::misbehaviour::Misbehaviour;
 use crate::phase::Phase;
 use crate::resolve::ResolveError;
 
-/// Why there is no session.
+/// Why there is no session. The messages do not repeat their causes: show them with
+/// their chain of [sources](std::error::Error::source).
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ConnectError {
@@ -31,7 +33,7 @@ pub enum ConnectError {
         endpoint: Endpoint,
     },
     /// The network: no TCP connection.
-    #[error("cannot reach {endpoint} ({source}); check the network, or try later")]
+    #[error("cannot reach {endpoint}; check the network, or try later")]
     Unreachable {
         /// Where.
         endpoint: Endpoint,
@@ -47,7 +49,7 @@ pub enum ConnectError {
         limit: Duration,
     },
     /// The network: the connection ended in the middle.
-    #[error("{phase}: {}; try later", .source.as_ref().map_or_else(|| "the server closed the stream".to_owned(), ToString::to_string))]
+    #[error("{phase}: the connection ended before there was a session; try later")]
     Lost {
         /// What was waited for.
         phase: Phase,
@@ -95,7 +97,7 @@ pub enum ConnectError {
         fault: CertificateFault,
     },
     /// The TLS handshake failed for another reason than the certificate.
-    #[error("no TLS with {domain}: {source}")]
+    #[error("no TLS with {domain}")]
     Tls {
         /// The domain.
         domain: String,
@@ -103,10 +105,10 @@ pub enum ConnectError {
         source: TlsError,
     },
     /// Policy: no mechanism that both sides accept.
-    #[error("{0}; offered: {offered}", offered = names(.1))]
+    #[error("no login that both sides accept; the server offers {}", names(.1))]
     NoMechanism(#[source] SelectError, Vec<Text>),
     /// The login cannot be trusted, or cannot be made with these credentials.
-    #[error("login: {0}")]
+    #[error("the login cannot be trusted, or cannot be made")]
     Login(#[source] AuthError),
 
     /// Ask the user: the server refused the credentials (RFC 6120 §6.5). The password
@@ -120,12 +122,12 @@ pub enum ConnectError {
     },
     /// Logged in, and then refused a resource (RFC 6120 §7.6.2, §7.7.2).
     #[error(
-        "the server gives this login no resource: {0}; close another session of the account, or ask the server's operator"
+        "the server gives this login no resource; close another session of the account, or ask the server's operator"
     )]
     BindRefused(#[source] StanzaError),
 
     /// The server broke the protocol. Do not retry: it will do so again.
-    #[error("the server broke the protocol: {0}")]
+    #[error("the server broke the protocol; report it to its operator")]
     PeerMisbehaved(#[from] Misbehaviour),
 
     /// The caller's mistake.
@@ -146,7 +148,7 @@ pub enum Misuse {
     #[error("the session to resume belongs to another account; connect without it")]
     ForeignToken,
     /// Something given by the caller is too large for a stanza.
-    #[error("a login element cannot be sent: {0}")]
+    #[error("a login element cannot be sent: shorten what was given")]
     Encode(#[from] EncodeError),
     /// The operating system has no random bytes.
     #[error("the operating system gives no random bytes; without them no login is safe")]
@@ -438,6 +440,11 @@ fn attempts(attempts: &[Attempt]) -> String {
     for (n, attempt) in attempts.iter().enumerate() {
         let separator = if n == 0 { "" } else { "; " };
         let _ = write!(text, "{separator}{}: {}", attempt.endpoint, attempt.error);
+        let mut cause = attempt.error.source();
+        while let Some(error) = cause {
+            let _ = write!(text, ": {error}");
+            cause = error.source();
+        }
     }
     text
 }

@@ -38,7 +38,7 @@ pub enum Misbehaviour {
     #[error("it offers no resource binding after authentication (RFC 6120 §7.3.1)")]
     NoBinding,
     /// An element that is expected lacks something.
-    #[error("{source} ({section})")]
+    #[error("an element is not as {section} wants it")]
     Payload {
         /// Where it is said.
         section: &'static str,
@@ -46,10 +46,10 @@ pub enum Misbehaviour {
         source: PayloadError,
     },
     /// The answer to the bind request is no iq.
-    #[error("the answer to the bind request is broken: {0}")]
+    #[error("the answer to the bind request is broken (RFC 6120 §7.6.1)")]
     Answer(#[source] StanzaParseError),
     /// What it sent is no XMPP stream, or exceeds the limits.
-    #[error("{0}")]
+    #[error(transparent)]
     Decode(#[from] DecodeError),
     /// It resumed a session that nobody asked for.
     #[error("it resumed another session than the one asked for (XEP-0198 §5)")]

@@ -391,3 +391,6 @@ fn unexpected(e: &Element, awaited: &'static str, section: &'static str) -> Conn
         section,
     )
 }
+
+#[cfg(test)]
+mod tests;

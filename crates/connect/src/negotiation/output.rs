@@ -27,7 +27,6 @@ pub enum Input {
 }
 
 /// What the driver has to do, in this order.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum Output {
     /// Write the opening tag.
@@ -49,6 +48,22 @@ pub enum Output {
     Done(Box<Established>),
     /// The end: close the connection.
     Failed(ConnectError),
+}
+
+// An element of the login may hold the password: names only.
+impl fmt::Debug for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OpenStream(header) => f.debug_tuple("OpenStream").field(header).finish(),
+            Self::Send(element) => write!(f, "Send(<{}/>)", element.name()),
+            Self::StartTls => f.write_str("StartTls"),
+            Self::RestartStream => f.write_str("RestartStream"),
+            Self::Derive(_) => f.write_str("Derive"),
+            Self::Report(report) => f.debug_tuple("Report").field(report).finish(),
+            Self::Done(established) => f.debug_tuple("Done").field(established).finish(),
+            Self::Failed(error) => f.debug_tuple("Failed").field(error).finish(),
+        }
+    }
 }
 
 /// When the server listed its features.

@@ -1,5 +1,7 @@
 //! What a negotiation starts from.
 
+use std::fmt;
+
 use stanchion_sasl::scram::keys::ScramKeys;
 use stanchion_sasl::{Channel, Credentials, Policy};
 use stanchion_stanza::{BareJid, Text};
@@ -7,7 +9,7 @@ use stanchion_stanza::{BareJid, Text};
 use super::established::ResumeToken;
 
 /// What a negotiation starts from. One value serves one stream.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Setup {
     /// Whose session it is. Its domainpart is what the server is asked for and must
     /// answer as. For an anonymous login, the domain alone.
@@ -30,6 +32,20 @@ pub struct Setup {
     /// Fresh bytes of a cryptographic source: two nonces of 24 bytes. Who knows them
     /// can replay a login; use none twice.
     pub entropy: [u8; 48],
+}
+
+// The nonces are secret until they are used.
+impl fmt::Debug for Setup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Setup")
+            .field("account", &self.account)
+            .field("resource", &self.resource)
+            .field("sasl", &self.sasl)
+            .field("start", &self.start)
+            .field("resume", &self.resume)
+            .field("stream_management", &self.stream_management)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How the connection stands at the beginning.
