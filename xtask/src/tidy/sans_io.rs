@@ -6,13 +6,15 @@ use super::{TextFile, Violation, scan};
 const RULE: &str = "sans-io";
 
 /// The cores: a crate's folder, and the module within it (empty: all of it).
-const CORES: [(&str, &str); 6] = [
+const CORES: [(&str, &str); 8] = [
     ("crates/stanza", ""),
     ("crates/sasl", ""),
     ("crates/connect", "negotiation"),
-    ("crates/connect", "selection"),
+    ("crates/connect", "resolve/order"),
     ("crates/connect", "backoff"),
     ("crates/reliability", "engine"),
+    ("crates/hub", "stream"),
+    ("crates/hub", "router"),
 ];
 
 /// What a core may not name. Addresses of `std::net` are plain data.
