@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use crate::scram::ServerError;
+
 /// A channel binding type. Ordered by strength, weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -115,6 +117,36 @@ pub enum Binding {
     RefusedByServer,
     /// The mechanism knows no binding (PLAIN, EXTERNAL, ANONYMOUS).
     NotApplicable,
+}
+
+/// The evidence that a server refused channel binding. Only
+/// [`ClientAuth`](crate::ClientAuth) makes one, and only where giving way is allowed; it
+/// serves for one more try.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BindingRefused {
+    evidence: RefusalEvidence,
+}
+
+/// How the server said that channel binding is what it refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RefusalEvidence {
+    /// By an `e=` value inside SCRAM.
+    ServerError(ServerError),
+    /// By the text of the `<failure/>`.
+    FailureText,
+}
+
+impl BindingRefused {
+    pub(crate) const fn new(evidence: RefusalEvidence) -> Self {
+        Self { evidence }
+    }
+
+    /// How the server said it.
+    #[must_use]
+    pub const fn evidence(&self) -> RefusalEvidence {
+        self.evidence
+    }
 }
 
 #[cfg(test)]

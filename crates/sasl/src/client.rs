@@ -7,7 +7,7 @@
 
 use secrecy::ExposeSecret;
 
-use crate::binding::Binding;
+use crate::binding::{Binding, BindingRefused, RefusalEvidence};
 use crate::condition::SaslCondition;
 use crate::credentials::Credentials;
 use crate::error::AuthError;
@@ -93,31 +93,6 @@ pub enum Retry {
     /// The server failed over channel binding: try once more on this or a new
     /// stream, with [`ClientAuth::select_without_binding`].
     WithoutBinding(BindingRefused),
-}
-
-/// The evidence that a server refused channel binding. Only [`ClientAuth`]
-/// makes one, and only where giving way is allowed; it serves for one more try.
-#[derive(Debug, PartialEq, Eq)]
-pub struct BindingRefused {
-    evidence: RefusalEvidence,
-}
-
-/// How the server said that channel binding is what it refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum RefusalEvidence {
-    /// By an `e=` value inside SCRAM.
-    ServerError(ServerError),
-    /// By the text of the `<failure/>`.
-    FailureText,
-}
-
-impl BindingRefused {
-    /// How the server said it.
-    #[must_use]
-    pub fn evidence(&self) -> RefusalEvidence {
-        self.evidence
-    }
 }
 
 /// The client's side of one exchange with a mechanism of this crate.
@@ -351,7 +326,7 @@ impl Authenticator for ClientAuth {
             && let Some(evidence) = self.evidence(condition, text)
         {
             self.may_give_up_binding = false;
-            return Retry::WithoutBinding(BindingRefused { evidence });
+            return Retry::WithoutBinding(BindingRefused::new(evidence));
         }
         match condition {
             SaslCondition::TemporaryAuthFailure => Retry::Later,

@@ -8,8 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 use thiserror::Error;
 
-use crate::binding::{Binding, BindingType, ChannelBindings};
-use crate::client::BindingRefused;
+use crate::binding::{Binding, BindingRefused, BindingType, ChannelBindings};
 use crate::credentials::Credentials;
 use crate::mechanism::{Mechanism, ScramHash};
 

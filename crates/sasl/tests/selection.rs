@@ -4,8 +4,8 @@
 mod common;
 
 use common::{exporter, nonce, tls};
+use stanchion_sasl::binding::RefusalEvidence;
 use stanchion_sasl::binding::{Binding, BindingType};
-use stanchion_sasl::client::RefusalEvidence;
 use stanchion_sasl::mechanism::{Mechanism, ScramHash};
 use stanchion_sasl::policy::{
     ChannelBindingPolicy, ChannelSecurity, OfferStrength, SaslProfile, Selection, TlsVersion,

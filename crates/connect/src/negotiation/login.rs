@@ -4,7 +4,7 @@
 use std::fmt;
 
 use stanchion_sasl::binding::Binding;
-use stanchion_sasl::client::BindingRefused;
+use stanchion_sasl::binding::BindingRefused;
 use stanchion_sasl::policy::{ChannelSecurity, OfferStrength};
 use stanchion_sasl::scram::keys::ScramKeys;
 use stanchion_sasl::{

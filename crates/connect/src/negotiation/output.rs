@@ -3,8 +3,7 @@
 
 use std::fmt;
 
-use stanchion_sasl::binding::Binding;
-use stanchion_sasl::client::RefusalEvidence;
+use stanchion_sasl::binding::{Binding, RefusalEvidence};
 use stanchion_sasl::{AuthError, Authenticator, Channel};
 use stanchion_stanza::stanza::{DefinedCondition, StanzaError};
 use stanchion_stanza::{Element, FullJid, StreamEvent, StreamFeatures, StreamHeader};

@@ -7,8 +7,6 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::op::{Misuse, Op};
-
 /// Why a store did not open, commit or answer.
 ///
 /// After [`Io`](Self::Io), [`Full`](Self::Full) or [`Corrupt`](Self::Corrupt)
@@ -86,8 +84,24 @@ impl StoreError {
     }
 }
 
-/// The queue is full: [`QUEUE`](super::QUEUE) requests wait. Nothing was
-/// taken; await an earlier ticket, then submit the batch again.
-#[derive(Debug, Error)]
-#[error("too many batches are waiting; await a ticket, then submit again")]
-pub struct Busy(pub Vec<Op>);
+/// Which bound a batch breaks.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Misuse {
+    /// Split it.
+    #[error("{0} ops in a batch, at most {limit} fit", limit = super::MAX_BATCH)]
+    BatchTooLarge(usize),
+    /// A field is too long.
+    #[error("{field} has {bytes} bytes, at most {max} fit")]
+    TooLong {
+        /// The field's name.
+        field: &'static str,
+        /// Its length.
+        bytes: usize,
+        /// The most it may have.
+        max: usize,
+    },
+    /// A `seq` is outside 1 to 2⁶³ − 1.
+    #[error("seq {0} is outside 1 to 2^63 - 1")]
+    SeqOutOfRange(u64),
+}

@@ -50,12 +50,10 @@ mod sqlite;
 
 use std::fmt;
 
-pub use error::{Busy, StoreError};
+pub use error::{Misuse, StoreError};
 pub use memory::{Fault, Image, MemoryControl, MemoryStore};
-pub use op::{
-    Committed, MAX_BATCH, MAX_OPAQUE, MAX_TEXT, Misuse, Op, OpResult, PRUNE_STEP, Retention,
-};
-pub use pending::{Closing, Pending};
+pub use op::{Committed, MAX_BATCH, MAX_OPAQUE, MAX_TEXT, Op, OpResult, PRUNE_STEP, Retention};
+pub use pending::{Busy, Closing, Pending};
 pub use record::{
     Check, Identity, InboundKey, InboundRecord, InboundState, NewInbound, Opaque, Opening,
     OutboundRecord, OutboundState, Reason, Seed, StoreId, WallTime,

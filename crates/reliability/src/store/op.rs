@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-use thiserror::Error;
-
+use super::error::Misuse;
 use super::record::{
     InboundKey, InboundState, NewInbound, Opaque, OutboundRecord, OutboundState, WallTime,
 };
@@ -167,28 +166,6 @@ fn bound(field: &'static str, bytes: usize, max: usize) -> Result<(), Misuse> {
         return Err(Misuse::TooLong { field, bytes, max });
     }
     Ok(())
-}
-
-/// Which bound a batch breaks.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum Misuse {
-    /// Split it.
-    #[error("{0} ops in a batch, at most {MAX_BATCH} fit")]
-    BatchTooLarge(usize),
-    /// A field is too long.
-    #[error("{field} has {bytes} bytes, at most {max} fit")]
-    TooLong {
-        /// The field's name.
-        field: &'static str,
-        /// Its length.
-        bytes: usize,
-        /// The most it may have.
-        max: usize,
-    },
-    /// A `seq` is outside 1 to 2⁶³ − 1.
-    #[error("seq {0} is outside 1 to 2^63 - 1")]
-    SeqOutOfRange(u64),
 }
 
 /// What one op did. A result is not an error: the rest of the batch commits.

@@ -6,9 +6,17 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 
+use thiserror::Error;
 use tokio::sync::oneshot;
 
 use super::error::StoreError;
+use super::op::Op;
+
+/// The queue is full: [`QUEUE`](super::QUEUE) requests wait. Nothing was
+/// taken; await an earlier ticket, then submit the batch again.
+#[derive(Debug, Error)]
+#[error("too many batches are waiting; await a ticket, then submit again")]
+pub struct Busy(pub Vec<Op>);
 
 /// An answer of a store. Dropping it cancels nothing: a submitted batch is
 /// committed all the same.

@@ -9,10 +9,11 @@ use rustls::server::WebPkiClientVerifier;
 use tokio_rustls::TlsAcceptor as Handshake;
 
 use super::connector::versions;
+use super::error::TlsConfigError;
 use super::error::TlsError;
 use super::identity::Identity;
 use super::pipe::{Side, TlsPipe, describe};
-use super::policy::{LoadedRoots, Roots, TlsConfigError};
+use super::policy::{LoadedRoots, Roots};
 use super::{ALPN_CLIENT, provider};
 use crate::pipe::BoxTransport;
 use crate::security::{Fingerprint, TlsVersion, Trust};

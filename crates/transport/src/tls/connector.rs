@@ -10,9 +10,10 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, SupportedProtocolVersion};
 use tokio_rustls::TlsConnector as Handshake;
 
+use super::error::TlsConfigError;
 use super::error::TlsError;
 use super::pipe::{Side, TlsPipe, describe};
-use super::policy::{LoadedRoots, TlsConfigError, TlsPolicy};
+use super::policy::{LoadedRoots, TlsPolicy};
 use super::verify::{Rule, Verifier};
 use super::{ALPN_CLIENT, provider};
 use crate::dial::DialError;

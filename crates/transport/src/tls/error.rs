@@ -1,12 +1,56 @@
 //! Why a handshake failed, sorted by blame, and how rustls' words become ours.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use rustls::{AlertDescription, CertificateError};
 use x509_parser::time::ASN1Time;
 
 use crate::security::Fingerprint;
+
+/// Why a TLS configuration cannot be used. All are the caller's to correct.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsConfigError {
+    /// A file cannot be read.
+    #[error("cannot read {}; check the path and its permissions", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A text is not the PEM that was expected.
+    #[error("cannot read {what} from the PEM text; check that it is complete")]
+    Pem {
+        /// What was looked for.
+        what: &'static str,
+        /// Why it was not found.
+        source: rustls::pki_types::pem::Error,
+    },
+    /// There is no certificate in what was given.
+    #[error("no certificate was given; a PEM text has one after -----BEGIN CERTIFICATE-----")]
+    NoCertificate,
+    /// A certificate cannot be parsed.
+    #[error("a certificate is not valid DER; make it anew")]
+    Certificate,
+    /// A private key cannot be parsed, or is of no supported kind.
+    #[error("the private key is unreadable; use RSA (2048 bits or more), P-256, P-384 or Ed25519")]
+    Key,
+    /// The private key belongs to another certificate.
+    #[error("the private key is not the certificate's; check which files belong together")]
+    KeyMismatch,
+    /// The policy trusts nobody.
+    #[error("there are no trusted roots and no pin; add one of them")]
+    NoRoots,
+    /// The system's list gave no root.
+    #[error("the system's trusted roots cannot be read; install them, or give a PEM file")]
+    Native(#[source] rustls_native_certs::Error),
+    /// The provider refuses the combination.
+    #[error("the TLS configuration is refused")]
+    Refused(#[source] rustls::Error),
+}
 
 /// Why a TLS handshake failed.
 #[derive(Debug, thiserror::Error)]

@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use zeroize::Zeroizing;
 
-use super::policy::TlsConfigError;
+use super::error::TlsConfigError;
 use super::provider;
 use crate::security::Fingerprint;
 

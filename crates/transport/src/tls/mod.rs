@@ -16,9 +16,9 @@ mod verify;
 
 pub use acceptor::TlsAcceptor;
 pub use connector::TlsConnector;
-pub use error::{CertificateFault, TlsError};
+pub use error::{CertificateFault, TlsConfigError, TlsError};
 pub use identity::Identity;
-pub use policy::{Roots, TlsConfigError, TlsPolicy};
+pub use policy::{Roots, TlsPolicy};
 
 /// The application protocol of a client's direct TLS (XEP-0368 §2).
 pub const ALPN_CLIENT: &[u8] = b"xmpp-client";

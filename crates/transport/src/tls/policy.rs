@@ -1,14 +1,13 @@
-//! What a client asks of a server's TLS, as a plain struct; the reading of roots; and
-//! why a configuration cannot be used.
+//! What a client asks of a server's TLS, as a plain struct, and the reading of roots.
 
 use std::fs;
-use std::io;
 use std::path::PathBuf;
 
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
+use super::error::TlsConfigError;
 use super::identity::Identity;
 use crate::security::{Fingerprint, TlsVersion};
 
@@ -75,49 +74,6 @@ pub enum Roots {
     PemFile(PathBuf),
     /// The certificates in a PEM text.
     Pem(Vec<u8>),
-}
-
-/// Why a TLS configuration cannot be used. All are the caller's to correct.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum TlsConfigError {
-    /// A file cannot be read.
-    #[error("cannot read {}; check the path and its permissions", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// A text is not the PEM that was expected.
-    #[error("cannot read {what} from the PEM text; check that it is complete")]
-    Pem {
-        /// What was looked for.
-        what: &'static str,
-        /// Why it was not found.
-        source: rustls::pki_types::pem::Error,
-    },
-    /// There is no certificate in what was given.
-    #[error("no certificate was given; a PEM text has one after -----BEGIN CERTIFICATE-----")]
-    NoCertificate,
-    /// A certificate cannot be parsed.
-    #[error("a certificate is not valid DER; make it anew")]
-    Certificate,
-    /// A private key cannot be parsed, or is of no supported kind.
-    #[error("the private key is unreadable; use RSA (2048 bits or more), P-256, P-384 or Ed25519")]
-    Key,
-    /// The private key belongs to another certificate.
-    #[error("the private key is not the certificate's; check which files belong together")]
-    KeyMismatch,
-    /// The policy trusts nobody.
-    #[error("there are no trusted roots and no pin; add one of them")]
-    NoRoots,
-    /// The system's list gave no root.
-    #[error("the system's trusted roots cannot be read; install them, or give a PEM file")]
-    Native(#[source] rustls_native_certs::Error),
-    /// The provider refuses the combination.
-    #[error("the TLS configuration is refused")]
-    Refused(#[source] rustls::Error),
 }
 
 /// What the roots of a policy come to.

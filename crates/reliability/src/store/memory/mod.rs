@@ -10,9 +10,9 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::error::{Busy, StoreError};
+use super::error::StoreError;
 use super::op::{Committed, Op, check_batch};
-use super::pending::{Answer, Closing, Pending};
+use super::pending::{Answer, Busy, Closing, Pending};
 use super::record::{
     Identity, InboundKey, InboundRecord, Opaque, Opening, OutboundRecord, WallTime,
 };

@@ -16,10 +16,10 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use super::error::{Busy, StoreError};
+use super::error::StoreError;
 use super::lock::OwnerLock;
 use super::op::{Op, check_batch};
-use super::pending::{Closing, Pending};
+use super::pending::{Busy, Closing, Pending};
 use super::record::{
     Identity, InboundKey, InboundRecord, Opaque, Opening, OutboundRecord, WallTime,
 };
