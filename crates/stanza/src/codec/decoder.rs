@@ -43,8 +43,10 @@ pub struct Decoder {
     framer: Framer,
     limits: Limits,
     scope: Scope,
-    /// The root's name as written.
-    root: Box<str>,
+    /// The root's name as written; none before the opening tag, or without a root.
+    root: Option<Box<str>>,
+    /// What ended the stream.
+    fault: Option<DecodeError>,
 }
 
 impl Decoder {
@@ -55,7 +57,8 @@ impl Decoder {
             framer: Framer::new(limits),
             limits,
             scope: Scope::empty(),
-            root: Box::default(),
+            root: None,
+            fault: None,
         }
     }
 
@@ -67,7 +70,8 @@ impl Decoder {
             framer: Framer::without_root(limits),
             limits,
             scope,
-            root: Box::default(),
+            root: None,
+            fault: None,
         }
     }
 
@@ -93,7 +97,8 @@ impl Decoder {
     pub fn reset(&mut self) {
         self.framer.reset();
         self.scope = Scope::empty();
-        self.root = Box::default();
+        self.root = None;
+        self.fault = None;
     }
 
     /// Replaces the limits from the next stanza on, as after authentication.
@@ -106,13 +111,21 @@ impl Decoder {
     ///
     /// # Errors
     /// [`DecodeError`], with the offset counted from the stream's beginning; send its
-    /// [`DecodeError::condition`] and close, the stream cannot go on.
+    /// [`DecodeError::condition`] and close. The stream cannot go on: every later call
+    /// gives the same error.
     pub fn next_event(&mut self) -> Result<Option<StreamEvent>, DecodeError> {
-        let start = self.framer.consumed();
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone());
+        }
+        let event = self.read();
+        self.fault = event.as_ref().err().cloned();
+        event
+    }
+
+    fn read(&mut self) -> Result<Option<StreamEvent>, DecodeError> {
         let Some(frame) = self.framer.next_frame()? else {
             return Ok(None);
         };
-        // White space between frames was skipped; the frame ends at `consumed`.
         let event = match &frame {
             Frame::Open(bytes) => self.open(bytes),
             Frame::Element(bytes) => {
@@ -121,7 +134,7 @@ impl Decoder {
             Frame::Close(bytes) => self.close(bytes),
         };
         let (Frame::Open(bytes) | Frame::Element(bytes) | Frame::Close(bytes)) = &frame;
-        let base = (self.framer.consumed() - bytes.len() as u64).max(start);
+        let base = self.framer.consumed() - bytes.len() as u64;
         event.map(Some).map_err(|e| DecodeError {
             offset: base + e.offset,
             rule: e.rule,
@@ -137,26 +150,22 @@ impl Decoder {
         let header =
             StreamHeader::from_opening_tag(&tag.element, tag.scope.default_ns()).map_err(fault)?;
         self.scope = tag.scope;
-        self.root = tag.qname;
+        self.root = Some(tag.qname);
         Ok(StreamEvent::Open(header))
     }
 
     fn close(&self, bytes: &[u8]) -> Result<StreamEvent, DecodeError> {
-        let name = bytes
-            .strip_prefix(b"</")
-            .and_then(|b| b.strip_suffix(b">"))
-            .unwrap_or(bytes);
-        let end = name
-            .iter()
-            .rposition(|b| !is_space(*b))
-            .map_or(0, |at| at + 1);
-        if &name[..end] == self.root.as_bytes() {
-            Ok(StreamEvent::Close)
-        } else {
-            Err(DecodeError {
+        let after_name = self
+            .root
+            .as_deref()
+            .and_then(|root| bytes.strip_prefix(b"</")?.strip_prefix(root.as_bytes()))
+            .and_then(|rest| rest.strip_suffix(b">"));
+        match after_name {
+            Some(space) if space.iter().all(|b| is_space(*b)) => Ok(StreamEvent::Close),
+            _ => Err(DecodeError {
                 offset: 0,
                 rule: Rule::NotWellFormed("the closing tag is not the stream's"),
-            })
+            }),
         }
     }
 }

@@ -113,8 +113,8 @@ struct Writer<'a> {
 impl Writer<'_> {
     /// Recursion is bounded by the depth limit.
     fn element(&mut self, element: &Element, around: Around<'_>) -> Result<(), EncodeError> {
-        if around.depth >= self.limits.depth {
-            return Err(EncodeError::TooDeep(self.limits.depth));
+        if around.depth >= self.limits.levels() {
+            return Err(EncodeError::TooDeep(self.limits.levels()));
         }
         let ns = element.ns();
         // Features and errors carry the stream's prefix by custom; some peers insist.

@@ -64,6 +64,8 @@ pub struct Framer {
     /// Bytes of the stream before `buffer[0]`.
     consumed: u64,
     limits: Limits,
+    /// What ended the stream.
+    fault: Option<DecodeError>,
 }
 
 impl Framer {
@@ -78,6 +80,7 @@ impl Framer {
             depth: 0,
             consumed: 0,
             limits,
+            fault: None,
         }
     }
 
@@ -121,6 +124,7 @@ impl Framer {
         self.phase = Phase::Prolog;
         self.depth = 0;
         self.consumed = 0;
+        self.fault = None;
     }
 
     /// Replaces the limits, from the next byte on.
@@ -131,93 +135,78 @@ impl Framer {
     /// The next whole frame, or `None` until more bytes are there.
     ///
     /// # Errors
-    /// [`DecodeError`]; the stream cannot go on after it.
+    /// [`DecodeError`]; the stream cannot go on after it, and every later call gives
+    /// the same.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, DecodeError> {
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone());
+        }
+        let found = self.scan();
+        self.fault = found.as_ref().err().cloned();
+        found
+    }
+
+    /// Goes on until a frame is whole. No byte beyond the size limit is looked at, so
+    /// that what is found does not depend on how much is there already.
+    fn scan(&mut self) -> Result<Option<Frame>, DecodeError> {
         loop {
             if self.lex == Lex::Content && self.depth == 0 && !self.skip_to_markup()? {
                 return Ok(None);
             }
-            let Some(rest) = self.buffer.get(self.scanned..).filter(|r| !r.is_empty()) else {
+            let end = self.buffer.len().min(self.limits.stanza_bytes);
+            let Some(rest) = self
+                .buffer
+                .get(self.scanned..end)
+                .filter(|rest| !rest.is_empty())
+            else {
                 return self.wait();
             };
-            match self.lex {
-                Lex::Content => match memchr(b'<', rest) {
-                    Some(at) => {
-                        self.scanned += at + 1;
-                        self.lex = Lex::Markup;
-                    }
-                    None => {
-                        self.scanned = self.buffer.len();
-                        return self.wait();
-                    }
-                },
+            let boundary = match self.lex {
                 Lex::Markup => {
-                    if !self.enter_markup()? {
+                    if !self.enter_markup(end)? {
                         return self.wait();
                     }
+                    continue;
                 }
-                Lex::Declaration => match memchr(b'>', rest) {
-                    Some(at) => {
-                        self.scanned += at + 1;
+                Lex::Content => memchr(b'<', rest),
+                Lex::StartTag(Some(quote)) => memchr(quote, rest),
+                Lex::StartTag(None) => memchr3(b'>', b'"', b'\'', rest),
+                Lex::EndTag | Lex::Declaration | Lex::Cdata(_) => memchr(b'>', rest),
+            };
+            let Some(at) = boundary else {
+                self.scanned = end;
+                return self.wait();
+            };
+            let found = rest[at];
+            self.scanned += at + 1;
+            let frame = match self.lex {
+                Lex::Content | Lex::Markup => {
+                    self.lex = Lex::Markup;
+                    None
+                }
+                Lex::StartTag(Some(_)) => {
+                    self.lex = Lex::StartTag(None);
+                    None
+                }
+                Lex::StartTag(None) if found == b'>' => self.end_start_tag()?,
+                Lex::StartTag(None) => {
+                    self.lex = Lex::StartTag(Some(found));
+                    None
+                }
+                Lex::EndTag => self.end_end_tag()?,
+                Lex::Declaration => {
+                    self.lex = Lex::Content;
+                    None
+                }
+                Lex::Cdata(content) => {
+                    if self.buffer[content..self.scanned].ends_with(b"]]>") {
                         self.lex = Lex::Content;
-                        self.skip_prolog_space();
                     }
-                    None => {
-                        self.scanned = self.buffer.len();
-                        return self.wait();
-                    }
-                },
-                Lex::StartTag(Some(quote)) => match memchr(quote, rest) {
-                    Some(at) => {
-                        self.scanned += at + 1;
-                        self.lex = Lex::StartTag(None);
-                    }
-                    None => {
-                        self.scanned = self.buffer.len();
-                        return self.wait();
-                    }
-                },
-                Lex::StartTag(None) => match memchr3(b'>', b'"', b'\'', rest) {
-                    Some(at) if rest[at] == b'>' => {
-                        self.scanned += at + 1;
-                        if let Some(frame) = self.end_start_tag()? {
-                            return Ok(Some(frame));
-                        }
-                    }
-                    Some(at) => {
-                        self.lex = Lex::StartTag(Some(rest[at]));
-                        self.scanned += at + 1;
-                    }
-                    None => {
-                        self.scanned = self.buffer.len();
-                        return self.wait();
-                    }
-                },
-                Lex::EndTag => match memchr(b'>', rest) {
-                    Some(at) => {
-                        self.scanned += at + 1;
-                        if let Some(frame) = self.end_end_tag()? {
-                            return Ok(Some(frame));
-                        }
-                    }
-                    None => {
-                        self.scanned = self.buffer.len();
-                        return self.wait();
-                    }
-                },
-                Lex::Cdata(content) => match memchr(b'>', rest) {
-                    Some(at) => {
-                        let end = self.scanned + at;
-                        self.scanned = end + 1;
-                        if end >= content + 2 && &self.buffer[end - 2..end] == b"]]" {
-                            self.lex = Lex::Content;
-                        }
-                    }
-                    None => {
-                        self.scanned = self.buffer.len();
-                        return self.wait();
-                    }
-                },
+                    None
+                }
+            };
+            if frame.is_some() {
+                return Ok(frame);
             }
         }
     }
@@ -225,21 +214,21 @@ impl Framer {
     /// Between frames: drops white space (RFC 6120 §4.6.1 keepalives) and steps behind
     /// the `<`. False if there is no more input.
     fn skip_to_markup(&mut self) -> Result<bool, DecodeError> {
-        // After the XML declaration the frame is already open.
+        // After the XML declaration the frame is already open: white space stays in it.
         if self.scanned > 0 {
-            self.skip_prolog_space();
-            return match self.buffer.get(self.scanned) {
-                None => {
-                    self.wait()?;
-                    Ok(false)
-                }
-                Some(b'<') => {
-                    self.scanned += 1;
-                    self.lex = Lex::Markup;
-                    Ok(true)
-                }
-                Some(_) => Err(self.fault(self.scanned, Rule::NotAStream)),
-            };
+            let end = self.buffer.len().min(self.limits.stanza_bytes);
+            while self.scanned < end && is_space(self.buffer[self.scanned]) {
+                self.scanned += 1;
+            }
+            if self.scanned >= end {
+                return self.wait().map(|_| false);
+            }
+            if self.buffer[self.scanned] != b'<' {
+                return Err(self.fault(self.scanned, Rule::NotAStream));
+            }
+            self.scanned += 1;
+            self.lex = Lex::Markup;
+            return Ok(true);
         }
         let space = self.buffer.iter().take_while(|b| is_space(**b)).count();
         self.consumed += space as u64;
@@ -259,16 +248,10 @@ impl Framer {
         }
     }
 
-    /// White space between the declaration and the root stays in the frame.
-    fn skip_prolog_space(&mut self) {
-        while self.buffer.get(self.scanned).is_some_and(|b| is_space(*b)) {
-            self.scanned += 1;
-        }
-    }
-
-    /// Decides what `<` begins. False if more bytes are needed to tell.
-    fn enter_markup(&mut self) -> Result<bool, DecodeError> {
-        let rest = &self.buffer[self.scanned..];
+    /// Decides what `<` begins, from what stands before `end`. False if more bytes are
+    /// needed to tell.
+    fn enter_markup(&mut self, end: usize) -> Result<bool, DecodeError> {
+        let rest = &self.buffer[self.scanned..end];
         let at = self.scanned - 1;
         match rest[0] {
             b'/' => {
@@ -312,7 +295,7 @@ impl Framer {
 
     /// Behind the `>` of a start tag.
     fn end_start_tag(&mut self) -> Result<Option<Frame>, DecodeError> {
-        let empty = self.buffer[self.scanned - 2] == b'/';
+        let empty = self.buffer[..self.scanned].ends_with(b"/>");
         self.lex = Lex::Content;
         if self.phase == Phase::Prolog {
             if empty {
@@ -322,23 +305,17 @@ impl Framer {
                 ));
             }
             self.phase = Phase::Stream;
-            return self.cut(Frame::Open).map(Some);
+            return Ok(Some(self.cut(Frame::Open)));
         }
-        if self.depth + 1 > self.limits.depth {
-            let rule = Rule::Limit {
-                what: "levels of nesting",
-                limit: self.limits.depth,
-            };
-            return Err(self.fault(self.scanned - 1, rule));
+        let limit = self.limits.levels();
+        if self.depth >= limit {
+            let what = "levels of nesting";
+            return Err(self.fault(self.scanned - 1, Rule::Limit { what, limit }));
         }
         if !empty {
             self.depth += 1;
         }
-        if self.depth == 0 {
-            self.cut(Frame::Element).map(Some)
-        } else {
-            self.check_size().map(|()| None)
-        }
+        Ok((self.depth == 0).then(|| self.cut(Frame::Element)))
     }
 
     /// Behind the `>` of an end tag.
@@ -348,44 +325,30 @@ impl Framer {
             (Phase::Prolog, _) => Err(self.fault(0, Rule::NotAStream)),
             (_, 0) => {
                 self.phase = Phase::Closed;
-                self.cut(Frame::Close).map(Some)
+                Ok(Some(self.cut(Frame::Close)))
             }
             _ => {
                 self.depth -= 1;
-                if self.depth == 0 {
-                    self.cut(Frame::Element).map(Some)
-                } else {
-                    Ok(None)
-                }
+                Ok((self.depth == 0).then(|| self.cut(Frame::Element)))
             }
         }
     }
 
-    fn cut(&mut self, kind: fn(Bytes) -> Frame) -> Result<Frame, DecodeError> {
-        self.check_size()?;
+    fn cut(&mut self, kind: fn(Bytes) -> Frame) -> Frame {
         let bytes = self.buffer.split_to(self.scanned).freeze();
         self.consumed += bytes.len() as u64;
         self.scanned = 0;
-        Ok(kind(bytes))
+        kind(bytes)
     }
 
-    /// No frame is complete: refuses one that already is too long.
+    /// No frame is whole: refuses one that cannot become so within the limit.
     fn wait(&self) -> Result<Option<Frame>, DecodeError> {
-        self.check_size().map(|()| None)
-    }
-
-    fn check_size(&self) -> Result<(), DecodeError> {
         let limit = self.limits.stanza_bytes;
-        if self.scanned > limit {
-            return Err(self.fault(
-                limit,
-                Rule::Limit {
-                    what: "bytes in a stanza",
-                    limit,
-                },
-            ));
+        if self.buffer.len() > limit {
+            let what = "bytes in a stanza";
+            return Err(self.fault(limit, Rule::Limit { what, limit }));
         }
-        Ok(())
+        Ok(None)
     }
 
     fn fault(&self, at: usize, rule: Rule) -> DecodeError {

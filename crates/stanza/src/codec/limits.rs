@@ -6,9 +6,11 @@
 #[non_exhaustive]
 pub struct Limits {
     /// Bytes of one stanza as it stands on the wire. Default 262,144; RFC 6120
-    /// §13.12 asks that no limit be below 10,000.
+    /// §13.12 asks that no limit be below 10,000. Decoded, a stanza takes up to 64
+    /// times its bytes in memory (many empty elements), and twice them as a rule.
     pub stanza_bytes: usize,
-    /// Depth of nesting, the stanza itself being 1. Default 64.
+    /// Depth of nesting, the stanza itself being 1. Default 64; more than
+    /// [`Limits::MAX_DEPTH`] counts as that.
     pub depth: usize,
     /// Attributes of one element, declarations of namespaces included; also the
     /// number of namespace prefixes in scope at any place. Default 128.
@@ -26,6 +28,19 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// The greatest depth that any decoder or encoder goes to: comparing and cloning an
+    /// [`Element`](crate::Element) recurse, and must not exhaust a small stack.
+    pub const MAX_DEPTH: usize = 256;
+
+    /// The depth in force.
+    pub(super) const fn levels(&self) -> usize {
+        if self.depth < Self::MAX_DEPTH {
+            self.depth
+        } else {
+            Self::MAX_DEPTH
+        }
+    }
+
     /// The same, with another stanza size in bytes.
     #[must_use]
     pub const fn with_stanza_bytes(mut self, bytes: usize) -> Self {

@@ -2,13 +2,15 @@
 //! leaves to its caller is kept here: characters, names, attributes, references,
 //! namespaces, a single root.
 
+use std::borrow::Cow;
+
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
 use super::error::{DecodeError, Rule};
 use super::framer::is_space;
 use super::limits::Limits;
-use super::scope::Scope;
+use super::scope::{Bindings, Scope};
 use crate::xml::{Attribute, Element, Name, Node, Ns, Text, first_invalid, is_xml_char};
 
 /// Decodes one whole element that stands alone in `input`; `scope` says which
@@ -18,11 +20,8 @@ use crate::xml::{Attribute, Element, Name, Node, Ns, Text, first_invalid, is_xml
 /// [`DecodeError`] with the offset in `input`.
 pub fn parse_element(input: &[u8], scope: &Scope, limits: &Limits) -> Result<Element, DecodeError> {
     let text = checked_text(input, limits)?;
-    let mut parser = Parser::new(text, scope.clone(), limits);
-    parser.document().map_err(|rule| DecodeError {
-        offset: parser.reader.buffer_position(),
-        rule,
-    })
+    let mut parser = Parser::new(text, scope, limits);
+    parser.document().map_err(|rule| parser.fault(rule))
 }
 
 /// The opening tag of a stream: its element without children, its declarations, and
@@ -36,50 +35,100 @@ pub(super) struct OpeningTag {
 /// Reads an optional XML declaration and one start tag.
 pub(super) fn parse_opening_tag(input: &[u8], limits: &Limits) -> Result<OpeningTag, DecodeError> {
     let text = checked_text(input, limits)?;
-    let mut parser = Parser::new(text, Scope::empty(), limits);
-    parser.opening_tag().map_err(|rule| DecodeError {
-        offset: parser.reader.buffer_position(),
-        rule,
+    let tag = after_declaration(text).map_err(|rule| DecodeError { offset: 0, rule })?;
+    let scope = Scope::empty();
+    let mut parser = Parser::new(tag, &scope, limits);
+    let read = parser.opening_tag().map_err(|rule| {
+        let mut fault = parser.fault(rule);
+        fault.offset += (text.len() - tag.len()) as u64;
+        fault
+    });
+    let (element, qname) = read?;
+    Ok(OpeningTag {
+        element,
+        scope: parser.bindings.into_scope(),
+        qname,
     })
 }
 
 /// Size, UTF-8 and forbidden characters, in one place for the whole frame.
 fn checked_text<'a>(input: &'a [u8], limits: &Limits) -> Result<&'a str, DecodeError> {
-    if input.len() > limits.stanza_bytes {
-        let rule = Rule::Limit {
-            what: "bytes in a stanza",
-            limit: limits.stanza_bytes,
-        };
-        return Err(DecodeError {
-            offset: limits.stanza_bytes as u64,
-            rule,
-        });
+    let fault = |offset: usize, rule| DecodeError {
+        offset: offset as u64,
+        rule,
+    };
+    let limit = limits.stanza_bytes;
+    if input.len() > limit {
+        let what = "bytes in a stanza";
+        return Err(fault(limit, Rule::Limit { what, limit }));
     }
-    let text = std::str::from_utf8(input).map_err(|e| DecodeError {
-        offset: e.valid_up_to() as u64,
-        rule: Rule::Utf8,
-    })?;
-    match first_invalid(text) {
-        Some(bad) => Err(DecodeError {
-            offset: bad.offset as u64,
-            rule: Rule::Character(bad),
-        }),
-        None => Ok(text),
+    let text = std::str::from_utf8(input).map_err(|e| fault(e.valid_up_to(), Rule::Utf8))?;
+    if let Some(bad) = first_invalid(text) {
+        return Err(fault(bad.offset, Rule::Character(bad)));
+    }
+    // No byte order mark but a character of text (RFC 6120 §11.6); the tokenizer would
+    // skip it.
+    if text.starts_with('\u{FEFF}') {
+        return Err(fault(0, OUTSIDE));
+    }
+    Ok(text)
+}
+
+const OUTSIDE: Rule = Rule::NotWellFormed("text outside the root");
+
+/// What follows the XML declaration, or `text` itself if it has none (XML 1.0 §2.8,
+/// productions 23 to 26, 32 and 80).
+fn after_declaration(text: &str) -> Result<&str, Rule> {
+    const BROKEN: Rule = Rule::NotWellFormed("the XML declaration is broken");
+    let Some(rest) = text.strip_prefix("<?") else {
+        return Ok(text);
+    };
+    let (declaration, rest) = rest
+        .strip_prefix("xml")
+        .and_then(|rest| rest.split_once("?>"))
+        .ok_or(BROKEN)?;
+    let mut attributes = Attributes(declaration).peekable();
+    let mut value_of = |name: &str| match attributes.peek() {
+        Some(Ok(a)) if a.prefix.is_empty() && a.local == name => attributes.next().transpose(),
+        Some(Err(_)) => Err(BROKEN),
+        _ => Ok(None),
+    };
+    let version = value_of("version")?.ok_or(BROKEN)?;
+    let encoding = value_of("encoding")?;
+    let standalone = value_of("standalone")?;
+    if attributes.next().is_some()
+        || standalone.is_some_and(|s| !matches!(s.value, "yes" | "no"))
+    {
+        return Err(BROKEN);
+    }
+    if version.value != "1.0" {
+        return Err(Rule::NotWellFormed("the XML version is not 1.0"));
+    }
+    match encoding {
+        Some(e) if !e.value.eq_ignore_ascii_case("utf-8") => Err(Rule::Utf8),
+        _ => Ok(rest.trim_start_matches(is_xml_space)),
     }
 }
 
 struct Parser<'a> {
     reader: Reader<&'a [u8]>,
-    scope: Scope,
+    bindings: Bindings<'a>,
     limits: &'a Limits,
 }
 
 impl<'a> Parser<'a> {
-    fn new(text: &'a str, scope: Scope, limits: &'a Limits) -> Self {
+    fn new(text: &'a str, scope: &'a Scope, limits: &'a Limits) -> Self {
         Self {
             reader: Reader::from_str(text),
-            scope,
+            bindings: Bindings::new(scope),
             limits,
+        }
+    }
+
+    fn fault(&self, rule: Rule) -> DecodeError {
+        DecodeError {
+            offset: self.reader.buffer_position(),
+            rule,
         }
     }
 
@@ -90,59 +139,50 @@ impl<'a> Parser<'a> {
     }
 
     fn document(&mut self) -> Result<Element, Rule> {
-        // Open elements with the length of the scope before each.
+        // Open elements, each with the mark of the bindings around it.
         let mut open: Vec<(Element, usize)> = Vec::new();
         let mut root: Option<Element> = None;
         loop {
-            let closed = match self.event()? {
+            let event = self.event()?;
+            let closed = match event {
                 Event::Start(tag) => {
-                    let before = self.scope.len();
+                    let around = self.bindings.mark();
                     let element = self.start_tag(&tag)?;
                     self.room(open.len() + 1, root.is_some())?;
-                    open.push((element, before));
+                    open.push((element, around));
                     continue;
                 }
                 Event::Empty(tag) => {
-                    let before = self.scope.len();
+                    let around = self.bindings.mark();
                     let element = self.start_tag(&tag)?;
                     self.room(open.len() + 1, root.is_some())?;
-                    self.scope.truncate(before);
+                    self.bindings.close(around);
                     element
                 }
                 Event::End(_) => {
-                    let (element, before) = open
+                    let (element, around) = open
                         .pop()
                         .ok_or(Rule::NotWellFormed("an end without a start"))?;
-                    self.scope.truncate(before);
+                    self.bindings.close(around);
                     element
                 }
+                Event::Text(run) if open.is_empty() && run.bytes().all(is_space) => continue,
                 Event::Text(run) => {
-                    let run = run.into_inner();
-                    match open.last_mut() {
-                        Some((element, _)) => {
-                            if run.contains("]]>") {
-                                return Err(Rule::NotWellFormed("`]]>` in text"));
-                            }
-                            element.push_text(Text::checked(normalise_line_ends(&run)));
-                        }
-                        None if run.bytes().all(is_space) => {}
-                        None => return Err(Rule::NotWellFormed("text outside the root")),
+                    let (element, _) = open.last_mut().ok_or(OUTSIDE)?;
+                    if run.contains("]]>") {
+                        return Err(Rule::NotWellFormed("`]]>` in text"));
                     }
+                    element.append(&normalise_line_ends(&run));
                     continue;
                 }
                 Event::CData(run) => {
-                    let (element, _) = open
-                        .last_mut()
-                        .ok_or(Rule::NotWellFormed("text outside the root"))?;
-                    element.push_text(Text::checked(normalise_line_ends(&run.into_inner())));
+                    let (element, _) = open.last_mut().ok_or(OUTSIDE)?;
+                    element.append(&normalise_line_ends(&run));
                     continue;
                 }
                 Event::GeneralRef(reference) => {
-                    let (element, _) = open
-                        .last_mut()
-                        .ok_or(Rule::NotWellFormed("text outside the root"))?;
-                    let c = expand(&reference.into_inner())?;
-                    element.push_text(Text::checked(c.to_string()));
+                    let (element, _) = open.last_mut().ok_or(OUTSIDE)?;
+                    element.append(expand(&reference)?.encode_utf8(&mut [0; 4]));
                     continue;
                 }
                 Event::Comment(_) => return Err(Rule::Restricted("comments")),
@@ -166,81 +206,66 @@ impl<'a> Parser<'a> {
         if root_is_read {
             return Err(Rule::NotWellFormed("a second root element"));
         }
-        if depth > self.limits.depth {
-            return Err(Rule::Limit {
-                what: "levels of nesting",
-                limit: self.limits.depth,
-            });
+        let limit = self.limits.levels();
+        if depth > limit {
+            let what = "levels of nesting";
+            return Err(Rule::Limit { what, limit });
         }
         Ok(())
     }
 
-    fn opening_tag(&mut self) -> Result<OpeningTag, Rule> {
-        let mut event = self.event()?;
-        if let Event::Decl(decl) = &event {
-            let version = decl
-                .version()
-                .map_err(|_| Rule::NotWellFormed("the XML declaration"))?;
-            if version != "1.0" {
-                return Err(Rule::NotWellFormed("the XML version is not 1.0"));
-            }
-            if let Some(encoding) = decl.encoding() {
-                let encoding = encoding.map_err(|_| Rule::NotWellFormed("the XML declaration"))?;
-                if !encoding.eq_ignore_ascii_case("utf-8") {
-                    return Err(Rule::Utf8);
-                }
-            }
-            event = self.event()?;
-        }
-        if matches!(&event, Event::Text(t) if t.bytes().all(is_space)) {
-            event = self.event()?;
-        }
-        let Event::Start(tag) = event else {
+    /// One start tag and nothing else, with its name as written.
+    fn opening_tag(&mut self) -> Result<(Element, Box<str>), Rule> {
+        let Event::Start(tag) = self.event()? else {
             return Err(Rule::NotAStream);
         };
-        let qname = tag.name().0.into();
         let element = self.start_tag(&tag)?;
-        Ok(OpeningTag {
-            element,
-            scope: std::mem::replace(&mut self.scope, Scope::empty()),
-            qname,
-        })
+        match self.event()? {
+            Event::Eof => Ok((element, tag.name().0.into())),
+            _ => Err(Rule::NotWellFormed("the stream's opening tag is broken")),
+        }
     }
 
-    /// A start tag, its declarations added to the scope.
+    /// A start tag, its declarations added to the bindings. These may stand behind the
+    /// attributes that use them, so that the tag is gone through twice.
     fn start_tag(&mut self, tag: &BytesStart<'_>) -> Result<Element, Rule> {
-        let before = self.scope.len();
-        let mut raw: Vec<RawAttribute<'_>> = Vec::new();
-        let mut rest = tag.attributes_raw();
-        while let Some((attribute, after)) = next_attribute(rest)? {
-            if raw.len() >= self.limits.attributes {
-                return Err(self.too_many_attributes());
+        let limit = self.limits.attributes;
+        let too_many = || Rule::Limit {
+            what: "attributes or prefixes",
+            limit,
+        };
+        let around = self.bindings.mark();
+        let (mut plain, mut declared) = (0, 0);
+        for attribute in Attributes(tag.attributes_raw()) {
+            let attribute = attribute?;
+            if plain + declared >= limit {
+                return Err(too_many());
             }
-            raw.push(attribute);
-            rest = after;
-        }
-        for attribute in raw.iter().filter(|a| a.declares()) {
-            let prefix = if attribute.prefix.is_empty() {
-                ""
-            } else {
-                attribute.local
+            let Some(prefix) = attribute.declares() else {
+                plain += 1;
+                continue;
             };
-            if self.scope_declares(before, prefix) {
+            declared += 1;
+            if self.bindings.made_since(around, prefix) {
                 return Err(Rule::NotWellFormed("an attribute stands twice"));
             }
-            self.scope
+            self.bindings
                 .declare(prefix, &attribute_value(attribute.value)?)?;
         }
-        if self.scope.len() > self.limits.attributes {
-            return Err(self.too_many_attributes());
+        if self.bindings.len() > limit {
+            return Err(too_many());
         }
         let (prefix, local) = split_qname(tag.name().0)?;
-        let mut element = Element::from_parts(checked_name(local)?, self.scope.resolve(prefix)?);
-        for attribute in raw.iter().filter(|a| !a.declares()) {
-            let ns = if attribute.prefix.is_empty() {
-                Ns::NONE
-            } else {
-                self.scope.resolve(attribute.prefix)?
+        let mut element = Element::from_parts(checked_name(local)?, self.bindings.resolve(prefix)?);
+        element.attrs.reserve_exact(plain);
+        for attribute in Attributes(tag.attributes_raw()) {
+            let attribute = attribute?;
+            if attribute.declares().is_some() {
+                continue;
+            }
+            let ns = match attribute.prefix {
+                "" => Ns::NONE,
+                prefix => self.bindings.resolve(prefix)?,
             };
             let name = checked_name(attribute.local)?;
             if element.attrs.iter().any(|a| a.name == name && a.ns == ns) {
@@ -251,17 +276,6 @@ impl<'a> Parser<'a> {
         }
         Ok(element)
     }
-
-    fn scope_declares(&self, since: usize, prefix: &str) -> bool {
-        self.scope.declared_since(since).any(|p| p == prefix)
-    }
-
-    const fn too_many_attributes(&self) -> Rule {
-        Rule::Limit {
-            what: "attributes or prefixes",
-            limit: self.limits.attributes,
-        }
-    }
 }
 
 /// An attribute as written.
@@ -271,25 +285,46 @@ struct RawAttribute<'a> {
     value: &'a str,
 }
 
-impl RawAttribute<'_> {
-    fn declares(&self) -> bool {
-        self.prefix == "xmlns" || (self.prefix.is_empty() && self.local == "xmlns")
+impl<'a> RawAttribute<'a> {
+    /// The prefix that this binds, empty for the default, if it is a declaration.
+    fn declares(&self) -> Option<&'a str> {
+        match (self.prefix, self.local) {
+            ("xmlns", prefix) => Some(prefix),
+            ("", "xmlns") => Some(""),
+            _ => None,
+        }
     }
 }
 
-/// `(S Name S? '=' S? AttValue)`, or nothing but space (XML 1.0 §3.1, productions 25, 40, 41).
-fn next_attribute(raw: &str) -> Result<Option<(RawAttribute<'_>, &str)>, Rule> {
+/// What stands behind the name in a tag: `(S Name S? '=' S? AttValue)* S?` (XML 1.0
+/// §3.1, productions 25, 40, 41).
+struct Attributes<'a>(&'a str);
+
+impl<'a> Iterator for Attributes<'a> {
+    type Item = Result<RawAttribute<'a>, Rule>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let rest = self.0.trim_start_matches(is_xml_space);
+        if rest.is_empty() {
+            return None;
+        }
+        if rest.len() == self.0.len() {
+            return Some(Err(Rule::NotWellFormed(
+                "white space is missing before an attribute",
+            )));
+        }
+        let read = attribute(rest).map(|(attribute, rest)| {
+            self.0 = rest;
+            attribute
+        });
+        Some(read)
+    }
+}
+
+/// One attribute, and what follows it.
+fn attribute(raw: &str) -> Result<(RawAttribute<'_>, &str), Rule> {
     const BROKEN: Rule = Rule::NotWellFormed("an attribute is broken");
-    let rest = raw.trim_start_matches(is_xml_space);
-    if rest.is_empty() {
-        return Ok(None);
-    }
-    if rest.len() == raw.len() {
-        return Err(Rule::NotWellFormed(
-            "white space is missing before an attribute",
-        ));
-    }
-    let (name, rest) = rest.split_once('=').ok_or(BROKEN)?;
+    let (name, rest) = raw.split_once('=').ok_or(BROKEN)?;
     let (prefix, local) = split_qname(name.trim_end_matches(is_xml_space))?;
     let rest = rest.trim_start_matches(is_xml_space);
     let quote = rest
@@ -301,14 +336,12 @@ fn next_attribute(raw: &str) -> Result<Option<(RawAttribute<'_>, &str)>, Rule> {
     if value.contains('<') {
         return Err(Rule::NotWellFormed("`<` in an attribute"));
     }
-    Ok(Some((
-        RawAttribute {
-            prefix,
-            local,
-            value,
-        },
-        rest,
-    )))
+    let attribute = RawAttribute {
+        prefix,
+        local,
+        value,
+    };
+    Ok((attribute, rest))
 }
 
 const fn is_xml_space(c: char) -> bool {
@@ -318,8 +351,8 @@ const fn is_xml_space(c: char) -> bool {
 fn split_qname(qname: &str) -> Result<(&str, &str), Rule> {
     match qname.split_once(':') {
         None => Ok(("", qname)),
-        Some((prefix, local)) if !prefix.is_empty() => Ok((prefix, local)),
-        Some(_) => Err(Rule::NotWellFormed("a name begins with a colon")),
+        Some((prefix, local)) if !prefix.is_empty() && !local.is_empty() => Ok((prefix, local)),
+        Some(_) => Err(Rule::NotWellFormed("a name begins or ends with a colon")),
     }
 }
 
@@ -391,10 +424,10 @@ fn expand(reference: &str) -> Result<char, Rule> {
 }
 
 /// CR LF and lone CR become LF (XML 1.0 §2.11).
-fn normalise_line_ends(run: &str) -> String {
+fn normalise_line_ends(run: &str) -> Cow<'_, str> {
     if run.contains('\r') {
-        run.replace("\r\n", "\n").replace('\r', "\n")
+        Cow::Owned(run.replace("\r\n", "\n").replace('\r', "\n"))
     } else {
-        run.to_owned()
+        Cow::Borrowed(run)
     }
 }

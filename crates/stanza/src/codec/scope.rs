@@ -1,5 +1,5 @@
-//! Namespace bindings in scope: those of the stream's opening tag, and those of the
-//! open elements above the one being read.
+//! Namespace bindings in scope: [`Scope`] holds those around an element, as of the
+//! stream's opening tag; [`Bindings`] adds those of the elements being read.
 
 use super::error::Rule;
 use crate::ns;
@@ -47,14 +47,62 @@ impl Scope {
         self.bindings.len()
     }
 
-    /// Forgets the bindings made since the scope had `len` of them.
-    pub(super) fn truncate(&mut self, len: usize) {
-        self.bindings.truncate(len);
+    fn find(&self, prefix: &str) -> Option<&Ns> {
+        find(&self.bindings, prefix)
     }
 
-    /// The prefixes declared since the scope had `len` bindings.
-    pub(super) fn declared_since(&self, len: usize) -> impl Iterator<Item = &str> {
-        self.bindings[len..].iter().map(|(prefix, _)| &**prefix)
+    /// The default namespace, empty if none is declared.
+    pub(super) fn default_ns(&self) -> &str {
+        self.find("").map_or("", Ns::as_str)
+    }
+
+    /// Whether `prefix` stands for `ns` here.
+    pub(super) fn binds(&self, prefix: &str, ns: &str) -> bool {
+        self.find(prefix).is_some_and(|n| n.as_str() == ns)
+    }
+}
+
+/// The innermost binding of `prefix`.
+fn find<'a>(bindings: &'a [(Box<str>, Ns)], prefix: &str) -> Option<&'a Ns> {
+    let mut innermost_first = bindings.iter().rev();
+    innermost_first
+        .find(|(p, _)| **p == *prefix)
+        .map(|(_, ns)| ns)
+}
+
+/// The bindings in force while one element is read: those around it, and those of the
+/// elements that are open.
+pub(super) struct Bindings<'a> {
+    outer: &'a Scope,
+    inner: Vec<(Box<str>, Ns)>,
+}
+
+impl<'a> Bindings<'a> {
+    pub(super) const fn new(outer: &'a Scope) -> Self {
+        Self {
+            outer,
+            inner: Vec::new(),
+        }
+    }
+
+    /// All of them, hidden ones too.
+    pub(super) fn len(&self) -> usize {
+        self.outer.len() + self.inner.len()
+    }
+
+    /// Bindings made by the elements that are open: a mark for [`Bindings::close`].
+    pub(super) fn mark(&self) -> usize {
+        self.inner.len()
+    }
+
+    /// Forgets the bindings made since `mark`.
+    pub(super) fn close(&mut self, mark: usize) {
+        self.inner.truncate(mark);
+    }
+
+    /// Whether `prefix` was bound since `mark`.
+    pub(super) fn made_since(&self, mark: usize, prefix: &str) -> bool {
+        self.inner[mark..].iter().any(|(p, _)| **p == *prefix)
     }
 
     /// Adds a declaration, checked as Namespaces in XML §3 wants it.
@@ -67,9 +115,6 @@ impl Scope {
                 "`xml` is bound to its own namespace and to no other",
             ));
         }
-        if prefix == "xml" {
-            return Ok(());
-        }
         if !prefix.is_empty() {
             if !is_ncname(prefix) {
                 return Err(Rule::NotWellFormed("a prefix is no name"));
@@ -78,9 +123,17 @@ impl Scope {
                 return Err(Rule::Namespace("a prefix may not be undeclared"));
             }
         }
-        let ns = Ns::new(uri).map_err(|_| Rule::Namespace("a reserved namespace name"))?;
-        self.bindings.push((prefix.into(), ns));
+        self.inner.push((prefix.into(), self.shared(uri)?));
         Ok(())
+    }
+
+    /// The name in the storage of a binding that has it already, if there is one.
+    fn shared(&self, uri: &str) -> Result<Ns, Rule> {
+        let mut bindings = self.inner.iter().chain(&self.outer.bindings);
+        match bindings.find(|(_, ns)| ns.as_str() == uri) {
+            Some((_, ns)) => Ok(ns.clone()),
+            None => Ns::new(uri).map_err(|_| Rule::Namespace("a reserved namespace name")),
+        }
     }
 
     /// The namespace of `prefix`; of the default if it is empty.
@@ -88,28 +141,17 @@ impl Scope {
         if prefix == "xml" {
             return Ok(Ns::XML);
         }
-        match self.bindings.iter().rev().find(|(p, _)| **p == *prefix) {
-            Some((_, ns)) => Ok(ns.clone()),
+        match find(&self.inner, prefix).or_else(|| self.outer.find(prefix)) {
+            Some(ns) => Ok(ns.clone()),
             None if prefix.is_empty() => Ok(Ns::NONE),
             None => Err(Rule::Namespace("a prefix is not declared")),
         }
     }
 
-    /// The default namespace, empty if none is declared.
-    pub(super) fn default_ns(&self) -> &str {
-        self.bindings
-            .iter()
-            .rev()
-            .find(|(p, _)| p.is_empty())
-            .map_or("", |(_, ns)| ns.as_str())
-    }
-
-    /// Whether `prefix` stands for `ns` here.
-    pub(super) fn binds(&self, prefix: &str, ns: &str) -> bool {
-        self.bindings
-            .iter()
-            .rev()
-            .find(|(p, _)| **p == *prefix)
-            .is_some_and(|(_, n)| n.as_str() == ns)
+    /// The bindings of the elements that are open, as the scope of what is inside.
+    pub(super) fn into_scope(self) -> Scope {
+        Scope {
+            bindings: self.inner,
+        }
     }
 }

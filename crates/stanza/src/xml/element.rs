@@ -233,12 +233,19 @@ impl Element {
     /// Appends character data, joined to a run that stands last.
     pub fn push_text(&mut self, text: impl Into<Text>) {
         let text = text.into();
-        if text.is_empty() {
-            return;
-        }
         match self.nodes.last_mut() {
             Some(Node::Text(last)) => last.push_str(&text),
+            _ if text.is_empty() => {}
             _ => self.nodes.push(Node::Text(text)),
+        }
+    }
+
+    /// [`Element::push_text`] of characters that were checked, without a copy to join.
+    pub(crate) fn append(&mut self, run: &str) {
+        match self.nodes.last_mut() {
+            Some(Node::Text(last)) => last.push_str(run),
+            _ if run.is_empty() => {}
+            _ => self.nodes.push(Node::Text(Text::checked(run.to_owned()))),
         }
     }
 
@@ -258,8 +265,8 @@ impl Element {
 
     /// The child elements alone; character data between them is dropped.
     #[must_use]
-    pub fn into_children(self) -> Vec<Element> {
-        self.nodes
+    pub fn into_children(mut self) -> Vec<Element> {
+        std::mem::take(&mut self.nodes)
             .into_iter()
             .filter_map(|n| match n {
                 Node::Element(e) => Some(e),
@@ -296,6 +303,18 @@ impl Element {
     #[must_use]
     pub fn text_value(&self) -> Text {
         Text::checked(self.text().into_owned())
+    }
+}
+
+impl Drop for Element {
+    /// Without recursion: a tree that a program builds may be of any depth.
+    fn drop(&mut self) {
+        let mut pending = std::mem::take(&mut self.nodes);
+        while let Some(node) = pending.pop() {
+            if let Node::Element(mut element) = node {
+                pending.append(&mut element.nodes);
+            }
+        }
     }
 }
 

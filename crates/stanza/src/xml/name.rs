@@ -1,6 +1,7 @@
 //! Names: local names without colon (Namespaces in XML §4) and namespace names.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::text::first_invalid;
 use crate::ns;
@@ -64,38 +65,61 @@ impl Name {
     }
 }
 
+/// Whether `s` can be declared (Namespaces in XML §3).
+fn is_namespace_name(s: &str) -> bool {
+    s != ns::XMLNS && first_invalid(s).is_none()
+}
+
 /// A checked namespace name. Empty means "in no namespace".
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Ns(Cow<'static, str>);
+///
+/// Shared, never copied: one long name that a peer declares once may be in force for
+/// thousands of elements.
+#[derive(Clone, Debug)]
+pub(crate) enum Ns {
+    /// From the program's own text.
+    Static(&'static str),
+    /// From a peer.
+    Shared(Arc<str>),
+}
 
 impl Ns {
-    pub(crate) const NONE: Self = Self(Cow::Borrowed(""));
-    pub(crate) const XML: Self = Self(Cow::Borrowed(ns::XML));
+    pub(crate) const NONE: Self = Self::Static("");
+    pub(crate) const XML: Self = Self::Static(ns::XML);
 
     pub(crate) fn new(s: &str) -> Result<Self, NameError> {
         if let Some(known) = ns::known(s) {
-            return Ok(Self(Cow::Borrowed(known)));
+            return Ok(Self::Static(known));
         }
-        // The decoder normalises white space in the declaration, so a name that
-        // holds any could not be written and read back.
-        if s == ns::XMLNS || first_invalid(s).is_some() {
+        if !is_namespace_name(s) {
             return Err(NameError::Namespace(s.to_owned()));
         }
-        Ok(Self(Cow::Owned(s.to_owned())))
+        Ok(Self::Shared(s.into()))
     }
 
     pub(crate) fn from_static(s: &'static str) -> Self {
         assert!(
-            Self::new(s).is_ok(),
+            is_namespace_name(s),
             "literal is not a namespace name: {s:?}"
         );
-        Self(Cow::Borrowed(s))
+        Self::Static(s)
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        &self.0
+        match self {
+            Self::Static(s) => s,
+            Self::Shared(s) => s,
+        }
     }
 }
+
+impl PartialEq for Ns {
+    /// By address first: within one stanza, equal names mostly share their storage.
+    fn eq(&self, other: &Self) -> bool {
+        let (a, b) = (self.as_str(), other.as_str());
+        std::ptr::eq(a, b) || a == b
+    }
+}
+impl Eq for Ns {}
 
 #[cfg(test)]
 mod tests {
