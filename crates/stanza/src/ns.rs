@@ -11,6 +11,10 @@ pub const DELAY: &str = "urn:xmpp:delay";
 pub const DISCO_INFO: &str = "http://jabber.org/protocol/disco#info";
 /// Service discovery, items (XEP-0030).
 pub const DISCO_ITEMS: &str = "http://jabber.org/protocol/disco#items";
+/// Fast authentication by token (XEP-0484).
+pub const FAST: &str = "urn:xmpp:fast:0";
+/// Data forms (XEP-0004).
+pub const FORMS: &str = "jabber:x:data";
 /// WebSocket framing (RFC 7395).
 pub const FRAMING: &str = "urn:ietf:params:xml:ns:xmpp-framing";
 /// Message processing hints (XEP-0334).
@@ -29,6 +33,8 @@ pub const ROSTER: &str = "jabber:iq:roster";
 pub const SASL_CB: &str = "urn:xmpp:sasl-cb:0";
 /// SASL negotiation (RFC 6120 §6).
 pub const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
+/// SASL negotiation with inline features (XEP-0388).
+pub const SASL2: &str = "urn:xmpp:sasl:2";
 /// Resource binding (RFC 6120 §7).
 pub const BIND: &str = "urn:ietf:params:xml:ns:xmpp-bind";
 /// The obsolete session request (RFC 3921), still advertised by servers.
@@ -57,6 +63,8 @@ const KNOWN: &[&str] = &[
     DELAY,
     DISCO_INFO,
     DISCO_ITEMS,
+    FAST,
+    FORMS,
     FRAMING,
     HINTS,
     LIMITS,
@@ -66,6 +74,7 @@ const KNOWN: &[&str] = &[
     ROSTER,
     SASL_CB,
     SASL,
+    SASL2,
     BIND,
     SESSION,
     SID,

@@ -46,7 +46,7 @@ pub struct Decoder {
     /// The root's name as written; none before the opening tag, or without a root.
     root: Option<Box<str>>,
     /// What ended the stream.
-    fault: Option<DecodeError>,
+    ended: Option<DecodeError>,
 }
 
 impl Decoder {
@@ -58,7 +58,7 @@ impl Decoder {
             limits,
             scope: Scope::empty(),
             root: None,
-            fault: None,
+            ended: None,
         }
     }
 
@@ -71,7 +71,7 @@ impl Decoder {
             limits,
             scope,
             root: None,
-            fault: None,
+            ended: None,
         }
     }
 
@@ -98,7 +98,7 @@ impl Decoder {
         self.framer.reset();
         self.scope = Scope::empty();
         self.root = None;
-        self.fault = None;
+        self.ended = None;
     }
 
     /// Replaces the limits from the next stanza on, as after authentication.
@@ -114,11 +114,11 @@ impl Decoder {
     /// [`DecodeError::condition`] and close. The stream cannot go on: every later call
     /// gives the same error.
     pub fn next_event(&mut self) -> Result<Option<StreamEvent>, DecodeError> {
-        if let Some(fault) = &self.fault {
+        if let Some(fault) = &self.ended {
             return Err(fault.clone());
         }
         let event = self.read();
-        self.fault = event.as_ref().err().cloned();
+        self.ended = event.as_ref().err().cloned();
         event
     }
 

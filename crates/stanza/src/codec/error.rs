@@ -40,6 +40,12 @@ pub enum Rule {
     /// Text between stanzas, or elements where the stream allows none.
     #[error("{0} (RFC 6120 §4)")]
     Stream(&'static str),
+    /// An address of the stream header is no JID.
+    #[error("an address of the stream header is no JID (RFC 6120 §4.7.1, §4.7.2)")]
+    Address,
+    /// The stream's version is not `major.minor`.
+    #[error("the stream's version is not major.minor (RFC 6120 §4.7.5)")]
+    Version,
     /// A root element that is not `stream` in its namespace.
     #[error("the root element is not <stream:stream/> (RFC 6120 §4.8.1)")]
     NotAStream,
@@ -59,10 +65,14 @@ impl DecodeError {
     pub const fn condition(&self) -> StreamCondition {
         match self.rule {
             Rule::Restricted(_) | Rule::Entity => StreamCondition::RestrictedXml,
-            Rule::Character(_) | Rule::NotWellFormed(_) => StreamCondition::NotWellFormed,
+            // Namespace well-formedness is well-formedness (RFC 6120 §4.9.3.13, §11.3).
+            Rule::Character(_) | Rule::NotWellFormed(_) | Rule::Namespace(_) => {
+                StreamCondition::NotWellFormed
+            }
             Rule::Utf8 => StreamCondition::UnsupportedEncoding,
-            Rule::Namespace(_) => StreamCondition::BadNamespacePrefix,
             Rule::Stream(_) => StreamCondition::BadFormat,
+            Rule::Address => StreamCondition::ImproperAddressing,
+            Rule::Version => StreamCondition::UnsupportedVersion,
             Rule::NotAStream => StreamCondition::InvalidNamespace,
             Rule::Limit { .. } => StreamCondition::PolicyViolation,
         }

@@ -65,7 +65,7 @@ pub struct Framer {
     consumed: u64,
     limits: Limits,
     /// What ended the stream.
-    fault: Option<DecodeError>,
+    ended: Option<DecodeError>,
 }
 
 impl Framer {
@@ -80,7 +80,7 @@ impl Framer {
             depth: 0,
             consumed: 0,
             limits,
-            fault: None,
+            ended: None,
         }
     }
 
@@ -124,7 +124,7 @@ impl Framer {
         self.phase = Phase::Prolog;
         self.depth = 0;
         self.consumed = 0;
-        self.fault = None;
+        self.ended = None;
     }
 
     /// Replaces the limits, from the next byte on.
@@ -138,11 +138,11 @@ impl Framer {
     /// [`DecodeError`]; the stream cannot go on after it, and every later call gives
     /// the same.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, DecodeError> {
-        if let Some(fault) = &self.fault {
+        if let Some(fault) = &self.ended {
             return Err(fault.clone());
         }
         let found = self.scan();
-        self.fault = found.as_ref().err().cloned();
+        self.ended = found.as_ref().err().cloned();
         found
     }
 

@@ -96,9 +96,7 @@ fn after_declaration(text: &str) -> Result<&str, Rule> {
     let version = value_of("version")?.ok_or(BROKEN)?;
     let encoding = value_of("encoding")?;
     let standalone = value_of("standalone")?;
-    if attributes.next().is_some()
-        || standalone.is_some_and(|s| !matches!(s.value, "yes" | "no"))
-    {
+    if attributes.next().is_some() || standalone.is_some_and(|s| !matches!(s.value, "yes" | "no")) {
         return Err(BROKEN);
     }
     if version.value != "1.0" {

@@ -1,5 +1,7 @@
 //! Entity capabilities (XEP-0115): a hash of a `disco#info` answer, in presence.
 
+use std::borrow::Cow;
+
 use sha1::Digest as _;
 
 use super::disco::DiscoInfo;
@@ -20,12 +22,11 @@ pub struct Caps {
 
 impl Caps {
     /// The capabilities of an entity that answers with `info`, by SHA-1 (§5.1).
-    /// Extension forms must be verified too, and so are refused here.
     ///
     /// # Errors
     /// [`CapsError`] if `info` holds what the string cannot stand for.
     pub fn of(node: Text, info: &DiscoInfo) -> Result<Self, CapsError> {
-        let ver = Text::base64(&sha1::Sha1::digest(verification_string(info)?.as_bytes()));
+        let ver = Text::base64(&sha1::Sha1::digest(VerificationString::of(info)?.0));
         Ok(Self {
             hash: Text::from_static("sha-1"),
             node,
@@ -34,7 +35,9 @@ impl Caps {
     }
 
     /// Whether `info` is what these capabilities stand for. A hash that is not `sha-1`,
-    /// or information that cannot be hashed, is not believed (§5.4).
+    /// or information that cannot be hashed, is not believed (§5.4). The hash says
+    /// nothing of extensions that are no form with a hidden `FORM_TYPE`: do not keep
+    /// these for anybody else.
     #[must_use]
     pub fn verify(&self, info: &DiscoInfo) -> bool {
         self.hash == "sha-1" && Self::of(self.node.clone(), info).is_ok_and(|c| c.ver == self.ver)
@@ -45,58 +48,114 @@ impl Caps {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CapsError {
-    /// Two features, or two identities, are the same (§5.4, rules 3.3 and 3.4).
-    #[error("an identity or a feature stands twice (XEP-0115 §5.4)")]
+    /// Two features, two identities or two forms are the same (§5.4, rules 3.3 to 3.5).
+    #[error("an identity, a feature or a form stands twice (XEP-0115 §5.4)")]
     Duplicate,
     /// A `<` could forge another string (§5.1).
-    #[error("an identity or a feature holds `<` (XEP-0115 §5.1)")]
+    #[error("an identity, a feature or a form holds `<` (XEP-0115 §5.1)")]
     Ambiguous,
-    /// Extension forms are not hashed by this crate yet.
-    #[error(
-        "the information has extension forms, which are not hashed here (XEP-0115 §5.1 step 7)"
-    )]
-    Extensions,
 }
 
-/// §5.1, steps 1 to 5.
-fn verification_string(info: &DiscoInfo) -> Result<String, CapsError> {
-    if !info.extensions.is_empty() {
-        return Err(CapsError::Extensions);
+/// The string that is hashed (§5.1): parts, each followed by `<`.
+#[derive(Default)]
+struct VerificationString(String);
+
+impl VerificationString {
+    fn push(&mut self, part: &str) -> Result<(), CapsError> {
+        if part.contains('<') {
+            return Err(CapsError::Ambiguous);
+        }
+        self.0.push_str(part);
+        self.0.push('<');
+        Ok(())
     }
-    let text = |t: &Option<Text>| t.as_deref().unwrap_or_default().to_owned();
-    let mut identities: Vec<_> = info
-        .identities
-        .iter()
-        .map(|i| {
-            (
-                i.category.to_string(),
-                i.kind.to_string(),
-                text(&i.lang),
-                text(&i.name),
-            )
-        })
-        .collect();
-    let mut features: Vec<&str> = info.features.iter().map(Text::as_str).collect();
-    identities.sort_unstable();
-    features.sort_unstable();
-    if identities.windows(2).any(|w| w[0] == w[1]) || features.windows(2).any(|w| w[0] == w[1]) {
+
+    /// §5.1, steps 1 to 7.
+    fn of(info: &DiscoInfo) -> Result<Self, CapsError> {
+        let mut string = Self::default();
+        let optional = |t: &'_ Option<Text>| t.clone().unwrap_or_default();
+        let identities = sorted(info.identities.iter().map(|i| {
+            let (lang, name) = (optional(&i.lang), optional(&i.name));
+            (i.category.clone(), i.kind.clone(), lang, name)
+        }))?;
+        for (category, kind, lang, name) in identities {
+            string.push(&format!("{category}/{kind}/{lang}/{name}"))?;
+        }
+        for feature in sorted(info.features.iter().map(Text::as_str))? {
+            string.push(feature)?;
+        }
+        let mut forms = Vec::new();
+        for extension in &info.extensions {
+            if let Some(form_type) = form_type(extension)? {
+                forms.push((form_type, extension));
+            }
+        }
+        sorted(forms.iter().map(|(form_type, _)| form_type))?;
+        forms.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        for (form_type, form) in forms {
+            string.form(&form_type, form)?;
+        }
+        Ok(string)
+    }
+
+    /// §5.1, step 7.
+    fn form(&mut self, form_type: &str, form: &Element) -> Result<(), CapsError> {
+        self.push(form_type)?;
+        let mut fields: Vec<_> = fields(form)
+            .map(|field| (field.attr("var").unwrap_or_default(), field))
+            .filter(|(var, _)| *var != FORM_TYPE)
+            .collect();
+        fields.sort_by_key(|(var, _)| *var);
+        for (var, field) in fields {
+            self.push(var)?;
+            let mut values: Vec<_> = values(field).collect();
+            values.sort_unstable();
+            for value in values {
+                self.push(&value)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+const FORM_TYPE: &str = "FORM_TYPE";
+
+fn fields(form: &Element) -> impl Iterator<Item = &Element> {
+    form.children().filter(|c| c.is("field", ns::FORMS))
+}
+
+fn values(field: &Element) -> impl Iterator<Item = Cow<'_, str>> {
+    let values = field.children().filter(|c| c.is("value", ns::FORMS));
+    values.map(Element::text)
+}
+
+/// What a form is about; `None` if it is to be ignored (§5.4, rules 3.5 and 3.6).
+fn form_type(form: &Element) -> Result<Option<Cow<'_, str>>, CapsError> {
+    if !form.is("x", ns::FORMS) {
+        return Ok(None);
+    }
+    let Some(field) = fields(form).find(|f| f.attr("var") == Some(FORM_TYPE)) else {
+        return Ok(None);
+    };
+    if field.attr("type") != Some("hidden") {
+        return Ok(None);
+    }
+    let mut values = values(field);
+    let first = values.next();
+    if values.any(|other| Some(other) != first) {
         return Err(CapsError::Duplicate);
     }
-    let mut s = String::new();
-    for (category, kind, lang, name) in &identities {
-        if [category, kind, lang, name].iter().any(|p| p.contains('<')) {
-            return Err(CapsError::Ambiguous);
-        }
-        s.push_str(&format!("{category}/{kind}/{lang}/{name}<"));
+    Ok(first)
+}
+
+/// In the order of their bytes, each once.
+fn sorted<T: Ord>(items: impl Iterator<Item = T>) -> Result<Vec<T>, CapsError> {
+    let mut items: Vec<T> = items.collect();
+    items.sort_unstable();
+    if items.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(CapsError::Duplicate);
     }
-    for feature in features {
-        if feature.contains('<') {
-            return Err(CapsError::Ambiguous);
-        }
-        s.push_str(feature);
-        s.push('<');
-    }
-    Ok(s)
+    Ok(items)
 }
 
 impl Payload for Caps {
@@ -104,14 +163,10 @@ impl Payload for Caps {
     const NS: &'static str = ns::CAPS;
 
     fn from_element(element: &Element) -> Result<Self, PayloadError> {
-        let text = |name| {
-            required(element, Self::NAME, name)
-                .map(|_| element.attr_value(name).cloned().unwrap_or_default())
-        };
         Ok(Self {
-            hash: text("hash")?,
-            node: text("node")?,
-            ver: text("ver")?,
+            hash: required(element, Self::NAME, "hash")?,
+            node: required(element, Self::NAME, "node")?,
+            ver: required(element, Self::NAME, "ver")?,
         })
     }
 

@@ -21,10 +21,9 @@ impl Payload for Delay {
     const NS: &'static str = ns::DELAY;
 
     fn from_element(element: &Element) -> Result<Self, PayloadError> {
-        required(element, Self::NAME, "stamp")?;
         Ok(Self {
             from: address(element, Self::NAME, "from")?,
-            stamp: element.attr_value("stamp").cloned().unwrap_or_default(),
+            stamp: required(element, Self::NAME, "stamp")?,
             reason: Some(element.text_value()).filter(|t| !t.is_empty()),
         })
     }

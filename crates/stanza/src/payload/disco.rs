@@ -1,6 +1,6 @@
 //! Service discovery (XEP-0030): what an entity is and can do, and what it has.
 
-use super::{Payload, PayloadError, address, required};
+use super::{Payload, PayloadError, required, required_address};
 use crate::jid::Jid;
 use crate::ns;
 use crate::xml::{Element, Text};
@@ -51,18 +51,15 @@ impl Payload for DiscoInfo {
         for child in element.children() {
             match (child.name(), child.ns()) {
                 ("identity", ns::DISCO_INFO) => {
-                    required(child, "identity", "category")?;
-                    required(child, "identity", "type")?;
                     info.identities.push(Identity {
-                        category: child.attr_value("category").cloned().unwrap_or_default(),
-                        kind: child.attr_value("type").cloned().unwrap_or_default(),
+                        category: required(child, "identity", "category")?,
+                        kind: required(child, "identity", "type")?,
                         name: child.attr_value("name").cloned(),
                         lang: child.attr_text(ns::XML, "lang").cloned(),
                     });
                 }
                 ("feature", ns::DISCO_INFO) => {
-                    required(child, "feature", "var")?;
-                    info.features.extend(child.attr_value("var").cloned());
+                    info.features.push(required(child, "feature", "var")?);
                 }
                 _ => info.extensions.push(child.clone()),
             }
@@ -118,12 +115,8 @@ impl Payload for DiscoItems {
     fn from_element(element: &Element) -> Result<Self, PayloadError> {
         let mut items = Vec::new();
         for child in element.children().filter(|c| c.is("item", ns::DISCO_ITEMS)) {
-            let jid = address(child, "item", "jid")?;
             items.push(Item {
-                jid: jid.ok_or(PayloadError::MissingAttribute {
-                    element: "item",
-                    attribute: "jid",
-                })?,
+                jid: required_address(child, "item", "jid")?,
                 node: child.attr_value("node").cloned(),
                 name: child.attr_value("name").cloned(),
             });

@@ -14,7 +14,7 @@ pub mod sm;
 pub mod starttls;
 
 use crate::jid::{Jid, JidError};
-use crate::xml::Element;
+use crate::xml::{Element, Text};
 
 /// A typed view of one element.
 ///
@@ -97,12 +97,13 @@ pub enum PayloadError {
 }
 
 /// The attribute `name`, or an error that names it.
-pub(crate) fn required<'a>(
-    element: &'a Element,
+pub(crate) fn required(
+    element: &Element,
     kind: &'static str,
     name: &'static str,
-) -> Result<&'a str, PayloadError> {
-    element.attr(name).ok_or(PayloadError::MissingAttribute {
+) -> Result<Text, PayloadError> {
+    let value = element.attr_value(name).cloned();
+    value.ok_or(PayloadError::MissingAttribute {
         element: kind,
         attribute: name,
     })
@@ -142,21 +143,35 @@ pub(crate) fn address(
         .transpose()
 }
 
-/// Standard base64 content (RFC 6120 §6.4.2); `=` stands for the empty string.
+/// The attribute `name` read as an address, or an error that names it.
+pub(crate) fn required_address(
+    element: &Element,
+    kind: &'static str,
+    name: &'static str,
+) -> Result<Jid, PayloadError> {
+    address(element, kind, name)?.ok_or(PayloadError::MissingAttribute {
+        element: kind,
+        attribute: name,
+    })
+}
+
+/// Standard base64 content; `=` stands for the empty string, and no content for no
+/// data (RFC 6120 §6.4.2).
 pub(crate) fn base64_content(
     element: &Element,
     kind: &'static str,
-) -> Result<Vec<u8>, PayloadError> {
+) -> Result<Option<Vec<u8>>, PayloadError> {
     use base64::Engine as _;
     let text = element.text();
-    let text = text.trim();
-    if text == "=" {
-        return Ok(Vec::new());
+    match text.trim() {
+        "" => Ok(None),
+        "=" => Ok(Some(Vec::new())),
+        data => base64::engine::general_purpose::STANDARD
+            .decode(data)
+            .map(Some)
+            .map_err(|_| PayloadError::Invalid {
+                element: kind,
+                what: "base64",
+            }),
     }
-    base64::engine::general_purpose::STANDARD
-        .decode(text)
-        .map_err(|_| PayloadError::Invalid {
-            element: kind,
-            what: "base64",
-        })
 }

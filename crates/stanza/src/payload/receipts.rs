@@ -22,10 +22,8 @@ impl Payload for Received {
     const NS: &'static str = ns::RECEIPTS;
 
     fn from_element(element: &Element) -> Result<Self, PayloadError> {
-        required(element, Self::NAME, "id")?;
-        Ok(Self {
-            id: element.attr_value("id").cloned().unwrap_or_default(),
-        })
+        let id = required(element, Self::NAME, "id")?;
+        Ok(Self { id })
     }
 
     fn to_element(&self) -> Element {

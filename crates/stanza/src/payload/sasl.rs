@@ -36,13 +36,9 @@ impl Payload for Auth {
     const NS: &'static str = ns::SASL;
 
     fn from_element(element: &Element) -> Result<Self, PayloadError> {
-        required(element, Self::NAME, "mechanism")?;
-        let initial = (!element.text().is_empty())
-            .then(|| base64_content(element, Self::NAME))
-            .transpose()?;
         Ok(Self {
-            mechanism: element.attr_value("mechanism").cloned().unwrap_or_default(),
-            initial,
+            mechanism: required(element, Self::NAME, "mechanism")?,
+            initial: base64_content(element, Self::NAME)?,
         })
     }
 
@@ -71,7 +67,8 @@ macro_rules! data {
             const NS: &'static str = ns::SASL;
 
             fn from_element(element: &Element) -> Result<Self, PayloadError> {
-                base64_content(element, Self::NAME).map(Self)
+                let data = base64_content(element, Self::NAME)?;
+                Ok(Self(data.unwrap_or_default()))
             }
 
             fn to_element(&self) -> Element {
@@ -106,10 +103,7 @@ impl Payload for Success {
     const NS: &'static str = ns::SASL;
 
     fn from_element(element: &Element) -> Result<Self, PayloadError> {
-        let data = (!element.text().trim().is_empty())
-            .then(|| base64_content(element, Self::NAME))
-            .transpose()?;
-        Ok(Self(data))
+        base64_content(element, Self::NAME).map(Self)
     }
 
     fn to_element(&self) -> Element {
@@ -142,8 +136,11 @@ impl Payload for Failure {
     }
 
     fn to_element(&self) -> Element {
+        // A name that cannot be written as a condition says no more than the default.
         let condition = Element::try_new(&self.condition, ns::SASL)
-            .unwrap_or_else(|_| Element::new("not-authorized", ns::SASL));
+            .ok()
+            .filter(|c| c.name() != "text")
+            .unwrap_or_else(|| Element::new("not-authorized", ns::SASL));
         let mut failure = Element::new(Self::NAME, Self::NS).with_child(condition);
         if let Some(text) = &self.text {
             failure.push(Element::new("text", ns::SASL).with_text(text.clone()));

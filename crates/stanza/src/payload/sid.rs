@@ -1,6 +1,6 @@
 //! Unique and stable stanza ids (XEP-0359).
 
-use super::{Payload, PayloadError, address, required};
+use super::{Payload, PayloadError, required, required_address};
 use crate::jid::Jid;
 use crate::ns;
 use crate::xml::{Element, Text};
@@ -17,10 +17,8 @@ impl Payload for OriginId {
     const NS: &'static str = ns::SID;
 
     fn from_element(element: &Element) -> Result<Self, PayloadError> {
-        required(element, Self::NAME, "id")?;
-        Ok(Self {
-            id: element.attr_value("id").cloned().unwrap_or_default(),
-        })
+        let id = required(element, Self::NAME, "id")?;
+        Ok(Self { id })
     }
 
     fn to_element(&self) -> Element {
@@ -43,14 +41,9 @@ impl Payload for StanzaId {
     const NS: &'static str = ns::SID;
 
     fn from_element(element: &Element) -> Result<Self, PayloadError> {
-        required(element, Self::NAME, "id")?;
-        let by = address(element, Self::NAME, "by")?;
         Ok(Self {
-            id: element.attr_value("id").cloned().unwrap_or_default(),
-            by: by.ok_or(PayloadError::MissingAttribute {
-                element: Self::NAME,
-                attribute: "by",
-            })?,
+            id: required(element, Self::NAME, "id")?,
+            by: required_address(element, Self::NAME, "by")?,
         })
     }
 

@@ -6,9 +6,24 @@ use crate::ns;
 use crate::stanza::DefinedCondition;
 use crate::xml::{Element, Text};
 
-/// XML Schema booleans: `true`, `1`, `false`, `0`.
+/// XML Schema booleans: `true`, `1`, `false`, `0`. Anything else is false: a session
+/// that may not be resumable must not be taken for one that is.
 fn boolean(element: &Element, name: &str) -> bool {
     matches!(element.attr(name), Some("true" | "1"))
+}
+
+/// The attribute `max`, a positive number of seconds without upper bound; more than
+/// 2³² - 1 is as good as that.
+fn max(element: &Element, kind: &'static str) -> Result<Option<u32>, PayloadError> {
+    let digits = |v: &str| !v.is_empty() && v.bytes().all(|b| b.is_ascii_digit());
+    match element.attr("max") {
+        None => Ok(None),
+        Some(v) if digits(v) => Ok(Some(v.parse().unwrap_or(u32::MAX))),
+        Some(_) => Err(PayloadError::Invalid {
+            element: kind,
+            what: "max",
+        }),
+    }
 }
 
 /// The client asks for acknowledgements (§3).
@@ -27,7 +42,7 @@ impl Payload for Enable {
     fn from_element(element: &Element) -> Result<Self, PayloadError> {
         Ok(Self {
             resume: boolean(element, "resume"),
-            max: parsed(element, Self::NAME, "max")?,
+            max: max(element, Self::NAME)?,
         })
     }
 
@@ -59,7 +74,7 @@ impl Payload for Enabled {
         Ok(Self {
             id: element.attr_value("id").cloned(),
             resume: boolean(element, "resume"),
-            max: parsed(element, Self::NAME, "max")?,
+            max: max(element, Self::NAME)?,
             location: element.attr_value("location").cloned(),
         })
     }
@@ -86,22 +101,31 @@ pub struct Resume {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resumed(pub Resume);
 
+impl Resume {
+    fn read(element: &Element, kind: &'static str) -> Result<Self, PayloadError> {
+        Ok(Self {
+            previd: required(element, kind, "previd")?,
+            h: count(element, kind)?,
+        })
+    }
+
+    fn write(&self, kind: &'static str) -> Element {
+        Element::new(kind, ns::SM)
+            .with_attr("previd", self.previd.clone())
+            .with_attr("h", self.h)
+    }
+}
+
 impl Payload for Resume {
     const NAME: &'static str = "resume";
     const NS: &'static str = ns::SM;
 
     fn from_element(element: &Element) -> Result<Self, PayloadError> {
-        let previd = Text::checked(required(element, Self::NAME, "previd")?.to_owned());
-        Ok(Self {
-            previd,
-            h: count(element, Self::NAME)?,
-        })
+        Self::read(element, Self::NAME)
     }
 
     fn to_element(&self) -> Element {
-        Element::new(Self::NAME, Self::NS)
-            .with_attr("previd", self.previd.clone())
-            .with_attr("h", self.h)
+        self.write(Self::NAME)
     }
 }
 
@@ -110,14 +134,11 @@ impl Payload for Resumed {
     const NS: &'static str = ns::SM;
 
     fn from_element(element: &Element) -> Result<Self, PayloadError> {
-        Resume::from_element(element).map(Self)
+        Resume::read(element, Self::NAME).map(Self)
     }
 
     fn to_element(&self) -> Element {
-        let Resume { previd, h } = &self.0;
-        Element::new(Self::NAME, Self::NS)
-            .with_attr("previd", previd.clone())
-            .with_attr("h", *h)
+        self.0.write(Self::NAME)
     }
 }
 

@@ -3,7 +3,6 @@
 
 use super::{Header, StanzaError, StanzaParseError};
 use crate::jid::Jid;
-use crate::ns;
 use crate::payload::{Payload, PayloadError};
 use crate::xml::{Element, Text};
 
@@ -102,13 +101,14 @@ impl Iq {
             }
             Some("result") => IqKind::Result(only(children, "result")?),
             Some("error") => {
-                let at = children.iter().position(|c| StanzaError::matches(c));
+                let at = children.iter().position(StanzaError::matches);
                 // Some peers leave the error out; it is an error all the same.
                 let error = match at {
                     Some(at) => StanzaError::from_element(&children.remove(at))?,
                     None => StanzaError::default(),
                 };
-                IqKind::Error(error, children.into_iter().next())
+                let request = children.into_iter().find(|c| !StanzaError::matches(c));
+                IqKind::Error(error, request)
             }
             Some(_) => {
                 return Err(PayloadError::Invalid {
@@ -149,7 +149,6 @@ impl Iq {
         else {
             return None;
         };
-        debug_assert_ne!(namespace, ns::CLIENT);
         (child.ns() == namespace).then_some(child)
     }
 }

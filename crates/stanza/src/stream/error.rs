@@ -27,8 +27,8 @@ macro_rules! conditions {
                 }
             }
 
-            /// The condition with that name; an unknown one is read as
-            #[doc = concat!("`", $other, "` (RFC 6120 ", $section, ").")]
+            /// The condition with that name, if there is one; an unknown condition is
+            #[doc = concat!("to be read as `", $other, "` (RFC 6120 ", $section, ").")]
             #[must_use]
             pub fn from_name(name: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|c| c.as_str() == name)

@@ -30,6 +30,9 @@ pub struct StreamFeatures {
     pub stream_management: bool,
     /// Largest stanza in bytes that the server takes (XEP-0478).
     pub max_bytes: Option<u64>,
+    /// Seconds of silence after which the server may check or close the stream
+    /// (XEP-0478).
+    pub idle_seconds: Option<u64>,
     /// Everything else, as it stood.
     pub other: Vec<Element>,
 }
@@ -76,9 +79,12 @@ impl Payload for StreamFeatures {
                 ("bind", ns::BIND) => features.bind = true,
                 ("sm", ns::SM) => features.stream_management = true,
                 ("limits", ns::LIMITS) => {
-                    features.max_bytes = child
-                        .child("max-bytes", ns::LIMITS)
-                        .and_then(|m| m.text().trim().parse().ok());
+                    let number = |name| {
+                        let limit = child.child(name, ns::LIMITS)?;
+                        limit.text().trim().parse().ok()
+                    };
+                    features.max_bytes = number("max-bytes");
+                    features.idle_seconds = number("idle-seconds");
                 }
                 _ => features.other.push(child.clone()),
             }
@@ -115,9 +121,15 @@ impl Payload for StreamFeatures {
         if self.stream_management {
             features.push(Element::new("sm", ns::SM));
         }
-        if let Some(bytes) = self.max_bytes {
-            let max = Element::new("max-bytes", ns::LIMITS).with_text(bytes);
-            features.push(Element::new("limits", ns::LIMITS).with_child(max));
+        if self.max_bytes.is_some() || self.idle_seconds.is_some() {
+            let limit = |name, value: Option<u64>| {
+                value.map(|v| Element::new(name, ns::LIMITS).with_text(v))
+            };
+            features.push(
+                Element::new("limits", ns::LIMITS)
+                    .with_children(limit("max-bytes", self.max_bytes))
+                    .with_children(limit("idle-seconds", self.idle_seconds)),
+            );
         }
         features.with_children(self.other.iter().cloned())
     }

@@ -71,20 +71,11 @@ impl StreamHeader {
     }
 
     pub(crate) fn from_opening_tag(tag: &Element, content: &str) -> Result<Self, Rule> {
-        let address = |name| match tag.attr(name) {
-            None => Ok(None),
-            Some(s) => Jid::new(s)
-                .map(Some)
-                .map_err(|_| Rule::Stream("an address of the stream header is no JID")),
+        let address = |name| {
+            let jid = tag.attr(name).map(Jid::new).transpose();
+            jid.map_err(|_| Rule::Address)
         };
-        let version = match tag.attr("version") {
-            None => None,
-            Some(v) => Some(
-                v.split_once('.')
-                    .and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)))
-                    .ok_or(Rule::Stream("the stream's version is not major.minor"))?,
-            ),
-        };
+        let version = tag.attr("version").map(version).transpose()?;
         Ok(Self {
             from: address("from")?,
             to: address("to")?,
@@ -121,4 +112,15 @@ impl StreamHeader {
         .flatten()
         .collect()
     }
+}
+
+/// `major.minor`, digits only; leading zeros do not count (RFC 6120 §4.7.5).
+fn version(s: &str) -> Result<(u16, u16), Rule> {
+    let number = |s: &str| {
+        let digits = s.bytes().all(|b| b.is_ascii_digit());
+        digits.then(|| s.parse().ok()).flatten()
+    };
+    s.split_once('.')
+        .and_then(|(major, minor)| Some((number(major)?, number(minor)?)))
+        .ok_or(Rule::Version)
 }

@@ -2,6 +2,7 @@
 //! unknown payload stays.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use super::{Name, NameError, Ns, Text};
 use crate::ns;
@@ -44,6 +45,10 @@ pub enum Node {
 /// An XML element: expanded name, attributes, children. Prefixes are not kept;
 /// the encoder chooses them.
 ///
+/// `Debug` shows XML, but not the secrets of a login. Cloning, comparing and showing an
+/// element recurse into its children; those that were decoded are at most
+/// [`Limits::MAX_DEPTH`](crate::Limits::MAX_DEPTH) deep.
+///
 /// ```
 /// use stanchion_stanza::{Element, Text};
 /// let reading = Element::new("reading", "urn:example:thing")
@@ -53,7 +58,7 @@ pub enum Node {
 /// assert_eq!(reading.text(), "21.5");
 /// # Ok::<(), stanchion_stanza::InvalidChar>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Element {
     pub(crate) name: Name,
     pub(crate) ns: Ns,
@@ -303,6 +308,49 @@ impl Element {
     #[must_use]
     pub fn text_value(&self) -> Text {
         Text::checked(self.text().into_owned())
+    }
+}
+
+impl fmt::Debug for Element {
+    /// As XML, with the length of what may hold a password, a proof or a token in place
+    /// of it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hidden = |length: usize| format!("[{length} bytes]");
+        write!(f, "<{} xmlns={:?}", self.name(), self.ns())?;
+        for Attribute { ns, name, value } in &self.attrs {
+            f.write_str(" ")?;
+            if !ns.as_str().is_empty() {
+                write!(f, "{{{}}}", ns.as_str())?;
+            }
+            match name.as_str() {
+                "token" if self.ns() == ns::FAST => write!(f, "token={}", hidden(value.len()))?,
+                name => write!(f, "{name}={value:?}")?,
+            }
+        }
+        if self.nodes.is_empty() {
+            return f.write_str("/>");
+        }
+        f.write_str(">")?;
+        for node in &self.nodes {
+            match node {
+                Node::Element(child) => fmt::Debug::fmt(child, f)?,
+                Node::Text(text) if self.holds_a_secret() => f.write_str(&hidden(text.len()))?,
+                Node::Text(text) => write!(f, "{text:?}")?,
+            }
+        }
+        write!(f, "</{}>", self.name())
+    }
+}
+
+impl Element {
+    /// Whether the text may be a password or what proves one.
+    fn holds_a_secret(&self) -> bool {
+        match self.name() {
+            "password" => true,
+            "auth" | "challenge" | "response" | "success" | "initial-response"
+            | "additional-data" => matches!(self.ns(), ns::SASL | ns::SASL2),
+            _ => false,
+        }
     }
 }
 
