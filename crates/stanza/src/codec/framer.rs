@@ -190,7 +190,7 @@ impl Framer {
                 }
                 Lex::StartTag(None) if found == b'>' => self.end_start_tag()?,
                 Lex::StartTag(None) => {
-                    self.lex = Lex::StartTag(Some(found));
+                    self.enter_value(found)?;
                     None
                 }
                 Lex::EndTag => self.end_end_tag()?,
@@ -279,11 +279,11 @@ impl Framer {
                 if rest[..n] != CDATA[..n] {
                     return Err(self.fault(at, Rule::Restricted("comments and document types")));
                 }
-                if self.depth == 0 {
-                    return Err(self.fault(at, Rule::Stream("text may not stand between stanzas")));
-                }
                 if n < CDATA.len() {
                     return Ok(false);
+                }
+                if self.depth == 0 {
+                    return Err(self.fault(at, Rule::Stream("text may not stand between stanzas")));
                 }
                 self.scanned += n;
                 self.lex = Lex::Cdata(self.scanned);
@@ -291,6 +291,18 @@ impl Framer {
             _ => self.lex = Lex::StartTag(None),
         }
         Ok(true)
+    }
+
+    /// Behind a quote in a start tag. One that begins no value is refused at once: it
+    /// would hide what follows until the next one.
+    fn enter_value(&mut self, quote: u8) -> Result<(), DecodeError> {
+        let at = self.scanned - 1;
+        let mut before = self.buffer[..at].iter().rev();
+        if before.find(|b| !is_space(**b)) != Some(&b'=') {
+            return Err(self.fault(at, Rule::NotWellFormed("a quote begins no value")));
+        }
+        self.lex = Lex::StartTag(Some(quote));
+        Ok(())
     }
 
     /// Behind the `>` of a start tag.

@@ -1,0 +1,54 @@
+//! The laws of addresses (RFC 7622). The property tests and the fuzz target `jid` look
+//! for a counterexample.
+
+use stanchion_stanza::{BareJid, FullJid, Jid, Text};
+
+/// Whatever parses is canonical, whole, within the limits and writable in XML.
+///
+/// # Panics
+/// If a law is broken.
+pub(crate) fn canonical_or_refused(s: &str) {
+    let Ok(jid) = Jid::new(s) else {
+        assert!(BareJid::new(s).is_err() && FullJid::new(s).is_err());
+        return;
+    };
+    let again = Jid::new(jid.as_str());
+    assert_eq!(again.as_ref(), Ok(&jid), "the canonical form is canonical");
+    assert_eq!(
+        again.map(|a| (a.local().map(str::len), a.domain().len())),
+        Ok((jid.local().map(str::len), jid.domain().len())),
+        "the parts lie where they lay"
+    );
+    let parts = (jid.local(), jid.domain(), jid.resource());
+    assert_eq!(
+        Jid::from_parts(parts.0, parts.1, parts.2).as_ref(),
+        Ok(&jid)
+    );
+    let local = parts.0.map(|l| format!("{l}@")).unwrap_or_default();
+    let resource = parts.2.map(|r| format!("/{r}")).unwrap_or_default();
+    assert_eq!(jid.as_str(), format!("{local}{}{resource}", parts.1));
+    for part in [parts.0, Some(parts.1), parts.2].into_iter().flatten() {
+        assert!((1..=1023).contains(&part.len()), "{part:?}");
+    }
+    assert!(
+        !parts
+            .0
+            .is_some_and(|l| l.contains(['"', '&', '\'', '/', ':', '<', '>', '@', ' ']))
+    );
+    assert!(!parts.1.contains(['/', '@', ' ', '<', '&', '\'']));
+
+    let bare = jid.to_bare();
+    assert_eq!(bare.as_str(), jid.bare_str());
+    assert_eq!(BareJid::new(bare.as_str()).as_ref(), Ok(&bare));
+    assert_eq!(jid.is_bare(), jid == *bare);
+    assert_eq!(BareJid::new(s).is_ok(), jid.is_bare());
+    match jid.to_full() {
+        Some(full) => {
+            assert_eq!(FullJid::new(s).as_ref(), Ok(&full));
+            assert_eq!(bare.with_resource(full.resource()), Ok(full));
+        }
+        None => assert!(FullJid::new(s).is_err()),
+    }
+    // The value goes into attributes without another check.
+    assert_eq!(Text::new(jid.as_str()), Ok(Text::from(&jid)));
+}

@@ -1,0 +1,143 @@
+//! The law of the journey: what was read, written and read again is the same; so is
+//! every typed view of it. The property tests and the fuzz target `roundtrip` look for
+//! a counterexample.
+
+use std::fmt::Debug;
+
+use stanchion_stanza::payload::{
+    Payload, bind, caps, delay, disco, hints, ping, receipts, sasl, sid, sm, starttls,
+};
+use stanchion_stanza::stanza::StanzaError;
+use stanchion_stanza::stream::StreamError;
+use stanchion_stanza::{
+    Decoder, Element, Encoder, Limits, Scope, Stanza, StreamEvent, StreamFeatures, StreamHeader,
+    parse_element,
+};
+
+/// Reads `input` as a client's stream, and writes and reads again what it holds.
+///
+/// # Panics
+/// If anything comes back changed.
+pub(crate) fn read_write_read(input: &[u8]) {
+    let limits = Limits::default();
+    let mut decoder = Decoder::new(limits);
+    decoder.push(input);
+    while let Ok(Some(event)) = decoder.next_event() {
+        match event {
+            StreamEvent::Open(header) => header_survives(&header),
+            StreamEvent::Element(element) => element_survives(&element, limits),
+            StreamEvent::Close => {}
+        }
+    }
+    if let Ok(element) = parse_element(input, &Scope::client(), &limits) {
+        element_survives(&element, limits);
+    }
+}
+
+/// A header, written and read, is the same.
+///
+/// # Panics
+/// If it is not.
+pub(crate) fn header_survives(header: &StreamHeader) {
+    let mut out = Vec::new();
+    let mut encoder = Encoder::new(Scope::empty(), Limits::default());
+    encoder.open(header, &mut out);
+    encoder.close(&mut out);
+    let mut decoder = Decoder::new(Limits::default().with_stanza_bytes(usize::MAX));
+    decoder.push(&out);
+    assert_eq!(
+        decoder.next_event(),
+        Ok(Some(StreamEvent::Open(header.clone())))
+    );
+    assert_eq!(decoder.next_event(), Ok(Some(StreamEvent::Close)));
+}
+
+/// An element that the encoder writes under `limits`, the decoder reads under the same;
+/// it is the same then, and so are its typed views.
+///
+/// # Panics
+/// If not.
+pub(crate) fn element_survives(element: &Element, limits: Limits) {
+    for scope in [Scope::client(), Scope::empty()] {
+        if let Ok(bytes) = Encoder::new(scope.clone(), limits).to_bytes(element) {
+            let mut decoder = Decoder::without_root(scope, limits);
+            decoder.push(&bytes);
+            assert_eq!(
+                decoder.next_event(),
+                Ok(Some(StreamEvent::Element(element.clone()))),
+                "{}",
+                String::from_utf8_lossy(&bytes)
+            );
+        }
+    }
+    stanza_survives(element);
+    for child in element.children().chain([element]) {
+        views_survive(child);
+    }
+}
+
+fn stanza_survives(element: &Element) {
+    let Ok(stanza) = Stanza::from_element(element.clone()) else {
+        return;
+    };
+    assert!(Stanza::is_stanza(element));
+    assert_eq!(
+        Stanza::from_element(stanza.to_element()).as_ref(),
+        Ok(&stanza)
+    );
+}
+
+/// Every type that claims the element.
+fn views_survive(element: &Element) {
+    view_survives::<bind::Bind>(element);
+    view_survives::<caps::Caps>(element);
+    view_survives::<delay::Delay>(element);
+    view_survives::<disco::DiscoInfo>(element);
+    view_survives::<disco::DiscoItems>(element);
+    view_survives::<ping::Ping>(element);
+    view_survives::<receipts::Received>(element);
+    view_survives::<receipts::Request>(element);
+    view_survives::<sasl::Abort>(element);
+    view_survives::<sasl::Auth>(element);
+    view_survives::<sasl::Challenge>(element);
+    view_survives::<sasl::Failure>(element);
+    view_survives::<sasl::Response>(element);
+    view_survives::<sasl::Success>(element);
+    view_survives::<sid::OriginId>(element);
+    view_survives::<sid::StanzaId>(element);
+    view_survives::<sm::Ack>(element);
+    view_survives::<sm::AckRequest>(element);
+    view_survives::<sm::Enable>(element);
+    view_survives::<sm::Enabled>(element);
+    view_survives::<sm::Failed>(element);
+    view_survives::<sm::Resume>(element);
+    view_survives::<sm::Resumed>(element);
+    view_survives::<starttls::Failure>(element);
+    view_survives::<starttls::Proceed>(element);
+    view_survives::<starttls::StartTls>(element);
+    view_survives::<StanzaError>(element);
+    view_survives::<StreamError>(element);
+    view_survives::<StreamFeatures>(element);
+    if let Some(hint) = hints::Hint::from_element(element) {
+        assert_eq!(hints::Hint::from_element(&hint.to_element()), Some(hint));
+    }
+}
+
+fn view_survives<P: Payload + PartialEq + Debug>(element: &Element) {
+    if !P::matches(element) {
+        return;
+    }
+    if let Ok(view) = P::from_element(element) {
+        payload_survives(&view);
+    }
+}
+
+/// A payload, written and read, is the same.
+///
+/// # Panics
+/// If it is not.
+pub(crate) fn payload_survives<P: Payload + PartialEq + Debug>(payload: &P) {
+    let element = payload.to_element();
+    assert!(P::matches(&element), "{element:?}");
+    assert_eq!(P::from_element(&element).as_ref(), Ok(payload));
+}
