@@ -6,7 +6,7 @@ mod laws;
 
 use laws::oracle::document_of_rxml;
 use stanchion_stanza::stream::StreamCondition;
-use stanchion_stanza::{DecodeError, Decoder, Limits, Scope, StreamEvent, parse_element};
+use stanchion_stanza::{DecodeError, Decoder, Element, Limits, Scope, StreamEvent, parse_element};
 
 const HEADER: &str = "<stream:stream xmlns='jabber:client' \
     xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>";
@@ -587,4 +587,18 @@ fn a_fault_names_its_place_in_the_stream() {
     assert_eq!(offset(&format!("{HEADER}  <a/>\n<a>\u{1}</a>")), start + 10);
     assert_eq!(offset(&format!("{HEADER}<a/>x")), start + 4);
     assert_eq!(offset(&format!("<?xml version='1.0'?>\n<a b='\u{2}'>")), 28);
+}
+
+#[test]
+fn names_are_judged_as_rxml_judges_them() {
+    // rxml leaves out the range FDF0 to FFFD of XML 1.0 §2.3, production 4.
+    let ours_alone = '\u{FDF0}'..='\u{FFFD}';
+    let edges = ['\u{10000}', '\u{EFFFF}', '\u{F0000}', char::MAX];
+    for c in ('\0'..='\u{FFFF}').chain(edges) {
+        for name in [format!("{c}"), format!("a{c}")] {
+            let ours = Element::try_new(&name, "urn:x").is_ok();
+            let theirs = rxml::NcName::try_from(name.as_str()).is_ok();
+            assert_eq!(ours, theirs || ours_alone.contains(&c), "{name:?}");
+        }
+    }
 }

@@ -29,14 +29,18 @@ enum Branch {
 pub(crate) fn agree_on_a_document(input: &[u8]) {
     let limits = Limits::default();
     // The limits are ours alone, and of declarations a stanza has none.
-    if input.len() > limits.stanza_bytes || input.starts_with(b"<?") {
+    if input.len() > limits.stanza_bytes || input.starts_with(b"<?") || differs_on_names(input) {
         return;
     }
     // White space before the root is skipped between stanzas; in a document of its own
     // rxml takes it for a misplaced declaration.
     let input = input.trim_ascii_start();
     match parse_element(input, &Scope::empty(), &limits) {
-        Ok(element) => assert_eq!(document_of_rxml(input).as_ref(), Ok(&tree(&element))),
+        Ok(element) => same(
+            input,
+            &document_of_rxml(input).map(|theirs| vec![Some(theirs)]),
+            &[Some(tree(&element))],
+        ),
         Err(ours) if ours.to_string().contains("more than") => {}
         Err(ours) => {
             let theirs = document_of_rxml(input);
@@ -53,6 +57,9 @@ pub(crate) fn agree_on_a_document(input: &[u8]) {
 /// # Panics
 /// If rxml stops earlier or reads something else.
 pub(crate) fn accept_no_more_of_a_stream(input: &[u8]) {
+    if differs_on_names(input) {
+        return;
+    }
     let mut decoder = Decoder::new(Limits::default());
     decoder.push(input);
     let mut ours = Vec::new();
@@ -63,10 +70,40 @@ pub(crate) fn accept_no_more_of_a_stream(input: &[u8]) {
         }
     }
     let (theirs, fault) = stream_of_rxml(input.trim_ascii_start());
-    assert!(
-        theirs.starts_with(&ours),
-        "we read {ours:?},\nbut rxml {theirs:?} and then {fault}"
-    );
+    let enough = theirs.get(..ours.len()).map(<[_]>::to_vec);
+    same(input, &enough.ok_or(fault), &ours);
+}
+
+/// Whether there may be a character from U+FDC0 on: rxml takes none of U+FDF0 to
+/// U+FFFD in names, where XML 1.0 §2.3 does.
+fn differs_on_names(input: &[u8]) -> bool {
+    let mut pairs = input.windows(2);
+    pairs.any(|pair| pair[0] == 0xEF && pair[1] >= 0xB7)
+}
+
+/// Both read, and read the same.
+fn same(input: &[u8], theirs: &Result<Vec<Option<Tree>>, String>, ours: &[Option<Tree>]) {
+    match theirs {
+        Ok(theirs) => assert_eq!(theirs, ours, "rxml (left) reads something else"),
+        Err(fault) => panic!(
+            "rxml refuses what we read as {ours:?}: {fault}\n{}",
+            String::from_utf8_lossy(input)
+        ),
+    }
+}
+
+/// Line ends as every parser must see them (XML 1.0 §2.11): rxml trips over a carriage
+/// return in an attribute value.
+fn normal_line_ends(input: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(input.len());
+    for (at, byte) in input.iter().enumerate() {
+        match byte {
+            b'\r' if input.get(at + 1) == Some(&b'\n') => {}
+            b'\r' => out.push(b'\n'),
+            byte => out.push(*byte),
+        }
+    }
+    out
 }
 
 /// Our element as both would see it.
@@ -106,7 +143,7 @@ fn parser() -> Parser {
 pub(crate) fn document_of_rxml(input: &[u8]) -> Result<Tree, String> {
     let mut grower = Grower::default();
     let mut root = None;
-    let read = parser().parse_all(&mut &*input, true, |event| {
+    let read = parser().parse_all(&mut &*normal_line_ends(input), true, |event| {
         root = grower.grow(event).or(root.take());
     });
     match read {
@@ -120,7 +157,7 @@ fn stream_of_rxml(input: &[u8]) -> (Vec<Option<Tree>>, String) {
     let mut events = Vec::new();
     let mut depth = 0;
     let mut grower = Grower::default();
-    let end = parser().parse_all(&mut &*input, false, |event| {
+    let end = parser().parse_all(&mut &*normal_line_ends(input), false, |event| {
         let root = match event {
             Event::StartElement(..) => {
                 depth += 1;
