@@ -6,8 +6,8 @@
 #[non_exhaustive]
 pub struct Limits {
     /// Bytes of one stanza as it stands on the wire. Default 262,144; RFC 6120
-    /// §13.12 asks that no limit be below 10,000. Decoded, a stanza takes up to 64
-    /// times its bytes in memory (many empty elements), and twice them as a rule.
+    /// §13.12 asks that no limit be below 10,000. Decoded, a stanza takes a few times
+    /// its bytes in memory as a rule, and up to 100 times (many empty elements).
     pub stanza_bytes: usize,
     /// Depth of nesting, the stanza itself being 1. Default 64; more than
     /// [`Limits::MAX_DEPTH`] counts as that.

@@ -45,7 +45,7 @@ pub enum Node {
 /// An XML element: expanded name, attributes, children. Prefixes are not kept;
 /// the encoder chooses them.
 ///
-/// `Debug` shows XML, but not the secrets of a login. Cloning, comparing and showing an
+/// Equality counts the order of attributes, as XML does not. `Debug` shows XML, but not the secrets of a login. Cloning, comparing and showing an
 /// element recurse into its children; those that were decoded are at most
 /// [`Limits::MAX_DEPTH`](crate::Limits::MAX_DEPTH) deep.
 ///
