@@ -1,5 +1,6 @@
 //! What a hostile peer, or a careless program, can make this crate do is bounded: no
 //! time beyond what the bytes deserve, no stack, no memory that nobody asked for.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panic")]
 
 use stanchion_stanza::codec::Rule;
 use stanchion_stanza::xml::Node;

@@ -1,5 +1,6 @@
 //! Each payload as its RFC or XEP shows it, values shortened: read, compared, and
 //! written back to the same element.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panic")]
 
 use std::fmt::Debug;
 

@@ -1,4 +1,5 @@
 //! The laws, on generated input: well-formed, mutated, and arbitrary.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panic")]
 
 mod laws;
 
@@ -592,7 +593,7 @@ fn rubble() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn what_a_stream_says_does_not_depend_on_its_cuts(stream in stream(), edits in edits()) {
@@ -686,7 +687,7 @@ fn address() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4096))]
+    #![proptest_config(ProptestConfig::with_cases(1024))]
 
     #[test]
     fn an_address_is_canonical_or_refused(s in address(), other in address()) {

@@ -1,6 +1,7 @@
 //! What XML, Namespaces in XML or XMPP forbids is refused, wherever it is cut, with
 //! the stream error that RFC 6120 §4.9.3 names. rxml must refuse the same, but for the
 //! few things that it lets pass.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panic")]
 
 mod laws;
 
@@ -586,7 +587,7 @@ fn a_fault_names_its_place_in_the_stream() {
     let start = HEADER.len() as u64;
     assert_eq!(offset(&format!("{HEADER}  <a/>\n<a>\u{1}</a>")), start + 10);
     assert_eq!(offset(&format!("{HEADER}<a/>x")), start + 4);
-    assert_eq!(offset(&format!("<?xml version='1.0'?>\n<a b='\u{2}'>")), 28);
+    assert_eq!(offset("<?xml version='1.0'?>\n<a b='\u{2}'>"), 28);
 }
 
 #[test]

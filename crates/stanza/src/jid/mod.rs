@@ -320,6 +320,58 @@ mod tests {
     }
 
     #[test]
+    fn addresses_are_equal_where_rfc_7622_says_so() {
+        let equal = |a, b| Jid::new(a).unwrap() == Jid::new(b).unwrap();
+        // The notes below table 1, and what the profiles map.
+        assert!(equal("\u{3A3}@example.com/foo", "\u{3C3}@example.com/foo"));
+        assert!(equal("\u{FF21}b@example.com", "ab@example.com"));
+        assert!(equal(
+            "e\u{301}@example.com/e\u{301}",
+            "\u{E9}@example.com/\u{E9}"
+        ));
+        assert!(equal("a@example.com/x\u{3000}y", "a@example.com/x y"));
+        assert!(equal("a@example\u{3002}com", "a@example.com"));
+        for (a, b) in [
+            ("fussball@example.com", "fu\u{DF}ball@example.com"),
+            ("\u{3C3}@example.com", "\u{3C2}@example.com"),
+            ("juliet@example.com/foo", "juliet@example.com/Foo"),
+            ("juliet@example.com", "juliet@example.com/foo"),
+            ("foo\\20bar@example.com", "foobar@example.com"),
+            ("a@example.com/\u{FF21}", "a@example.com/A"),
+        ] {
+            assert!(!equal(a, b), "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn characters_that_a_part_excludes_are_refused_there() {
+        // RFC 7622 §3.3.1, also where width mapping makes them.
+        for excluded in
+            "\"&'/:<>@ \u{FF02}\u{FF06}\u{FF07}\u{FF0F}\u{FF1A}\u{FF1C}\u{FF1E}\u{FF20}".chars()
+        {
+            let local = format!("a{excluded}b");
+            let made = Jid::from_parts(Some(&local), "example.com", None);
+            assert_eq!(made, Err(JidError::Forbidden(Part::Local)), "{excluded:?}");
+        }
+        for control in ["\0", "\t", "\u{7F}", "\u{85}", "\u{FFFE}", "\u{378}"] {
+            assert!(
+                Jid::from_parts(None, "b", Some(control)).is_err(),
+                "{control:?}"
+            );
+            assert!(
+                Jid::from_parts(Some(control), "b", None).is_err(),
+                "{control:?}"
+            );
+            assert!(Jid::from_parts(None, control, None).is_err(), "{control:?}");
+        }
+        for domain in [
+            "a_b", "a b", "-a", "a-", "a..b", ".", "a..", ".a", "xn--a", "a@b", "a/b", "[1::2",
+        ] {
+            assert!(Jid::from_parts(None, domain, None).is_err(), "{domain}");
+        }
+    }
+
+    #[test]
     fn international_domains_are_kept_as_u_labels() {
         let a = Jid::new("x@xn--mnchen-3ya.de").unwrap();
         assert_eq!(a, Jid::new("x@MÜNCHEN.de").unwrap());

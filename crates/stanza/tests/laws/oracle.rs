@@ -3,6 +3,7 @@
 //! counterexample.
 
 use rxml::{Event, Parse as _, Parser, WithOptions as _};
+use stanchion_stanza::codec::Rule;
 use stanchion_stanza::xml::Node;
 use stanchion_stanza::{Decoder, Element, Limits, Scope, StreamEvent, parse_element};
 
@@ -41,7 +42,7 @@ pub(crate) fn agree_on_a_document(input: &[u8]) {
             &document_of_rxml(input).map(|theirs| vec![Some(theirs)]),
             &[Some(tree(&element))],
         ),
-        Err(ours) if ours.to_string().contains("more than") => {}
+        Err(ours) if is_ours_alone(&ours.rule) => {}
         Err(ours) => {
             let theirs = document_of_rxml(input);
             assert!(
@@ -72,6 +73,19 @@ pub(crate) fn accept_no_more_of_a_stream(input: &[u8]) {
     let (theirs, fault) = stream_of_rxml(input.trim_ascii_start());
     let enough = theirs.get(..ours.len()).map(<[_]>::to_vec);
     same(input, &enough.ok_or(fault), &ours);
+}
+
+/// Rules that rxml does not keep: our limits, equal declarations, the namespace of
+/// `xmlns`, and CDATA sections around the root.
+fn is_ours_alone(rule: &Rule) -> bool {
+    match rule {
+        Rule::Limit { .. } => true,
+        Rule::NotWellFormed(what) => {
+            matches!(*what, "an attribute stands twice" | "text outside the root")
+        }
+        Rule::Namespace(what) => *what == "`xmlns` may not be declared",
+        _ => false,
+    }
 }
 
 /// Whether there may be a character from U+FDC0 on: rxml takes none of U+FDF0 to
