@@ -29,13 +29,13 @@ enum Branch {
 /// If they disagree.
 pub(crate) fn agree_on_a_document(input: &[u8]) {
     let limits = Limits::default();
+    // White space before the root is skipped between stanzas; in a document of its own
+    // rxml refuses it.
+    let input = input.trim_ascii_start();
     // The limits are ours alone, and of declarations a stanza has none.
     if input.len() > limits.stanza_bytes || input.starts_with(b"<?") || differs_on_names(input) {
         return;
     }
-    // White space before the root is skipped between stanzas; in a document of its own
-    // rxml takes it for a misplaced declaration.
-    let input = input.trim_ascii_start();
     match parse_element(input, &Scope::empty(), &limits) {
         Ok(element) => same(
             input,
