@@ -1,5 +1,5 @@
 //! Typed payloads, one file for each extension. A payload that has no type here stays
-//! an [`Element`](crate::Element) and round-trips unharmed.
+//! an [`Element`] and round-trips unharmed.
 
 pub mod bind;
 pub mod caps;
