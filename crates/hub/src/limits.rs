@@ -24,8 +24,9 @@ pub struct HubLimits {
     /// How long a connection may take until it has bound a resource or resumed a
     /// session, TLS included. Default 30 s.
     pub login_time: Duration,
-    /// Stanzas that wait to be written to one connection. Beyond, the session loses
-    /// its connection, as its client does not read. Default 500.
+    /// Stanzas that wait to be written to one connection, without those that were
+    /// waiting when it resumed the session. Beyond, the session loses its connection,
+    /// as its client does not read. Default 500.
     pub outbound_stanzas: usize,
     /// Bytes that wait to be written to one connection; as before. Default 4 MiB.
     pub outbound_bytes: usize,

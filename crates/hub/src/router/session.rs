@@ -286,10 +286,10 @@ impl Router {
 
     /// Deals with a queue that has become too long.
     pub(super) fn check_bounds(&mut self, now: Now, id: SessionId) {
-        let Some(session) = self.sessions.get(&id) else {
+        let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
-        let (queue, limits) = (&session.outbound, &self.limits);
+        let (queue, limits) = (&mut session.outbound, &self.limits);
         let managed = matches!(session.management, Management::On(_));
         if managed && (queue.len() > limits.unacked_stanzas || queue.bytes() > limits.unacked_bytes)
         {
@@ -297,8 +297,7 @@ impl Router {
             let error = StreamError::new(StreamCondition::PolicyViolation).with_text(text);
             return self.close_session(now, id, error);
         }
-        let slow = queue.unsent() > limits.outbound_stanzas
-            || queue.unsent_bytes() > limits.outbound_bytes;
+        let slow = queue.exceeds(limits.outbound_stanzas, limits.outbound_bytes);
         if slow && let Some(connection) = session.connection() {
             let text = Text::from_static("the client does not read what is sent to it");
             let error = StreamError::new(StreamCondition::ResourceConstraint).with_text(text);
