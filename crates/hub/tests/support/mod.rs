@@ -29,7 +29,7 @@ use tokio::task::JoinHandle;
 pub const DOMAIN: &str = "hub.example";
 
 /// Nothing here takes longer, unless the machine is very busy.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A hub that runs in this process.
 pub struct Running {
