@@ -8,7 +8,9 @@ use stanchion_hub::{Hub, HubConfig, HubError, HubLimits};
 use stanchion_stanza::payload::delay::Delay;
 use stanchion_stanza::stanza::{DefinedCondition, PresenceType};
 use stanchion_stanza::stream::{StreamCondition, StreamError};
-use stanchion_stanza::{Element, Payload as _, Presence, Stanza, StreamEvent, StreamHeader, Text, ns};
+use stanchion_stanza::{
+    Element, Payload as _, Presence, Stanza, StreamEvent, StreamHeader, Text, ns,
+};
 use stanchion_transport::{TlsMode, XmppStream};
 use support::{Client, Refused, Running, element, open, patient};
 
@@ -26,7 +28,11 @@ async fn two_clients_talk_over_starttls_and_direct_tls() {
     assert_eq!(message.body().as_deref(), Some("is anybody there?"));
     assert_eq!(message.header.id, Some(Text::from_static("m1")));
     let from = message.header.from.unwrap();
-    assert_eq!(from.as_str(), "a@hub.example/one", "the hub stamps the sender");
+    assert_eq!(
+        from.as_str(),
+        "a@hub.example/one",
+        "the hub stamps the sender"
+    );
     b.chat(from.as_str(), "m2", "yes");
     b.flush().await;
     assert_eq!(a.message().await.body().as_deref(), Some("yes"));
@@ -39,7 +45,12 @@ async fn two_clients_talk_over_starttls_and_direct_tls() {
 async fn the_offer_is_scram_with_binding_and_no_plain() {
     let hub = Running::start(HubConfig::default()).await;
     let client = Client::connect(&hub, TlsMode::StartTls).await;
-    let offered: Vec<_> = client.features.mechanisms.iter().map(Text::as_str).collect();
+    let offered: Vec<_> = client
+        .features
+        .mechanisms
+        .iter()
+        .map(Text::as_str)
+        .collect();
     for hash in ["SHA-512", "SHA-256", "SHA-1"] {
         assert!(offered.contains(&format!("SCRAM-{hash}-PLUS").as_str()));
         assert!(offered.contains(&format!("SCRAM-{hash}").as_str()));
@@ -79,7 +90,10 @@ async fn bytes_behind_starttls_end_the_connection() {
     );
     let proceed = element(&mut stream).await;
     assert_eq!(proceed.name(), "proceed");
-    assert!(patient(stream.next()).await.is_err(), "no handshake follows");
+    assert!(
+        patient(stream.next()).await.is_err(),
+        "no handshake follows"
+    );
     hub.stop().await;
 }
 
@@ -100,7 +114,10 @@ async fn what_breaks_the_stream_is_answered_by_its_condition() {
     let hub = Running::start(HubConfig::default()).await;
     let cases: [(&[u8], StreamCondition); 5] = [
         (b"<message/>", StreamCondition::NotAuthorized),
-        (b"<x xmlns='urn:x'/>", StreamCondition::UnsupportedStanzaType),
+        (
+            b"<x xmlns='urn:x'/>",
+            StreamCondition::UnsupportedStanzaType,
+        ),
         (b"<a></b>", StreamCondition::NotWellFormed),
         (b"<!-- -->", StreamCondition::RestrictedXml),
         (b"<a>&\xff</a>", StreamCondition::UnsupportedEncoding),
@@ -110,17 +127,28 @@ async fn what_breaks_the_stream_is_answered_by_its_condition() {
         open(&mut stream).await;
         stream.send_bytes(bytes);
         let error = stream_error(&mut stream).await;
-        assert_eq!(error.condition, *condition, "{}", String::from_utf8_lossy(bytes));
+        assert_eq!(
+            error.condition,
+            *condition,
+            "{}",
+            String::from_utf8_lossy(bytes)
+        );
     }
     // More than a client may say before it has logged in.
     let mut stream = Client::raw(&hub).await;
     open(&mut stream).await;
     stream.send_bytes(&[b"<a b='".as_slice(), &[b'x'; 20_000], b"'/>"].concat());
-    assert_eq!(stream_error(&mut stream).await.condition, StreamCondition::PolicyViolation);
+    assert_eq!(
+        stream_error(&mut stream).await.condition,
+        StreamCondition::PolicyViolation
+    );
     // Another domain.
     let mut stream = Client::raw(&hub).await;
     stream.open(&StreamHeader::initial("elsewhere.example".parse().unwrap()));
-    assert_eq!(stream_error(&mut stream).await.condition, StreamCondition::HostUnknown);
+    assert_eq!(
+        stream_error(&mut stream).await.condition,
+        StreamCondition::HostUnknown
+    );
     hub.stop().await;
 }
 
@@ -192,7 +220,11 @@ async fn a_cut_session_resumes_and_loses_nothing() {
     assert_eq!(handled, 2, "a presence and a message");
     for n in 1..=9 {
         let message = b.message().await;
-        assert_eq!(message.body(), Some(n.to_string().into()), "in order, each once");
+        assert_eq!(
+            message.body(),
+            Some(n.to_string().into()),
+            "in order, each once"
+        );
         assert!(message.payload::<Delay>().unwrap().is_none());
     }
     a.close().await;
@@ -207,7 +239,10 @@ async fn resuming_replaces_a_connection_that_is_still_open() {
     let previd = old.enable().await;
     let mut new = Client::authenticated(&hub, "a").await;
     assert_eq!(new.resume(previd.clone(), 0).await.unwrap(), 0);
-    assert_eq!(old.stream_error().await.condition, StreamCondition::Conflict);
+    assert_eq!(
+        old.stream_error().await.condition,
+        StreamCondition::Conflict
+    );
     // The session lives on the new one.
     new.announce().await;
     new.chat("a@hub.example", "m", "to myself");
@@ -303,8 +338,14 @@ async fn an_orderly_stop_keeps_what_a_session_had_not_acknowledged() {
     a.flush().await;
     b.message().await;
     let stopping = tokio::spawn(hub.stop());
-    assert_eq!(a.stream_error().await.condition, StreamCondition::SystemShutdown);
-    assert_eq!(b.stream_error().await.condition, StreamCondition::SystemShutdown);
+    assert_eq!(
+        a.stream_error().await.condition,
+        StreamCondition::SystemShutdown
+    );
+    assert_eq!(
+        b.stream_error().await.condition,
+        StreamCondition::SystemShutdown
+    );
     drop((a, b));
     patient(stopping).await.unwrap();
 
@@ -357,7 +398,11 @@ async fn a_client_that_does_not_read_loses_its_connection_and_none_of_its_messag
         }
     })
     .await;
-    assert_ne!(given_up, Some(StreamCondition::Conflict), "it was given up before");
+    assert_ne!(
+        given_up,
+        Some(StreamCondition::Conflict),
+        "it was given up before"
+    );
     hub.stop().await;
 }
 
@@ -374,7 +419,10 @@ async fn an_old_client_may_ask_for_a_session() {
     let Stanza::Iq(answer) = a.stanza().await else {
         panic!()
     };
-    assert!(matches!(answer.kind, stanchion_stanza::stanza::IqKind::Result(None)));
+    assert!(matches!(
+        answer.kind,
+        stanchion_stanza::stanza::IqKind::Result(None)
+    ));
     assert_eq!(answer.header.id, Some(Text::from_static("s")));
     hub.stop().await;
 }
@@ -395,7 +443,10 @@ async fn an_address_in_use_is_named() {
         direct_tls: None,
         ..HubConfig::default()
     };
-    assert!(matches!(Hub::bind(nowhere).await, Err(HubError::NoListener)));
+    assert!(matches!(
+        Hub::bind(nowhere).await,
+        Err(HubError::NoListener)
+    ));
 }
 
 #[tokio::test]
@@ -403,7 +454,10 @@ async fn a_second_client_on_a_resource_takes_it() {
     let hub = Running::start(HubConfig::default()).await;
     let mut old = Client::available(&hub, "a", "one").await;
     let mut new = Client::available(&hub, "a", "one").await;
-    assert_eq!(old.stream_error().await.condition, StreamCondition::Conflict);
+    assert_eq!(
+        old.stream_error().await.condition,
+        StreamCondition::Conflict
+    );
     new.chat("nobody@hub.example", "m", "?");
     let answer = new.message().await;
     let error = answer.error().unwrap();

@@ -64,7 +64,10 @@ impl Program {
     }
 
     async fn tell(&mut self, line: &str) {
-        self.input.write_all(format!("{line}\n").as_bytes()).await.unwrap();
+        self.input
+            .write_all(format!("{line}\n").as_bytes())
+            .await
+            .unwrap();
         self.input.flush().await.unwrap();
     }
 
@@ -114,7 +117,10 @@ impl Scene {
 
     /// Logged in and available.
     async fn slixmpp(&self, jid: &str, mode: &str) -> Program {
-        let check = Command::new(PYTHON).args(["-c", "import slixmpp"]).output().await;
+        let check = Command::new(PYTHON)
+            .args(["-c", "import slixmpp"])
+            .output()
+            .await;
         assert!(
             check.is_ok_and(|output| output.status.success()),
             "slixmpp is missing: install python3-slixmpp"
@@ -192,7 +198,10 @@ async fn slixmpp_resumes_after_its_connection_was_cut() {
     let message = a.says("message").await;
     assert_eq!(message, "message b@hub.example/two fresh meanwhile");
     a.tell("send b@hub.example/two after").await;
-    assert_eq!(b.says("message").await, "message a@hub.example/one fresh after");
+    assert_eq!(
+        b.says("message").await,
+        "message a@hub.example/one fresh after"
+    );
     scene.clear().await;
 }
 
@@ -215,14 +224,22 @@ async fn libstrophe_talks_to_slixmpp_with_receipts_both_ways() {
     let scene = Scene::set().await;
     let mut b = scene.slixmpp("b@hub.example/two", "starttls").await;
     let mut a = scene
-        .strophe("a@hub.example/one", "starttls", "b@hub.example/two", "from strophe")
+        .strophe(
+            "a@hub.example/one",
+            "starttls",
+            "b@hub.example/two",
+            "from strophe",
+        )
         .await;
     assert_eq!(a.says("online").await, "online a@hub.example/one secured");
     let message = b.says("message").await;
     assert_eq!(message, "message a@hub.example/one fresh from strophe");
     assert_eq!(a.says("receipt").await, "receipt m1");
     b.tell("send a@hub.example/one to strophe").await;
-    assert_eq!(a.says("message").await, "message b@hub.example/two to strophe");
+    assert_eq!(
+        a.says("message").await,
+        "message b@hub.example/two to strophe"
+    );
     b.says("receipt").await;
     a.says("disconnected").await;
     a.ends().await;
@@ -234,7 +251,12 @@ async fn bound_strophe(mode: &str) {
     let scene = Scene::with_binding(true).await;
     let mut b = Client::available(&scene.hub, "b", "two").await;
     let mut a = scene
-        .strophe("a@hub.example/one", mode, "b@hub.example/two", "from strophe")
+        .strophe(
+            "a@hub.example/one",
+            mode,
+            "b@hub.example/two",
+            "from strophe",
+        )
         .await;
     a.says("online").await;
     let message = b.message().await;
@@ -252,7 +274,12 @@ async fn bound_strophe(mode: &str) {
     b.flush().await;
     assert_eq!(a.says("receipt").await, "receipt m1");
     a.says("message").await;
-    let received = b.message().await.payload::<receipts::Received>().unwrap().unwrap();
+    let received = b
+        .message()
+        .await
+        .payload::<receipts::Received>()
+        .unwrap()
+        .unwrap();
     assert_eq!(received.id, "m2");
     a.ends().await;
     scene.clear().await;

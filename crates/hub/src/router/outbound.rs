@@ -87,9 +87,7 @@ impl Outbound {
 
     /// Whether more waits to be sent than that, not counting what waited from the
     /// connection's beginning.
-    pub(super) fn exceeds(&mut self, stanzas: usize, bytes: usize) -> bool {
-        self.backlog.0 = self.backlog.0.min(self.unsent());
-        self.backlog.1 = self.backlog.1.min(self.unsent_bytes);
+    pub(super) fn exceeds(&self, stanzas: usize, bytes: usize) -> bool {
         self.unsent() - self.backlog.0 > stanzas || self.unsent_bytes - self.backlog.1 > bytes
     }
 
@@ -104,6 +102,8 @@ impl Outbound {
             self.unsent_bytes -= held.letter.bytes.len();
             self.sent += 1;
         }
+        self.backlog.0 = self.backlog.0.min(self.unsent());
+        self.backlog.1 = self.backlog.1.min(self.unsent_bytes);
         self.sent - before
     }
 
@@ -137,6 +137,7 @@ impl Outbound {
             .map(|h| h.letter.bytes.len())
             .sum();
         self.unsent_bytes = self.bytes - sent;
+        self.backlog = (self.unsent(), self.unsent_bytes);
     }
 
     /// All that is left, in order.
@@ -171,7 +172,7 @@ mod tests {
         );
         assert_eq!(out, b"aabb");
         assert_eq!(
-            (queue.sent(), queue.unsent(), queue.unsent_bytes()),
+            (queue.sent(), queue.unsent(), queue.unsent_bytes),
             (2, 1, 2)
         );
         assert_eq!(queue.arrived(1).len(), 1);

@@ -286,10 +286,10 @@ impl Router {
 
     /// Deals with a queue that has become too long.
     pub(super) fn check_bounds(&mut self, now: Now, id: SessionId) {
-        let Some(session) = self.sessions.get_mut(&id) else {
+        let Some(session) = self.sessions.get(&id) else {
             return;
         };
-        let (queue, limits) = (&mut session.outbound, &self.limits);
+        let (queue, limits) = (&session.outbound, &self.limits);
         let managed = matches!(session.management, Management::On(_));
         if managed && (queue.len() > limits.unacked_stanzas || queue.bytes() > limits.unacked_bytes)
         {

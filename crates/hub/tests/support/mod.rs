@@ -21,7 +21,8 @@ use stanchion_stanza::{
     StreamHeader, Text,
 };
 use stanchion_transport::{
-    BoxTransport, Dial, Endpoint, StreamFault, TcpDial, TlsConnector, TlsMode, TlsPolicy, XmppStream,
+    BoxTransport, Dial, Endpoint, StreamFault, TcpDial, TlsConnector, TlsMode, TlsPolicy,
+    XmppStream,
 };
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -103,7 +104,9 @@ impl Client {
     /// Connected, nothing sent, no TLS.
     pub async fn raw(hub: &Running) -> XmppStream {
         let endpoint = Endpoint::at(hub.addresses.starttls.unwrap(), TlsMode::StartTls);
-        let pipe = patient(Self::dial(hub).dial(&endpoint, DOMAIN)).await.unwrap();
+        let pipe = patient(Self::dial(hub).dial(&endpoint, DOMAIN))
+            .await
+            .unwrap();
         XmppStream::new(pipe, Limits::default())
     }
 
@@ -117,7 +120,10 @@ impl Client {
             let mut stream = Self::raw(hub).await;
             let features = open(&mut stream).await;
             assert!(features.starttls.is_some());
-            assert!(features.mechanisms.is_empty(), "nothing is offered before TLS");
+            assert!(
+                features.mechanisms.is_empty(),
+                "nothing is offered before TLS"
+            );
             stream.send(&StartTls.to_element()).unwrap();
             let answer = element(&mut stream).await;
             assert!(Proceed::matches(&answer), "{answer:?}");
