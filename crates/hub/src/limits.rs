@@ -7,7 +7,6 @@ use stanchion_stanza::Limits;
 
 /// The hub's bounds. Every queue, buffer and wait has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct HubLimits {
     /// Connections open at a time, logged in or not. One more is closed at once.
     /// Default 256.

@@ -1,4 +1,5 @@
 //! The whole hub over real sockets, by a hand-written client.
+#![allow(clippy::unwrap_used, reason = "a test may fail so")]
 
 mod support;
 
@@ -154,8 +155,10 @@ async fn what_breaks_the_stream_is_answered_by_its_condition() {
 
 #[tokio::test]
 async fn who_does_not_log_in_in_time_is_closed() {
-    let mut limits = HubLimits::default();
-    limits.login_time = Duration::from_millis(200);
+    let limits = HubLimits {
+        login_time: Duration::from_millis(200),
+        ..HubLimits::default()
+    };
     let hub = Running::start(HubConfig {
         limits,
         ..HubConfig::default()
@@ -170,8 +173,10 @@ async fn who_does_not_log_in_in_time_is_closed() {
 
 #[tokio::test]
 async fn more_connections_than_allowed_are_closed_at_once() {
-    let mut limits = HubLimits::default();
-    limits.connections = 1;
+    let limits = HubLimits {
+        connections: 1,
+        ..HubLimits::default()
+    };
     let hub = Running::start(HubConfig {
         limits,
         ..HubConfig::default()
@@ -359,9 +364,11 @@ async fn an_orderly_stop_keeps_what_a_session_had_not_acknowledged() {
 
 #[tokio::test]
 async fn a_client_that_does_not_read_loses_its_connection_and_none_of_its_messages() {
-    let mut limits = HubLimits::default();
-    limits.outbound_bytes = 200_000;
-    limits.outbound_stanzas = 10;
+    let limits = HubLimits {
+        outbound_bytes: 200_000,
+        outbound_stanzas: 10,
+        ..HubLimits::default()
+    };
     let hub = Running::start(HubConfig {
         limits,
         ..HubConfig::default()

@@ -242,9 +242,6 @@ impl Router {
                 session.link = Link::Hibernating {
                     until: now.monotonic + window,
                 };
-                session.outbound.rewind();
-                session.management.rewind();
-                self.touched.insert(id);
             }
             None => self.end(now, id),
         }

@@ -211,8 +211,10 @@ fn a_copy_that_arrived_elsewhere_is_not_sent_again() {
 
 #[test]
 fn a_client_that_never_acknowledges_loses_its_session_and_not_its_messages() {
-    let mut limits = HubLimits::default();
-    limits.unacked_stanzas = 5;
+    let limits = HubLimits {
+        unacked_stanzas: 5,
+        ..HubLimits::default()
+    };
     let mut bench = Bench::with(limits, Vec::new());
     let (a, _) = bench.managed("a", "one");
     let s = bench.bind("s", "x");
@@ -225,8 +227,10 @@ fn a_client_that_never_acknowledges_loses_its_session_and_not_its_messages() {
 
 #[test]
 fn a_client_that_does_not_read_loses_its_connection_and_keeps_its_session() {
-    let mut limits = HubLimits::default();
-    limits.outbound_stanzas = 3;
+    let limits = HubLimits {
+        outbound_stanzas: 3,
+        ..HubLimits::default()
+    };
     let mut bench = Bench::with(limits, Vec::new());
     let (a, id) = bench.managed("a", "one");
     let s = bench.bind("s", "x");
@@ -273,8 +277,10 @@ fn a_stored_message_stays_on_disk_until_it_is_acknowledged() {
 
 #[test]
 fn stored_messages_come_before_those_that_come_meanwhile() {
-    let mut limits = HubLimits::default();
-    limits.outbound_stanzas = 4;
+    let limits = HubLimits {
+        outbound_stanzas: 4,
+        ..HubLimits::default()
+    };
     let mut bench = Bench::with(limits, Vec::new());
     let s = bench.bind("s", "x");
     for n in 1..=9 {
@@ -337,8 +343,10 @@ fn a_resource_that_is_bound_again_goes_to_the_new_client() {
 
 #[test]
 fn one_session_more_than_allowed_ends_the_oldest_that_hibernates() {
-    let mut limits = HubLimits::default();
-    limits.sessions = 2;
+    let limits = HubLimits {
+        sessions: 2,
+        ..HubLimits::default()
+    };
     let mut bench = Bench::with(limits, Vec::new());
     let (one, id) = bench.managed("a", "one");
     bench.bind("a", "two");

@@ -26,6 +26,8 @@ pub(super) struct Bench {
     in_flight: BTreeMap<ConnectionId, Write>,
     pub(super) closed: BTreeMap<ConnectionId, Option<StreamError>>,
     pub(super) disk: BTreeMap<StoredId, StoredMessage>,
+    /// Ids of all messages that were ever on it.
+    pub(super) ever_stored: BTreeSet<String>,
     next: u64,
     /// Whether writes are confirmed at once.
     pub(super) prompt: bool,
@@ -54,6 +56,7 @@ impl Bench {
             in_flight: BTreeMap::new(),
             closed: BTreeMap::new(),
             disk,
+            ever_stored: BTreeSet::new(),
             next: 0,
             prompt: true,
         }
@@ -68,6 +71,9 @@ impl Bench {
         loop {
             match self.router.poll_output() {
                 Output::Persist(Persist::Store(message)) => {
+                    let ids = split(&message.stanza);
+                    let ids = ids.iter().filter_map(|e| e.attr("id"));
+                    self.ever_stored.extend(ids.map(String::from));
                     assert!(self.disk.insert(message.id, message).is_none());
                 }
                 Output::Persist(Persist::Remove(id)) => {

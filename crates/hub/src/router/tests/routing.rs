@@ -79,8 +79,10 @@ fn messages_wait_for_an_account_that_is_away_as_their_type_says() {
 
 #[test]
 fn offline_storage_is_bounded() {
-    let mut limits = HubLimits::default();
-    limits.offline_messages = 2;
+    let limits = HubLimits {
+        offline_messages: 2,
+        ..HubLimits::default()
+    };
     let mut bench = Bench::with(limits, Vec::new());
     let s = bench.online("s", "x");
     for n in 1..=3 {
