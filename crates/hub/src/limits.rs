@@ -20,8 +20,8 @@ pub struct HubLimits {
     pub stanza_bytes: usize,
     /// Failed logins of one connection before it is closed. Default 3.
     pub login_attempts: u32,
-    /// How long a connection may take until it has bound a resource or resumed a
-    /// session, TLS included. Default 30 s.
+    /// How long a connection may take to log in, TLS included, and then once more to
+    /// bind a resource or resume a session. Default 30 s.
     pub login_time: Duration,
     /// Stanzas that wait to be written to one connection, without those that were
     /// waiting when it resumed the session. Beyond, the session loses its connection,

@@ -76,6 +76,32 @@ impl Running {
     }
 }
 
+/// What a client has to know of a hub.
+pub trait Reachable {
+    fn addresses(&self) -> Addresses;
+    fn fingerprint(&self) -> Fingerprint;
+}
+
+impl Reachable for Running {
+    fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+}
+
+impl Reachable for (Addresses, Fingerprint) {
+    fn addresses(&self) -> Addresses {
+        self.0
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        self.1
+    }
+}
+
 pub async fn patient<F: Future>(future: F) -> F::Output {
     match tokio::time::timeout(PATIENCE, future).await {
         Ok(output) => output,
@@ -97,13 +123,13 @@ pub enum Refused {
 }
 
 impl Client {
-    fn dial(hub: &Running) -> TcpDial {
-        TcpDial::new(TlsConnector::new(&TlsPolicy::pinned(hub.fingerprint)).unwrap())
+    fn dial(hub: &impl Reachable) -> TcpDial {
+        TcpDial::new(TlsConnector::new(&TlsPolicy::pinned(hub.fingerprint())).unwrap())
     }
 
     /// Connected, nothing sent, no TLS.
-    pub async fn raw(hub: &Running) -> XmppStream {
-        let endpoint = Endpoint::at(hub.addresses.starttls.unwrap(), TlsMode::StartTls);
+    pub async fn raw(hub: &impl Reachable) -> XmppStream {
+        let endpoint = Endpoint::at(hub.addresses().starttls.unwrap(), TlsMode::StartTls);
         let pipe = patient(Self::dial(hub).dial(&endpoint, DOMAIN))
             .await
             .unwrap();
@@ -111,10 +137,10 @@ impl Client {
     }
 
     /// Inside TLS, before SASL.
-    pub async fn connect(hub: &Running, mode: TlsMode) -> Self {
+    pub async fn connect(hub: &impl Reachable, mode: TlsMode) -> Self {
         let dial = Self::dial(hub);
         let pipe: BoxTransport = if mode == TlsMode::Direct {
-            let endpoint = Endpoint::at(hub.addresses.direct_tls.unwrap(), mode);
+            let endpoint = Endpoint::at(hub.addresses().direct_tls.unwrap(), mode);
             patient(dial.dial(&endpoint, DOMAIN)).await.unwrap()
         } else {
             let mut stream = Self::raw(hub).await;
@@ -194,21 +220,21 @@ impl Client {
     }
 
     /// Logged in by STARTTLS, nothing bound.
-    pub async fn authenticated(hub: &Running, user: &str) -> Self {
+    pub async fn authenticated(hub: &impl Reachable, user: &str) -> Self {
         let mut client = Self::connect(hub, TlsMode::StartTls).await;
         client.authenticate(user, "secret").await.unwrap();
         client
     }
 
     /// Bound; not available.
-    pub async fn bound(hub: &Running, user: &str, resource: &str) -> Self {
+    pub async fn bound(hub: &impl Reachable, user: &str, resource: &str) -> Self {
         let mut client = Self::authenticated(hub, user).await;
         client.bind(resource).await;
         client
     }
 
     /// Bound and available.
-    pub async fn available(hub: &Running, user: &str, resource: &str) -> Self {
+    pub async fn available(hub: &impl Reachable, user: &str, resource: &str) -> Self {
         let mut client = Self::bound(hub, user, resource).await;
         client.announce().await;
         client
