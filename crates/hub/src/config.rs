@@ -28,6 +28,11 @@ pub struct HubConfig {
     /// Whether to offer PLAIN too, inside TLS, for clients that know no SCRAM. Default
     /// false: with PLAIN, the hub sees passwords.
     pub plain: bool,
+    /// Whether to offer SCRAM bound to the TLS connection (`-PLUS`). Default true. Clients
+    /// that know only the binding `tls-unique`, and use it where it does not exist
+    /// (TLS 1.3; slixmpp 1.8 is one), cannot log in then, bound or not: RFC 5802 §6 has
+    /// the hub refuse who claims that nothing was offered. For them, set it to false.
+    pub channel_binding: bool,
     /// The bounds.
     pub limits: HubLimits,
     /// For how long a session waits for its client to resume it (XEP-0198 §5), in whole
@@ -44,6 +49,7 @@ impl Default for HubConfig {
             state: None,
             accounts: Accounts::new(),
             plain: false,
+            channel_binding: true,
             limits: HubLimits::default(),
             resume_timeout: Duration::from_secs(300),
         }

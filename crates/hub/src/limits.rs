@@ -7,7 +7,6 @@ use stanchion_stanza::Limits;
 
 /// The hub's bounds. Every queue, buffer and wait has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct HubLimits {
     /// Connections open at a time, logged in or not. One more is closed at once.
     /// Default 256.
@@ -21,11 +20,12 @@ pub struct HubLimits {
     pub stanza_bytes: usize,
     /// Failed logins of one connection before it is closed. Default 3.
     pub login_attempts: u32,
-    /// How long a connection may take until it has bound a resource or resumed a
-    /// session, TLS included. Default 30 s.
+    /// How long a connection may take to log in, TLS included, and then once more to
+    /// bind a resource or resume a session. Default 30 s.
     pub login_time: Duration,
-    /// Stanzas that wait to be written to one connection. Beyond, the session loses
-    /// its connection, as its client does not read. Default 500.
+    /// Stanzas that wait to be written to one connection, without those that were
+    /// waiting when it resumed the session. Beyond, the session loses its connection,
+    /// as its client does not read. Default 500.
     pub outbound_stanzas: usize,
     /// Bytes that wait to be written to one connection; as before. Default 4 MiB.
     pub outbound_bytes: usize,

@@ -94,7 +94,8 @@ impl Hub {
             return Err(HubError::NoListener);
         }
         let (starttls_at, direct_at) = (config.starttls, config.direct_tls);
-        let (limits, plain) = (config.limits, config.plain);
+        let limits = config.limits;
+        let (plain, bound) = (config.plain, config.channel_binding);
         // Before the state directory: who started the hub twice is told of the address.
         let starttls = listen(starttls_at).await?;
         let direct_tls = listen(direct_at).await?;
@@ -112,7 +113,7 @@ impl Hub {
         let fingerprint = acceptor.sha256();
         let negotiable = Negotiable {
             domain,
-            policy: Arc::new(policy(&prepared, &limits, plain)),
+            policy: Arc::new(policy(&prepared, &limits, plain, bound)),
             accounts: Arc::new(prepared.directory),
             localpart,
             max_bytes: limits.inbound().stanza_bytes,
@@ -279,11 +280,12 @@ fn prepare(config: HubConfig, domain: Jid) -> Result<Prepared, HubError> {
     })
 }
 
-fn policy(prepared: &Prepared, limits: &HubLimits, plain: bool) -> ServerPolicy {
+fn policy(prepared: &Prepared, limits: &HubLimits, plain: bool, bound: bool) -> ServerPolicy {
     let hashes = prepared.directory.hashes();
     let mut policy = ServerPolicy::new(*prepared.secret);
     policy.mechanisms.retain(|mechanism| match mechanism {
         Mechanism::Plain => plain,
+        Mechanism::ScramPlus(_) if !bound => false,
         other => other
             .scram_hash()
             .is_some_and(|hash| hashes.contains(&hash)),

@@ -56,6 +56,9 @@ pub(super) struct Outbound {
     sent: usize,
     bytes: usize,
     unsent_bytes: usize,
+    /// What was there when the connection was new, as far as it still is: stanzas,
+    /// bytes. It is nobody's fault that it has not been read yet.
+    backlog: (usize, usize),
 }
 
 impl Outbound {
@@ -78,12 +81,14 @@ impl Outbound {
         self.sent
     }
 
-    pub(super) fn unsent(&self) -> usize {
+    fn unsent(&self) -> usize {
         self.held.len() - self.sent
     }
 
-    pub(super) const fn unsent_bytes(&self) -> usize {
-        self.unsent_bytes
+    /// Whether more waits to be sent than that, not counting what waited from the
+    /// connection's beginning.
+    pub(super) fn exceeds(&self, stanzas: usize, bytes: usize) -> bool {
+        self.unsent() - self.backlog.0 > stanzas || self.unsent_bytes - self.backlog.1 > bytes
     }
 
     /// Appends whole stanzas to `out` until it has `enough` bytes, and counts them as
@@ -97,6 +102,8 @@ impl Outbound {
             self.unsent_bytes -= held.letter.bytes.len();
             self.sent += 1;
         }
+        self.backlog.0 = self.backlog.0.min(self.unsent());
+        self.backlog.1 = self.backlog.1.min(self.unsent_bytes);
         self.sent - before
     }
 
@@ -116,6 +123,7 @@ impl Outbound {
     pub(super) fn rewind(&mut self) {
         self.sent = 0;
         self.unsent_bytes = self.bytes;
+        self.backlog = (self.held.len(), self.bytes);
     }
 
     /// The oldest `count` were sent, on a connection that is gone.
@@ -129,6 +137,7 @@ impl Outbound {
             .map(|h| h.letter.bytes.len())
             .sum();
         self.unsent_bytes = self.bytes - sent;
+        self.backlog = (self.unsent(), self.unsent_bytes);
     }
 
     /// All that is left, in order.
@@ -163,7 +172,7 @@ mod tests {
         );
         assert_eq!(out, b"aabb");
         assert_eq!(
-            (queue.sent(), queue.unsent(), queue.unsent_bytes()),
+            (queue.sent(), queue.unsent(), queue.unsent_bytes),
             (2, 1, 2)
         );
         assert_eq!(queue.arrived(1).len(), 1);
@@ -171,7 +180,7 @@ mod tests {
         out.clear();
         assert_eq!(queue.send(&mut out, 100), 2);
         assert_eq!(out, b"bbcc");
-        assert_eq!((queue.bytes(), queue.unsent_bytes()), (4, 0));
+        assert_eq!((queue.bytes(), queue.unsent_bytes), (4, 0));
     }
 
     #[test]
@@ -180,6 +189,25 @@ mod tests {
         queue.push(held(b"aa"));
         assert_eq!(queue.arrived(1).len(), 0);
         assert_eq!(queue.len(), 1);
+    }
+
+    #[test]
+    fn a_backlog_does_not_count_against_a_new_connection() {
+        let mut queue = Outbound::default();
+        for _ in 0..10 {
+            queue.push(held(b"aa"));
+        }
+        assert!(queue.exceeds(4, 100) && queue.exceeds(100, 19));
+        queue.rewind();
+        assert!(!queue.exceeds(0, 0));
+        for _ in 0..3 {
+            queue.push(held(b"aa"));
+        }
+        assert!(queue.exceeds(2, 100) && queue.exceeds(100, 5));
+        assert!(!queue.exceeds(3, 6));
+        queue.send(&mut Vec::new(), 100);
+        queue.push(held(b"aa"));
+        assert!(queue.exceeds(0, 100), "the backlog is used up");
     }
 
     #[test]

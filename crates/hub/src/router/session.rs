@@ -242,9 +242,6 @@ impl Router {
                 session.link = Link::Hibernating {
                     until: now.monotonic + window,
                 };
-                session.outbound.rewind();
-                session.management.rewind();
-                self.touched.insert(id);
             }
             None => self.end(now, id),
         }
@@ -297,8 +294,7 @@ impl Router {
             let error = StreamError::new(StreamCondition::PolicyViolation).with_text(text);
             return self.close_session(now, id, error);
         }
-        let slow = queue.unsent() > limits.outbound_stanzas
-            || queue.unsent_bytes() > limits.outbound_bytes;
+        let slow = queue.exceeds(limits.outbound_stanzas, limits.outbound_bytes);
         if slow && let Some(connection) = session.connection() {
             let text = Text::from_static("the client does not read what is sent to it");
             let error = StreamError::new(StreamCondition::ResourceConstraint).with_text(text);

@@ -73,12 +73,13 @@ impl Spool {
     /// Writes changes, in order. Blocks until the disk has the messages among them.
     pub(crate) fn apply(&mut self, changes: &[Persist]) -> io::Result<()> {
         let mut bytes = Vec::new();
-        let mut stored = 0;
+        let mut stored = false;
         for change in changes {
             match change {
                 Persist::Store(message) => {
                     encode(&self.encoder, message, &mut bytes)?;
-                    stored += 1;
+                    stored = true;
+                    self.live += 1;
                 }
                 Persist::Remove(id) => {
                     let removed = Element::new("removed", NS).with_attr("id", id.0);
@@ -90,10 +91,9 @@ impl Spool {
                 }
             }
         }
-        self.live += stored;
         self.records += changes.len();
         self.file.write_all(&bytes)?;
-        if stored > 0 {
+        if stored {
             self.file.sync_data()?;
         }
         if self.records > 2 * self.live + HISTORY {

@@ -1,1 +1,272 @@
+//! Transcripts of the negotiation.
 
+use std::collections::BTreeMap;
+
+use stanchion_sasl::ChannelBindings;
+use stanchion_sasl::accounts::MemoryAccounts;
+use stanchion_sasl::mechanism::Mechanism;
+use stanchion_stanza::{Limits, Scope, StreamFeatures, parse_element};
+
+use super::*;
+
+fn shared(plain: bool) -> Negotiable {
+    let mut accounts = MemoryAccounts::new();
+    accounts.set("lamp", &"secret".into(), 16, [1; 16]).unwrap();
+    let mut policy = ServerPolicy::new(vec![9; 32].into());
+    policy
+        .mechanisms
+        .retain(|m| plain || *m != Mechanism::Plain);
+    policy.max_failures = 3;
+    Negotiable {
+        domain: Jid::new("hub.example").unwrap(),
+        policy: Arc::new(policy),
+        accounts: Arc::new(accounts),
+        localpart: |name| Some(name.to_owned()),
+        max_bytes: 10_000,
+        login_time: Duration::from_secs(30),
+    }
+}
+
+struct Bench {
+    negotiation: Negotiation,
+    now: Instant,
+}
+
+impl Bench {
+    fn new(plain: bool) -> Self {
+        let now = Instant::now();
+        Self {
+            negotiation: Negotiation::new(shared(plain), now, [0; 24]),
+            now,
+        }
+    }
+
+    fn secured(plain: bool) -> Self {
+        let mut bench = Self::new(plain);
+        bench.take(Input::Secured(ServerChannel {
+            encrypted: true,
+            bindings: ChannelBindings {
+                tls_exporter: Some([7; 32]),
+                ..ChannelBindings::default()
+            },
+            ..ServerChannel::default()
+        }));
+        bench
+    }
+
+    fn take(&mut self, input: Input) -> Vec<Output> {
+        self.negotiation.handle(self.now, input);
+        let mut outputs = Vec::new();
+        loop {
+            match self.negotiation.poll_output() {
+                Output::Wait(_) => return outputs,
+                output => outputs.push(output),
+            }
+        }
+    }
+
+    fn open(&mut self) -> StreamFeatures {
+        let header = StreamHeader::initial(Jid::new("hub.example").unwrap());
+        let outputs = self.take(Input::Event(StreamEvent::Open(header), [1; 24]));
+        let [Output::Open(answer), Output::Send(features), ..] = &outputs[..] else {
+            panic!("{outputs:?}");
+        };
+        assert_eq!(answer.from, Some(Jid::new("hub.example").unwrap()));
+        assert!(answer.id.is_some());
+        StreamFeatures::from_element(features).unwrap()
+    }
+
+    fn say(&mut self, xml: &str) -> Vec<Output> {
+        let element = parse_element(xml.as_bytes(), &Scope::client(), &Limits::default()).unwrap();
+        self.take(Input::Event(StreamEvent::Element(element), [2; 24]))
+    }
+}
+
+/// The condition of the error that ends the stream.
+fn fatal(outputs: &[Output]) -> StreamCondition {
+    let [.., Output::Send(error), Output::Close { by_client: false }] = outputs else {
+        panic!("{outputs:?}");
+    };
+    StreamError::from_element(error).unwrap().condition
+}
+
+/// The condition of a refused login, if that is all.
+fn refused(outputs: &[Output]) -> Text {
+    let [Output::Send(failure), ..] = outputs else {
+        panic!("{outputs:?}");
+    };
+    assert!(Failure::matches(failure), "{failure:?}");
+    Failure::from_element(failure).unwrap().condition
+}
+
+const STARTTLS: &str = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
+
+fn plain(initial: &[u8]) -> String {
+    format!(
+        "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{}</auth>",
+        Text::base64(initial)
+    )
+}
+
+#[test]
+fn a_login_runs_from_the_header_to_the_router() {
+    let mut bench = Bench::new(true);
+    let features = bench.open();
+    assert!(features.starttls.is_some() && features.mechanisms.is_empty());
+    let outputs = bench.say(STARTTLS);
+    assert!(matches!(&outputs[..], [Output::Send(p), Output::StartTls] if Proceed::matches(p)));
+    bench.take(Input::Secured(ServerChannel {
+        encrypted: true,
+        ..ServerChannel::default()
+    }));
+    let features = bench.open();
+    assert!(
+        features.starttls.is_none() && features.mechanisms.contains(&"PLAIN".try_into().unwrap())
+    );
+    assert!(
+        features.channel_bindings.is_none(),
+        "there is nothing to bind to"
+    );
+    let outputs = bench.say(&plain(b"\0lamp\0secret"));
+    assert!(matches!(&outputs[..], [Output::Send(s), Output::Restart] if Success::matches(s)));
+    assert!(
+        bench.negotiation.deadline().is_some(),
+        "not done before the features"
+    );
+    let header = StreamHeader::initial(Jid::new("hub.example").unwrap());
+    let outputs = bench.take(Input::Event(StreamEvent::Open(header), [1; 24]));
+    let [
+        Output::Open(_),
+        Output::Send(features),
+        Output::LoggedIn { account },
+    ] = &outputs[..]
+    else {
+        panic!("{outputs:?}");
+    };
+    assert_eq!(account, "lamp");
+    let features = StreamFeatures::from_element(features).unwrap();
+    assert!(features.bind && features.stream_management);
+    assert_eq!(features.max_bytes, Some(10_000));
+    assert!(bench.negotiation.deadline().is_none());
+    assert!(matches!(
+        &bench.say("<presence/>")[..],
+        [Output::Element(_)]
+    ));
+    let outputs = bench.take(Input::Event(StreamEvent::Close, [0; 24]));
+    assert!(matches!(outputs[..], [Output::Close { by_client: true }]));
+}
+
+#[test]
+fn plain_is_offered_only_where_it_was_asked_for() {
+    let mut bench = Bench::secured(false);
+    assert!(
+        bench
+            .open()
+            .mechanisms
+            .iter()
+            .all(|m| m.starts_with("SCRAM-"))
+    );
+    assert_eq!(
+        refused(&bench.say(&plain(b"\0lamp\0secret"))),
+        "invalid-mechanism"
+    );
+}
+
+#[test]
+fn before_tls_there_is_no_login() {
+    let mut bench = Bench::new(true);
+    bench.open();
+    assert_eq!(
+        refused(&bench.say(&plain(b"\0lamp\0secret"))),
+        "encryption-required"
+    );
+}
+
+#[test]
+fn every_failed_attempt_counts_and_an_aborted_one_does_not() {
+    let attempts: BTreeMap<&str, String> = BTreeMap::from([
+        ("not-authorized", plain(b"\0lamp\0wrong")),
+        ("malformed-request", plain(b"lamp")),
+        (
+            "incorrect-encoding",
+            "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>?</auth>".into(),
+        ),
+    ]);
+    for (condition, attempt) in attempts {
+        let mut bench = Bench::secured(true);
+        bench.open();
+        for _ in 0..10 {
+            let aborted = bench.say("<abort xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
+            assert_eq!(refused(&aborted), "aborted");
+        }
+        assert_eq!(refused(&bench.say(&attempt)), condition);
+        assert_eq!(refused(&bench.say(&attempt)), condition);
+        let outputs = bench.say(&attempt);
+        assert_eq!(refused(&outputs), condition);
+        assert_eq!(fatal(&outputs), StreamCondition::PolicyViolation);
+        assert!(
+            bench.say(&plain(b"\0lamp\0secret")).is_empty(),
+            "nothing follows"
+        );
+    }
+}
+
+#[test]
+fn headers_that_do_not_fit_are_answered_in_a_stream_of_their_own() {
+    let hub = || StreamHeader::initial(Jid::new("hub.example").unwrap());
+    let mut old = hub();
+    old.version = None;
+    let mut nowhere = hub();
+    nowhere.to = None;
+    let elsewhere = StreamHeader::initial(Jid::new("far.example").unwrap());
+    for (header, condition) in [
+        (old, StreamCondition::UnsupportedVersion),
+        (nowhere, StreamCondition::HostUnknown),
+        (elsewhere, StreamCondition::HostUnknown),
+    ] {
+        let mut bench = Bench::new(false);
+        let outputs = bench.take(Input::Event(StreamEvent::Open(header), [1; 24]));
+        assert!(matches!(outputs[0], Output::Open(_)));
+        assert_eq!(fatal(&outputs), condition);
+    }
+}
+
+#[test]
+fn a_fault_before_any_header_still_gets_one() {
+    let error = Scope::client();
+    let broken = parse_element(b"<a></b>", &error, &Limits::default()).unwrap_err();
+    let mut bench = Bench::new(false);
+    let outputs = bench.take(Input::Fault(broken));
+    assert!(matches!(outputs[0], Output::Open(_)));
+    assert_eq!(fatal(&outputs), StreamCondition::NotWellFormed);
+}
+
+#[test]
+fn stanzas_and_strangers_end_the_stream_before_login() {
+    for (xml, condition) in [
+        ("<message/>", StreamCondition::NotAuthorized),
+        ("<x xmlns='urn:x'/>", StreamCondition::UnsupportedStanzaType),
+        (
+            "<x xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>",
+            StreamCondition::UnsupportedStanzaType,
+        ),
+        (STARTTLS, StreamCondition::UnsupportedStanzaType),
+    ] {
+        let mut bench = Bench::secured(false);
+        bench.open();
+        assert_eq!(fatal(&bench.say(xml)), condition, "{xml}");
+    }
+}
+
+#[test]
+fn the_deadline_runs_until_the_login_is_complete() {
+    let mut bench = Bench::secured(false);
+    bench.open();
+    bench.now += Duration::from_secs(29);
+    assert!(bench.take(Input::Tick).is_empty());
+    bench.now += Duration::from_secs(1);
+    assert_eq!(
+        fatal(&bench.take(Input::Tick)),
+        StreamCondition::ConnectionTimeout
+    );
+}
