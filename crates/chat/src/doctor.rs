@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use stanchion::connect::negotiation::FeatureStage;
 use stanchion::connect::probe::{Inspection, Scope, ServerReport, inspect};
-use stanchion::stanza::StreamFeatures;
+use stanchion::stanza::stream::StreamFeatures;
 
 use crate::exit::{Exit, Failure, Outcome, one_line};
 use crate::settings::{ConnectionArgs, Settings};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use stanchion_sasl::{AuthError, SaslCondition, SelectError};
 use stanchion_stanza::stanza::{DefinedCondition, ErrorType, StanzaError};
 use stanchion_stanza::stream::{StreamCondition, StreamError};
-use stanchion_stanza::{EncodeError, Text};
+use stanchion_stanza::{Text, codec::EncodeError};
 use stanchion_transport::tls::{CertificateFault, TlsError};
 use stanchion_transport::{DialError, Endpoint, StreamFault};
 use thiserror::Error;

@@ -3,7 +3,7 @@
 
 use stanchion_stanza::payload::PayloadError;
 use stanchion_stanza::stanza::StanzaParseError;
-use stanchion_stanza::{DecodeError, Jid};
+use stanchion_stanza::{Jid, codec::DecodeError};
 use thiserror::Error;
 
 /// What a server did that it must not do.

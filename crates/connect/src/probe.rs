@@ -5,7 +5,10 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use stanchion_stanza::{FullJid, StreamFeatures, StreamHeader};
+use stanchion_stanza::{
+    FullJid,
+    stream::{StreamFeatures, StreamHeader},
+};
 use stanchion_transport::{Endpoint, Security};
 use tokio::time::timeout;
 

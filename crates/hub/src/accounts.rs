@@ -13,7 +13,7 @@ use stanchion_sasl::SaslCondition;
 use stanchion_sasl::accounts::{AccountStore, StoreUnavailable};
 use stanchion_sasl::mechanism::ScramHash;
 use stanchion_sasl::scram::keys::{BadStoredKeys, StoredKeys};
-use stanchion_stanza::{Jid, JidError};
+use stanchion_stanza::{Jid, jid::JidError};
 use zeroize::Zeroizing;
 
 /// Iterations for keys that are derived from a password here.

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use stanchion_stanza::JidError;
+use stanchion_stanza::jid::JidError;
 use stanchion_transport::tls::TlsConfigError;
 
 use crate::accounts::AccountsError;

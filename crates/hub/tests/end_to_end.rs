@@ -10,7 +10,7 @@ use stanchion_stanza::payload::delay::Delay;
 use stanchion_stanza::stanza::{DefinedCondition, PresenceType};
 use stanchion_stanza::stream::{StreamCondition, StreamError};
 use stanchion_stanza::{
-    Element, Payload as _, Presence, Stanza, StreamEvent, StreamHeader, Text, ns,
+    Element, Payload as _, Presence, Stanza, StreamEvent, Text, ns, stream::StreamHeader,
 };
 use stanchion_transport::{TlsMode, XmppStream};
 use support::{Client, Refused, Running, element, open, patient};

@@ -11,7 +11,7 @@ use stanchion_reliability::session::{Receiver, Session, SessionConfig, SessionEr
 use stanchion_reliability::store::{
     Image, MemoryStore, Opening, Seed, SqliteStore, Store, StoreError, WallTime,
 };
-use stanchion_stanza::{BareJid, InvalidChar, Presence, Text};
+use stanchion_stanza::{BareJid, Presence, Text, xml::InvalidChar};
 use stanchion_transport::security::Fingerprint;
 use stanchion_transport::tls::Roots;
 use stanchion_transport::{Host, TlsMode};

@@ -6,7 +6,9 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use rxml::{Parse as _, Parser, WithOptions as _};
-use stanchion_stanza::{Decoder, Element, Encoder, Limits, Scope, StreamEvent, parse_element};
+use stanchion_stanza::{
+    Decoder, Element, Encoder, Limits, Scope, StreamEvent, codec::parse_element,
+};
 
 const HEADER: &str = "<stream:stream xmlns='jabber:client' \
     xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>";

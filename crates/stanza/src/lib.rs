@@ -6,7 +6,7 @@
 //! [`StreamEvent`]s out, and give [`Element`]s to an [`Encoder`].
 //!
 //! ```
-//! use stanchion_stanza::{Encoder, Limits, Message, Payload, Scope, Stanza, Text, parse_element};
+//! use stanchion_stanza::{Encoder, Limits, Message, Payload, Scope, Stanza, Text, codec::parse_element};
 //! use stanchion_stanza::payload::receipts;
 //!
 //! let message = Message::chat("lamp@example.org".parse()?)
@@ -43,11 +43,8 @@ pub mod stanza;
 pub mod stream;
 pub mod xml;
 
-pub use codec::{
-    DecodeError, Decoder, EncodeError, Encoder, Limits, Scope, StreamEvent, parse_element,
-};
-pub use jid::{BareJid, FullJid, Jid, JidError};
-pub use payload::{Payload, PayloadError};
+pub use codec::{Decoder, Encoder, Limits, Scope, StreamEvent};
+pub use jid::{BareJid, FullJid, Jid};
+pub use payload::Payload;
 pub use stanza::{Iq, Message, Presence, Stanza};
-pub use stream::{StreamFeatures, StreamHeader};
-pub use xml::{Element, InvalidChar, Text};
+pub use xml::{Element, Text};

@@ -5,7 +5,8 @@
 use stanchion_stanza::codec::Rule;
 use stanchion_stanza::xml::Node;
 use stanchion_stanza::{
-    Decoder, Element, EncodeError, Encoder, Limits, Scope, StreamEvent, parse_element,
+    Decoder, Element, Encoder, Limits, Scope, StreamEvent,
+    codec::{EncodeError, parse_element},
 };
 
 const HEADER: &str = "<stream:stream xmlns='jabber:client' \

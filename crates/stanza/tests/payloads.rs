@@ -13,7 +13,7 @@ use stanchion_stanza::payload::{Payload, PayloadError, ping, receipts, sasl, sid
 use stanchion_stanza::stanza::{DefinedCondition, ErrorType, IqKind, StanzaError};
 use stanchion_stanza::stream::{Requirement, StreamCondition, StreamError};
 use stanchion_stanza::{
-    Element, Encoder, Limits, Scope, Stanza, StreamFeatures, Text, ns, parse_element,
+    Element, Encoder, Limits, Scope, Stanza, Text, codec::parse_element, ns, stream::StreamFeatures,
 };
 
 fn element(xml: &str) -> Element {

@@ -15,8 +15,10 @@ use stanchion_stanza::stanza::{
 };
 use stanchion_stanza::stream::{Requirement, StreamCondition, StreamError};
 use stanchion_stanza::{
-    Element, EncodeError, Encoder, FullJid, Iq, Jid, Limits, Message, Presence, Scope, Stanza,
-    StreamFeatures, StreamHeader, Text, ns, parse_element,
+    Element, Encoder, FullJid, Iq, Jid, Limits, Message, Presence, Scope, Stanza, Text,
+    codec::{EncodeError, parse_element},
+    ns,
+    stream::{StreamFeatures, StreamHeader},
 };
 
 // Values.

@@ -7,7 +7,10 @@ mod laws;
 
 use laws::oracle::document_of_rxml;
 use stanchion_stanza::stream::StreamCondition;
-use stanchion_stanza::{DecodeError, Decoder, Element, Limits, Scope, StreamEvent, parse_element};
+use stanchion_stanza::{
+    Decoder, Element, Limits, Scope, StreamEvent,
+    codec::{DecodeError, parse_element},
+};
 
 const HEADER: &str = "<stream:stream xmlns='jabber:client' \
     xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>";

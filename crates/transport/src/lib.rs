@@ -2,7 +2,7 @@
 //! and the framed XML stream over any of them. For both ends of a connection.
 //!
 //! ```
-//! use stanchion_stanza::{Element, Limits, StreamEvent, StreamHeader, ns};
+//! use stanchion_stanza::{Element, Limits, StreamEvent, ns, stream::StreamHeader};
 //! use stanchion_transport::{XmppStream, memory};
 //!
 //! # let runtime = tokio::runtime::Builder::new_current_thread().build()?;

@@ -10,7 +10,9 @@ use std::task::{Context, Poll, ready};
 
 use bytes::BufMut as _;
 use stanchion_stanza::{
-    DecodeError, Decoder, Element, EncodeError, Encoder, Limits, Scope, StreamEvent, StreamHeader,
+    Decoder, Element, Encoder, Limits, Scope, StreamEvent,
+    codec::{DecodeError, EncodeError},
+    stream::StreamHeader,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 

@@ -4,7 +4,7 @@ use stanchion_sasl::binding::Binding;
 use stanchion_sasl::policy::{ChannelSecurity, OfferStrength};
 use stanchion_sasl::scram::keys::ScramKeys;
 use stanchion_stanza::stanza::DefinedCondition;
-use stanchion_stanza::{Element, FullJid, StreamFeatures, Text};
+use stanchion_stanza::{Element, FullJid, Text, stream::StreamFeatures};
 
 /// A stream on which stanzas may be sent.
 #[derive(Debug, Clone)]

@@ -12,7 +12,7 @@ use stanchion_sasl::{
     SaslCondition,
 };
 use stanchion_stanza::payload::sasl::{Abort, Auth, Challenge, Failure, Response, Success};
-use stanchion_stanza::{Element, Payload, StreamFeatures, Text};
+use stanchion_stanza::{Element, Payload, Text, stream::StreamFeatures};
 
 use super::established::LoginReport;
 use super::output::{Derivation, Derived, Output, Report};

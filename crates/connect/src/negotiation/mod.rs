@@ -52,7 +52,8 @@ use stanchion_sasl::Channel;
 use stanchion_stanza::payload::starttls;
 use stanchion_stanza::stream::{Requirement, StreamCondition, StreamError};
 use stanchion_stanza::{
-    BareJid, Element, Jid, Payload, StreamEvent, StreamFeatures, StreamHeader, ns,
+    BareJid, Element, Jid, Payload, StreamEvent, ns,
+    stream::{StreamFeatures, StreamHeader},
 };
 
 pub use established::{
@@ -371,7 +372,9 @@ fn domain_of(account: &BareJid) -> Jid {
     Jid::from_parts(None, account.domain(), None).unwrap_or_else(|_| account.clone().into())
 }
 
-fn payload(section: &'static str) -> impl Fn(stanchion_stanza::PayloadError) -> ConnectError {
+fn payload(
+    section: &'static str,
+) -> impl Fn(stanchion_stanza::payload::PayloadError) -> ConnectError {
     move |source| Misbehaviour::Payload { section, source }.into()
 }
 

@@ -6,7 +6,10 @@ use std::fmt;
 use stanchion_sasl::binding::{Binding, RefusalEvidence};
 use stanchion_sasl::{AuthError, Authenticator, Channel};
 use stanchion_stanza::stanza::{DefinedCondition, StanzaError};
-use stanchion_stanza::{Element, FullJid, StreamEvent, StreamFeatures, StreamHeader};
+use stanchion_stanza::{
+    Element, FullJid, StreamEvent,
+    stream::{StreamFeatures, StreamHeader},
+};
 
 use super::established::{Established, LoginReport, Resumption};
 use crate::error::ConnectError;

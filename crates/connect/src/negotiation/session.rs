@@ -4,7 +4,9 @@
 use stanchion_stanza::payload::bind::Bind;
 use stanchion_stanza::payload::sm;
 use stanchion_stanza::stanza::{DefinedCondition, IqKind, StanzaError};
-use stanchion_stanza::{Element, FullJid, Iq, Payload, PayloadError, Stanza, StreamFeatures, Text};
+use stanchion_stanza::{
+    Element, FullJid, Iq, Payload, Stanza, Text, payload::PayloadError, stream::StreamFeatures,
+};
 
 use super::established::{Established, ResumeFailure, ResumeToken, Resumption, SmSession};
 use super::login::LoggedIn;

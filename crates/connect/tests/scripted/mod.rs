@@ -16,7 +16,8 @@ use stanchion_sasl::{ChannelBindings, Nonce};
 use stanchion_stanza::payload::{bind, sasl, sm, starttls};
 use stanchion_stanza::stream::{Requirement, StreamCondition, StreamError};
 use stanchion_stanza::{
-    Element, Iq, Limits, Payload, StreamEvent, StreamFeatures, StreamHeader, Text,
+    Element, Iq, Limits, Payload, StreamEvent, Text,
+    stream::{StreamFeatures, StreamHeader},
 };
 use stanchion_transport::memory::MemoryListener;
 use stanchion_transport::tls::{Identity, Roots};

@@ -38,7 +38,7 @@ use std::time::{Duration, Instant, SystemTime};
 use stanchion_stanza::stanza::{DefinedCondition, ErrorType, StanzaError};
 use stanchion_stanza::stream::{StreamCondition, StreamError};
 use stanchion_stanza::{
-    BareJid, Element, EncodeError, Encoder, Jid, Payload as _, Scope, Stanza, Text,
+    BareJid, Element, Encoder, Jid, Payload as _, Scope, Stanza, Text, codec::EncodeError,
 };
 
 use crate::limits::HubLimits;

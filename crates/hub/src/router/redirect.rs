@@ -2,7 +2,7 @@
 //! the user were offline"): other sessions, offline storage, or back to the sender.
 
 use stanchion_stanza::stanza::MessageType;
-use stanchion_stanza::{Iq, Limits, Message, Scope, Stanza, parse_element};
+use stanchion_stanza::{Iq, Limits, Message, Scope, Stanza, codec::parse_element};
 
 use super::message::unavailable;
 use super::outbound::Held;

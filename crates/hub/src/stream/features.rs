@@ -2,7 +2,7 @@
 
 use stanchion_sasl::ServerAuth;
 use stanchion_stanza::stream::Requirement;
-use stanchion_stanza::{Element, StreamFeatures, Text, ns};
+use stanchion_stanza::{Element, Text, ns, stream::StreamFeatures};
 
 /// TLS comes first, and nothing is offered without it (RFC 6120 §5.3.1).
 pub(super) fn before_tls() -> StreamFeatures {

@@ -26,8 +26,8 @@ use stanchion_stanza::payload::sasl::{Abort, Auth, Challenge, Failure, Response,
 use stanchion_stanza::payload::starttls::{Proceed, StartTls};
 use stanchion_stanza::stream::{StreamCondition, StreamError};
 use stanchion_stanza::{
-    DecodeError, Element, Jid, Payload as _, PayloadError, Stanza, StreamEvent, StreamHeader, Text,
-    ns,
+    Element, Jid, Payload as _, Stanza, StreamEvent, Text, codec::DecodeError, ns,
+    payload::PayloadError, stream::StreamHeader,
 };
 
 use features::{after_login, before_login, before_tls};

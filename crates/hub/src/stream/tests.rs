@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use stanchion_sasl::ChannelBindings;
 use stanchion_sasl::accounts::MemoryAccounts;
 use stanchion_sasl::mechanism::Mechanism;
-use stanchion_stanza::{Limits, Scope, StreamFeatures, parse_element};
+use stanchion_stanza::{Limits, Scope, codec::parse_element, stream::StreamFeatures};
 
 use super::*;
 
 fn shared(plain: bool) -> Negotiable {
     let mut accounts = MemoryAccounts::new();
     accounts.set("lamp", &"secret".into(), 16, [1; 16]).unwrap();
-    let mut policy = ServerPolicy::new(vec![9; 32].into());
+    let mut policy = ServerPolicy::new([9; 32]);
     policy
         .mechanisms
         .retain(|m| plain || *m != Mechanism::Plain);

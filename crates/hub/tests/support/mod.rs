@@ -17,8 +17,8 @@ use stanchion_stanza::payload::sm::{Ack, AckRequest, Enable, Enabled, Failed, Re
 use stanchion_stanza::payload::starttls::{Proceed, StartTls};
 use stanchion_stanza::stream::StreamError;
 use stanchion_stanza::{
-    Element, Iq, Limits, Message, Payload, Presence, Stanza, StreamEvent, StreamFeatures,
-    StreamHeader, Text,
+    Element, Iq, Limits, Message, Payload, Presence, Stanza, StreamEvent, Text,
+    stream::{StreamFeatures, StreamHeader},
 };
 use stanchion_transport::{
     BoxTransport, Dial, Endpoint, StreamFault, TcpDial, TlsConnector, TlsMode, TlsPolicy,

@@ -5,7 +5,7 @@ use stanchion_stanza::payload::receipts::Received;
 use stanchion_stanza::payload::sm::{Ack, AckRequest};
 use stanchion_stanza::stanza::{MessageType, PresenceType};
 use stanchion_stanza::{
-    Element, Iq, Jid, Limits, Message, Payload as _, Presence, Scope, Stanza, parse_element,
+    Element, Iq, Jid, Limits, Message, Payload as _, Presence, Scope, Stanza, codec::parse_element,
 };
 
 use super::inbound::{self, Origin, Receipt};

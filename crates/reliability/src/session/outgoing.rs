@@ -7,7 +7,8 @@ use stanchion_stanza::payload::hints::Hint;
 use stanchion_stanza::payload::receipts::Request;
 use stanchion_stanza::payload::sid::OriginId;
 use stanchion_stanza::{
-    Element, EncodeError, Encoder, InvalidChar, Jid, Limits, Message, Payload as _, Scope, Text,
+    Element, Encoder, Jid, Limits, Message, Payload as _, Scope, Text, codec::EncodeError,
+    xml::InvalidChar,
 };
 use uuid::Uuid;
 

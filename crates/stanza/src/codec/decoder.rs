@@ -36,7 +36,7 @@ pub enum StreamEvent {
 /// decoder.push(b"om='a@b'/>");
 /// let Some(StreamEvent::Element(presence)) = decoder.next_event()? else { panic!() };
 /// assert_eq!(presence.attr("from"), Some("a@b"));
-/// # Ok::<(), stanchion_stanza::DecodeError>(())
+/// # Ok::<(), stanchion_stanza::codec::DecodeError>(())
 /// ```
 #[derive(Debug)]
 pub struct Decoder {

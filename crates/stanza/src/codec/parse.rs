@@ -414,7 +414,7 @@ fn expand(reference: &str) -> Result<char, Rule> {
     if is_xml_char(c) {
         Ok(c)
     } else {
-        Err(Rule::Character(crate::InvalidChar {
+        Err(Rule::Character(crate::xml::InvalidChar {
             character: c,
             offset: 0,
         }))

@@ -21,7 +21,7 @@ pub use prepare::{JidError, Part};
 /// let jid: Jid = "Alice@Example.ORG/Phone".parse()?;
 /// assert_eq!(jid.as_str(), "alice@example.org/Phone");
 /// assert_eq!(jid.to_bare().as_str(), "alice@example.org");
-/// # Ok::<(), stanchion_stanza::JidError>(())
+/// # Ok::<(), stanchion_stanza::jid::JidError>(())
 /// ```
 #[derive(Clone)]
 pub struct Jid {

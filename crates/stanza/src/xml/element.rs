@@ -56,7 +56,7 @@ pub enum Node {
 ///     .with_text(Text::new("21.5")?);
 /// assert_eq!(reading.attr("unit"), Some("Cel"));
 /// assert_eq!(reading.text(), "21.5");
-/// # Ok::<(), stanchion_stanza::InvalidChar>(())
+/// # Ok::<(), stanchion_stanza::xml::InvalidChar>(())
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Element {

@@ -58,7 +58,7 @@ pub(crate) fn first_invalid(s: &str) -> Option<InvalidChar> {
 /// use stanchion_stanza::Text;
 /// assert_eq!(Text::new("21.5 °C")?.as_str(), "21.5 °C");
 /// assert_eq!(Text::new("a\u{1}b").unwrap_err().offset, 1);
-/// # Ok::<(), stanchion_stanza::InvalidChar>(())
+/// # Ok::<(), stanchion_stanza::xml::InvalidChar>(())
 /// ```
 #[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Text(Cow<'static, str>);

@@ -3,7 +3,7 @@
 //! counterexample.
 
 use stanchion_stanza::codec::{Frame, Framer};
-use stanchion_stanza::{DecodeError, Decoder, Limits, StreamEvent};
+use stanchion_stanza::{Decoder, Limits, StreamEvent, codec::DecodeError};
 
 /// Feeds `input` whole and in portions, under wide and under tight limits.
 ///

@@ -10,8 +10,9 @@ use stanchion_stanza::payload::{
 use stanchion_stanza::stanza::StanzaError;
 use stanchion_stanza::stream::StreamError;
 use stanchion_stanza::{
-    Decoder, Element, Encoder, Limits, Scope, Stanza, StreamEvent, StreamFeatures, StreamHeader,
-    parse_element,
+    Decoder, Element, Encoder, Limits, Scope, Stanza, StreamEvent,
+    codec::parse_element,
+    stream::{StreamFeatures, StreamHeader},
 };
 
 /// Reads `input` as a client's stream, and writes and reads again what it holds.

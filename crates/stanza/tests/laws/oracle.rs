@@ -5,7 +5,7 @@
 use rxml::{Event, Parse as _, Parser, WithOptions as _};
 use stanchion_stanza::codec::Rule;
 use stanchion_stanza::xml::Node;
-use stanchion_stanza::{Decoder, Element, Limits, Scope, StreamEvent, parse_element};
+use stanchion_stanza::{Decoder, Element, Limits, Scope, StreamEvent, codec::parse_element};
 
 /// An element as both parsers see it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use stanchion_stanza::{Element, Limits, StreamEvent, StreamHeader, ns};
+use stanchion_stanza::{Element, Limits, StreamEvent, ns, stream::StreamHeader};
 use stanchion_transport::security::Trust;
 use stanchion_transport::tcp::{self, TcpOptions};
 use stanchion_transport::tls::{CertificateFault, TlsError};

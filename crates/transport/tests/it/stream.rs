@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use stanchion_stanza::{
-    Element, Encoder, Limits, Message, Scope, StreamEvent, StreamHeader, Text, ns,
+    Element, Encoder, Limits, Message, Scope, StreamEvent, Text, ns, stream::StreamHeader,
 };
 use stanchion_transport::stream::DetachError;
 use stanchion_transport::{BoxTransport, StreamFault, XmppStream, memory};

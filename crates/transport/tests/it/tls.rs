@@ -9,7 +9,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use stanchion_stanza::{Element, Limits, StreamEvent, StreamHeader, ns};
+use stanchion_stanza::{Element, Limits, StreamEvent, ns, stream::StreamHeader};
 use stanchion_transport::security::{Fingerprint, TlsInfo, TlsVersion, Trust};
 use stanchion_transport::tls::{CertificateFault, Identity, Roots, TlsConfigError, TlsError};
 use stanchion_transport::{

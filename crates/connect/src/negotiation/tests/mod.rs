@@ -8,7 +8,7 @@ use stanchion_sasl::{
     AuthError, ChannelBindings, Credentials, Policy, SaslCondition, SelectError, ServerAuth,
 };
 use stanchion_stanza::payload::sasl;
-use stanchion_stanza::{Limits, Scope, Text, parse_element};
+use stanchion_stanza::{Limits, Scope, Text, codec::parse_element};
 use std::sync::{Arc, LazyLock};
 
 use super::*;

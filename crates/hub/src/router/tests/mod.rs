@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use stanchion_stanza::stream::{StreamCondition, StreamError};
-use stanchion_stanza::{Element, Limits, Scope, Stanza, parse_element};
+use stanchion_stanza::{Element, Limits, Scope, Stanza, codec::parse_element};
 
 use super::*;
 
