@@ -117,6 +117,10 @@ impl Inbox {
         self.held.remove(&arrival)
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.held.len()
+    }
+
     pub(super) fn holds(&self, arrival: u64) -> bool {
         self.held.contains_key(&arrival)
     }

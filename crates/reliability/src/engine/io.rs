@@ -234,3 +234,23 @@ pub struct Counters {
     /// Receipts, errors and acknowledgements that fitted nothing.
     pub ignored: u64,
 }
+
+/// How much an engine holds in memory. Each of these has a bound, whatever peers and
+/// server do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Footprint {
+    /// Outbound messages; at most [`in_memory`](super::EngineConfig::in_memory).
+    pub window: usize,
+    /// Stanzas that the server has not acknowledged.
+    pub unacknowledged: usize,
+    /// Received stanzas that are not durable yet.
+    pub arriving: usize,
+    /// Received messages that the application has not committed; at most
+    /// [`hand_over`](super::EngineConfig::hand_over).
+    pub handed_over: usize,
+    /// Messages in doubt that a receipt can still settle.
+    pub doubts: usize,
+    /// Changes that the store has not answered.
+    pub committing: usize,
+}

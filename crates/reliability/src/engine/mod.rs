@@ -40,7 +40,7 @@ use crate::store::{Committed, Identity, Op, Recovered, Retention};
 
 pub use config::EngineConfig;
 pub use io::{
-    Counters, Event, Input, Load, Loaded, Now, Output, ReconnectReason, Refusal, Stream, Submission,
+    Counters, Event, Footprint, Input, Load, Loaded, Now, Output, ReconnectReason, Refusal, Stream, Submission,
 };
 pub use management::HandledTooHigh;
 pub use rto::RtoConfig;
@@ -168,6 +168,19 @@ impl Engine {
     #[must_use]
     pub const fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// How much is in memory now.
+    #[must_use]
+    pub fn footprint(&self) -> Footprint {
+        Footprint {
+            window: self.window.len(),
+            unacknowledged: self.management.unacked(),
+            arriving: self.management.arriving(),
+            handed_over: self.inbox.len(),
+            doubts: self.doubts.len(),
+            committing: self.committing.iter().map(Vec::len).sum(),
+        }
     }
 
     /// Messages without outcome.
