@@ -63,15 +63,14 @@ impl Slot {
 }
 
 impl Management {
-    /// A new stream; `enabled` if it is managed. What was unacknowledged is given back.
-    pub(super) fn start(&mut self, enabled: bool) -> VecDeque<Unacked> {
-        let lost = std::mem::take(&mut self.unacked);
+    /// A new stream; `enabled` if it is managed. What was unacknowledged is forgotten:
+    /// messages of the outbox are sent again from there.
+    pub(super) fn start(&mut self, enabled: bool) {
         *self = Self {
             enabled,
             generation: self.generation + 1,
             ..Self::default()
         };
-        lost
     }
 
     /// The stream was resumed, the server having handled `h` (XEP-0198 §5). Gives what

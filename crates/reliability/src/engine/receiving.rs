@@ -119,7 +119,9 @@ impl Engine {
             for receipt in ids {
                 self.receipt(&from, &receipt.id);
             }
-            return self.management.handled(slot);
+            if message.body().is_none() {
+                return self.management.handled(slot);
+            }
         }
         let receipt = Receipt::wanted_by(&message);
         // Worth keeping: something to read, or somebody who waits for a receipt.
@@ -207,6 +209,7 @@ impl Engine {
         if self.inbox.holds(record.arrival) {
             return;
         }
+        self.inbox.passed(record.arrival);
         let Some(stanza) = record.stanza else {
             return;
         };

@@ -269,9 +269,7 @@ impl Process {
                 limit,
                 ..InboundQuery::default()
             })),
-            Load::Due { by, limit } => {
-                Job::Due(store.due(by, limit), store.due(WallTime::MAX, 1))
-            }
+            Load::Due { by, limit } => Job::Due(store.due(by, limit), store.due(WallTime::MAX, 1)),
         });
     }
 
@@ -281,7 +279,11 @@ impl Process {
             let received = self.received.len();
             return Err(format!("acknowledged {h} of {received} stanzas"));
         };
-        match covered.iter().flatten().find(|id| !ledger.inbox.contains(*id)) {
+        match covered
+            .iter()
+            .flatten()
+            .find(|id| !ledger.inbox.contains(*id))
+        {
             Some(id) => Err(format!("{id} was acknowledged before it was durable")),
             None => Ok(()),
         }

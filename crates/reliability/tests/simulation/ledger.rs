@@ -131,8 +131,12 @@ impl Ledger {
     /// Messages of this sender that took effect at `receiver` after one that became
     /// durable later.
     pub(crate) fn overtaken(&self, receiver: &Self) -> u64 {
-        let place: BTreeMap<&String, usize> =
-            self.order.iter().enumerate().map(|(n, id)| (id, n)).collect();
+        let place: BTreeMap<&String, usize> = self
+            .order
+            .iter()
+            .enumerate()
+            .map(|(n, id)| (id, n))
+            .collect();
         let mut highest = None;
         let mut overtaken = 0;
         for at in receiver.effects.iter().map(|id| place.get(id)) {
