@@ -115,6 +115,8 @@ pub struct Engine {
     look_for_due: Option<Duration>,
     /// Messages in doubt, oldest first: a receipt settles them still.
     doubts: VecDeque<(String, BareJid)>,
+    /// Received messages that the application has not committed, in the store.
+    unhandled: usize,
     /// Ops for the next batch, with what follows each.
     ops: Vec<(Op, Effect)>,
     /// What follows the batches that the store has.
@@ -155,6 +157,7 @@ impl Engine {
             first_arrival: None,
             look_for_due: (pending > 0).then_some(now.monotonic),
             doubts: VecDeque::new(),
+            unhandled: usize::try_from(counts.kept + counts.handed).unwrap_or(usize::MAX),
             ops: Vec::new(),
             committing: VecDeque::new(),
             outputs: VecDeque::new(),
@@ -166,7 +169,7 @@ impl Engine {
             failed: false,
             counters: Counters::default(),
         };
-        if counts.kept + counts.handed > 0 {
+        if engine.unhandled > 0 {
             engine.inbox.look_in_store();
         }
         engine
@@ -351,6 +354,9 @@ impl Engine {
                 }
                 Effect::Report { id, outcome } => self.event(Event::Outcome { id, outcome }),
                 Effect::Committed { origin } => {
+                    if result == OpResult::Done {
+                        self.unhandled = self.unhandled.saturating_sub(1);
+                    }
                     if let Some(receipt) = origin.receipt {
                         self.transmit(&receipt.to_element());
                     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use stanchion_reliability::engine::{Engine, EngineConfig, Input, Load, Loaded, Now};
 use stanchion_reliability::store::{
     Image, InboundQuery, InboundRecord, MemoryControl, MemoryStore, Op, Opening, OutboundQuery,
-    OutboundRecord, Pending, Recovered, Seed, Store, StoreId, Ticket, WallTime,
+    OutboundRecord, OutboundState, Pending, Recovered, Seed, Store, StoreId, Ticket, WallTime,
 };
 use stanchion_stanza::{FullJid, Text};
 use stanchion_testkit::server::Connection;
@@ -85,6 +85,7 @@ pub(crate) enum Durable {
     Outbox(String),
     Inbox(String),
     Handled(String),
+    NotDelivered(String),
 }
 
 impl Durable {
@@ -93,6 +94,11 @@ impl Durable {
             Op::PutOutbound(record) => Some(Self::Outbox(record.id.clone())),
             Op::PutInbound(new) => Some(Self::Inbox(id_of_key(&new.key.id))),
             Op::MarkHandled { key, .. } => Some(Self::Handled(id_of_key(&key.id))),
+            Op::SetOutboundState {
+                id,
+                state: OutboundState::NotDelivered { .. },
+                ..
+            } => Some(Self::NotDelivered(id.clone())),
             _ => None,
         }
     }
@@ -106,6 +112,7 @@ impl Durable {
             }
             Self::Inbox(id) => drop(ledger.inbox.insert(id)),
             Self::Handled(id) => drop(ledger.handled.insert(id)),
+            Self::NotDelivered(id) => ledger.sent.entry(id).or_default().decided = true,
         }
     }
 }

@@ -19,6 +19,9 @@ pub(crate) struct Sent {
     pub(crate) accepted: Option<u64>,
     /// Transmitted at any time.
     pub(crate) transmitted: bool,
+    /// `NotDelivered` is durable; if the process ended before it was told, it is to be
+    /// found in the store.
+    pub(crate) decided: bool,
     pub(crate) not_delivered: bool,
     pub(crate) in_doubt: bool,
     pub(crate) acknowledged: bool,
@@ -28,7 +31,7 @@ pub(crate) struct Sent {
 
 impl Sent {
     pub(crate) const fn has_outcome(&self) -> bool {
-        self.not_delivered || self.in_doubt || self.acknowledged
+        self.decided || self.in_doubt || self.acknowledged
     }
 }
 
@@ -57,7 +60,7 @@ impl Ledger {
             return Err(format!("{body} was transmitted with the id {id}"));
         }
         let sent = self.sent.entry(id.to_owned()).or_default();
-        if sent.not_delivered {
+        if sent.decided {
             return Err(format!("{id} was transmitted after NotDelivered"));
         }
         sent.transmitted = true;
@@ -112,6 +115,9 @@ impl Ledger {
                 sent.settled_in = Some(life);
             }
             Outcome::NotDelivered(_) => {
+                if !sent.decided {
+                    return Err(format!("{id} was called NotDelivered too early"));
+                }
                 if effected || sent.transmitted {
                     return Err(format!("{id} is NotDelivered, but was transmitted"));
                 }

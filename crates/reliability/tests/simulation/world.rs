@@ -658,7 +658,7 @@ impl World {
             println!("    {of} is told {event:?}");
         }
         match event {
-            Told::Accepted { id } => self.accepted(of, &id),
+            Told::Accepted { id } => self.accepted(of, &id, life),
             Told::Refused {
                 id,
                 why: Refusal::OutboxFull(_),
@@ -678,7 +678,7 @@ impl World {
                 if !self.devices[of].ledger.outbox.contains(&id) {
                     return Err(format!("{id} was refused for no reason"));
                 }
-                self.accepted(of, &id);
+                self.accepted(of, &id, 0);
             }
             Told::Outcome { id, outcome } => {
                 let [a, b] = &mut self.devices;
@@ -780,8 +780,7 @@ impl World {
         self.drain(of)
     }
 
-    fn accepted(&mut self, of: usize, id: &str) {
-        let life = self.devices[of].life;
+    fn accepted(&mut self, of: usize, id: &str, life: u64) {
         let sent = self.devices[of]
             .ledger
             .sent
@@ -795,12 +794,7 @@ impl World {
         let [a, b] = &mut self.devices;
         let (receiver, sender) = if of == 0 { (a, b) } else { (b, a) };
         receiver.ledger.acts(id, warned)?;
-        if sender
-            .ledger
-            .sent
-            .get(id)
-            .is_some_and(|sent| sent.not_delivered)
-        {
+        if sender.ledger.sent.get(id).is_some_and(|sent| sent.decided) {
             return Err(format!("{id} took effect after NotDelivered"));
         }
         if !self.calm && self.setup.faults.crashes > 0 && self.random.chance(30) {
