@@ -11,9 +11,10 @@ pub(crate) type Checked = Result<(), String>;
 /// One message, as its sender sees it.
 #[derive(Debug, Default)]
 pub(crate) struct Sent {
-    /// On the world's clock.
+    /// On the world's clock; chosen when the message is given for the first time.
     pub(crate) deadline: Option<Duration>,
-    /// Given to an engine.
+    pub(crate) given: bool,
+    /// Given to an engine that did not refuse it.
     pub(crate) submitted: bool,
     /// Known to be durable, and in which life of an engine it became so.
     pub(crate) accepted: Option<u64>,

@@ -21,7 +21,7 @@ use stanchion_testkit::{
 use world::{Setup, Summary, World};
 
 /// Seeds of the usual run.
-const SEEDS: u64 = 2000;
+const SEEDS: u64 = 1000;
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
@@ -108,6 +108,26 @@ fn run(seed: u64, tell: bool) -> Result<Summary, String> {
     World::new(setup, random, tell).run().map_err(told)
 }
 
+/// Every seed below `seeds`, in their order, on all processors.
+fn run_all(seeds: u64) -> Vec<Result<Summary, String>> {
+    let workers = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
+    let work = |first: u64| {
+        let own = (0..seeds).skip(first as usize).step_by(workers as usize);
+        own.map(|seed| (seed, run(seed, false))).collect::<Vec<_>>()
+    };
+    let mut outcomes = std::thread::scope(|scope| {
+        let started: Vec<_> = (0..workers)
+            .map(|first| scope.spawn(move || work(first)))
+            .collect();
+        let ended = started
+            .into_iter()
+            .flat_map(|worker| worker.join().unwrap());
+        ended.collect::<Vec<_>>()
+    });
+    outcomes.sort_by_key(|(seed, _)| *seed);
+    outcomes.into_iter().map(|(_, outcome)| outcome).collect()
+}
+
 #[test]
 fn no_message_is_lost_or_takes_effect_twice_whatever_fails() {
     if let Some(seed) = number("STANCHION_SEED") {
@@ -117,8 +137,8 @@ fn no_message_is_lost_or_takes_effect_twice_whatever_fails() {
     let seeds = number("STANCHION_SEEDS").unwrap_or(SEEDS);
     let mut total = Summary::default();
     let mut broken = Vec::new();
-    for seed in 0..seeds {
-        match run(seed, false) {
+    for outcome in run_all(seeds) {
+        match outcome {
             Ok(summary) => total.add(&summary),
             Err(law) => broken.push(law),
         }

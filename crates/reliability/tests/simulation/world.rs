@@ -753,11 +753,12 @@ impl World {
             return Ok(());
         }
         sent.submitted = true;
-        if sent.deadline.is_none() {
+        let first = !std::mem::replace(&mut sent.given, true);
+        if first {
             sent.deadline = deadline;
         }
         let deadline = sent.deadline.map(wall);
-        if let Some(at) = sent.deadline {
+        if let Some(at) = sent.deadline.filter(|_| first) {
             let due = Event::Due { of, id: id.clone() };
             self.schedule.at(at + SLACK, due);
         }
