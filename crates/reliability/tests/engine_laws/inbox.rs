@@ -294,7 +294,7 @@ fn anything() -> impl Strategy<Value = Element> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn nothing_that_a_peer_sends_panics_or_delivers_or_grows(
         elements in proptest::collection::vec(anything(), 1..60),

@@ -107,7 +107,7 @@ fn a_window_that_waits_for_receipts_does_not_hold_back_what_is_in_the_store() {
 
 #[test]
 fn more_than_a_page_of_the_store_is_sent() {
-    const MANY: usize = 1500;
+    const MANY: usize = 1100;
     let mut s = Script::with(|c| (c.window, c.in_memory) = (2, 4000));
     for n in 0..MANY {
         s.send(&format!("m{n}"));

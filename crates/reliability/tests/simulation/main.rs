@@ -21,7 +21,7 @@ use stanchion_testkit::{
 use world::{Setup, Summary, World};
 
 /// Seeds of the usual run.
-const SEEDS: u64 = 1000;
+const SEEDS: u64 = 600;
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
