@@ -19,6 +19,10 @@ pub struct EngineConfig {
     /// Received messages that the application may hold without committing them; the
     /// rest waits in the store. Default 64.
     pub hand_over: usize,
+    /// Received messages that may wait for the application in all, in the store. More
+    /// are sent back as `resource-constraint`, and their senders try again. Default
+    /// 10,000.
+    pub inbox: usize,
     /// Retransmission timeouts.
     pub rto: RtoConfig,
     /// Stanzas received after which the server is told unasked. Default 10.
@@ -36,6 +40,7 @@ impl Default for EngineConfig {
             in_memory: 256,
             outbox: 10_000,
             hand_over: 64,
+            inbox: 10_000,
             rto: RtoConfig::default(),
             ack_every: 10,
             probe_after: Duration::from_secs(60),

@@ -30,7 +30,12 @@ pub(super) fn key(message: &Message) -> Option<InboundKey> {
             )
         }
     };
-    Some(InboundKey::new(from.bare_str(), id))
+    // The people in a room share its bare address.
+    let sender = match message.kind {
+        MessageType::Groupchat => from.as_str(),
+        _ => from.bare_str(),
+    };
+    Some(InboundKey::new(sender, id))
 }
 
 /// What is needed to answer a message once it is handled.
@@ -110,11 +115,20 @@ impl Inbox {
     /// Notes a message that comes from the store.
     pub(super) fn put(&mut self, arrival: u64, origin: Origin) {
         self.held.insert(arrival, origin);
+        self.passed(arrival);
+    }
+
+    /// Notes a message that is not read again, even if it cannot be handed over.
+    pub(super) fn passed(&mut self, arrival: u64) {
         self.last = self.last.max(arrival);
     }
 
     pub(super) fn take(&mut self, arrival: u64) -> Option<Origin> {
         self.held.remove(&arrival)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.held.len()
     }
 
     pub(super) fn holds(&self, arrival: u64) -> bool {

@@ -7,7 +7,7 @@ use stanchion_stanza::{Element, Jid, Message, Stanza};
 
 use super::management::HandledTooHigh;
 use crate::outcome::Outcome;
-use crate::store::{Committed, InboundRecord, Op, OutboundRecord, StoreError, WallTime};
+use crate::store::{Committed, InboundRecord, Misuse, Op, OutboundRecord, StoreError, WallTime};
 
 /// A point in time, as the driver's clocks tell it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,7 +132,8 @@ pub enum Output {
     Load(Load),
     /// Put whole stanzas on the stream's queue. Flush at [`Output::Wait`], in one write.
     Transmit(Bytes),
-    /// Drop the connection and make a new one.
+    /// Drop the connection and make a new one, which resumes the session only if
+    /// [`ReconnectReason::is_resumable`].
     Reconnect(ReconnectReason),
     /// Tell the application.
     Event(Event),
@@ -144,7 +145,8 @@ pub enum Output {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReconnectReason {
-    /// A probe was not answered: a half-open link or a hung server.
+    /// A probe was not answered: a half-open link or a hung server. Also a server that
+    /// goes on talking, but answers no request for much longer.
     #[error("the server did not answer within {0:?}")]
     Silent(Duration),
     /// The server broke XEP-0198.
@@ -153,6 +155,18 @@ pub enum ReconnectReason {
     /// The server takes stanzas but acknowledges none.
     #[error("the server left {0} stanzas unacknowledged")]
     Unacknowledged(usize),
+}
+
+impl ReconnectReason {
+    /// Whether the lost session may be resumed. If not, what the two sides counted
+    /// does not fit together: resuming would end in the same way, for ever.
+    #[must_use]
+    pub const fn is_resumable(&self) -> bool {
+        match self {
+            Self::Silent(_) => true,
+            Self::HandledTooHigh(_) | Self::Unacknowledged(_) => false,
+        }
+    }
 }
 
 /// What the application is told.
@@ -206,9 +220,12 @@ pub enum Refusal {
     /// Too many messages without outcome.
     #[error("the outbox holds {0} messages without outcome; wait for some, or raise the bound")]
     OutboxFull(usize),
-    /// The store did not take it.
-    #[error("the store did not take the message")]
+    /// The store did not take it: it has a message of that id, in whatever state.
+    #[error("the store did not take the message; it has one of that id")]
     Store,
+    /// Its id, its address or the stanza is too long for the store.
+    #[error("the message does not fit into the store: {0}")]
+    Misuse(#[source] Misuse),
 }
 
 /// Counts since the engine was made, for people and measurements.
@@ -233,4 +250,24 @@ pub struct Counters {
     pub duplicates: u64,
     /// Receipts, errors and acknowledgements that fitted nothing.
     pub ignored: u64,
+}
+
+/// How much an engine holds in memory. Each of these has a bound, whatever peers and
+/// server do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Footprint {
+    /// Outbound messages; at most [`in_memory`](super::EngineConfig::in_memory).
+    pub window: usize,
+    /// Stanzas that the server has not acknowledged.
+    pub unacknowledged: usize,
+    /// Received stanzas that are not durable yet.
+    pub arriving: usize,
+    /// Received messages that the application has not committed; at most
+    /// [`hand_over`](super::EngineConfig::hand_over).
+    pub handed_over: usize,
+    /// Messages in doubt that a receipt can still settle.
+    pub doubts: usize,
+    /// Changes that the store has not answered.
+    pub committing: usize,
 }

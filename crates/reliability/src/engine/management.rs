@@ -43,6 +43,9 @@ pub(super) struct Management {
     handled: u32,
     /// The last `h` told to the server.
     told: u32,
+    /// The server asked when not all was handled, and will not ask again: it is owed
+    /// the rest.
+    owing: bool,
     /// Tells late news of an earlier stream from this one's.
     generation: u64,
 }
@@ -63,15 +66,14 @@ impl Slot {
 }
 
 impl Management {
-    /// A new stream; `enabled` if it is managed. What was unacknowledged is given back.
-    pub(super) fn start(&mut self, enabled: bool) -> VecDeque<Unacked> {
-        let lost = std::mem::take(&mut self.unacked);
+    /// A new stream; `enabled` if it is managed. What was unacknowledged is forgotten:
+    /// messages of the outbox are sent again from there.
+    pub(super) fn start(&mut self, enabled: bool) {
         *self = Self {
             enabled,
             generation: self.generation + 1,
             ..Self::default()
         };
-        lost
     }
 
     /// The stream was resumed, the server having handled `h` (XEP-0198 §5). Gives what
@@ -166,8 +168,19 @@ impl Management {
         self.arriving.len()
     }
 
+    /// The server asks for the count, which may not be all yet.
+    pub(super) fn asked(&mut self) {
+        self.owing = !self.arriving.is_empty();
+    }
+
+    /// Whether the rest of an answer can be given now.
+    pub(super) fn owes(&self) -> bool {
+        self.owing && self.arriving.is_empty()
+    }
+
     /// The count to tell the server now; notes that it is told.
-    pub(super) const fn answer(&mut self) -> u32 {
+    pub(super) fn answer(&mut self) -> u32 {
+        self.owing &= !self.arriving.is_empty();
         self.told = self.handled;
         self.handled
     }

@@ -36,11 +36,12 @@ use std::time::Duration;
 use stanchion_stanza::{BareJid, Encoder, Limits, Message, Scope};
 
 use crate::outcome::Outcome;
-use crate::store::{Committed, Identity, Op, Recovered, Retention};
+use crate::store::{Committed, Identity, MAX_PAGE, Op, OpResult, Recovered, Retention};
 
 pub use config::EngineConfig;
 pub use io::{
-    Counters, Event, Input, Load, Loaded, Now, Output, ReconnectReason, Refusal, Stream, Submission,
+    Counters, Event, Footprint, Input, Load, Loaded, Now, Output, ReconnectReason, Refusal, Stream,
+    Submission,
 };
 pub use management::HandledTooHigh;
 pub use rto::RtoConfig;
@@ -81,6 +82,7 @@ enum Effect {
         id: String,
         outcome: Outcome,
     },
+    Pruned,
 }
 
 /// The engine. See the [module](self).
@@ -93,6 +95,10 @@ pub struct Engine {
     inbox: Inbox,
     management: Management,
     connected: bool,
+    /// The first seq of this engine. Earlier messages are an earlier engine's, which
+    /// may have sent them: the boot token would not tell, as it outlives a reopened
+    /// store.
+    first_seq: u64,
     next_seq: u64,
     /// Messages without outcome, in memory and in the store.
     pending: usize,
@@ -109,6 +115,8 @@ pub struct Engine {
     look_for_due: Option<Duration>,
     /// Messages in doubt, oldest first: a receipt settles them still.
     doubts: VecDeque<(String, BareJid)>,
+    /// Received messages that the application has not committed, in the store.
+    unhandled: usize,
     /// Ops for the next batch, with what follows each.
     ops: Vec<(Op, Effect)>,
     /// What follows the batches that the store has.
@@ -131,6 +139,7 @@ impl Engine {
     pub fn new(config: EngineConfig, recovered: Recovered, now: Now, entropy: u64) -> Self {
         let counts = &recovered.counts;
         let pending = counts.accepted + counts.in_flight + counts.server_accepted;
+        let open = pending + counts.in_doubt;
         let mut engine = Self {
             config,
             identity: recovered.identity,
@@ -139,14 +148,16 @@ impl Engine {
             inbox: Inbox::default(),
             management: Management::default(),
             connected: false,
+            first_seq: recovered.next_seq,
             next_seq: recovered.next_seq,
             pending: usize::try_from(pending).unwrap_or(usize::MAX),
             loaded_seq: 0,
-            more_in_store: pending > 0,
+            more_in_store: open > 0,
             loading: None,
             first_arrival: None,
             look_for_due: (pending > 0).then_some(now.monotonic),
             doubts: VecDeque::new(),
+            unhandled: usize::try_from(counts.kept + counts.handed).unwrap_or(usize::MAX),
             ops: Vec::new(),
             committing: VecDeque::new(),
             outputs: VecDeque::new(),
@@ -158,7 +169,7 @@ impl Engine {
             failed: false,
             counters: Counters::default(),
         };
-        if counts.kept + counts.handed > 0 {
+        if engine.unhandled > 0 {
             engine.inbox.look_in_store();
         }
         engine
@@ -168,6 +179,19 @@ impl Engine {
     #[must_use]
     pub const fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// How much is in memory now.
+    #[must_use]
+    pub fn footprint(&self) -> Footprint {
+        Footprint {
+            window: self.window.len(),
+            unacknowledged: self.management.unacked(),
+            arriving: self.management.arriving(),
+            handed_over: self.inbox.len(),
+            doubts: self.doubts.len(),
+            committing: self.committing.iter().map(Vec::len).sum(),
+        }
     }
 
     /// Messages without outcome.
@@ -238,9 +262,11 @@ impl Engine {
         if !self.failed && self.outputs.is_empty() {
             self.work();
         }
-        self.outputs
-            .pop_front()
-            .unwrap_or_else(|| Output::Wait(self.next_timeout()))
+        match self.outputs.pop_front() {
+            Some(output) => output,
+            None if self.failed => Output::Wait(None),
+            None => Output::Wait(self.next_timeout()),
+        }
     }
 
     /// Everything that follows from the state rather than from one input.
@@ -257,12 +283,12 @@ impl Engine {
         }
         if self.prune_at <= now {
             self.prune_at = now + PRUNE_EVERY;
-            self.persist(Retention::default().prune(self.now.wall), Effect::None);
+            self.persist(Retention::default().prune(self.now.wall), Effect::Pruned);
             self.persist(
                 Op::PruneOutbound {
                     before: self.now.wall.before(KEEP_OUTCOMES),
                 },
-                Effect::None,
+                Effect::Pruned,
             );
         }
         while !self.ops.is_empty() {
@@ -277,7 +303,7 @@ impl Engine {
     fn next_timeout(&self) -> Option<Duration> {
         let stream = self.connected.then(|| {
             if self.awaits_life() {
-                self.requested_at.max(self.heard_at) + self.config.dead_after
+                self.life_due()
             } else {
                 self.heard_at + self.config.probe_after
             }
@@ -292,6 +318,14 @@ impl Engine {
         .into_iter()
         .flatten()
         .min()
+    }
+
+    /// When the stream is given up: it was silent for too long, or the server says
+    /// much but does not answer.
+    fn life_due(&self) -> Duration {
+        let silent = self.requested_at.max(self.heard_at) + self.config.dead_after;
+        let unanswered = self.requested_at + self.config.probe_after + self.config.dead_after;
+        silent.min(unanswered)
     }
 
     const fn awaits_life(&self) -> bool {
@@ -312,8 +346,17 @@ impl Engine {
             match effect {
                 Effect::None => {}
                 Effect::Accepted { seq, id } => self.accepted(seq, id, &result),
+                // One step of a prune is bounded, so that it holds up nothing for long.
+                Effect::Pruned => {
+                    if matches!(result, OpResult::Pruned { more: true, .. }) {
+                        self.prune_at = self.now.monotonic;
+                    }
+                }
                 Effect::Report { id, outcome } => self.event(Event::Outcome { id, outcome }),
                 Effect::Committed { origin } => {
+                    if result == OpResult::Done {
+                        self.unhandled = self.unhandled.saturating_sub(1);
+                    }
                     if let Some(receipt) = origin.receipt {
                         self.transmit(&receipt.to_element());
                     }
@@ -340,6 +383,7 @@ impl Engine {
             return;
         }
         let room = self.config.in_memory.saturating_sub(self.window.len());
+        let room = room.min(MAX_PAGE);
         if self.look_for_due.is_some_and(|at| at <= self.now.monotonic) {
             self.look_for_due = None;
             self.loading = Some((self.next_seq, BATCH));
@@ -347,14 +391,19 @@ impl Engine {
                 by: self.now.wall,
                 limit: BATCH,
             }));
-        } else if self.more_in_store && room * 2 >= self.config.in_memory {
-            // Half a window at a time.
+        } else if self.more_in_store && (room * 2 >= self.config.in_memory || self.is_idle(room)) {
+            // Half a window at a time, or less if nothing else can be sent.
             self.loading = Some((self.next_seq, room));
             self.outputs.push_back(Output::Load(Load::Outbound {
                 after: self.loaded_seq,
                 limit: room,
             }));
         }
+    }
+
+    /// Whether there is room, and all of the window waits for receipts.
+    fn is_idle(&self, room: usize) -> bool {
+        room > 0 && self.connected && !self.window.has_sendable()
     }
 
     fn loaded(&mut self, loaded: Loaded) {
@@ -373,9 +422,15 @@ impl Engine {
             }
             Loaded::Due { records, next } => {
                 self.loading = None;
-                self.due(&records);
-                self.look_for_due =
-                    next.map(|at| self.monotonic(at).max(self.now.monotonic + DUE_PAUSE));
+                // A full page may not be all, and each look decides what it saw.
+                let pause = if self.due(&records) {
+                    Duration::ZERO
+                } else {
+                    DUE_PAUSE
+                };
+                let next = next.map(|at| self.monotonic(at).max(self.now.monotonic + pause));
+                // What was submitted since the read may be due earlier.
+                self.look_for_due = [next, self.look_for_due].into_iter().flatten().min();
             }
             Loaded::Inbound(records) => {
                 self.inbox.loaded(records.is_empty());

@@ -41,15 +41,33 @@ pub(super) struct Flight {
     pub(super) stage: Stage,
     /// Transmissions in this process life.
     pub(super) transmissions: u32,
-    /// Whether any transport may have had it: false only for a message that this
-    /// process accepted and never transmitted.
-    pub(super) maybe_sent: bool,
+    /// Accepted by an earlier engine, which may have sent it, whatever its record says.
+    pub(super) inherited: bool,
     /// When the last transmission was.
     pub(super) sent_at: Duration,
     /// When it is sent again, if nothing happens before.
     pub(super) retry_at: Option<Duration>,
     /// The last error that came back.
     pub(super) last_error: Option<DefinedCondition>,
+    /// The last copy came back.
+    pub(super) bounced: bool,
+}
+
+impl Flight {
+    /// Whether any transport may have had it: false only for a message that this
+    /// engine accepted and never transmitted.
+    pub(super) const fn maybe_sent(&self) -> bool {
+        self.inherited || self.transmissions > 0
+    }
+
+    /// It is transmitted now.
+    const fn transmitted(&mut self, now: Duration) {
+        self.stage = Stage::InFlight;
+        self.transmissions = self.transmissions.saturating_add(1);
+        self.sent_at = now;
+        self.retry_at = None;
+        self.bounced = false;
+    }
 }
 
 /// Per-peer state.
@@ -91,7 +109,9 @@ impl Window {
     }
 
     pub(super) fn insert(&mut self, seq: u64, flight: Flight) {
-        self.by_id.insert(flight.id.clone(), seq);
+        // An id that is given again is refused by the store; until then, and after,
+        // it is the first one's.
+        self.by_id.entry(flight.id.clone()).or_insert(seq);
         self.peers
             .entry(flight.peer.clone())
             .or_insert_with(|| Peer {
@@ -112,7 +132,9 @@ impl Window {
     /// Takes a message out: it has an outcome.
     pub(super) fn remove(&mut self, seq: u64) -> Option<Flight> {
         let flight = self.flights.remove(&seq)?;
-        self.by_id.remove(&flight.id);
+        if self.by_id.get(&flight.id) == Some(&seq) {
+            self.by_id.remove(&flight.id);
+        }
         let counted = matches!(flight.stage, Stage::InFlight | Stage::ServerAccepted);
         self.uncount(&flight.peer, counted);
         // Estimates outlive their messages, up to a bound.
@@ -147,11 +169,8 @@ impl Window {
         let flight = self.flights.get_mut(&seq)?;
         let peer = self.peers.get_mut(&flight.peer)?;
         peer.in_flight += 1;
-        let again = flight.transmissions > 0;
-        flight.stage = Stage::InFlight;
-        flight.transmissions = flight.transmissions.saturating_add(1);
-        flight.maybe_sent = true;
-        flight.sent_at = now;
+        let again = flight.maybe_sent();
+        flight.transmitted(now);
         // On a managed stream the timer starts when the server has the message.
         flight.retry_at =
             (!managed).then(|| now + stretch(peer.rto.timeout(flight.transmissions), wait));
@@ -189,6 +208,11 @@ impl Window {
         None
     }
 
+    /// Whether a message waits that could be sent.
+    pub(super) fn has_sendable(&self) -> bool {
+        self.sendable().is_some()
+    }
+
     /// The server has the message: the receipt is awaited from now on.
     pub(super) fn server_accepted(&mut self, seq: u64, now: Duration) -> bool {
         let wait = self.random_share();
@@ -205,10 +229,25 @@ impl Window {
         true
     }
 
+    /// The message goes out again on a resumed stream. Gives whether it is still in the
+    /// window; one that has an outcome need not be sent.
+    pub(super) fn resent(&mut self, seq: u64, now: Duration) -> bool {
+        let Some(flight) = self.flights.get_mut(&seq) else {
+            return false;
+        };
+        let counted = matches!(flight.stage, Stage::InFlight | Stage::ServerAccepted);
+        flight.transmitted(now);
+        if !counted && let Some(peer) = self.peers.get_mut(&flight.peer) {
+            peer.in_flight += 1;
+        }
+        true
+    }
+
     /// A receipt came: a sample, if the message was sent once (Karn).
     pub(super) fn sample(&mut self, seq: u64, now: Duration) {
         if let Some(flight) = self.flights.get(&seq)
             && flight.transmissions == 1
+            && !flight.inherited
             && let Some(peer) = self.peers.get_mut(&flight.peer)
         {
             peer.rto.sample(now.saturating_sub(flight.sent_at));
@@ -223,6 +262,7 @@ impl Window {
             && let Some(peer) = self.peers.get(&flight.peer)
         {
             flight.last_error = Some(condition);
+            flight.bounced = true;
             let pause = peer.rto.timeout(flight.transmissions.saturating_add(1));
             flight.retry_at = Some(now + stretch(pause, wait));
         }
@@ -241,15 +281,13 @@ impl Window {
         }
     }
 
-    /// The peer is there: what it has not acknowledged is sent again at once.
+    /// The peer is there: what came back is sent again at once.
     pub(super) fn peer_is_back(&mut self, peer: &BareJid) {
         let awaited: Vec<u64> = self
             .flights
             .iter()
-            // One that was sent a moment ago is not sent twice for a presence.
-            .filter(|(_, f)| {
-                f.peer == *peer && f.stage == Stage::ServerAccepted && f.last_error.is_some()
-            })
+            // Once for each time that it came back, however often the peer says so.
+            .filter(|(_, f)| f.peer == *peer && f.stage == Stage::ServerAccepted && f.bounced)
             .map(|(seq, _)| *seq)
             .collect();
         for seq in awaited {

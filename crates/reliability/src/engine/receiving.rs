@@ -3,7 +3,9 @@
 
 use stanchion_stanza::payload::receipts::Received;
 use stanchion_stanza::payload::sm::{Ack, AckRequest};
-use stanchion_stanza::stanza::{MessageType, PresenceType};
+use stanchion_stanza::stanza::{
+    DefinedCondition, ErrorType, MessageType, PresenceType, StanzaError,
+};
 use stanchion_stanza::{
     Element, Iq, Jid, Limits, Message, Payload as _, Presence, Scope, Stanza, codec::parse_element,
 };
@@ -31,6 +33,7 @@ impl Engine {
             };
         }
         if AckRequest::matches(&element) {
+            self.management.asked();
             return self.answer();
         }
         if !Stanza::is_stanza(&element) {
@@ -71,7 +74,7 @@ impl Engine {
 
     /// Tells the server unasked, before it runs into its own bounds.
     pub(super) fn answer_in_time(&mut self) {
-        if self.management.untold() >= self.config.ack_every {
+        if self.management.untold() >= self.config.ack_every || self.management.owes() {
             self.answer();
         }
     }
@@ -119,7 +122,9 @@ impl Engine {
             for receipt in ids {
                 self.receipt(&from, &receipt.id);
             }
-            return self.management.handled(slot);
+            if message.body().is_none() {
+                return self.management.handled(slot);
+            }
         }
         let receipt = Receipt::wanted_by(&message);
         // Worth keeping: something to read, or somebody who waits for a receipt.
@@ -130,6 +135,9 @@ impl Engine {
             self.management.handled(slot);
             return self.event(Event::Transient(Box::new(message.into())));
         };
+        if self.unhandled + self.management.arriving() > self.config.inbox {
+            return self.refuse(slot, &message);
+        }
         let Ok(stanza) = self.encoder.to_bytes(&message.to_element()) else {
             // It was decoded within the same limits, but the encoder's form is longer.
             self.management.handled(slot);
@@ -162,6 +170,22 @@ impl Engine {
         );
     }
 
+    /// There is no place for the message: its sender is told, and tries again later.
+    /// A room is told nothing; it has a history to ask for.
+    fn refuse(&mut self, slot: Slot, message: &Message) {
+        self.management.handled(slot);
+        self.counters.ignored += 1;
+        if message.kind != MessageType::Groupchat {
+            let full = StanzaError::new(ErrorType::Wait, DefinedCondition::ResourceConstraint);
+            let answer = Message {
+                header: message.header.reply(),
+                kind: MessageType::Error,
+                payloads: vec![full.to_element()],
+            };
+            self.transmit(&answer.to_element());
+        }
+    }
+
     pub(super) fn commit(&mut self, arrival: u64) {
         if let Some(origin) = self.inbox.take(arrival) {
             let op = Op::MarkHandled {
@@ -175,6 +199,7 @@ impl Engine {
     pub(super) fn arrived(&mut self, message: Box<Message>, origin: Origin, result: &OpResult) {
         match result {
             OpResult::Kept { arrival } => {
+                self.unhandled += 1;
                 self.counters.received += 1;
                 self.first_arrival.get_or_insert(*arrival);
                 if self
@@ -207,6 +232,7 @@ impl Engine {
         if self.inbox.holds(record.arrival) {
             return;
         }
+        self.inbox.passed(record.arrival);
         let Some(stanza) = record.stanza else {
             return;
         };

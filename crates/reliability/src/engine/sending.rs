@@ -41,8 +41,6 @@ impl Engine {
             });
         }
         let seq = self.next_seq;
-        self.next_seq += 1;
-        self.pending += 1;
         let record = OutboundRecord {
             seq,
             id: id.clone(),
@@ -57,6 +55,16 @@ impl Engine {
             updated_at: self.now.wall,
             boot: self.identity.boot_token,
         };
+        let flight = self.flight(&record, &to, stanza, Stage::Persisting, false);
+        let op = Op::PutOutbound(record);
+        if let Err(misuse) = op.check() {
+            return self.event(Event::Refused {
+                id,
+                why: Refusal::Misuse(misuse),
+            });
+        }
+        self.next_seq += 1;
+        self.pending += 1;
         // Beyond the window, or behind what waits in the store, the message is read
         // back from there when its turn comes.
         if self.more_in_store || !self.window.has_room() {
@@ -65,11 +73,10 @@ impl Engine {
                 self.look_for_due = Some(self.look_for_due.map_or(at, |earlier| earlier.min(at)));
             }
         } else {
-            let flight = self.flight(&record, &to, stanza, Stage::Persisting, false);
             self.window.insert(seq, flight);
             self.loaded_seq = seq;
         }
-        self.persist(Op::PutOutbound(record), Effect::Accepted { seq, id });
+        self.persist(op, Effect::Accepted { seq, id });
     }
 
     fn flight(
@@ -78,7 +85,7 @@ impl Engine {
         to: &Jid,
         stanza: Bytes,
         stage: Stage,
-        maybe_sent: bool,
+        inherited: bool,
     ) -> Flight {
         Flight {
             id: record.id.clone(),
@@ -88,10 +95,11 @@ impl Engine {
             deadline: record.deadline.map(|d| self.monotonic(d)),
             stage,
             transmissions: 0,
-            maybe_sent,
+            inherited,
             sent_at: Duration::ZERO,
             retry_at: None,
             last_error: None,
+            bounced: false,
         }
     }
 
@@ -172,7 +180,11 @@ impl Engine {
                     self.server_accepted(acknowledged);
                     for stanza in again {
                         // One that has an outcome by now need not be sent.
-                        if stanza.seq.is_none_or(|seq| self.window.get(seq).is_some()) {
+                        let now = self.now.monotonic;
+                        let again = u64::from(stanza.seq.is_some());
+                        if stanza.seq.is_none_or(|seq| self.window.resent(seq, now)) {
+                            self.counters.transmitted += again;
+                            self.counters.retransmitted += again;
                             self.outputs
                                 .push_back(Output::Transmit(stanza.bytes.clone()));
                             self.management.sent(stanza);
@@ -183,7 +195,8 @@ impl Engine {
                 Err(error) => self.give_up(error.into()),
             },
             Stream::Bound { managed, handled } => {
-                let told = handled.map(|h| self.management.acknowledge(h).unwrap_or_default());
+                // An impossible count tells nothing.
+                let told = handled.and_then(|h| self.management.acknowledge(h).ok());
                 let knows = told.is_some();
                 self.server_accepted(told.unwrap_or_default());
                 self.management.start(managed);
@@ -204,9 +217,11 @@ impl Engine {
     }
 
     pub(super) fn give_up(&mut self, reason: ReconnectReason) {
+        if !self.connected {
+            return;
+        }
         self.connected = false;
-        // Unresumable: what the counters said cannot be trusted any more.
-        if matches!(reason, ReconnectReason::HandledTooHigh(_)) {
+        if !reason.is_resumable() {
             self.management.start(false);
         }
         self.outputs.push_back(Output::Reconnect(reason));
@@ -219,7 +234,7 @@ impl Engine {
             return self.give_up(ReconnectReason::Unacknowledged(self.management.unacked()));
         }
         if self.awaits_life() {
-            if now >= self.requested_at.max(self.heard_at) + self.config.dead_after {
+            if now >= self.life_due() {
                 self.give_up(ReconnectReason::Silent(self.config.dead_after));
             }
         } else if now >= self.heard_at + self.config.probe_after {
@@ -244,10 +259,10 @@ impl Engine {
             if flight.stage == Stage::Persisting {
                 continue;
             }
-            let outcome = match (flight.maybe_sent, flight.transmissions) {
-                (false, _) => Outcome::NotDelivered(NotDelivered::Expired),
+            let outcome = match (flight.inherited, flight.transmissions) {
+                (false, 0) => Outcome::NotDelivered(NotDelivered::Expired),
                 (true, 0) => Outcome::InDoubt(InDoubt::Restarted),
-                (true, _) => Outcome::InDoubt(InDoubt::NoReceipt {
+                _ => Outcome::InDoubt(InDoubt::NoReceipt {
                     last_error: flight.last_error,
                 }),
             };
@@ -313,7 +328,7 @@ impl Engine {
             if self
                 .window
                 .get(seq)
-                .is_some_and(|f| f.peer == bare && f.maybe_sent)
+                .is_some_and(|f| f.peer == bare && f.maybe_sent())
             {
                 self.window.sample(seq, self.now.monotonic);
                 return self.settle(seq, Outcome::Acknowledged { by: from.clone() });
@@ -346,10 +361,12 @@ impl Engine {
             self.counters.ignored += 1;
             return;
         };
-        // From the recipient, its server, or our own server on its behalf.
-        let credible = from.is_none_or(|from| {
-            from.to_bare() == flight.peer || (from.local().is_none() && from.resource().is_none())
-        });
+        // From the recipient, its server, or our own server on its behalf; and of a
+        // message that there can be copies of.
+        let credible = flight.maybe_sent()
+            && from.is_none_or(|from| {
+                from.to_bare() == flight.peer || from.as_str() == flight.peer.domain()
+            });
         let condition = message.error().unwrap_or_default().condition;
         if !credible {
             self.counters.ignored += 1;
@@ -388,34 +405,38 @@ impl Engine {
         };
         match &record.state {
             OutboundState::InDoubt { open: true, .. } => {
-                self.doubt(record.id.clone(), to.to_bare())
+                // It may have become due before its turn to be loaded.
+                if !self.doubts.iter().any(|(id, _)| *id == record.id) {
+                    self.doubt(record.id.clone(), to.to_bare());
+                }
             }
             state if state.is_final() => {}
             _ => {
-                // One of an earlier process may have been sent, whatever its record says.
-                let foreign = record.boot != self.identity.boot_token;
+                let inherited = record.seq < self.first_seq;
                 let stanza = record.stanza.clone().into_bytes();
-                let flight = self.flight(record, &to, stanza, Stage::Kept, foreign);
+                let flight = self.flight(record, &to, stanza, Stage::Kept, inherited);
                 self.window.insert(record.seq, flight);
             }
         }
     }
 
     /// Messages that became due while they waited in the store. What is, or was, in the
-    /// window is the window's.
-    pub(super) fn due(&mut self, records: &[OutboundRecord]) {
+    /// window is the window's. Gives whether there was any.
+    pub(super) fn due(&mut self, records: &[OutboundRecord]) -> bool {
+        let before = self.pending;
         let known = self.loaded_seq;
         for record in records.iter().filter(|r| r.seq > known) {
             let Ok(to) = Jid::new(&record.to) else {
                 continue;
             };
-            let outcome = if record.boot == self.identity.boot_token {
-                Outcome::NotDelivered(NotDelivered::Expired)
-            } else {
+            let outcome = if record.seq < self.first_seq {
                 Outcome::InDoubt(InDoubt::Restarted)
+            } else {
+                Outcome::NotDelivered(NotDelivered::Expired)
             };
             self.conclude(record.id.clone(), to.to_bare(), outcome);
         }
+        self.pending < before
     }
 }
 

@@ -1,0 +1,319 @@
+//! Receiving: durability, deduplication, hand-over, receipts, hostile peers.
+
+use proptest::prelude::*;
+use stanchion_reliability::engine::{Event, Input};
+use stanchion_reliability::store::{InboundKey, NewInbound, Op, Store as _};
+use stanchion_stanza::{Element, Text};
+
+use crate::script::{SECOND, Script, wall};
+
+#[test]
+fn nothing_is_acknowledged_before_it_is_durable() {
+    let mut s = Script::new();
+    s.connect();
+    s.message("m0");
+    s.store_waits();
+    s.message("m1");
+    s.receive("<presence from='peer@x/1'/>");
+    // Asked, it answers at once, and with what is durable.
+    s.receive("<r xmlns='urn:xmpp:sm:3'/>");
+    assert_eq!(s.counts(), ["1"]);
+    assert_eq!(s.engine.handled(), 1);
+    // What it owes follows without being asked.
+    s.store_answers();
+    assert_eq!(s.counts(), ["3"]);
+}
+
+#[test]
+fn the_application_gets_nothing_before_it_is_durable() {
+    let mut s = Script::new();
+    s.connect();
+    s.store_waits();
+    s.message("m");
+    assert_eq!(s.handed(), []);
+    s.store_answers();
+    assert_eq!(s.handed(), [(1, "m".to_owned(), false)]);
+}
+
+#[test]
+fn no_receipt_leaves_before_the_commit_is_durable() {
+    let mut s = Script::new();
+    s.connect();
+    s.message("m");
+    assert_eq!(s.receipts(), Vec::<String>::new());
+    s.store_waits();
+    s.commit(1);
+    assert_eq!(s.receipts(), Vec::<String>::new());
+    s.store_answers();
+    assert_eq!(s.receipts(), ["m"]);
+}
+
+#[test]
+fn a_copy_is_never_handed_over() {
+    let mut s = Script::new();
+    s.connect();
+    s.message("m");
+    s.message("m");
+    assert_eq!(s.handed().len(), 1);
+    // Not committed: no receipt for either.
+    assert_eq!(s.receipts(), Vec::<String>::new());
+    s.commit(1);
+    assert_eq!(s.receipts(), ["m"]);
+    let mut s = s.crash();
+    s.connect();
+    s.message("m");
+    assert_eq!(s.handed(), []);
+    // The first receipt may have been lost.
+    assert_eq!(s.receipts(), ["m"]);
+}
+
+#[test]
+fn a_commit_counts_once() {
+    let mut s = Script::new();
+    s.connect();
+    s.message("m");
+    s.commit(1);
+    s.commit(1);
+    s.commit(77);
+    assert_eq!(s.receipts(), ["m"]);
+}
+
+#[test]
+fn what_an_earlier_process_did_not_commit_comes_again_with_a_warning() {
+    let mut s = Script::new();
+    s.connect();
+    s.message("m0");
+    s.message("m1");
+    s.commit(1);
+    let mut s = s.crash();
+    s.connect();
+    s.message("m2");
+    assert_eq!(
+        s.handed(),
+        [(2, "m1".to_owned(), true), (3, "m2".to_owned(), false)]
+    );
+    s.commit(2);
+    assert_eq!(s.receipts(), ["m1"]);
+}
+
+#[test]
+fn the_application_holds_no_more_than_it_may_and_gets_the_rest_in_order() {
+    let mut s = Script::with(|c| c.hand_over = 3);
+    s.connect();
+    let ids: Vec<String> = (0..20).map(|n| format!("m{n:02}")).collect();
+    for id in &ids {
+        s.message(id);
+    }
+    // All is acknowledged: the store has it.
+    assert_eq!(s.engine.handled(), 20);
+    let mut handed = s.handed();
+    assert_eq!(handed.len(), 3);
+    for n in 0..20 {
+        s.commit(handed[n].0);
+        handed.extend(s.handed());
+        assert!(s.engine.footprint().handed_over <= 3);
+    }
+    let order: Vec<_> = handed.into_iter().map(|(_, id, _)| id).collect();
+    assert_eq!(order, ids);
+}
+
+#[test]
+fn a_full_inbox_sends_back_what_it_cannot_keep() {
+    let mut s = Script::with(|c| (c.inbox, c.hand_over) = (5, 2));
+    s.connect();
+    for n in 0..9 {
+        s.message(&format!("m{n}"));
+    }
+    let refused = s
+        .sent()
+        .into_iter()
+        .filter(|x| x.contains("resource-constraint"))
+        .count();
+    assert_eq!(refused, 4);
+    s.commit(1);
+    s.message("m9");
+    assert!(!s.sent().iter().any(|x| x.contains("resource-constraint")));
+}
+
+#[test]
+fn a_record_that_cannot_be_read_holds_up_no_other() {
+    let s = Script::new();
+    let put = |id: &str, stanza: &'static str| {
+        Op::PutInbound(NewInbound {
+            key: InboundKey::new("peer@x", id),
+            from_full: "peer@x/1".to_owned(),
+            stanza: stanza.into(),
+            received_at: wall(SECOND),
+        })
+    };
+    let good = "<message from='peer@x/1' id='m' type='chat'><body>m</body></message>";
+    let batch = vec![
+        put("1", "no XML"),
+        put("2", "<message from='@@'/>"),
+        put("3", good),
+    ];
+    s.store.submit(batch).unwrap().try_take().unwrap().unwrap();
+    let mut s = s.crash();
+    let ids: Vec<_> = s.handed().into_iter().map(|(_, id, _)| id).collect();
+    assert_eq!(ids, ["m"]);
+}
+
+#[test]
+fn a_message_with_a_receipt_in_it_is_both() {
+    let mut s = Script::new();
+    s.connect();
+    s.send("m");
+    s.receive(
+        "<message from='peer@x/1' id='n' type='chat'><body>also</body>\
+         <received xmlns='urn:xmpp:receipts' id='m'/></message>",
+    );
+    let events = s.events();
+    assert!(
+        events
+            .iter()
+            .any(|e| matches!(e, Event::Outcome { id, .. } if id == "m"))
+    );
+    assert!(events.iter().any(|e| matches!(e, Event::Message { .. })));
+}
+
+#[test]
+fn people_in_a_room_cannot_suppress_each_others_messages() {
+    let mut s = Script::new();
+    s.connect();
+    for nick in ["a", "b"] {
+        s.receive(&format!(
+            "<message from='room@x/{nick}' id='1' type='groupchat'><body>hi</body>\
+             <origin-id xmlns='urn:xmpp:sid:0' id='1'/></message>"
+        ));
+    }
+    assert_eq!(s.handed().len(), 2);
+}
+
+#[test]
+fn a_failed_store_ends_everything() {
+    use stanchion_reliability::store::{Fault, StoreError};
+    let mut s = Script::new();
+    s.connect();
+    s.send_within("m", 5 * SECOND);
+    s.sent();
+    let fault = Fault {
+        error: StoreError::Closed,
+        applied: false,
+    };
+    s.store.control().fail_commits(1, &fault);
+    s.message("n");
+    s.receive("<r xmlns='urn:xmpp:sm:3'/>");
+    s.send("o");
+    s.pass(1000 * SECOND);
+    assert_eq!(s.sent(), Vec::<String>::new());
+    let failures = s.events().into_iter();
+    assert_eq!(
+        failures
+            .filter(|e| matches!(e, Event::StoreFailed(_)))
+            .count(),
+        1
+    );
+    assert_eq!(s.wait, None);
+}
+
+fn text() -> impl Strategy<Value = Text> {
+    let words = prop_oneof![
+        Just("m"),
+        Just(""),
+        Just("peer@x"),
+        Just("peer@x/1"),
+        Just("x"),
+        Just("@@//"),
+        Just("0"),
+        Just("1"),
+        Just("4294967295"),
+        Just("99999999999"),
+        Just("chat"),
+        Just("error"),
+        Just("groupchat"),
+        Just("result"),
+        Just("get"),
+    ];
+    words.prop_map(Text::from_static)
+}
+
+fn leaf() -> impl Strategy<Value = Element> {
+    let names = prop_oneof![
+        Just(("body", "jabber:client")),
+        Just(("error", "jabber:client")),
+        Just(("received", "urn:xmpp:receipts")),
+        Just(("request", "urn:xmpp:receipts")),
+        Just(("origin-id", "urn:xmpp:sid:0")),
+        Just(("ping", "urn:xmpp:ping")),
+        Just(("query", "http://jabber.org/protocol/disco#info")),
+        Just(("not-acceptable", "urn:ietf:params:xml:ns:xmpp-stanzas")),
+    ];
+    (
+        names,
+        proptest::option::of(text()),
+        proptest::option::of(text()),
+    )
+        .prop_map(|((name, ns), id, content)| {
+            Element::new(name, ns)
+                .with_attr_opt("id", id)
+                .with_text(content.unwrap_or_default())
+        })
+}
+
+fn anything() -> impl Strategy<Value = Element> {
+    let names = prop_oneof![
+        4 => Just(("message", "jabber:client")),
+        1 => Just(("presence", "jabber:client")),
+        2 => Just(("iq", "jabber:client")),
+        2 => Just(("a", "urn:xmpp:sm:3")),
+        1 => Just(("r", "urn:xmpp:sm:3")),
+        1 => Just(("resumed", "urn:xmpp:sm:3")),
+    ];
+    let attributes = proptest::collection::vec(
+        (
+            prop_oneof![
+                Just("id"),
+                Just("from"),
+                Just("to"),
+                Just("type"),
+                Just("h")
+            ],
+            text(),
+        ),
+        0..5,
+    );
+    (names, attributes, proptest::collection::vec(leaf(), 0..3)).prop_map(
+        |((name, ns), attributes, children)| {
+            let mut element = Element::new(name, ns).with_children(children);
+            for (name, value) in attributes {
+                element.set_attr(name, value);
+            }
+            element
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn nothing_that_a_peer_sends_panics_or_delivers_or_grows(
+        elements in proptest::collection::vec(anything(), 1..60),
+        managed in any::<bool>(),
+    ) {
+        let mut s = Script::with(|c| (c.inbox, c.hand_over, c.window) = (8, 2, 1));
+        s.bind(managed, None);
+        s.send("sent");
+        s.send("m");
+        for element in elements {
+            s.give(Input::Received(element));
+            s.pass(SECOND / 10);
+        }
+        s.disconnect();
+        s.connect();
+        s.pass(200 * SECOND);
+        let held = s.engine.footprint();
+        prop_assert!(held.handed_over <= 2 && held.arriving == 0 && held.window <= 2);
+        // Nobody gave a receipt for that one.
+        prop_assert!(!s.outcomes().iter().any(|(id, _)| id == "sent"));
+    }
+}

@@ -1,0 +1,354 @@
+//! A hand on one engine: gives inputs in a few words and keeps what comes out. The
+//! store answers at once, unless told to wait.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use stanchion_reliability::engine::{
+    Engine, EngineConfig, Event, Input, Load, Loaded, Now, Output, ReconnectReason, Stream,
+    Submission,
+};
+use stanchion_reliability::outcome::Outcome;
+use stanchion_reliability::store::{
+    Image, InboundQuery, MemoryStore, Op, Opening, OutboundQuery, Pending, Seed, Store, StoreId,
+    WallTime,
+};
+use stanchion_stanza::{Limits, Scope, parse_element};
+
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+/// The wall clock at the beginning.
+const EPOCH: i64 = 1_700_000_000_000;
+
+/// What the store was asked and has not answered.
+enum Ask {
+    Persist(Vec<Op>),
+    Load(Load),
+}
+
+/// The script.
+pub(crate) struct Script {
+    pub(crate) engine: Engine,
+    pub(crate) store: MemoryStore,
+    pub(crate) config: EngineConfig,
+    now: Duration,
+    asks: VecDeque<Ask>,
+    store_waits: bool,
+    sent: Vec<String>,
+    events: Vec<Event>,
+    /// Ops that became durable.
+    pub(crate) persisted: Vec<Op>,
+    pub(crate) gave_up: Option<ReconnectReason>,
+    pub(crate) wait: Option<Duration>,
+}
+
+impl Script {
+    pub(crate) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// With other bounds than the default ones.
+    pub(crate) fn with(change: impl FnOnce(&mut EngineConfig)) -> Self {
+        let mut config = EngineConfig::default();
+        change(&mut config);
+        Self::over(open(Image::default(), 1), config, Duration::ZERO)
+    }
+
+    fn over(store: MemoryStore, config: EngineConfig, now: Duration) -> Self {
+        let recovered = take(store.recover(1));
+        let mut script = Self {
+            engine: Engine::new(config, recovered, clock(now), 7),
+            store,
+            config,
+            now,
+            asks: VecDeque::new(),
+            store_waits: false,
+            sent: Vec::new(),
+            events: Vec::new(),
+            persisted: Vec::new(),
+            gave_up: None,
+            wait: None,
+        };
+        script.drain();
+        script
+    }
+
+    /// The process is killed, and another one starts from what is durable.
+    pub(crate) fn crash(self) -> Self {
+        let image = self.store.control().crash();
+        Self::over(open(image, 2), self.config, self.now)
+    }
+
+    /// The store was opened again within the process, and has a new engine.
+    pub(crate) fn new_engine(self) -> Self {
+        Self::over(self.store, self.config, self.now)
+    }
+
+    fn drain(&mut self) {
+        loop {
+            match self.engine.poll_output() {
+                Output::Persist(ops) => self.asks.push_back(Ask::Persist(ops)),
+                Output::Load(load) => self.asks.push_back(Ask::Load(load)),
+                Output::Transmit(bytes) => {
+                    self.sent.push(String::from_utf8(bytes.to_vec()).unwrap());
+                }
+                Output::Reconnect(reason) => self.gave_up = Some(reason),
+                Output::Event(event) => self.events.push(event),
+                Output::Wait(until) => {
+                    self.wait = until;
+                    if self.store_waits || self.asks.is_empty() {
+                        return;
+                    }
+                    self.answer_one();
+                }
+            }
+        }
+    }
+
+    fn answer_one(&mut self) {
+        let Some(ask) = self.asks.pop_front() else {
+            return;
+        };
+        let input = match ask {
+            Ask::Persist(ops) => {
+                self.persisted.extend(ops.iter().cloned());
+                let answer = self.store.submit(ops).unwrap().try_take().unwrap();
+                Input::Persisted(answer)
+            }
+            Ask::Load(Load::Outbound { after, limit }) => {
+                let query = OutboundQuery {
+                    after,
+                    limit,
+                    ..OutboundQuery::default()
+                };
+                Input::Loaded(Loaded::Outbound(take(self.store.outbound_page(query))))
+            }
+            Ask::Load(Load::Inbound { after, limit }) => {
+                let query = InboundQuery {
+                    after,
+                    limit,
+                    ..InboundQuery::default()
+                };
+                Input::Loaded(Loaded::Inbound(take(self.store.inbound_page(query))))
+            }
+            Ask::Load(Load::Due { by, limit }) => Input::Loaded(Loaded::Due {
+                records: take(self.store.due(by, limit)),
+                next: take(self.store.due(WallTime::MAX, 1))
+                    .first()
+                    .and_then(|record| record.deadline),
+            }),
+        };
+        self.engine.handle(clock(self.now), input);
+    }
+
+    pub(crate) fn give(&mut self, input: Input) {
+        self.engine.handle(clock(self.now), input);
+        self.drain();
+    }
+
+    /// From now on the store does not answer.
+    pub(crate) fn store_waits(&mut self) {
+        self.store_waits = true;
+    }
+
+    /// The store answers all it was asked, and goes on answering.
+    pub(crate) fn store_answers(&mut self) {
+        self.store_waits = false;
+        self.drain();
+    }
+
+    /// Batches and reads that wait for an answer.
+    pub(crate) fn asked(&self) -> usize {
+        self.asks.len()
+    }
+
+    /// Time passes, with a tick whenever the engine wants one.
+    pub(crate) fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        let mut ticks = 0;
+        while let Some(at) = self.wait.filter(|at| *at <= end) {
+            ticks += 1;
+            assert!(ticks < 10_000, "the engine waits for the past");
+            self.now = self.now.max(at);
+            self.give(Input::Tick);
+        }
+        self.now = end;
+        self.give(Input::Tick);
+    }
+
+    /// A managed stream of a new session.
+    pub(crate) fn connect(&mut self) {
+        self.bind(true, None);
+    }
+
+    pub(crate) fn bind(&mut self, managed: bool, handled: Option<u32>) {
+        self.give(Input::Connected(Stream::Bound { managed, handled }));
+    }
+
+    pub(crate) fn resume(&mut self, h: u32) {
+        self.give(Input::Connected(Stream::Resumed { h }));
+    }
+
+    pub(crate) fn disconnect(&mut self) {
+        self.give(Input::Disconnected);
+    }
+
+    /// The application sends a message to `peer@x` without deadline; its body is its id.
+    pub(crate) fn send(&mut self, id: &str) {
+        self.send_to("peer@x", id, None);
+    }
+
+    /// The same, with a deadline from now.
+    pub(crate) fn send_within(&mut self, id: &str, time: Duration) {
+        self.send_to("peer@x", id, Some(time));
+    }
+
+    pub(crate) fn send_to(&mut self, to: &str, id: &str, within: Option<Duration>) {
+        let stanza = format!(
+            "<message to='{to}' id='{id}' type='chat'><body>{id}</body>\
+             <request xmlns='urn:xmpp:receipts'/></message>"
+        );
+        self.give(Input::Send(Submission {
+            id: id.to_owned(),
+            to: to.parse().unwrap(),
+            stanza: stanza.into(),
+            deadline: within.map(|time| wall(self.now + time)),
+        }));
+    }
+
+    /// The server sends that.
+    pub(crate) fn receive(&mut self, xml: &str) {
+        let element = parse_element(xml.as_bytes(), &Scope::client(), &Limits::default()).unwrap();
+        self.give(Input::Received(element));
+    }
+
+    /// The server acknowledges so many stanzas.
+    pub(crate) fn acked(&mut self, h: u32) {
+        self.receive(&format!("<a xmlns='urn:xmpp:sm:3' h='{h}'/>"));
+    }
+
+    /// A receipt comes.
+    pub(crate) fn receipt(&mut self, from: &str, id: &str) {
+        self.receive(&format!(
+            "<message from='{from}'><received xmlns='urn:xmpp:receipts' id='{id}'/></message>"
+        ));
+    }
+
+    /// A message comes from `peer@x/1`; its body is its id.
+    pub(crate) fn message(&mut self, id: &str) {
+        self.receive(&format!(
+            "<message from='peer@x/1' id='{id}' type='chat'><body>{id}</body>\
+             <request xmlns='urn:xmpp:receipts'/></message>"
+        ));
+    }
+
+    /// A message of ours comes back.
+    pub(crate) fn bounce(&mut self, from: &str, id: &str, condition: &str) {
+        self.receive(&format!(
+            "<message from='{from}' id='{id}' type='error'><error type='cancel'>\
+             <{condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>"
+        ));
+    }
+
+    /// What was transmitted since the last look.
+    pub(crate) fn sent(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.sent)
+    }
+
+    /// The ids of the messages with a body among that.
+    pub(crate) fn messages(&mut self) -> Vec<String> {
+        let sent = self.sent();
+        let bodies = sent.iter().filter(|xml| xml.contains("<body>"));
+        bodies.map(|xml| between(xml, "id='", "'")).collect()
+    }
+
+    /// The counts told to the server among that.
+    pub(crate) fn counts(&mut self) -> Vec<String> {
+        let sent = self.sent();
+        let acks = sent.iter().filter(|xml| xml.starts_with("<a "));
+        acks.map(|xml| between(xml, "h='", "'")).collect()
+    }
+
+    /// The ids of the receipts among that.
+    pub(crate) fn receipts(&mut self) -> Vec<String> {
+        let sent = self.sent();
+        let receipts = sent.iter().filter(|xml| xml.contains("<received "));
+        receipts
+            .map(|xml| between(&xml[xml.find("<received").unwrap()..], "id='", "'"))
+            .collect()
+    }
+
+    pub(crate) fn events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Outcomes told since the last look, in a word each.
+    pub(crate) fn outcomes(&mut self) -> Vec<(String, &'static str)> {
+        let events = self.events();
+        let outcomes = events.into_iter().filter_map(|event| match event {
+            Event::Outcome { id, outcome } => Some((id, outcome)),
+            _ => None,
+        });
+        outcomes.map(|(id, outcome)| (id, word(&outcome))).collect()
+    }
+
+    /// Messages handed over since the last look: arrival, body, and whether with a
+    /// warning.
+    pub(crate) fn handed(&mut self) -> Vec<(u64, String, bool)> {
+        let events = self.events();
+        let messages = events.into_iter().filter_map(|event| match event {
+            Event::Message {
+                arrival,
+                message,
+                maybe_redelivered,
+            } => Some((
+                arrival,
+                message.body().unwrap_or_default().into_owned(),
+                maybe_redelivered,
+            )),
+            _ => None,
+        });
+        messages.collect()
+    }
+
+    pub(crate) fn commit(&mut self, arrival: u64) {
+        self.give(Input::Commit { arrival });
+    }
+}
+
+fn word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Acknowledged { .. } => "acknowledged",
+        Outcome::NotDelivered(_) => "not delivered",
+        Outcome::InDoubt(_) => "in doubt",
+        _ => "unknown",
+    }
+}
+
+fn between(text: &str, start: &str, end: &str) -> String {
+    let rest = text.split_once(start).map(|(_, rest)| rest);
+    let part = rest.and_then(|rest| rest.split_once(end));
+    part.map(|(part, _)| part).unwrap_or_default().to_owned()
+}
+
+fn open(image: Image, boot_token: u32) -> MemoryStore {
+    let seed = Seed {
+        store_id: StoreId([9; 16]),
+        boot_token,
+    };
+    MemoryStore::open(image, &Opening::new(seed, wall(Duration::ZERO))).unwrap()
+}
+
+fn take<T>(mut pending: Pending<T>) -> T {
+    pending.try_take().unwrap().unwrap()
+}
+
+pub(crate) fn wall(at: Duration) -> WallTime {
+    WallTime::from_unix_ms(EPOCH + i64::try_from(at.as_millis()).unwrap())
+}
+
+fn clock(now: Duration) -> Now {
+    Now {
+        monotonic: now,
+        wall: wall(now),
+    }
+}
