@@ -200,7 +200,12 @@ impl Driver {
                         stream.send_bytes(&bytes);
                     }
                 }
-                Output::Reconnect(reason) => self.lost(Disconnect::GivenUp(reason)),
+                Output::Reconnect(reason) => {
+                    if !reason.is_resumable() {
+                        self.resumable = None;
+                    }
+                    self.lost(Disconnect::GivenUp(reason));
+                }
                 Output::Event(Event::StoreFailed(error)) => return Err(error.into()),
                 Output::Event(event) => self.report(event),
                 Output::Wait(until) => return Ok(until.map(|at| self.started + at)),

@@ -13,7 +13,7 @@ use stanchion_reliability::store::{
     Image, InboundQuery, MemoryStore, Op, Opening, OutboundQuery, Pending, Seed, Store, StoreId,
     WallTime,
 };
-use stanchion_stanza::{Limits, Scope, parse_element};
+use stanchion_stanza::{Limits, Scope, codec::parse_element};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 /// The wall clock at the beginning.

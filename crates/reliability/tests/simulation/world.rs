@@ -16,7 +16,7 @@ use stanchion_stanza::payload::sid::OriginId;
 use stanchion_stanza::payload::sm::{Ack, Resume};
 use stanchion_stanza::{
     Element, Encoder, Jid, Limits, Message, Payload as _, Presence, Scope, Stanza, Text,
-    parse_element,
+    codec::parse_element,
 };
 use stanchion_testkit::server::Connection;
 use stanchion_testkit::{
