@@ -23,14 +23,12 @@ pub(crate) const ITERATIONS: u32 = 10_000;
 ///
 /// ```
 /// use stanchion_hub::Accounts;
-/// let accounts = Accounts::from_toml(r#"
-///     [accounts]
-///     lamp = "correct horse"
-///     door = ["SCRAM-SHA-256$4096:c2FsdHNhbHRzYWx0c2E=$\
-/// AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]
-/// "#)?;
+/// // Made once, and written into the file in place of the password.
+/// let keys = Accounts::stored_keys(&"open sesame".into(), &[7; 16])?;
+/// let file = format!("[accounts]\nlamp = 'correct horse'\ndoor = {}", *keys);
+/// let accounts = Accounts::from_toml(&file)?;
 /// assert_eq!(accounts.names().collect::<Vec<_>>(), ["door", "lamp"]);
-/// # Ok::<(), stanchion_hub::AccountsError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Default)]
 pub struct Accounts {

@@ -2,7 +2,7 @@
 //! Subscriptions are not approved in advance, and not kept over a restart.
 
 use stanchion_stanza::stanza::{DefinedCondition, ErrorType, PresenceType, StanzaError};
-use stanchion_stanza::{BareJid, Element, Iq, Jid, Payload as _, Presence, Text, ns};
+use stanchion_stanza::{BareJid, Element, Iq, Payload as _, Presence, Text, ns};
 
 use super::{Now, Router, SessionId};
 
@@ -292,8 +292,7 @@ impl Router {
 /// A presence between bare addresses.
 fn between(from: &BareJid, to: &BareJid, kind: PresenceType) -> Presence {
     let mut presence = Presence::of(kind);
-    let jid = |bare: &BareJid| -> Option<Jid> { Some((**bare).clone()) };
-    presence.header.from = jid(from);
-    presence.header.to = jid(to);
+    presence.header.from = Some((**from).clone());
+    presence.header.to = Some((**to).clone());
     presence
 }
