@@ -1,6 +1,8 @@
 //! The engine's laws, one test each, as short scripts against `handle` and
 //! `poll_output`. What becomes of them together, under any failure, is `simulation`'s.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod inbox;
 mod outbox;
 mod outcomes;

@@ -8,6 +8,8 @@
 //! `STANCHION_SEED=n` runs one seed and tells its story; `STANCHION_SEEDS=n` runs so
 //! many instead of the usual number.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+
 mod device;
 mod ledger;
 mod world;
