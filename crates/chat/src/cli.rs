@@ -3,10 +3,12 @@
 use std::ffi::OsString;
 use std::io::Write as _;
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::exit::{Failure, Outcome};
+use crate::terminal::harmless;
 use crate::{demo, doctor, hub, listen, send};
 
 /// Reliable messages over XMPP, for things and people
@@ -34,27 +36,58 @@ enum Verb {
 pub(crate) fn run<W: Into<OsString> + Clone>(words: impl IntoIterator<Item = W>) -> u8 {
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
-        Err(error) => {
-            // Help and version are no errors, and go to standard output.
-            let _ = error.print();
-            return u8::try_from(error.exit_code()).unwrap_or(2);
-        }
+        Err(error) => return explain(&error),
     };
     log(cli.verbose);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
     let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(verb(cli.verb)),
+        Ok(runtime) => {
+            let outcome = runtime.block_on(verb(cli.verb));
+            // A read from the standard input may never return; it must not keep us.
+            runtime.shutdown_background();
+            outcome
+        }
         Err(error) => Err(Failure::failed(format!("no runtime: {error}"))),
     };
     match outcome {
         Ok(exit) => exit.code(),
         Err(failure) => {
-            let _ = writeln!(std::io::stderr(), "stanchion: {}", failure.message);
+            complain(&failure.message);
             failure.exit.code()
         }
     }
+}
+
+/// The one line of a failure. It may quote what a server said.
+fn complain(message: &str) {
+    let _ = writeln!(std::io::stderr(), "stanchion: {}", harmless(message));
+}
+
+/// Help and version are no errors, and go to standard output as they are. Everything else
+/// becomes one line.
+fn explain(error: &clap::Error) -> u8 {
+    if !matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp
+            | ErrorKind::DisplayVersion
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    ) {
+        let text = error.render().to_string();
+        let told: Vec<&str> = text
+            .lines()
+            .map(str::trim)
+            .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
+            .filter(|line| !line.is_empty())
+            .collect();
+        let told = told.join(" ");
+        let told = told.strip_prefix("error: ").unwrap_or(&told);
+        complain(&format!("{told}; see --help"));
+    } else {
+        let _ = error.print();
+    }
+    u8::try_from(error.exit_code()).unwrap_or(2)
 }
 
 async fn verb(verb: Verb) -> Outcome {

@@ -1,25 +1,40 @@
 //! `stanchion doctor`: connects to the account's server and says, phase by phase, what it
 //! offers and what would go wrong.
 
-use std::io::{self, Write};
+use std::fmt::Write as _;
 
 use clap::Args;
 use serde_json::{Value, json};
 use stanchion::connect::negotiation::FeatureStage;
 use stanchion::connect::probe::{Inspection, Scope, ServerReport, inspect};
 use stanchion::stanza::stream::StreamFeatures;
+use stanchion::transport::Security;
+use stanchion::transport::security::Trust;
+use stanchion_sasl::binding::Binding;
 
 use crate::exit::{Exit, Failure, Outcome, one_line};
-use crate::settings::{ConnectionArgs, Settings};
+use crate::interrupt::Interrupt;
+use crate::settings::{ConnectionArgs, Settings, start_failure};
+use crate::terminal::{harmless, json_line, print};
 use crate::watch::exit_of;
 
-/// Looks a server over: TLS, certificate, login, features, round trips
+/// Columns of the report.
+const WIDTH: usize = 79;
+/// Columns in front of a value.
+const INDENT: usize = 17;
+
+/// Look a server over: TLS, certificate, login, features, round trips
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Exit codes: 0 a session can be established, 2 usage, 12 no connection, 13 refused for \
+security or authentication.
+
+The password is taken from STANCHION_PASSWORD, or from --password-file.")]
 pub(crate) struct Command {
     /// Look at all servers of the domain, not only up to the first that works
     #[arg(long)]
     all: bool,
-    /// One JSON object
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -29,126 +44,156 @@ pub(crate) struct Command {
 /// Carries out the command.
 pub(crate) async fn run(command: Command) -> Outcome {
     let settings = Settings::load(&command.connection)?;
+    let mut interrupt = Interrupt::watch()?;
     let connector = settings
         .client()?
         .connector()
-        .map_err(|e| Failure::usage(one_line(&e)))?;
+        .map_err(|e| start_failure(&e))?;
     let scope = if command.all {
         Scope::All
     } else {
         Scope::UntilEstablished
     };
-    let inspection = inspect(&connector, scope).await;
-    let printed = if command.json {
-        writeln!(io::stdout().lock(), "{}", to_json(&inspection))
-    } else {
-        print(&inspection, &mut io::stdout().lock())
+    let inspection = tokio::select! {
+        inspection = inspect(&connector, scope) => inspection,
+        () = interrupt.seen() => return Err(Failure::new(Exit::NoConnection, "interrupted")),
     };
-    printed.map_err(|e| Failure::failed(format!("standard output: {e}")))?;
+    // The exit code tells the result to those who do not read.
+    let _ = print(&if command.json {
+        json_line(&to_json(&inspection))
+    } else {
+        report(&inspection)
+    })?;
     if inspection.is_established() {
         return Ok(Exit::Done);
     }
     let errors = inspection.servers.iter().filter_map(|s| s.error.as_ref());
-    let worst = inspection.unresolved.iter().chain(errors).last();
-    Err(worst.map_or_else(
-        || Failure::new(Exit::NoConnection, "there was nothing to connect to"),
-        |error| Failure::new(exit_of(error), one_line(error)),
+    let errors: Vec<_> = inspection.unresolved.iter().chain(errors).collect();
+    // What waiting does not mend is the one to tell.
+    let worst = errors.iter().find(|e| exit_of(e) != Exit::NoConnection);
+    Err(worst.or(errors.last()).map_or_else(
+        || {
+            Failure::new(
+                Exit::NoConnection,
+                "there was nothing to connect to; give --connect",
+            )
+        },
+        |error| Failure::new(exit_of(error), one_line(*error)),
     ))
 }
 
-fn print(inspection: &Inspection, out: &mut impl Write) -> io::Result<()> {
-    let candidates: Vec<String> = inspection
-        .candidates
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    line(out, "candidates", &candidates.join(", "))?;
+/// The report for people.
+fn report(inspection: &Inspection) -> String {
+    let mut out = Report::default();
+    let candidates = inspection.candidates.iter().map(ToString::to_string);
+    out.list("candidates", candidates);
     for server in &inspection.servers {
-        writeln!(out)?;
-        print_server(server, out)?;
+        out.server(server);
     }
-    Ok(())
+    out.text.trim_end().to_owned()
 }
 
-fn print_server(server: &ServerReport, out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, "{}", server.endpoint)?;
-    match server.security.as_ref().map(|s| (s, &s.tls)) {
-        Some((security, Some(tls))) => {
-            line(out, "TLS", &format!("{}, {}", tls.version, tls.cipher))?;
-            let sha256 = tls.peer_sha256.map(|f| f.to_string()).unwrap_or_default();
-            line(
-                out,
-                "certificate",
-                &format!("{}, sha256 {sha256}", trust(tls.trust)),
-            )?;
-            line(out, "can bind to", &bindings(security).join(", "))?;
+#[derive(Default)]
+struct Report {
+    text: String,
+}
+
+impl Report {
+    fn server(&mut self, server: &ServerReport) {
+        let _ = writeln!(self.text, "\n{}", server.endpoint);
+        match server.security.as_ref().map(|s| (s, &s.tls)) {
+            Some((security, Some(tls))) => {
+                self.line("TLS", &format!("{}, {}", tls.version, tls.cipher));
+                self.line("certificate", trust(tls.trust));
+                if let Some(sha256) = tls.peer_sha256 {
+                    // For --pin, which takes it with or without colons.
+                    self.line("sha256", &sha256.to_string().replace(':', ""));
+                }
+                self.list("can bind to", bindings(security));
+            }
+            Some((_, None)) => self.line("TLS", "none: everything is in the clear"),
+            None => {}
         }
-        Some((_, None)) => line(out, "TLS", "none: everything is in the clear")?,
-        None => {}
-    }
-    for (stage, features) in &server.features {
-        line(out, stage_name(*stage), &describe(features))?;
-    }
-    if let Some(login) = &server.login {
-        let proved = if login.server_proved {
-            "proved that it knows the account"
-        } else {
-            "proved nothing itself"
+        for (stage, features) in &server.features {
+            self.list(stage_name(*stage), names(features));
+        }
+        if let Some(login) = &server.login {
+            self.line("login", login.mechanism);
+            self.line("", bound_for_people(login.binding));
+            self.line(
+                "",
+                if login.server_proved {
+                    "the server proved that it knows the account"
+                } else {
+                    "the server proved nothing itself: its certificate alone speaks for it"
+                },
+            );
+        }
+        if let Some(jid) = &server.jid {
+            self.line("address", jid.as_str());
+        }
+        let resumption = match &server.stream_management {
+            Some(sm) if sm.resumable => Some(sm.max_seconds.map_or_else(
+                || "yes, for an unknown time".to_owned(),
+                |s| format!("yes, for {s} s"),
+            )),
+            Some(_) => Some("no; only acknowledgements".to_owned()),
+            None if server.is_established() => {
+                Some("no; without stream management, losses are noticed late".to_owned())
+            }
+            None => None,
         };
-        line(
-            out,
-            "login",
-            &format!(
-                "{}, {:?}; the server {proved}",
-                login.mechanism, login.binding
-            ),
-        )?;
-    }
-    if let Some(jid) = &server.jid {
-        line(out, "address", jid.as_str())?;
-    }
-    match &server.stream_management {
-        Some(sm) if sm.resumable => {
-            let seconds = sm
-                .max_seconds
-                .map_or_else(|| "an unknown time".to_owned(), |s| format!("{s} s"));
-            line(out, "resumption", &format!("yes, for {seconds}"))?;
+        if let Some(resumption) = resumption {
+            self.line("resumption", &resumption);
         }
-        Some(_) => line(out, "resumption", "no; only acknowledgements")?,
-        None if server.is_established() => {
-            line(
-                out,
-                "resumption",
-                "no; the server offers no stream management, so losses are noticed late",
-            )?;
+        for (index, (phase, time)) in server.timings.iter().enumerate() {
+            let name = if index == 0 { "time" } else { "" };
+            let ms = time.as_secs_f64() * 1000.0;
+            self.line(name, &format!("{ms:>7.1} ms  {phase}"));
         }
-        None => {}
+        if let Some(trips) = server.round_trips {
+            self.line("round trips", &format!("{trips}, TCP and TLS not counted"));
+        }
+        if let Some(error) = &server.error {
+            let words = one_line(error);
+            self.wrapped("failed", words.split(' ').map(str::to_owned), " ");
+        } else if server.is_established() {
+            self.line("result", "a session can be established");
+        }
     }
-    for (phase, time) in server.timings.iter() {
-        line(
-            out,
-            "time",
-            &format!("{:>7.1} ms  {phase}", time.as_secs_f64() * 1000.0),
-        )?;
-    }
-    if let Some(trips) = server.round_trips {
-        line(out, "round trips", &format!("{trips} after TLS began"))?;
-    }
-    if let Some(error) = &server.error {
-        line(out, "failed", &one_line(error))?;
-    } else if server.is_established() {
-        line(out, "result", "a session can be established")?;
-    }
-    Ok(())
-}
 
-fn line(out: &mut impl Write, name: &str, value: &str) -> io::Result<()> {
-    // What a server says must not control the terminal.
-    let value: String = value
-        .chars()
-        .map(|c| if c.is_control() { '\u{FFFD}' } else { c })
-        .collect();
-    writeln!(out, "  {name:<14} {value}")
+    fn list(&mut self, name: &str, values: impl IntoIterator<Item = impl Into<String>>) {
+        let values: Vec<String> = values.into_iter().map(Into::into).collect();
+        if values.is_empty() {
+            self.line(name, "nothing");
+        }
+        self.wrapped(name, values.into_iter(), ", ");
+    }
+
+    /// As many values in a line as fit.
+    fn wrapped(&mut self, mut name: &str, values: impl Iterator<Item = String>, glue: &str) {
+        let mut line = String::new();
+        for value in values {
+            let value = harmless(&value);
+            let columns = INDENT + line.chars().count() + glue.len() + value.chars().count();
+            if !line.is_empty() && columns > WIDTH {
+                line.push_str(glue.trim_end());
+                self.line(std::mem::take(&mut name), &std::mem::take(&mut line));
+            }
+            if !line.is_empty() {
+                line.push_str(glue);
+            }
+            line.push_str(&value);
+        }
+        if !line.is_empty() {
+            self.line(name, &line);
+        }
+    }
+
+    fn line(&mut self, name: &str, value: &str) {
+        // What a server says must not control the terminal.
+        let _ = writeln!(self.text, "  {name:<14} {}", harmless(value));
+    }
 }
 
 const fn stage_name(stage: FeatureStage) -> &'static str {
@@ -160,8 +205,7 @@ const fn stage_name(stage: FeatureStage) -> &'static str {
     }
 }
 
-fn trust(trust: stanchion::transport::security::Trust) -> &'static str {
-    use stanchion::transport::security::Trust;
+const fn trust(trust: Trust) -> &'static str {
     match trust {
         Trust::Chain => "valid for the domain, from a trusted authority",
         Trust::Pin => "the pinned one",
@@ -169,7 +213,7 @@ fn trust(trust: stanchion::transport::security::Trust) -> &'static str {
     }
 }
 
-fn bindings(security: &stanchion::transport::Security) -> Vec<&'static str> {
+fn bindings(security: &Security) -> Vec<&'static str> {
     let found = [
         ("tls-exporter", security.bindings.tls_exporter.is_some()),
         (
@@ -182,6 +226,31 @@ fn bindings(security: &stanchion::transport::Security) -> Vec<&'static str> {
         .filter(|(_, there)| *there)
         .map(|(name, _)| name)
         .collect()
+}
+
+/// For scripts: the binding's registered name, or why there is none.
+const fn bound(binding: Binding) -> &'static str {
+    match binding {
+        Binding::Bound(binding) => binding.as_str(),
+        Binding::NotOffered => "not-offered",
+        Binding::Unavailable => "unavailable",
+        Binding::Disabled => "disabled",
+        Binding::NoneInCommon => "none-in-common",
+        Binding::RefusedByServer => "refused-by-server",
+        _ => "not-applicable",
+    }
+}
+
+const fn bound_for_people(binding: Binding) -> &'static str {
+    match binding {
+        Binding::Bound(_) => "bound to the TLS connection: nobody is in between",
+        Binding::NotOffered => "not bound to TLS: the server offers no -PLUS mechanism",
+        Binding::Unavailable => "not bound to TLS: this connection gives nothing to bind to",
+        Binding::Disabled => "not bound to TLS: switched off",
+        Binding::NoneInCommon => "not bound to TLS: the server knows no binding of ours",
+        Binding::RefusedByServer => "not bound to TLS: the server offers it, and then refuses it",
+        _ => "not bound to TLS: the mechanism cannot",
+    }
 }
 
 fn names(features: &StreamFeatures) -> Vec<String> {
@@ -209,15 +278,6 @@ fn names(features: &StreamFeatures) -> Vec<String> {
             .map(|e| format!("{} ({})", e.name(), e.ns())),
     );
     names
-}
-
-fn describe(features: &StreamFeatures) -> String {
-    let names = names(features);
-    if names.is_empty() {
-        "nothing".to_owned()
-    } else {
-        names.join(", ")
-    }
 }
 
 fn to_json(inspection: &Inspection) -> Value {
@@ -255,7 +315,7 @@ fn server_json(server: &ServerReport) -> Value {
         })),
         "features": features,
         "login": server.login.as_ref().map(|l| json!({
-            "mechanism": l.mechanism, "binding": format!("{:?}", l.binding), "server_proved": l.server_proved,
+            "mechanism": l.mechanism, "binding": bound(l.binding), "server_proved": l.server_proved,
         })),
         "jid": server.jid.as_ref().map(ToString::to_string),
         "resumption_seconds": server.stream_management.as_ref().filter(|s| s.resumable).map(|s| s.max_seconds),
@@ -263,4 +323,37 @@ fn server_json(server: &ServerReport) -> Value {
         "timings": timings,
         "error": server.error.as_ref().map(|e| one_line(e)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_fits_80_columns_and_loses_nothing() {
+        let mut out = Report::default();
+        let names: Vec<String> = (0..40).map(|n| format!("feature-{n}")).collect();
+        out.list("after login", names.iter().map(String::as_str));
+        assert!(out.text.lines().all(|l| l.len() < 80), "{}", out.text);
+        assert_eq!(
+            out.text
+                .lines()
+                .filter(|l| l.contains("after login"))
+                .count(),
+            1
+        );
+        let words: Vec<&str> = out.text.split([' ', ',', '\n']).collect();
+        assert!(
+            names.iter().all(|n| words.contains(&n.as_str())),
+            "{}",
+            out.text
+        );
+    }
+
+    #[test]
+    fn a_server_cannot_control_the_terminal_by_its_features() {
+        let mut out = Report::default();
+        out.list("offers", ["\u{1b}[2J"]);
+        assert!(!out.text.contains('\u{1b}'));
+    }
 }

@@ -1,10 +1,9 @@
 //! Exit codes: what a script may rely on.
 
 use std::fmt;
-use std::process::ExitCode;
 
 /// How a command ended. Every code but 0 comes with one line on standard error that
-/// says what to do.
+/// says what happened and what to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// Done; for `send`: acknowledged by the recipient.
@@ -35,12 +34,6 @@ impl Exit {
             Self::NoConnection => 12,
             Self::Refused => 13,
         }
-    }
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit.code())
     }
 }
 

@@ -1,6 +1,5 @@
 //! `stanchion hub`: the embedded server as a command.
 
-use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -8,10 +7,12 @@ use clap::Args;
 use serde_json::json;
 use stanchion_hub::{Accounts, Hub, HubConfig};
 
-use crate::demo::HubReady;
+use crate::demo::{HubReady, end_of_input};
 use crate::exit::{Exit, Failure, Outcome, one_line};
+use crate::interrupt::Interrupt;
+use crate::terminal::print;
 
-/// Runs the embedded XMPP server until interrupted
+/// Run the embedded XMPP server until interrupted
 #[derive(Debug, Args)]
 #[command(after_help = "\
 For demonstrations, tests and a local network. For more, use Prosody or ejabberd.")]
@@ -25,7 +26,8 @@ pub(crate) struct Command {
     /// Listen there for direct TLS, too
     #[arg(long, value_name = "ADDRESS:PORT")]
     direct_tls: Option<SocketAddr>,
-    /// Keep the certificate and offline messages in this folder
+    /// Keep the certificate and offline messages in this folder (default: nowhere; each
+    /// start makes another certificate)
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
     /// An account made on the fly, for tries: other users of this machine can see it
@@ -37,11 +39,15 @@ pub(crate) struct Command {
     /// Print where it listens as one JSON object
     #[arg(long)]
     json: bool,
+    /// End with the standard input, too: with the process that started this one
+    #[arg(long, hide = true)]
+    end_with_input: bool,
 }
 
 /// Carries out the command.
 pub(crate) async fn run(command: Command) -> Outcome {
     let accounts = accounts(&command)?;
+    let mut interrupt = Interrupt::watch()?;
     let hub = Hub::bind(HubConfig {
         domain: command.domain.clone(),
         starttls: Some(command.starttls),
@@ -52,10 +58,15 @@ pub(crate) async fn run(command: Command) -> Outcome {
     })
     .await
     .map_err(|e| Failure::failed(one_line(&e)))?;
-    announce(&command, &hub).map_err(|e| Failure::failed(format!("standard output: {e}")))?;
-    hub.run(stop())
-        .await
-        .map_err(|e| Failure::failed(one_line(&e)))?;
+    announce(&command, &hub)?;
+    hub.run(async {
+        tokio::select! {
+            () = interrupt.seen() => {}
+            () = end_of_input(), if command.end_with_input => {}
+        }
+    })
+    .await
+    .map_err(|e| Failure::failed(one_line(&e)))?;
     Ok(Exit::Done)
 }
 
@@ -77,47 +88,36 @@ fn accounts(command: &Command) -> Result<Accounts, Failure> {
     Accounts::open_demo(pairs).map_err(|e| Failure::usage(one_line(&e)))
 }
 
-fn announce(command: &Command, hub: &Hub) -> io::Result<()> {
+/// Says where it listens. If nobody reads that, it listens all the same.
+fn announce(command: &Command, hub: &Hub) -> Result<(), Failure> {
     let addresses = hub.addresses();
     let fingerprint = hub.fingerprint().to_string();
-    let mut out = io::stdout().lock();
     let Some(starttls) = addresses.starttls else {
         return Ok(());
     };
-    if command.json {
-        let ready = HubReady {
+    let domain = &command.domain;
+    let lines = if command.json {
+        json!(HubReady {
+            domain: domain.clone(),
             starttls,
+            direct_tls: addresses.direct_tls,
             fingerprint,
-        };
-        writeln!(out, "{}", json!(ready))?;
+        })
+        .to_string()
     } else {
-        writeln!(out, "{} is served at {starttls} (STARTTLS)", command.domain)?;
-        if let Some(direct) = addresses.direct_tls {
-            writeln!(out, "and at {direct} (direct TLS)")?;
-        }
-        writeln!(out, "certificate  {fingerprint}")?;
-        writeln!(
-            out,
-            "try          stanchion listen --jid NAME@{} --connect {starttls} --pin {fingerprint}",
-            command.domain
-        )?;
-        writeln!(out, "Ctrl-C ends it")?;
-    }
-    out.flush()
-}
-
-/// Interrupt, or the polite signal of a supervisor.
-async fn stop() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-    }
-    let _ = tokio::signal::ctrl_c().await;
+        let direct = addresses.direct_tls.map_or_else(String::new, |address| {
+            format!("\n  and at {address} (direct TLS)")
+        });
+        format!(
+            "{domain} is served at {starttls} (STARTTLS){direct}\n\
+             SHA-256 of its certificate:\n  {fingerprint}\n\
+             Try, with the account's password in STANCHION_PASSWORD:\n  \
+             stanchion listen --jid NAME@{domain} --connect {starttls} \\\n    \
+             --pin {}\n\
+             Ctrl-C ends it",
+            fingerprint.replace(':', "")
+        )
+    };
+    let _ = print(&lines)?;
+    Ok(())
 }

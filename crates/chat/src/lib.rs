@@ -23,9 +23,12 @@ mod demo;
 mod doctor;
 mod exit;
 mod hub;
+mod interrupt;
+mod lines;
 mod listen;
 mod send;
 mod settings;
+mod terminal;
 mod watch;
 
 use std::ffi::OsString;

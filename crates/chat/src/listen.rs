@@ -1,26 +1,35 @@
 //! `stanchion listen`: prints what arrives, and acknowledges what was printed.
 
-use std::io::{self, Write as _};
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
-use stanchion::Message;
+use stanchion::Client;
+use stanchion::session::Receiver;
+use stanchion::stanza::Message;
+use tokio::time::Instant;
 
 use crate::exit::{Exit, Failure, Outcome, one_line};
+use crate::interrupt::Interrupt;
 use crate::settings::{ConnectionArgs, Settings, duration};
+use crate::terminal::{Reader, harmless, json_line, print};
 use crate::watch;
 
-/// Prints messages as they arrive; each is acknowledged once it is printed
+/// Print messages as they arrive; each is acknowledged once it is printed
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Exit codes: 0 interrupted, or --count reached, or nobody reads the output any more; \
+2 usage, 12 no connection in time, 13 refused for security or authentication.
+
+The password is taken from STANCHION_PASSWORD, or from --password-file.")]
 pub(crate) struct Command {
     /// End after so many messages
-    #[arg(long, short = 'C', value_name = "N")]
+    #[arg(long, short = 'C', value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
-    /// How long to try to connect before giving up
+    /// How long to try to get the first connection before giving up
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     timeout: Duration,
-    /// One JSON object a message
+    /// Print one JSON object a message
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -29,71 +38,69 @@ pub(crate) struct Command {
 
 /// Carries out the command.
 pub(crate) async fn run(command: Command) -> Outcome {
+    let over = Instant::now() + command.timeout;
     let settings = Settings::load(&command.connection)?;
-    let (client, mut incoming) = settings
-        .client()?
-        .start()
-        .await
-        .map_err(|e| Failure::failed(one_line(&e)))?;
-    let print = async {
-        watch::connected(&client, command.timeout).await?;
-        let mut left = command.count.unwrap_or(u64::MAX);
-        while left > 0 {
-            let Some(received) = incoming.recv().await else {
-                return Err(Failure::failed(
-                    "the session ended; see the messages above, and start again",
-                ));
-            };
-            print(&command, received.message(), received.maybe_redelivered())
-                .map_err(|e| Failure::failed(format!("standard output: {e}")))?;
-            received
-                .commit()
-                .await
-                .map_err(|e| Failure::failed(one_line(&e)))?;
-            left -= 1;
-        }
-        Ok(Exit::Done)
-    };
+    let mut interrupt = Interrupt::watch()?;
+    let (client, mut incoming) = settings.start().await?;
     let done = tokio::select! {
-        done = print => done,
-        failure = watch::refused(&client) => Err(failure),
-        _ = tokio::signal::ctrl_c() => Ok(Exit::Done),
+        done = print_all(&command, &client, &mut incoming, over) => done,
+        () = interrupt.seen() => Ok(Exit::Done),
     };
-    client
-        .shutdown()
-        .await
-        .map_err(|e| Failure::failed(one_line(&e)))?;
-    done
+    if !client.is_connected() {
+        // There is no stream to close, and what was committed goes out with the next start.
+        return done;
+    }
+    match client.shutdown().await {
+        // Why the session ended is worth more than that it did.
+        Err(error) => Err(settings.session_failure(&error)),
+        Ok(()) => done,
+    }
 }
 
-/// Printed and flushed before the message is acknowledged.
-fn print(command: &Command, message: &Message, again: bool) -> io::Result<()> {
+async fn print_all(
+    command: &Command,
+    client: &Client,
+    incoming: &mut Receiver,
+    over: Instant,
+) -> Outcome {
+    watch::connected(client, over, command.timeout).await?;
+    for _ in 0..command.count.unwrap_or(u64::MAX) {
+        let received = tokio::select! {
+            received = incoming.recv() => received,
+            failure = watch::refused(client) => return Err(failure),
+        };
+        let Some(received) = received else {
+            return Err(Failure::failed("the session ended; start again"));
+        };
+        // Printed and flushed before it is acknowledged.
+        let line = line(command, received.message(), received.maybe_redelivered());
+        if print(&line)? == Reader::Gone {
+            // It comes again, to somebody who reads it.
+            return Ok(Exit::Done);
+        }
+        received
+            .commit()
+            .await
+            .map_err(|e| Failure::failed(one_line(&e)))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn line(command: &Command, message: &Message, again: bool) -> String {
     let from = message
         .header
         .from
         .as_ref()
         .map(ToString::to_string)
         .unwrap_or_default();
-    let body = message.body().unwrap_or_default();
-    let mut out = io::stdout().lock();
+    let body = message.body();
     if command.json {
         let id = message.header.id.as_deref();
-        let line = json!({ "from": from, "id": id, "body": body, "maybe_redelivered": again });
-        writeln!(out, "{line}")?;
-    } else {
-        let mark = if again { " (maybe again)" } else { "" };
-        // Control characters of a stranger's text must not reach the terminal.
-        let body: String = body
-            .chars()
-            .map(|c| {
-                if c.is_control() && c != '\t' {
-                    '\u{FFFD}'
-                } else {
-                    c
-                }
-            })
-            .collect();
-        writeln!(out, "{from}{mark}: {body}")?;
+        return json_line(
+            &json!({ "from": from, "id": id, "body": body, "maybe_redelivered": again }),
+        );
     }
-    out.flush()
+    let mark = if again { " (maybe again)" } else { "" };
+    let body = body.as_deref().unwrap_or("(no text)");
+    harmless(&format!("{from}{mark}: {body}"))
 }

@@ -1,38 +1,46 @@
 //! `stanchion send`: hands messages over, and says what became of each.
 
-use std::io::{self, Write as _};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
 use stanchion::session::{Outgoing, SendError, Sent};
 use stanchion::{Client, Jid, Outcome as Delivery};
-use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
+use tokio::io::{BufReader, Stdin};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::exit::{Exit, Failure, Outcome, one_line};
+use crate::interrupt::Interrupt;
+use crate::lines::{LONGEST, Line, Lines};
 use crate::settings::{ConnectionArgs, Settings, duration};
+use crate::terminal::{Reader, harmless, json_line, print};
 use crate::watch;
 
 /// Lines whose outcomes are awaited at the same time.
 const AT_ONCE: usize = 256;
+/// For a clean end after the time is over. A server that hangs gets no more.
+const FAREWELL: Duration = Duration::from_millis(250);
 
-/// Sends a message and waits for its receipt
+/// Send a message and wait for its receipt
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit codes: 0 acknowledged by the recipient, 2 usage, 10 not delivered (and never will \
-be), 11 in doubt, 12 no connection in time, 13 refused for security or authentication.")]
+be), 11 in doubt, 12 no connection in time, 13 refused for security or authentication. \
+With 12 and 13, nothing was sent. Of several lines, the worst counts.
+
+The password is taken from STANCHION_PASSWORD, or from --password-file.")]
 pub(crate) struct Command {
     /// The text; `-` sends each line of the standard input as a message of its own
-    #[arg(value_name = "TEXT", allow_hyphen_values = true)]
+    #[arg(value_name = "TEXT", allow_negative_numbers = true)]
     text: String,
     /// The recipient
     #[arg(long, value_name = "JID")]
     to: Jid,
-    /// How long to try before giving up
+    /// How long to try before giving up; with `-`, anew for each line once connected
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     timeout: Duration,
-    /// One JSON object a message
+    /// Print one JSON object a message
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -41,152 +49,309 @@ pub(crate) struct Command {
 
 /// Carries out the command.
 pub(crate) async fn run(command: Command) -> Outcome {
+    let over = Instant::now() + command.timeout;
     let settings = Settings::load(&command.connection)?;
-    let (client, _incoming) = settings
-        .client()?
-        .start()
-        .await
-        .map_err(|e| Failure::failed(one_line(&e)))?;
-    let done = tokio::select! {
-        done = deliver(&command, &client) => done,
-        failure = watch::refused(&client) => Err(failure),
-        _ = tokio::signal::ctrl_c() => {
-            Err(Failure::new(Exit::InDoubt, "interrupted; what was kept is sent by the next command on this store"))
-        }
+    let mut interrupt = Interrupt::watch()?;
+    // Before anything is kept: so a command that ends without a connection leaves
+    // nothing behind that a later one would send.
+    let (client, _incoming) = settings.start().await?;
+    let first = tokio::select! {
+        first = watch::connected(&client, over, command.timeout) => first,
+        () = interrupt.seen() => Err(Failure::new(
+            Exit::NotDelivered,
+            "interrupted before there was a connection; nothing was sent",
+        )),
     };
+    if let Err(failure) = first {
+        // There is no stream to close, and nothing to wait for.
+        drop(client);
+        return Err(failure);
+    }
+    let mut sending = Sending::new(&command, &client);
+    let ended = tokio::select! {
+        ended = sending.all(over) => ended,
+        () = interrupt.seen() => sending.interrupted(),
+    };
+    let conclusion = sending.conclude(ended);
     // What has no outcome stays in the store, for the next command.
-    let ended = client.shutdown().await;
-    let exit = done?;
-    ended.map_err(|e| Failure::failed(one_line(&e)))?;
-    exit
-}
-
-/// The outer error is the command's end, the inner one the worst outcome.
-async fn deliver(command: &Command, client: &Client) -> Result<Outcome, Failure> {
-    let mut worst: Outcome = Ok(Exit::Done);
-    let mut waiting = JoinSet::new();
-    let mut texts = Texts::of(&command.text);
-    loop {
-        let next = if waiting.len() < AT_ONCE {
-            texts.next().await
-        } else {
-            Ok(None)
-        };
-        let next = next.map_err(|e| Failure::failed(format!("standard input: {e}")))?;
-        let Some(text) = next else {
-            match waiting.join_next().await {
-                Some(Ok(end)) => {
-                    worsen(&mut worst, conclude(command, client, end)?);
-                    continue;
-                }
-                Some(Err(_)) => return Err(Failure::failed("a task was lost")),
-                None => return Ok(worst),
-            }
-        };
-        let message = Outgoing::text(command.to.clone(), text)
-            .map_err(Failure::usage)?
-            .within(command.timeout);
-        let began = Instant::now();
-        let sent = client.send(message).await.map_err(|e| match e {
-            SendError::Invalid(_) => Failure::usage(e),
-            _ => Failure::failed(one_line(&e)),
-        })?;
-        waiting.spawn(end_of(sent, began));
+    let farewell = over.max(Instant::now() + FAREWELL);
+    match tokio::time::timeout_at(farewell, client.shutdown()).await {
+        Ok(Err(error)) if conclusion.is_ok() => Err(settings.session_failure(&error)),
+        Ok(Err(error)) => conclusion.map_err(|f| Failure {
+            // Why, besides what it means for the message.
+            message: format!(
+                "{}; {}",
+                settings.session_failure(&error).message,
+                f.message
+            ),
+            ..f
+        }),
+        _ => conclusion,
     }
 }
 
+/// What became of the messages so far.
+#[derive(Debug, Default)]
+struct Counts {
+    acknowledged: u64,
+    not_delivered: u64,
+    in_doubt: u64,
+}
+
+/// Messages on their way.
+struct Sending<'a> {
+    command: &'a Command,
+    client: &'a Client,
+    texts: Texts,
+    waiting: JoinSet<End>,
+    counts: Counts,
+    /// The last message that was not acknowledged, for people.
+    worst: Option<String>,
+    /// Nobody reads the outcomes any more; the exit code still tells.
+    unread: bool,
+}
+
 struct End {
+    number: u64,
     id: String,
     outcome: Result<Delivery, SendError>,
     took: Duration,
 }
 
-async fn end_of(sent: Sent, began: Instant) -> End {
+impl<'a> Sending<'a> {
+    fn new(command: &'a Command, client: &'a Client) -> Self {
+        let texts = if command.text == "-" {
+            let input = BufReader::new(tokio::io::stdin());
+            Texts::Lines(Lines::new(input), 0)
+        } else {
+            Texts::One(Some(command.text.clone()))
+        };
+        Self {
+            command,
+            client,
+            texts,
+            waiting: JoinSet::new(),
+            counts: Counts::default(),
+            worst: None,
+            unread: false,
+        }
+    }
+
+    /// Sends everything, and waits for all outcomes.
+    ///
+    /// # Errors
+    /// Why no more could be sent, if that is not an outcome of a message.
+    async fn all(&mut self, over: Instant) -> Result<(), Failure> {
+        let mut stopped = Ok(());
+        let mut reading = true;
+        while reading || !self.waiting.is_empty() {
+            let room = reading && self.waiting.len() < AT_ONCE;
+            tokio::select! {
+                Some(end) = self.waiting.join_next() => {
+                    let end = end.map_err(|_| Failure::failed("a task was lost; start again"))?;
+                    self.report(end)?;
+                }
+                text = self.texts.next(), if room => match text {
+                    Ok(Some((number, text))) => {
+                        if let Err(failure) = self.hand_over(number, text, over).await {
+                            (stopped, reading) = (Err(failure), false);
+                        }
+                    }
+                    Ok(None) => reading = false,
+                    Err(failure) => (stopped, reading) = (Err(failure), false),
+                },
+                // What was sent keeps its time: a receipt may be known at the end.
+                failure = watch::refused(self.client), if reading => {
+                    (stopped, reading) = (Err(failure), false);
+                }
+            }
+        }
+        stopped
+    }
+
+    async fn hand_over(
+        &mut self,
+        number: u64,
+        text: Result<String, String>,
+        over: Instant,
+    ) -> Result<(), Failure> {
+        let message = text.and_then(|text| {
+            Outgoing::text(self.command.to.clone(), text).map_err(|e| one_line(&e))
+        });
+        let began = Instant::now();
+        let within = match self.texts {
+            Texts::One(_) => over.saturating_duration_since(began),
+            Texts::Lines(..) => self.command.timeout,
+        };
+        let sent = match message {
+            Ok(message) => match self.client.send(message.within(within)).await {
+                Err(SendError::Invalid(error)) => Err(one_line(&error)),
+                other => Ok(other.map_err(|e| Failure::failed(one_line(&e)))?),
+            },
+            Err(why) => Err(why),
+        };
+        match sent {
+            Ok(sent) => {
+                self.waiting.spawn(end_of(sent, number, began));
+                Ok(())
+            }
+            Err(why) => self.cannot_be_sent(number, &why),
+        }
+    }
+
+    /// One text is a mistake of the caller; a line among others is a message that was
+    /// not delivered, and the others go on.
+    fn cannot_be_sent(&mut self, number: u64, why: &str) -> Result<(), Failure> {
+        if let Texts::One(_) = self.texts {
+            return Err(Failure::usage(why));
+        }
+        self.counts.not_delivered += 1;
+        self.say(number, None, "not-delivered", why, Duration::ZERO)
+    }
+
+    /// Says what became of a message.
+    fn report(&mut self, end: End) -> Result<(), Failure> {
+        let outcome = match end.outcome {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                self.counts.in_doubt += 1;
+                return Err(Failure::failed(one_line(&error)));
+            }
+        };
+        let (word, count) = match &outcome {
+            Delivery::Acknowledged { .. } => ("acknowledged", &mut self.counts.acknowledged),
+            Delivery::NotDelivered(_) => ("not-delivered", &mut self.counts.not_delivered),
+            _ => ("in-doubt", &mut self.counts.in_doubt),
+        };
+        *count += 1;
+        self.say(
+            end.number,
+            Some(&end.id),
+            word,
+            &outcome.to_string(),
+            end.took,
+        )
+    }
+
+    fn say(
+        &mut self,
+        number: u64,
+        id: Option<&str>,
+        outcome: &str,
+        detail: &str,
+        took: Duration,
+    ) -> Result<(), Failure> {
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let one = matches!(self.texts, Texts::One(_));
+        if outcome != "acknowledged" {
+            self.worst = Some(detail.to_owned());
+        }
+        let line = if self.command.json {
+            json_line(&json!({
+                "line": (!one).then_some(number), "id": id, "to": self.command.to.to_string(),
+                "outcome": outcome, "detail": detail, "ms": ms,
+            }))
+        } else if !one {
+            harmless(&format!("line {number}: {detail} ({ms} ms)"))
+        } else if outcome == "acknowledged" {
+            harmless(&format!("{detail} ({ms} ms)"))
+        } else {
+            // The line on standard error says it.
+            return Ok(());
+        };
+        if !self.unread {
+            self.unread = print(&line)? == Reader::Gone;
+        }
+        Ok(())
+    }
+
+    /// Ctrl-C.
+    fn interrupted(&self) -> Result<(), Failure> {
+        match (self.waiting.len(), &self.texts) {
+            // The usual end of lines that somebody types.
+            (0, Texts::Lines(..)) => Ok(()),
+            (n, _) => {
+                let message = format!(
+                    "interrupted; {} no outcome yet: the next command on this store goes on \
+                     with what is kept, within its time",
+                    if n == 1 {
+                        "1 message has".to_owned()
+                    } else {
+                        format!("{n} messages have")
+                    }
+                );
+                Err(Failure::new(Exit::InDoubt, message))
+            }
+        }
+    }
+
+    /// The exit: doubt is worse than a definite failure, and that is worse than success.
+    fn conclude(&self, ended: Result<(), Failure>) -> Outcome {
+        let Counts {
+            acknowledged,
+            not_delivered,
+            in_doubt,
+        } = self.counts;
+        // A session that failed leaves those in doubt that it had taken.
+        let open = self.waiting.len() as u64;
+        let (exit, advice) = match (in_doubt + open, not_delivered) {
+            (0, 0) => return ended.map(|()| Exit::Done),
+            (0, _) => (Exit::NotDelivered, "send again"),
+            _ => (
+                Exit::InDoubt,
+                "ask the recipient, or send again if twice does no harm",
+            ),
+        };
+        let what = match (&self.texts, &self.worst) {
+            (Texts::One(_), Some(detail)) => detail.clone(),
+            _ => format!(
+                "{acknowledged} acknowledged, {not_delivered} not delivered, {} in doubt",
+                in_doubt + open
+            ),
+        };
+        let message = match ended {
+            Ok(()) => format!("{what}; {advice}"),
+            Err(failure) if failure.exit == Exit::InDoubt => failure.message,
+            Err(failure) => format!("{}; {what}; {advice}", failure.message),
+        };
+        Err(Failure::new(exit, message))
+    }
+}
+
+async fn end_of(sent: Sent, number: u64, began: Instant) -> End {
     let id = sent.id().to_owned();
     let outcome = sent.outcome().await;
     End {
+        number,
         id,
         outcome,
         took: began.elapsed(),
     }
 }
 
-/// Says what became of a message, and how bad that is.
-fn conclude(command: &Command, client: &Client, end: End) -> Result<Outcome, Failure> {
-    let outcome = end.outcome.map_err(|e| Failure::failed(one_line(&e)))?;
-    let (word, exit) = match &outcome {
-        Delivery::Acknowledged { .. } => ("acknowledged", Exit::Done),
-        Delivery::NotDelivered(_) => ("not-delivered", Exit::NotDelivered),
-        _ => ("in-doubt", Exit::InDoubt),
-    };
-    let ms = end.took.as_millis();
-    let line = if command.json {
-        json!({
-            "id": end.id, "to": command.to.to_string(), "outcome": word,
-            "detail": outcome.to_string(), "ms": u64::try_from(ms).unwrap_or(u64::MAX),
-        })
-        .to_string()
-    } else {
-        format!("{outcome} ({ms} ms)")
-    };
-    writeln!(io::stdout().lock(), "{line}")
-        .map_err(|e| Failure::failed(format!("standard output: {e}")))?;
-    Ok(match exit {
-        Exit::Done => Ok(exit),
-        // Not sent at all: the reason is the connection's.
-        Exit::NotDelivered if !client.is_connected() => Err(Failure::new(
-            Exit::NoConnection,
-            format!(
-                "{} was not sent: no connection within {}",
-                end.id,
-                humantime::format_duration(command.timeout)
-            ),
-        )),
-        Exit::InDoubt => Err(Failure::new(
-            exit,
-            format!(
-                "{}: {outcome}; ask the recipient, or send again if twice does no harm",
-                end.id
-            ),
-        )),
-        _ => Err(Failure::new(
-            exit,
-            format!("{}: {outcome}; send it again", end.id),
-        )),
-    })
-}
-
-/// Doubt is worse than a definite failure, and that is worse than success.
-fn worsen(worst: &mut Outcome, new: Outcome) {
-    let rank = |o: &Outcome| match o {
-        Ok(_) => 0,
-        Err(f) if f.exit == Exit::InDoubt => 2,
-        Err(_) => 1,
-    };
-    if rank(&new) > rank(worst) {
-        *worst = new;
-    }
-}
-
-/// The text, or the lines of the standard input.
+/// The text, or the lines of the standard input and their number so far.
 enum Texts {
     One(Option<String>),
-    Lines(Lines<BufReader<Stdin>>),
+    Lines(Lines<BufReader<Stdin>>, u64),
 }
 
 impl Texts {
-    fn of(text: &str) -> Self {
-        if text == "-" {
-            Self::Lines(BufReader::new(tokio::io::stdin()).lines())
-        } else {
-            Self::One(Some(text.to_owned()))
-        }
-    }
-
-    async fn next(&mut self) -> io::Result<Option<String>> {
-        match self {
-            Self::One(text) => Ok(text.take()),
-            Self::Lines(lines) => lines.next_line().await,
-        }
+    /// The next text and its number, from 1; or why it is none. Cancel-safe.
+    async fn next(&mut self) -> Result<Option<(u64, Result<String, String>)>, Failure> {
+        let (lines, count) = match self {
+            Self::One(text) => return Ok(text.take().map(|text| (1, Ok(text)))),
+            Self::Lines(lines, count) => (lines, count),
+        };
+        let line = lines.next().await.map_err(|e| {
+            Failure::failed(format!("standard input: {e}; nothing after it was sent"))
+        })?;
+        let text = match line {
+            None => return Ok(None),
+            Some(Line::Text(text)) => Ok(text),
+            Some(Line::TooLong) => Err(format!("the line has more than {LONGEST} bytes")),
+            Some(Line::NotText) => Err("the line is not UTF-8".to_owned()),
+        };
+        *count += 1;
+        Ok(Some((*count, text)))
     }
 }

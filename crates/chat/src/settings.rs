@@ -8,9 +8,11 @@ use std::time::Duration;
 use clap::Args;
 use secrecy::SecretString;
 use serde::Deserialize;
-use stanchion::{BareJid, Client, ClientBuilder, Fingerprint, Roots};
+use stanchion::reliability::store::StoreError;
+use stanchion::session::{Receiver, SessionError};
+use stanchion::{BareJid, Client, ClientBuilder, Fingerprint, Roots, StartError};
 
-use crate::exit::Failure;
+use crate::exit::{Failure, one_line};
 
 /// How to reach the server; the same for every command.
 #[derive(Debug, Clone, Default, Args)]
@@ -37,10 +39,12 @@ pub(crate) struct ConnectionArgs {
     /// Send the password and everything else in the clear if the server has no TLS
     #[arg(long)]
     pub(crate) insecure_plaintext: bool,
-    /// Keep messages in this file (default: one for each account, in the data folder)
+    /// Keep messages in this file, for one command at a time (default: one for each
+    /// account, in the data folder)
     #[arg(long, value_name = "FILE")]
     pub(crate) store: Option<PathBuf>,
-    /// Read the password from this file; only its owner may be able to read it
+    /// Read the password from this file, not from STANCHION_PASSWORD; only its owner may
+    /// be able to read it
     #[arg(long, value_name = "FILE")]
     pub(crate) password_file: Option<PathBuf>,
     /// The configuration file (default: config.toml in the configuration folder)
@@ -65,10 +69,21 @@ struct File {
     password_file: Option<PathBuf>,
 }
 
+impl File {
+    /// Paths in the file are seen from the file's folder.
+    fn seen_from(mut self, folder: &Path) -> Self {
+        let paths = [&mut self.store, &mut self.password_file];
+        for path in paths.into_iter().flatten().chain(&mut self.ca) {
+            *path = folder.join(&*path);
+        }
+        self
+    }
+}
+
 /// Everything that is needed to connect.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    pub(crate) jid: BareJid,
+    jid: BareJid,
     password: SecretString,
     connect: Option<(String, u16)>,
     direct_tls: bool,
@@ -76,7 +91,8 @@ pub(crate) struct Settings {
     pin: Option<Fingerprint>,
     native_roots: bool,
     insecure_plaintext: bool,
-    pub(crate) store: PathBuf,
+    /// Default: one for each account.
+    store: Option<PathBuf>,
 }
 
 impl Settings {
@@ -97,6 +113,11 @@ impl Settings {
                 ));
             }
         };
+        if jid.local().is_none() {
+            return Err(Failure::usage(format!(
+                "{jid} is a domain; give the account as name@{jid}"
+            )));
+        }
         let pin = match (args.pin, &file.pin) {
             (Some(pin), _) => Some(pin),
             (None, Some(pin)) => Some(
@@ -111,9 +132,19 @@ impl Settings {
             .or(file.connect.as_deref())
             .map(host_port)
             .transpose()?;
-        let password_file = args.password_file.clone().or(file.password_file);
+        let environment = std::env::var("STANCHION_PASSWORD").ok().map(Into::into);
+        let password = match (&args.password_file, environment, &file.password_file) {
+            (Some(path), _, _) | (None, None, Some(path)) => read_password(path)?,
+            (None, Some(password), _) => password,
+            (None, None, None) => {
+                return Err(Failure::usage(format!(
+                    "no password for {jid}: set STANCHION_PASSWORD, or give --password-file FILE"
+                )));
+            }
+        };
         Ok(Self {
-            password: password(password_file.as_deref(), &jid)?,
+            jid,
+            password,
             connect,
             direct_tls: args.direct_tls || file.direct_tls,
             ca: if args.ca.is_empty() {
@@ -124,22 +155,16 @@ impl Settings {
             pin,
             native_roots: args.native_roots || file.native_roots,
             insecure_plaintext: args.insecure_plaintext,
-            store: match args.store.clone().or(file.store) {
-                Some(store) => store,
-                None => default_store(&jid)?,
-            },
-            jid,
+            store: args.store.clone().or(file.store),
         })
     }
 
-    /// A client builder with all of it.
+    /// Describes a client that has no store yet.
     ///
     /// # Errors
     /// A file that cannot be read.
     pub(crate) fn client(&self) -> Result<ClientBuilder, Failure> {
-        let mut builder = Client::builder(self.jid.clone())
-            .password(self.password.clone())
-            .store_file(&self.store);
+        let mut builder = Client::builder(self.jid.clone()).password(self.password.clone());
         if let Some((host, port)) = &self.connect {
             builder = builder.server(host, *port);
         }
@@ -163,6 +188,58 @@ impl Settings {
         }
         Ok(builder)
     }
+
+    /// Opens the store and starts to connect.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration or with the store; nothing that a server does.
+    pub(crate) async fn start(&self) -> Result<(Client, Receiver), Failure> {
+        let store = match &self.store {
+            Some(store) => store.clone(),
+            None => default_store(&self.jid)?,
+        };
+        let client = self.client()?.store_file(&store);
+        client.start().await.map_err(|e| match &e {
+            StartError::Store(error) | StartError::Session(SessionError::Store(error)) => {
+                store_failure(&store, error)
+            }
+            _ => start_failure(&e),
+        })
+    }
+
+    /// What to do about a session that failed.
+    pub(crate) fn session_failure(&self, error: &SessionError) -> Failure {
+        match (error, &self.store) {
+            (SessionError::Store(error), Some(store)) => store_failure(store, error),
+            _ => Failure::failed(one_line(error)),
+        }
+    }
+}
+
+/// What to do about a client that cannot be made.
+pub(crate) fn start_failure(error: &StartError) -> Failure {
+    match error {
+        StartError::Store(_) | StartError::Session(_) => Failure::failed(one_line(error)),
+        _ => Failure::usage(one_line(error)),
+    }
+}
+
+/// The store's error, in the words of a command line.
+fn store_failure(store: &Path, error: &StoreError) -> Failure {
+    let store = store.display();
+    let message = match error {
+        StoreError::InUse { .. } => format!(
+            "another stanchion uses {store}: wait until it ends, or give this one a file of \
+             its own by --store"
+        ),
+        StoreError::Full(_) => format!("the disk of {store} is full: free space, then start again"),
+        StoreError::Io(cause) => format!(
+            "{store} cannot be used: {cause}; check the path and its permissions, or give \
+             another by --store"
+        ),
+        _ => one_line(error),
+    };
+    Failure::failed(message)
 }
 
 fn read_file(path: Option<&Path>) -> Result<File, Failure> {
@@ -174,13 +251,19 @@ fn read_file(path: Option<&Path>) -> Result<File, Failure> {
         },
     };
     match std::fs::read_to_string(&path) {
-        Ok(text) => toml::from_str(&text).map_err(|e| {
-            Failure::usage(format!(
-                "{}: {}",
-                path.display(),
-                e.to_string().replace('\n', " ")
-            ))
-        }),
+        Ok(text) => {
+            let file: File = toml::from_str(&text).map_err(|e| {
+                // Without the line's text: it may be a password in the wrong place.
+                let before = e.span().map_or(0, |span| span.start).min(text.len());
+                let line = 1 + text.as_bytes()[..before]
+                    .iter()
+                    .filter(|b| **b == b'\n')
+                    .count();
+                let message = e.message().replace('\n', " ");
+                Failure::usage(format!("{}, line {line}: {message}", path.display()))
+            })?;
+            Ok(file.seen_from(path.parent().unwrap_or(Path::new(""))))
+        }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound && !required => Ok(File::default()),
         Err(e) => Err(Failure::usage(format!("{}: {e}", path.display()))),
     }
@@ -221,17 +304,9 @@ pub(crate) fn host_port(text: &str) -> Result<(String, u16), Failure> {
     }
 }
 
-/// From `STANCHION_PASSWORD`, or from a file that only its owner can read. Never from
-/// an argument, which every user of the machine could see.
-fn password(file: Option<&Path>, jid: &BareJid) -> Result<SecretString, Failure> {
-    if let Ok(password) = std::env::var("STANCHION_PASSWORD") {
-        return Ok(password.into());
-    }
-    let Some(path) = file else {
-        return Err(Failure::usage(format!(
-            "no password for {jid}: set STANCHION_PASSWORD, or give --password-file FILE"
-        )));
-    };
+/// From a file that only its owner can read. Never from an argument, which every user
+/// of the machine could see.
+fn read_password(path: &Path) -> Result<SecretString, Failure> {
     let wrong =
         |what: &dyn std::fmt::Display| Failure::usage(format!("{}: {what}", path.display()));
     let mut file = std::fs::File::open(path).map_err(|e| wrong(&e))?;
@@ -290,12 +365,36 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("password");
         std::fs::write(&path, "secret\n").unwrap();
-        let jid: BareJid = "a@b".parse().unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
-        let refused = password(Some(&path), &jid).unwrap_err();
+        let refused = read_password(&path).unwrap_err();
         assert!(refused.message.contains("chmod 600"), "{}", refused.message);
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        assert!(password(Some(&path), &jid).is_ok());
+        assert!(read_password(&path).is_ok());
+    }
+
+    #[test]
+    fn a_mistake_in_the_configuration_never_shows_a_password() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        for text in ["jid = 'a@b'\npassword = 'hunter2'\n", "\nhunter2"] {
+            std::fs::write(&path, text).unwrap();
+            let message = read_file(Some(&path)).unwrap_err().message;
+            assert!(message.contains("line 2"), "{message}");
+            assert!(
+                !message.contains("hunter2") && !message.contains('\n'),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn paths_in_the_configuration_are_seen_from_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, "store = 'a.sqlite'\nca = ['b.pem', '/c.pem']\n").unwrap();
+        let file = read_file(Some(&path)).unwrap();
+        assert_eq!(file.store, Some(folder.path().join("a.sqlite")));
+        assert_eq!(file.ca, [folder.path().join("b.pem"), "/c.pem".into()]);
     }
 
     #[test]

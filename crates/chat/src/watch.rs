@@ -4,32 +4,25 @@
 use std::time::Duration;
 
 use stanchion::Client;
-use stanchion::connect::{ConnectError, Kind};
+use stanchion::connect::{ConnectError, Kind, Retry};
 use stanchion::session::{Disconnect, Status};
+use tokio::time::Instant;
 
 use crate::exit::{Exit, Failure, one_line};
 
-/// Resolves only when there will be no connection without a person's help. An
-/// unattended client goes on trying after a bad certificate; a command says so and ends.
-pub(crate) async fn refused(client: &Client) -> Failure {
-    let mut status = client.status();
-    loop {
-        match &*status.borrow_and_update() {
-            Status::Refused(cause) => return explain(cause),
-            Status::Waiting { cause, .. } if exit(cause) == Exit::Refused => return explain(cause),
-            _ => {}
-        }
-        if status.changed().await.is_err() {
-            return std::future::pending().await;
-        }
-    }
-}
-
-/// Resolves once a stream is up.
+/// Resolves once the first stream is up.
+///
+/// An unattended client goes on trying after a bad certificate or an unknown name, as
+/// both may pass; a command says so at once, while somebody is there to read it.
 ///
 /// # Errors
-/// The exit for a connection that is refused, or that is not there in time.
-pub(crate) async fn connected(client: &Client, within: Duration) -> Result<(), Failure> {
+/// The exit for a connection that waiting does not bring, or that is not there `by`
+/// then; `timeout` is only for the message.
+pub(crate) async fn connected(
+    client: &Client,
+    by: Instant,
+    timeout: Duration,
+) -> Result<(), Failure> {
     let mut status = client.status();
     let mut last = None;
     let up = async {
@@ -37,46 +30,56 @@ pub(crate) async fn connected(client: &Client, within: Duration) -> Result<(), F
             match &*status.borrow_and_update() {
                 Status::Connected { .. } => return Ok(()),
                 Status::Refused(cause) => return Err(explain(cause)),
-                Status::Waiting { cause, .. } if exit(cause) == Exit::Refused => {
-                    return Err(explain(cause));
-                }
-                Status::Waiting { cause, .. } => last = Some(cause.clone()),
+                Status::Waiting { cause, .. } if !passes(cause) => return Err(explain(cause)),
+                Status::Waiting { cause, .. } => last = Some(one_line(cause)),
                 _ => {}
             }
             if status.changed().await.is_err() {
-                return Err(Failure::failed("the session ended"));
+                return Err(Failure::failed("the session ended; start again"));
             }
         }
     };
-    match tokio::time::timeout(within, up).await {
+    match tokio::time::timeout_at(by, up).await {
         Ok(ended) => ended,
-        Err(_) => Err(no_connection(within, last.as_ref())),
+        Err(_) => {
+            let why = last.unwrap_or_else(|| {
+                "no answer yet; try a longer --timeout, or `stanchion doctor`".to_owned()
+            });
+            let time = humantime::format_duration(timeout);
+            let message = format!("no connection within {time}: {why}");
+            Err(Failure::new(Exit::NoConnection, message))
+        }
     }
 }
 
-fn no_connection(within: Duration, last: Option<&Disconnect>) -> Failure {
-    let time = humantime::format_duration(within);
-    match last {
-        Some(cause) => Failure::new(
-            Exit::NoConnection,
-            format!("no connection within {time}: {}", one_line(cause)),
-        ),
-        None => Failure::new(
-            Exit::NoConnection,
-            format!("no connection within {time}; try `stanchion doctor`, or a longer --timeout"),
-        ),
+/// Resolves once the session has given up connecting. For a session that was connected
+/// before: it goes on by itself after everything that may pass.
+pub(crate) async fn refused(client: &Client) -> Failure {
+    let mut status = client.status();
+    loop {
+        if let Status::Refused(cause) = &*status.borrow_and_update() {
+            return explain(cause);
+        }
+        if status.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+    }
+}
+
+/// Whether waiting may help.
+fn passes(cause: &Disconnect) -> bool {
+    match cause {
+        Disconnect::Connect(error) => error.retry() == Retry::Later,
+        _ => true,
     }
 }
 
 fn explain(cause: &Disconnect) -> Failure {
-    Failure::new(exit(cause), one_line(cause))
-}
-
-fn exit(cause: &Disconnect) -> Exit {
-    match cause {
+    let exit = match cause {
         Disconnect::Connect(error) => exit_of(error),
         _ => Exit::NoConnection,
-    }
+    };
+    Failure::new(exit, one_line(cause))
 }
 
 /// The exit code for a connection that did not come about.

@@ -57,6 +57,7 @@ mod builder;
 mod client;
 
 pub use stanchion_connect as connect;
+pub use stanchion_reliability as reliability;
 pub use stanchion_reliability::session;
 pub use stanchion_stanza as stanza;
 pub use stanchion_transport as transport;
@@ -64,6 +65,6 @@ pub use stanchion_transport as transport;
 pub use builder::{ClientBuilder, StartError};
 pub use client::Client;
 pub use stanchion_reliability::outcome::{InDoubt, NotDelivered, Outcome};
-pub use stanchion_stanza::{BareJid, Element, FullJid, Jid, Message};
+pub use stanchion_stanza::{BareJid, Jid};
 pub use stanchion_transport::security::Fingerprint;
 pub use stanchion_transport::tls::Roots;

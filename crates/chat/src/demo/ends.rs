@@ -70,7 +70,11 @@ pub(super) async fn sensor(settings: &Settings, to: Jid, count: u64) -> Outcome 
             }
         }
     };
-    let (fed, ()) = tokio::join!(feed, watch);
+    let fed = tokio::select! {
+        (fed, ()) = async { tokio::join!(feed, watch) } => fed,
+        // The parent has no more use for us.
+        () = end_of_input() => Ok(()),
+    };
     fed?;
     client
         .shutdown()
@@ -115,15 +119,12 @@ pub(super) async fn phone(settings: &Settings) -> Outcome {
 }
 
 async fn start(settings: &Settings) -> Result<(Client, stanchion::session::Receiver), Failure> {
-    settings
-        .client()?
-        .start()
-        .await
-        .map_err(|e| Failure::failed(one_line(&e)))
+    settings.start().await
 }
 
-/// The parent closes our input when it is done with us, or dies.
-async fn end_of_input() {
+/// Resolves at the end of the standard input: the parent closes it when it is done with us,
+/// or dies.
+pub(crate) async fn end_of_input() {
     use tokio::io::AsyncReadExt as _;
     let mut input = tokio::io::stdin();
     let mut byte = [0];

@@ -2,36 +2,43 @@
 //! between them that is killed in mid-stream; and the count of what arrived.
 
 mod ends;
+mod process;
+mod result;
 mod screen;
 mod server;
 mod tally;
 
+use std::future::Future;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::pin::Pin;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use serde_json::json;
 use stanchion::Jid;
-use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command as Process};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, interval, sleep, sleep_until};
 
-use crate::exit::{Exit, Failure, Outcome};
+use crate::exit::{Failure, Outcome};
+use crate::interrupt::Interrupt;
 use crate::settings::{ConnectionArgs, Settings};
+use crate::terminal::print;
+use process::EndProcess;
 use screen::Screen;
-use server::Server;
-use tally::{End, Report, Tally};
+use server::{Server, ServerError};
+use tally::{End, ServerState, Tally};
 
+pub(crate) use ends::end_of_input;
 pub(crate) use server::HubReady;
 
 /// The demo's own accounts need no better one: the hub listens on loopback only.
 const PASSWORD: &str = "demo";
 /// The server stays down for so long after a kill.
 const DOWN: Duration = Duration::from_millis(700);
+/// Frames of the screen.
+const FRAME: Duration = Duration::from_millis(100);
 
-/// Sends messages from a sensor to a phone while the server is killed, and counts
+/// Send messages from a sensor to a phone while the server is killed, and count
 #[derive(Debug, Args)]
 pub(crate) struct Command {
     /// How many messages the sensor sends
@@ -40,10 +47,10 @@ pub(crate) struct Command {
     /// How often the server is killed meanwhile
     #[arg(long, value_name = "K", default_value_t = 3, value_parser = clap::value_parser!(u64).range(0..=1000))]
     kills: u64,
-    /// No screen: run, print the result, end
+    /// No screen: print a line for each kill, and the result
     #[arg(long)]
     headless: bool,
-    /// Print the result as JSON lines (implies --headless)
+    /// Print nothing but the result, as JSON lines
     #[arg(long)]
     json: bool,
     /// Give up after so many seconds
@@ -114,20 +121,18 @@ struct Access {
 
 /// Carries out the command.
 pub(crate) async fn run(command: Command) -> Outcome {
+    let interrupt = Interrupt::watch()?;
     let folder = tempfile::Builder::new()
         .prefix("stanchion-demo-")
         .tempdir()
         .map_err(|e| Failure::failed(format!("no temporary folder: {e}")))?;
-    let (mut server, access) = prepare(&command, folder.path()).await?;
-    let mut run = Run::start(&command, &access, folder.path())?;
-    let ended = run.go(&mut server, &access.name).await;
-    run.stop().await;
-    // A hub is ours to end; another server was not started by us.
-    if server.hub_ready().is_some() {
-        server.kill().await.map_err(Failure::failed)?;
-    }
+    let (server, access) = prepare(&command, folder.path()).await?;
+    let mut run = Run::start(&command, &access, folder.path(), server)?;
+    let ended = run.go(interrupt).await;
+    run.stop(ended.is_ok()).await;
+    drop(run.screen.take());
     ended?;
-    conclude(&command, &run)
+    result::conclude(command.json, run.started.elapsed(), run.kills, &run.tally)
 }
 
 async fn prepare(command: &Command, folder: &Path) -> Result<(Server, Access), Failure> {
@@ -155,6 +160,11 @@ async fn prepare(command: &Command, folder: &Path) -> Result<(Server, Access), F
         };
         return Ok((server, access));
     }
+    hub(folder).await
+}
+
+/// Our own server, started.
+async fn hub(folder: &Path) -> Result<(Server, Access), Failure> {
     let users = ["sensor", "phone"]
         .map(|u| format!("{u}:{PASSWORD}"))
         .to_vec();
@@ -178,92 +188,63 @@ async fn prepare(command: &Command, folder: &Path) -> Result<(Server, Access), F
     Ok((server, access))
 }
 
-/// One end's process.
-struct EndProcess {
-    child: Child,
-    reports: Lines<BufReader<ChildStdout>>,
-    /// Open as long as the end shall live.
-    _input: Option<ChildStdin>,
+/// The server, or what is being done to it.
+enum Plant {
+    Up(Server),
+    Outage(Pin<Box<dyn Future<Output = (Server, Result<(), ServerError>)> + Send>>),
+    Gone,
 }
 
-impl EndProcess {
-    fn start(end: &str, access: &Access, folder: &Path, extra: &[String]) -> Result<Self, Failure> {
-        let broken = |e| Failure::failed(format!("the {end} could not be started: {e}"));
-        let jid = if end == "sensor" {
-            &access.sensor
-        } else {
-            &access.phone
-        };
-        let mut child = Process::new(std::env::current_exe().map_err(broken)?)
-            .args(["demo-end", end, "--jid", jid, "--store"])
-            .arg(folder.join(format!("{end}.sqlite")))
-            .args(&access.arguments)
-            .args(extra)
-            .env("STANCHION_PASSWORD", &access.password)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(broken)?;
-        let input = child.stdin.take();
-        let output = child
-            .stdout
-            .take()
-            .ok_or_else(|| Failure::failed("an end has no output"))?;
-        Ok(Self {
-            child,
-            reports: BufReader::new(output).lines(),
-            _input: input,
-        })
-    }
-
-    async fn next(&mut self) -> Option<Report> {
-        loop {
-            let line = self.reports.next_line().await.ok()??;
-            if let Ok(report) = serde_json::from_str(&line) {
-                return Some(report);
-            }
-        }
-    }
-
-    /// Lets the end finish by itself for a while, then ends it.
-    async fn stop(mut self) {
-        drop(self._input.take());
-        if tokio::time::timeout(Duration::from_secs(5), self.child.wait())
-            .await
-            .is_err()
-        {
-            let _ = self.child.kill().await;
+impl Plant {
+    /// Resolves at the end of an outage.
+    async fn back(&mut self) -> (Server, Result<(), ServerError>) {
+        match self {
+            Self::Outage(outage) => outage.await,
+            Self::Up(_) | Self::Gone => std::future::pending().await,
         }
     }
 }
 
 struct Run {
     tally: Tally,
-    sensor: Option<EndProcess>,
-    phone: Option<EndProcess>,
+    sensor: EndProcess,
+    phone: EndProcess,
+    plant: Plant,
     screen: Option<Screen>,
+    /// Whether a line for each kill is printed.
+    progress: bool,
     started: Instant,
     kills: u64,
     limit: Duration,
 }
 
 impl Run {
-    fn start(command: &Command, access: &Access, folder: &Path) -> Result<Self, Failure> {
-        let screen = !command.headless && !command.json && std::io::stdout().is_terminal();
-        let phone = EndProcess::start("phone", access, folder, &[])?;
+    fn start(
+        command: &Command,
+        access: &Access,
+        folder: &Path,
+        server: Server,
+    ) -> Result<Self, Failure> {
+        let terminal = std::io::stdout().is_terminal();
+        let screen = (terminal && !command.headless && !command.json)
+            .then(|| Screen::new(&access.name))
+            .flatten();
+        let quiet = screen.is_some();
+        let phone = EndProcess::start(End::Phone, access, folder, quiet, &[])?;
         let to = [
             "--to".to_owned(),
             access.phone.clone(),
             "--messages".to_owned(),
             command.messages.to_string(),
         ];
-        let sensor = EndProcess::start("sensor", access, folder, &to)?;
+        let sensor = EndProcess::start(End::Sensor, access, folder, quiet, &to)?;
         Ok(Self {
-            tally: Tally::new(command.messages),
-            sensor: Some(sensor),
-            phone: Some(phone),
-            screen: screen.then(Screen::default),
+            tally: Tally::new(command.messages, command.kills),
+            sensor,
+            phone,
+            plant: Plant::Up(server),
+            progress: !quiet && !command.json,
+            screen,
             started: Instant::now(),
             kills: command.kills,
             limit: Duration::from_secs(command.limit),
@@ -271,166 +252,116 @@ impl Run {
     }
 
     /// Until everything has an outcome, the ends have died, or the time is over.
-    async fn go(&mut self, server: &mut Server, name: &str) -> Result<(), Failure> {
-        let mut frames = interval(Duration::from_millis(100));
+    async fn go(&mut self, mut interrupt: Interrupt) -> Result<(), Failure> {
+        let mut frames = interval(FRAME);
         let over = self.started + self.limit;
+        let (news, mut server) = mpsc::channel(4);
         loop {
-            let (Some(sensor), Some(phone)) = (&mut self.sensor, &mut self.phone) else {
-                return Ok(());
-            };
             tokio::select! {
-                report = sensor.next() => match report {
+                report = self.sensor.next() => match report {
                     Some(report) => self.tally.report(self.started.elapsed(), End::Sensor, report),
-                    None => break,
+                    None if self.tally.settled() => break,
+                    None => return Err(self.sensor.died().await),
                 },
-                report = phone.next() => match report {
+                report = self.phone.next() => match report {
                     Some(report) => self.tally.report(self.started.elapsed(), End::Phone, report),
-                    None => return Err(Failure::failed("the phone's process ended before its time")),
+                    None => return Err(self.phone.died().await),
                 },
-                _ = frames.tick() => self.draw(name)?,
+                Some(state) = server.recv() => self.server_is(state)?,
+                (server, back) = self.plant.back() => {
+                    self.plant = Plant::Up(server);
+                    back.map_err(Failure::failed)?;
+                }
+                _ = frames.tick() => self.draw()?,
                 () = sleep_until(over) => {
                     let seconds = self.limit.as_secs();
-                    self.tally.note(self.started.elapsed(), format!("given up after {seconds} s"));
-                    break;
+                    return Err(Failure::failed(format!("given up after {seconds} s: {}", self.tally.verdict())));
                 }
-                _ = tokio::signal::ctrl_c() => return Err(Failure::failed("interrupted")),
+                () = interrupt.seen() => return Err(Failure::failed("interrupted")),
             }
             if self.kill_is_due() {
-                self.kill(server, name).await?;
+                self.kill(news.clone());
             }
         }
-        self.draw(name)
+        self.draw()
     }
 
     /// Kills are spread evenly over the messages.
     fn kill_is_due(&self) -> bool {
         let next = self.tally.kills + 1;
-        next <= self.kills && self.tally.delivered() >= self.tally.goal * next / (self.kills + 1)
+        matches!(self.plant, Plant::Up(_))
+            && next <= self.kills
+            && self.tally.delivered() >= self.tally.goal * next / (self.kills + 1)
     }
 
-    async fn kill(&mut self, server: &mut Server, name: &str) -> Result<(), Failure> {
-        server.kill().await.map_err(Failure::failed)?;
-        self.tally.kills += 1;
-        self.tally.server_up = false;
-        let waiting = self.tally.sent.saturating_sub(self.tally.acknowledged);
-        let text = format!(
-            "server killed, kill {} of {}; {waiting} messages wait",
-            self.tally.kills, self.kills
-        );
-        self.tally.note(self.started.elapsed(), text);
-        self.draw(name)?;
-        sleep(DOWN).await;
-        server.start().await.map_err(Failure::failed)?;
-        self.tally.server_up = true;
-        self.tally
-            .note(self.started.elapsed(), "server started again");
-        Ok(())
+    /// Begins an outage. What the ends report meanwhile is heard as at all times.
+    fn kill(&mut self, news: mpsc::Sender<ServerState>) {
+        let Plant::Up(mut server) = std::mem::replace(&mut self.plant, Plant::Gone) else {
+            return;
+        };
+        self.plant = Plant::Outage(Box::pin(async move {
+            let done = async {
+                server.kill().await?;
+                // The receiver outlives the outage, or nobody is interested any more.
+                let _ = news.send(ServerState::Killed).await;
+                sleep(DOWN).await;
+                let _ = news.send(ServerState::Starting).await;
+                server.start().await?;
+                let _ = news.send(ServerState::Up).await;
+                Ok(())
+            }
+            .await;
+            (server, done)
+        }));
     }
 
-    fn draw(&mut self, name: &str) -> Result<(), Failure> {
+    fn server_is(&mut self, state: ServerState) -> Result<(), Failure> {
+        self.tally.server_is(self.started.elapsed(), state);
+        if let (true, ServerState::Killed, Some((at, text))) =
+            (self.progress, state, self.tally.log.back())
+        {
+            let _ = print(&format!("{:>7.2} s  {text}", at.as_secs_f64()))?;
+        }
+        self.draw()
+    }
+
+    fn draw(&mut self) -> Result<(), Failure> {
         match &mut self.screen {
             Some(screen) => screen
-                .draw(&self.tally, name, self.started.elapsed())
+                .draw(&self.tally, self.started.elapsed())
                 .map_err(|e| Failure::failed(format!("the terminal failed: {e}"))),
             None => Ok(()),
         }
     }
 
-    /// Ends both processes, and hears what the phone still has to say.
-    async fn stop(&mut self) {
-        if let Some(sensor) = self.sensor.take() {
-            sensor.stop().await;
-        }
-        if let Some(mut phone) = self.phone.take() {
-            drop(phone._input.take());
+    /// Ends all processes. After a good end, hears what the phone still has to say.
+    async fn stop(&mut self, good: bool) {
+        if good {
+            self.phone.let_go();
             let rest = async {
-                while let Some(report) = phone.next().await {
+                while let Some(report) = self.phone.next().await {
                     self.tally
                         .report(self.started.elapsed(), End::Phone, report);
                 }
             };
             // What does not come in this time counts as lost.
-            let _ = tokio::time::timeout(Duration::from_secs(5), rest).await;
-            phone.stop().await;
+            let _ = tokio::time::timeout(process::PATIENCE, rest).await;
+            self.sensor.end().await;
+            self.phone.end().await;
+        } else {
+            self.sensor.kill().await;
+            self.phone.kill().await;
         }
-    }
-}
-
-#[allow(clippy::print_stdout)] // The result is what the command is for.
-fn conclude(command: &Command, run: &Run) -> Outcome {
-    let tally = &run.tally;
-    let seconds = run.started.elapsed().as_secs_f64();
-    if command.json {
-        let goal = |what: &str, value: u64, goal: u64| {
-            println!(
-                "{}",
-                measure(what, json!(value), "messages", Some(goal), value == goal)
-            );
+        let server = match std::mem::replace(&mut self.plant, Plant::Gone) {
+            Plant::Up(server) => Some(server),
+            // A server that is being started must not be left behind half-started.
+            Plant::Outage(outage) => Some(outage.await.0),
+            Plant::Gone => None,
         };
-        goal("sent", tally.sent, command.messages);
-        goal("delivered", tally.delivered(), command.messages);
-        goal("acknowledged", tally.acknowledged, command.messages);
-        goal("lost", tally.lost(), 0);
-        goal("duplicated", tally.duplicated(), 0);
-        for (what, value) in [
-            ("retransmitted", tally.retransmitted),
-            ("copies stopped", tally.duplicates_stopped),
-            ("out of order", tally.out_of_order),
-        ] {
-            println!("{}", measure(what, json!(value), "messages", None, true));
+        // A hub is ours to end; another server was not started by us.
+        if let Some(mut server @ Server::Hub { .. }) = server {
+            // It is killed when it is dropped, if not here.
+            let _ = server.kill().await;
         }
-        println!(
-            "{}",
-            measure(
-                "kills",
-                json!(tally.kills),
-                "kills",
-                Some(run.kills),
-                tally.kills == run.kills
-            )
-        );
-        println!(
-            "{}",
-            measure(
-                "time",
-                json!((seconds * 1000.0).round() / 1000.0),
-                "s",
-                None,
-                true
-            )
-        );
-    } else {
-        println!(
-            "{} kills, {} retransmitted, {} copies stopped, {} out of order, {seconds:.1} s",
-            tally.kills, tally.retransmitted, tally.duplicates_stopped, tally.out_of_order
-        );
-        println!("{}", tally.verdict());
     }
-    if tally.passed() && tally.kills == run.kills {
-        return Ok(Exit::Done);
-    }
-    Err(Failure::failed(format!(
-        "the demo failed: {} of {} acknowledged, {} with another outcome, {} of {} kills; sensor {}, phone {}",
-        tally.acknowledged,
-        tally.goal,
-        tally.failed,
-        tally.kills,
-        run.kills,
-        tally.sensor_status,
-        tally.phone_status
-    )))
-}
-
-/// One figure, in the form that all measuring commands share.
-fn measure(
-    what: &str,
-    value: serde_json::Value,
-    unit: &str,
-    goal: Option<u64>,
-    pass: bool,
-) -> String {
-    json!({
-        "what": what, "value": value, "unit": unit, "against": null, "ratio": null, "goal": goal, "pass": pass,
-    })
-    .to_string()
 }

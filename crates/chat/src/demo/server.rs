@@ -10,6 +10,8 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+use super::process::apart;
+
 /// A server that does not come up in this time has failed.
 const START: Duration = Duration::from_secs(60);
 
@@ -45,8 +47,12 @@ pub(crate) enum ServerError {
 /// Where the hub listens, and how to know it.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct HubReady {
+    /// The domain that is served.
+    pub(crate) domain: String,
     /// The address for STARTTLS.
     pub(crate) starttls: std::net::SocketAddr,
+    /// The address for direct TLS, if there is one.
+    pub(crate) direct_tls: Option<std::net::SocketAddr>,
     /// SHA-256 of its certificate, in hexadecimal.
     pub(crate) fingerprint: String,
 }
@@ -159,6 +165,7 @@ async fn start_hub(
         .args([
             "hub",
             "--json",
+            "--end-with-input",
             "--domain",
             "demo.test",
             "--starttls",
@@ -169,11 +176,9 @@ async fn start_hub(
     for user in users {
         command.args(["--user", user]);
     }
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true);
-    let mut child = command
+    // It ends with its input: with us, even if we are killed.
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = apart(&mut command)
         .spawn()
         .map_err(|e| process("starting the hub", e))?;
     let stdout = child.stdout.take().ok_or(ServerError::Silent)?;
@@ -190,11 +195,12 @@ async fn run(words: &[String]) -> Result<(), ServerError> {
     let [program, arguments @ ..] = words else {
         return Err(ServerError::NoCommand(String::new()));
     };
-    let status = Command::new(program)
+    let mut command = Command::new(program);
+    command
         .args(arguments)
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .kill_on_drop(true)
+        .stdout(Stdio::null());
+    let status = apart(&mut command)
         .status()
         .await
         .map_err(|e| process(&format!("`{program}`"), e))?;

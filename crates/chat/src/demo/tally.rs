@@ -61,20 +61,51 @@ pub(crate) struct Tally {
     pub(crate) retransmitted: u64,
     /// Copies stopped at the phone.
     pub(crate) duplicates_stopped: u64,
-    /// How often the phone's application acted on each message.
-    effects: Vec<u32>,
+    /// Whether the phone's application has acted on each message.
+    effects: Vec<bool>,
+    delivered: u64,
+    duplicated: u64,
     /// Messages that the application got after a later one.
     pub(crate) out_of_order: u64,
     highest: u64,
     /// Kills so far.
     pub(crate) kills: u64,
-    /// Whether the server is up.
-    pub(crate) server_up: bool,
-    /// The ends' connections, for people.
-    pub(crate) sensor_status: String,
-    pub(crate) phone_status: String,
+    /// Kills that were asked for.
+    kills_asked: u64,
+    /// The server.
+    pub(crate) server: ServerState,
+    /// The sensor's connection.
+    pub(crate) sensor: Connection,
+    /// The phone's connection.
+    pub(crate) phone: Connection,
     /// Since the beginning.
     pub(crate) log: VecDeque<(Duration, String)>,
+}
+
+/// An end's connection, as it says.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    /// For people.
+    pub(crate) text: String,
+    /// Whether a stream is up.
+    pub(crate) up: bool,
+}
+
+impl Connection {
+    fn new() -> Self {
+        Self {
+            text: "starting".to_owned(),
+            up: false,
+        }
+    }
+}
+
+/// The server, as the demo knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ServerState {
+    Up,
+    Killed,
+    Starting,
 }
 
 /// Which end reports.
@@ -85,7 +116,7 @@ pub(crate) enum End {
 }
 
 impl Tally {
-    pub(crate) fn new(goal: u64) -> Self {
+    pub(crate) fn new(goal: u64, kills: u64) -> Self {
         Self {
             goal,
             sent: 0,
@@ -93,13 +124,16 @@ impl Tally {
             failed: 0,
             retransmitted: 0,
             duplicates_stopped: 0,
-            effects: vec![0; usize::try_from(goal).unwrap_or(usize::MAX)],
+            effects: vec![false; usize::try_from(goal).unwrap_or(usize::MAX)],
+            delivered: 0,
+            duplicated: 0,
             out_of_order: 0,
             highest: 0,
             kills: 0,
-            server_up: true,
-            sensor_status: "starting".to_owned(),
-            phone_status: "starting".to_owned(),
+            kills_asked: kills,
+            server: ServerState::Up,
+            sensor: Connection::new(),
+            phone: Connection::new(),
             log: VecDeque::new(),
         }
     }
@@ -113,13 +147,16 @@ impl Tally {
 
     pub(crate) fn report(&mut self, at: Duration, end: End, report: Report) {
         match report {
-            Report::Status { text, .. } => {
-                let (name, status) = match end {
-                    End::Sensor => ("sensor", &mut self.sensor_status),
-                    End::Phone => ("phone", &mut self.phone_status),
+            Report::Status { text, connected } => {
+                let (name, connection) = match end {
+                    End::Sensor => ("sensor", &mut self.sensor),
+                    End::Phone => ("phone", &mut self.phone),
                 };
-                if *status != text {
-                    status.clone_from(&text);
+                connection.up = connected;
+                // Each attempt begins with the same word; the log has what came of it.
+                let news = connection.text != text && text != "connecting";
+                connection.text.clone_from(&text);
+                if news {
                     self.note(at, format!("{name}: {text}"));
                 }
             }
@@ -140,8 +177,14 @@ impl Tally {
 
     fn effect(&mut self, number: u64) {
         let index = usize::try_from(number).ok().and_then(|n| n.checked_sub(1));
-        if let Some(count) = index.and_then(|i| self.effects.get_mut(i)) {
-            *count += 1;
+        // A number from nowhere is none of ours.
+        let Some(acted) = index.and_then(|i| self.effects.get_mut(i)) else {
+            return;
+        };
+        if std::mem::replace(acted, true) {
+            self.duplicated += 1;
+        } else {
+            self.delivered += 1;
         }
         if number < self.highest {
             self.out_of_order += 1;
@@ -149,22 +192,49 @@ impl Tally {
         self.highest = self.highest.max(number);
     }
 
+    /// What happened to the server.
+    pub(crate) fn server_is(&mut self, at: Duration, state: ServerState) {
+        self.server = state;
+        match state {
+            ServerState::Killed => {
+                self.kills += 1;
+                let text = format!(
+                    "server killed ({} of {}): {} received, {} without receipt",
+                    self.kills,
+                    self.kills_asked,
+                    self.delivered,
+                    self.waiting()
+                );
+                self.note(at, text);
+            }
+            ServerState::Starting => {}
+            ServerState::Up => self.note(at, "server started again"),
+        }
+    }
+
+    /// Messages that were kept and have no outcome yet.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.sent.saturating_sub(self.acknowledged + self.failed)
+    }
+
+    /// Kills that were asked for.
+    pub(crate) const fn kills_asked(&self) -> u64 {
+        self.kills_asked
+    }
+
     /// Messages on which the application acted at least once.
-    pub(crate) fn delivered(&self) -> u64 {
-        self.effects.iter().filter(|n| **n > 0).count() as u64
+    pub(crate) const fn delivered(&self) -> u64 {
+        self.delivered
     }
 
     /// Messages that were kept and on which it did not act.
     pub(crate) fn lost(&self) -> u64 {
-        self.sent.saturating_sub(self.delivered())
+        self.sent.saturating_sub(self.delivered)
     }
 
     /// Times that it acted on a message again.
-    pub(crate) fn duplicated(&self) -> u64 {
-        self.effects
-            .iter()
-            .map(|n| u64::from(n.saturating_sub(1)))
-            .sum()
+    pub(crate) const fn duplicated(&self) -> u64 {
+        self.duplicated
     }
 
     /// Whether both ends are done: everything has an outcome.
@@ -198,7 +268,7 @@ mod tests {
     use super::*;
 
     fn tally(goal: u64, received: &[u64]) -> Tally {
-        let mut tally = Tally::new(goal);
+        let mut tally = Tally::new(goal, 0);
         tally.report(Duration::ZERO, End::Sensor, Report::Kept { count: goal });
         let counters = Report::Sensor {
             acknowledged: goal,

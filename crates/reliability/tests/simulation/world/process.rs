@@ -10,7 +10,9 @@ use stanchion_reliability::outcome::Outcome;
 use stanchion_stanza::payload::receipts::{Received, Request};
 use stanchion_stanza::payload::sid::OriginId;
 use stanchion_stanza::payload::sm::Ack;
-use stanchion_stanza::{Encoder, Jid, Limits, Message, Payload as _, Scope, Text, codec::parse_element};
+use stanchion_stanza::{
+    Encoder, Jid, Limits, Message, Payload as _, Scope, Text, codec::parse_element,
+};
 use stanchion_testkit::ToServer;
 
 use super::{Event, MS, SLACK, World, must_be_durable, number_of};
