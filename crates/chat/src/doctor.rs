@@ -21,7 +21,7 @@ use crate::watch::exit_of;
 /// Columns of the report.
 const WIDTH: usize = 79;
 /// Columns in front of a value.
-const INDENT: usize = 17;
+const INDENT: usize = 15;
 
 /// Look a server over: TLS, certificate, login, features, round trips
 #[derive(Debug, Args)]
@@ -175,7 +175,8 @@ impl Report {
         let mut line = String::new();
         for value in values {
             let value = harmless(&value);
-            let columns = INDENT + line.chars().count() + glue.len() + value.chars().count();
+            // The glue stands on both sides, if another value follows.
+            let columns = INDENT + line.chars().count() + 2 * glue.len() + value.chars().count();
             if !line.is_empty() && columns > WIDTH {
                 line.push_str(glue.trim_end());
                 self.line(std::mem::take(&mut name), &std::mem::take(&mut line));
@@ -192,7 +193,7 @@ impl Report {
 
     fn line(&mut self, name: &str, value: &str) {
         // What a server says must not control the terminal.
-        let _ = writeln!(self.text, "  {name:<14} {}", harmless(value));
+        let _ = writeln!(self.text, "  {name:<12} {}", harmless(value));
     }
 }
 

@@ -19,6 +19,9 @@ use crate::watch;
 
 /// Lines whose outcomes are awaited at the same time.
 const AT_ONCE: usize = 256;
+/// The longest wait between two attempts to connect. Shorter than by default: there is
+/// somebody who waits, and not for long.
+const RETRY: Duration = Duration::from_secs(5);
 /// For a clean end after the time is over. A server that hangs gets no more.
 const FAREWELL: Duration = Duration::from_millis(250);
 
@@ -54,7 +57,9 @@ pub(crate) async fn run(command: Command) -> Outcome {
     let mut interrupt = Interrupt::watch()?;
     // Before anything is kept: so a command that ends without a connection leaves
     // nothing behind that a later one would send.
-    let (client, _incoming) = settings.start().await?;
+    let (client, _incoming) = settings
+        .start(|session| session.backoff.cap = RETRY)
+        .await?;
     let first = tokio::select! {
         first = watch::connected(&client, over, command.timeout) => first,
         () = interrupt.seen() => Err(Failure::new(

@@ -9,7 +9,7 @@ use clap::Args;
 use secrecy::SecretString;
 use serde::Deserialize;
 use stanchion::reliability::store::StoreError;
-use stanchion::session::{Receiver, SessionError};
+use stanchion::session::{Receiver, SessionConfig, SessionError};
 use stanchion::{BareJid, Client, ClientBuilder, Fingerprint, Roots, StartError};
 
 use crate::exit::{Failure, one_line};
@@ -189,16 +189,19 @@ impl Settings {
         Ok(builder)
     }
 
-    /// Opens the store and starts to connect.
+    /// Opens the store and starts to connect; `change` has the last word on the session.
     ///
     /// # Errors
     /// What is wrong with the configuration or with the store; nothing that a server does.
-    pub(crate) async fn start(&self) -> Result<(Client, Receiver), Failure> {
+    pub(crate) async fn start(
+        &self,
+        change: impl FnOnce(&mut SessionConfig),
+    ) -> Result<(Client, Receiver), Failure> {
         let store = match &self.store {
             Some(store) => store.clone(),
             None => default_store(&self.jid)?,
         };
-        let client = self.client()?.store_file(&store);
+        let client = self.client()?.store_file(&store).session_config(change);
         client.start().await.map_err(|e| match &e {
             StartError::Store(error) | StartError::Session(SessionError::Store(error)) => {
                 store_failure(&store, error)

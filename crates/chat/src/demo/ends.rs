@@ -3,11 +3,13 @@
 //! standard output.
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use stanchion::session::{Disconnect, Outgoing, SessionEvent, Status};
 use stanchion::{Client, Jid, Outcome as Delivery};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::interval;
 
 use super::tally::Report;
 use crate::exit::{Exit, Failure, Outcome, one_line};
@@ -15,8 +17,11 @@ use crate::settings::Settings;
 
 /// Outcomes awaited at the same time.
 const AWAITED: usize = 512;
-/// Counters are reported each time that so many messages came to an end.
-const REPORT_EVERY: u64 = 20;
+/// Counters are reported so often, if they have changed.
+const REPORT: Duration = Duration::from_millis(50);
+/// The longest wait between two attempts to connect: shorter than by default, so that a
+/// demonstration has no long pauses.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Sends `count` readings to `to` and waits for all outcomes.
 pub(super) async fn sensor(settings: &Settings, to: Jid, count: u64) -> Outcome {
@@ -46,27 +51,40 @@ pub(super) async fn sensor(settings: &Settings, to: Jid, count: u64) -> Outcome 
     };
     let watch = async {
         let (mut acknowledged, mut failed) = (0, 0);
+        let mut said = None;
+        let mut report = interval(REPORT);
         loop {
-            tokio::select! {
-                end = ends.recv() => match end {
-                    Some(Ok(Delivery::Acknowledged { .. })) => acknowledged += 1,
-                    Some(_) => failed += 1,
-                    None => break,
-                },
+            let over = tokio::select! {
+                end = ends.recv() => {
+                    match end {
+                        Some(Ok(Delivery::Acknowledged { .. })) => acknowledged += 1,
+                        Some(_) => failed += 1,
+                        None => {}
+                    }
+                    if end.is_some() {
+                        continue;
+                    }
+                    true
+                }
                 event = events.recv() => {
                     if let Ok(SessionEvent::Status(status)) = event {
                         say(&describe(&status));
                     }
                     continue;
                 }
+                _ = report.tick() => false,
+            };
+            let counters = Report::Sensor {
+                acknowledged,
+                failed,
+                retransmitted: client.counters().retransmitted,
+            };
+            if said.as_ref() != Some(&counters) {
+                say(&counters);
+                said = Some(counters);
             }
-            if (acknowledged + failed) % REPORT_EVERY == 0 || acknowledged + failed == count {
-                let retransmitted = client.counters().retransmitted;
-                say(&Report::Sensor {
-                    acknowledged,
-                    failed,
-                    retransmitted,
-                });
+            if over {
+                break;
             }
         }
     };
@@ -119,7 +137,7 @@ pub(super) async fn phone(settings: &Settings) -> Outcome {
 }
 
 async fn start(settings: &Settings) -> Result<(Client, stanchion::session::Receiver), Failure> {
-    settings.start().await
+    settings.start(|session| session.backoff.cap = RETRY).await
 }
 
 /// Resolves at the end of the standard input: the parent closes it when it is done with us,

@@ -9,9 +9,9 @@ use crate::terminal::harmless;
 /// Lines above the log.
 const HEAD: usize = 13;
 /// Lines of the log, if there is room.
-const LOG: usize = 8;
-/// Lines that the result takes below, and the cursor's.
-const BELOW: usize = 3;
+const LOG: usize = 7;
+/// Other lines: the command above, the result and the next prompt below.
+const OTHERS: usize = 4;
 /// Columns that are used.
 const WIDTH: usize = 79;
 
@@ -33,7 +33,7 @@ impl Screen {
         Some(Self {
             server: server.to_owned(),
             colour: std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
-            log: rows.checked_sub(HEAD + BELOW + 1)?.min(LOG - 1) + 1,
+            log: rows.checked_sub(HEAD + OTHERS + 1)?.min(LOG - 1) + 1,
             drawn: 0,
         })
     }
@@ -65,7 +65,7 @@ impl Screen {
     fn frame(&self, tally: &Tally, at: Duration) -> Vec<String> {
         let mut lines = vec![
             format!(
-                "{}{:>49.1} s",
+                "{}{:>42.1} s",
                 self.paint("1", "Stanchion demo: every message once"),
                 at.as_secs_f64()
             ),
@@ -187,7 +187,7 @@ mod tests {
     fn the_screen_keeps_its_height_and_fits_80_by_24_with_the_result_below() {
         let mut tally = Tally::new(1_000_000, 1000);
         let empty = screen(false).frame(&tally, Duration::ZERO).len();
-        assert!(empty + BELOW <= 24, "{empty}");
+        assert!(empty + OTHERS <= 24, "{empty}");
         for n in 0..30 {
             tally.note(Duration::from_secs(n), "x".repeat(200));
         }

@@ -83,7 +83,7 @@ pub enum Status {
 #[non_exhaustive]
 pub enum Disconnect {
     /// None could be made.
-    #[error("{0}")]
+    #[error(transparent)]
     Connect(Arc<ConnectError>),
     /// It was lost.
     #[error("the connection was lost: {0}")]
@@ -277,7 +277,8 @@ impl Session {
     pub async fn shutdown(mut self) -> Result<(), SessionError> {
         // If the channel is closed the task is ending already.
         let _ = self.sender.controls.send(Control::Shutdown).await;
-        match self.task.take() {
+        match &mut self.task {
+            // In place: if the caller gives up waiting, the task is aborted with us.
             Some(task) => task.await.unwrap_or(Err(SessionError::Panicked)),
             None => Ok(()),
         }
