@@ -39,12 +39,18 @@ const SLIXMPP: Need = Need {
     present: || python().is_some(),
 };
 
+const LIBSTROPHE: Need = Need {
+    what: "libstrophe (another one)",
+    packages: &["libstrophe-dev", "gcc"],
+    present: || Path::new("/usr/include/strophe.h").exists() && program::find("cc").is_some(),
+};
+
 /// Makes sure that all is there; without `servers`, of the compiler only.
 ///
 /// # Errors
 /// `Failure::Missing` with the command to run when it may not install.
 pub(crate) fn ensure(servers: bool) -> Outcome {
-    let all = [COMPILER, PROSODY, EJABBERD, SLIXMPP];
+    let all = [COMPILER, PROSODY, EJABBERD, SLIXMPP, LIBSTROPHE];
     let needs = if servers { &all[..] } else { &all[..1] };
     let missing: Vec<&Need> = needs.iter().filter(|need| !(need.present)()).collect();
     if missing.is_empty() {

@@ -17,8 +17,9 @@ use std::time::{Duration, Instant};
 /// The longest any one step may take, compiling included.
 const STEP_LIMIT: Duration = Duration::from_secs(20 * 60);
 
-/// The file of tests that need real servers, one a crate at most.
-const REAL: &str = "real_servers";
+/// The feature, and the file, of the tests that need other people's software. The feature
+/// is always on here, so that no crate is built twice.
+const INTEROP: &str = "interop";
 
 #[derive(Debug, Default, Args)]
 pub(crate) struct Command {
@@ -42,7 +43,7 @@ enum Step {
     /// Examples in the documentation
     Doc,
     /// Tests against Prosody, ejabberd and a foreign client
-    Real,
+    Interop,
     /// Rules of the house: cargo xtask tidy
     Tidy,
     /// Each fuzz target for a few seconds
@@ -58,7 +59,7 @@ impl Step {
             Self::Lint => "lint",
             Self::Unit => "unit",
             Self::Doc => "doc",
-            Self::Real => "real",
+            Self::Interop => "interop",
             Self::Tidy => "tidy",
             Self::Fuzz => "fuzz",
             Self::Demo => "demo",
@@ -80,7 +81,7 @@ enum Verdict {
 pub(crate) fn run(command: &Command) -> Outcome {
     let interrupt = Interrupt::watch()?;
     let wanted = |step: Step| command.only.is_empty() || command.only.contains(&step);
-    requirements::ensure(wanted(Step::Real) && !command.no_servers)?;
+    requirements::ensure(wanted(Step::Interop) && !command.no_servers)?;
 
     let begin = Instant::now();
     let mut table = Vec::new();
@@ -91,7 +92,7 @@ pub(crate) fn run(command: &Command) -> Outcome {
         let started = Instant::now();
         let verdict = if interrupt.seen() {
             Verdict::Skipped("interrupted")
-        } else if step == Step::Real && command.no_servers {
+        } else if step == Step::Interop && command.no_servers {
             Verdict::Skipped(
                 "--no-servers: nothing was tried against Prosody, ejabberd and slixmpp",
             )
@@ -179,7 +180,7 @@ fn carry_out(step: Step, interrupt: &Interrupt) -> Outcome {
             "--workspace",
             "--all-targets",
             "--features",
-            FEATURE,
+            INTEROP,
             "--",
             "-D",
             "warnings",
@@ -191,9 +192,9 @@ fn carry_out(step: Step, interrupt: &Interrupt) -> Outcome {
             "--doc",
             "--workspace",
             "--features",
-            FEATURE,
+            INTEROP,
         ]),
-        Step::Real => real(interrupt),
+        Step::Interop => interop(interrupt),
         Step::Tidy => own(&["tidy"], interrupt),
         Step::Fuzz => own(&["fuzz", "--seconds", "5"], interrupt),
         Step::Demo => own(
@@ -211,24 +212,20 @@ fn carry_out(step: Step, interrupt: &Interrupt) -> Outcome {
     }
 }
 
-/// Enables the tests against real servers; always on here, so that no crate is
-/// built twice.
-const FEATURE: &str = "real-servers";
-
 fn unit(interrupt: &Interrupt) -> Outcome {
     let mut command = program::cargo();
     if has_nextest() {
-        command.args(["nextest", "run", "--workspace", "--features", FEATURE]);
+        command.args(["nextest", "run", "--workspace", "--features", INTEROP]);
         command.args([
             "--status-level",
             "fail",
             "--no-tests",
             "pass",
             "-E",
-            &format!("not binary({REAL})"),
+            &format!("not binary({INTEROP})"),
         ]);
     } else {
-        command.args(["test", "--quiet", "--workspace", "--features", FEATURE]);
+        command.args(["test", "--quiet", "--workspace", "--features", INTEROP]);
         command.args(["--lib", "--bins", "--examples"]);
         for test in scenarios()? {
             command.args(["--test", &test]);
@@ -237,7 +234,7 @@ fn unit(interrupt: &Interrupt) -> Outcome {
     program::run_within(&mut command, STEP_LIMIT, interrupt)
 }
 
-fn real(interrupt: &Interrupt) -> Outcome {
+fn interop(interrupt: &Interrupt) -> Outcome {
     let users = [
         ("sensor", "sensor-secret"),
         ("phone", "phone-secret"),
@@ -251,17 +248,17 @@ fn real(interrupt: &Interrupt) -> Outcome {
 
     let mut command = program::cargo();
     if has_nextest() {
-        command.args(["nextest", "run", "--workspace", "--features", FEATURE]);
-        command.args(["-E", &format!("binary({REAL})")]);
+        command.args(["nextest", "run", "--workspace", "--features", INTEROP]);
+        command.args(["-E", &format!("binary({INTEROP})")]);
     } else {
         command.args([
             "test",
             "--quiet",
             "--workspace",
             "--features",
-            FEATURE,
+            INTEROP,
             "--test",
-            REAL,
+            INTEROP,
         ]);
     }
     command
@@ -297,7 +294,7 @@ fn scenarios() -> Outcome<Vec<String>> {
         .into_iter()
         .flatten()
         .flat_map(|package| package["targets"].as_array().into_iter().flatten())
-        .filter(|target| target["kind"][0] == "test" && target["name"] != REAL)
+        .filter(|target| target["kind"][0] == "test" && target["name"] != INTEROP)
         .filter_map(|target| target["name"].as_str().map(str::to_owned))
         .collect();
     names.sort();

@@ -1,5 +1,5 @@
 """A client that is not ours (slixmpp, and plain sockets below it), for
-real_servers.rs.  Reads server.json, does what is asked, prints one JSON object.
+interop.rs.  Reads server.json, does what is asked, prints one JSON object.
 
   visit FROM TO TRANSPORT   log in twice, message, pubsub, room, archive
   login NAME PASSWORD       whether the server lets this one in

@@ -1,4 +1,4 @@
-"""A client that is not ours (slixmpp), for real_servers.rs.  Prints one JSON object a line.
+"""A client that is not ours (slixmpp), for interop.rs.  Prints one JSON object a line.
 
   SERVER.json receive NAME           {"ready": JID}, then {"from", "id", "body"} a message;
                                      receipts (XEP-0184) are slixmpp's own; ends with its input

@@ -1,5 +1,5 @@
 //! The command from end to end, against the hub that it brings. Real servers are in
-//! `real_servers.rs`.
+//! `interop.rs`.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,6 +1,6 @@
 //! The connector against scripted servers, in virtual time: deadlines, certificates,
 //! the order of candidates, redirections, resumption. Real servers are in
-//! `real_servers`.
+//! `interop`.
 
 #![allow(
     clippy::unwrap_used,

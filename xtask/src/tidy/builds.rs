@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn a_crate_with_default_features_is_built_without_them_too() {
         assert_eq!(variants(&["default".to_owned(), "dns".to_owned()]).len(), 2);
-        assert_eq!(variants(&["real-servers".to_owned()]).len(), 1);
+        assert_eq!(variants(&["interop".to_owned()]).len(), 1);
     }
 
     #[test]

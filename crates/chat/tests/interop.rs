@@ -21,7 +21,7 @@ use serde_json::Value;
 /// From the environment, as docs/testing.md says.
 fn given(variable: &str) -> OsString {
     std::env::var_os(variable)
-        .unwrap_or_else(|| panic!("{variable} is not set: run cargo xtask test --only real"))
+        .unwrap_or_else(|| panic!("{variable} is not set: run cargo xtask test --only interop"))
 }
 
 /// One of the shared servers, or one of the test's own, with accounts of the test's own.

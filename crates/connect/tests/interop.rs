@@ -32,7 +32,7 @@ struct Server(Value);
 impl Server {
     fn named(name: &str) -> Self {
         let path = std::env::var_os("STANCHION_TEST_SERVERS")
-            .expect("no servers: run `cargo xtask test --only real`");
+            .expect("no servers: run `cargo xtask test --only interop`");
         let text = std::fs::read_to_string(path).unwrap();
         let mut all: Value = serde_json::from_str(&text).unwrap();
         Self(all[name].take())

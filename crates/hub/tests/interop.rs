@@ -1,7 +1,6 @@
 //! Other projects' clients against the hub: slixmpp and libstrophe, with the certificate
 //! verified. They must be installed: a missing one fails the test.
 #![allow(clippy::unwrap_used, reason = "a test may fail so")]
-#![cfg(feature = "real-clients")]
 
 mod support;
 
