@@ -24,7 +24,7 @@ pub(crate) struct ConnectionArgs {
     /// Connect there, past any look-up; the certificate must still be the domain's
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) connect: Option<String>,
-    /// TLS from the first byte (port 5223 as a rule) instead of STARTTLS
+    /// With --connect: TLS from the first byte (port 5223 as a rule), not STARTTLS
     #[arg(long)]
     pub(crate) direct_tls: bool,
     /// Trust the certificate authorities in this file (PEM), and no others
@@ -132,6 +132,13 @@ impl Settings {
             .or(file.connect.as_deref())
             .map(host_port)
             .transpose()?;
+        let direct_tls = args.direct_tls || file.direct_tls;
+        if direct_tls && connect.is_none() {
+            return Err(Failure::usage(
+                "--direct-tls needs --connect HOST:PORT; without it, DNS says which servers \
+                 begin with TLS",
+            ));
+        }
         let environment = std::env::var("STANCHION_PASSWORD").ok().map(Into::into);
         let password = match (&args.password_file, environment, &file.password_file) {
             (Some(path), _, _) | (None, None, Some(path)) => read_password(path)?,
@@ -146,7 +153,7 @@ impl Settings {
             jid,
             password,
             connect,
-            direct_tls: args.direct_tls || file.direct_tls,
+            direct_tls,
             ca: if args.ca.is_empty() {
                 file.ca
             } else {

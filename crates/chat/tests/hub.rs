@@ -369,6 +369,7 @@ fn a_wrong_command_line_ends_with_2_and_one_line() {
         "send --to b@b.test x",
         "send --jid a@b.test --to b@b.test --connect host x",
         "send --jid a@b.test --to b@b.test --pin 00 x",
+        "send --jid a@b.test --to b@b.test --direct-tls x",
         "send --jid a@b.test --to b@b.test --ca none.pem x",
         "listen --jid a@b.test --count 0",
         "listen --jid a@b.test --config none.toml",

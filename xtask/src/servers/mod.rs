@@ -419,7 +419,7 @@ fn tell(state: &State, json: bool) {
         let to = names.next().unwrap_or(from);
         println!("\nTry:\n  STANCHION_PASSWORD={} \\", state.users[from]);
         println!(
-            "  stanchion send --jid {from}@{domain} --server {host}:{port} --ca {ca} {to}@{domain} hello",
+            "  stanchion send --jid {from}@{domain} --connect {host}:{port} --ca {ca} --to {to}@{domain} hello",
             domain = state.domain,
             host = state.host,
             port = state.ports.starttls,

@@ -188,10 +188,13 @@ async fn hub(folder: &Path) -> Result<(Server, Access), Failure> {
     Ok((server, access))
 }
 
+/// A kill and a new start, which give the server back.
+type Outage = Pin<Box<dyn Future<Output = (Server, Result<(), ServerError>)> + Send>>;
+
 /// The server, or what is being done to it.
 enum Plant {
     Up(Server),
-    Outage(Pin<Box<dyn Future<Output = (Server, Result<(), ServerError>)> + Send>>),
+    Outage(Outage),
     Gone,
 }
 
