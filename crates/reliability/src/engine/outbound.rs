@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use stanchion_stanza::BareJid;
+use stanchion_stanza::payload::datetime;
 use stanchion_stanza::stanza::DefinedCondition;
 
 use super::config::EngineConfig;
@@ -371,54 +372,15 @@ fn with_delay(stanza: &Bytes, at: WallTime) -> Bytes {
     let mut out = BytesMut::with_capacity(stanza.len() + 64);
     out.extend_from_slice(body);
     out.extend_from_slice(b"<delay xmlns='urn:xmpp:delay' stamp='");
-    out.extend_from_slice(timestamp(at).as_bytes());
+    out.extend_from_slice(datetime::utc(at.as_unix_ms()).as_bytes());
     out.extend_from_slice(b"'/>");
     out.extend_from_slice(END);
     out.freeze()
 }
 
-/// XEP-0082 §3.2 DateTime, in UTC, with milliseconds.
-fn timestamp(at: WallTime) -> String {
-    let ms = at.as_unix_ms();
-    let (days, ms) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
-    // Days to a civil date, counting years from March so that leap days come last.
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let day_of_era = z.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    let (h, m, s) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}.{:03}Z",
-        ms % 1000
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn timestamps_are_those_of_the_calendar() {
-        for (ms, text) in [
-            (0, "1970-01-01T00:00:00.000Z"),
-            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
-            (1_700_000_000_123, "2023-11-14T22:13:20.123Z"),
-            (4_107_542_399_999, "2100-02-28T23:59:59.999Z"),
-            (-1, "1969-12-31T23:59:59.999Z"),
-        ] {
-            assert_eq!(timestamp(WallTime::from_unix_ms(ms)), text);
-        }
-    }
 
     #[test]
     fn the_delay_stands_inside_the_message() {

@@ -5,7 +5,8 @@ use crate::jid::Jid;
 use crate::ns;
 use crate::xml::{Element, Text};
 
-/// The stamp. It stays text (XEP-0082 DateTime): this crate has no calendar.
+/// The stamp. It stays text (XEP-0082 DateTime); [`datetime::utc`](super::datetime::utc)
+/// writes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delay {
     /// Who delayed the stanza.

@@ -3,6 +3,7 @@
 
 pub mod bind;
 pub mod caps;
+pub mod datetime;
 pub mod delay;
 pub mod disco;
 pub mod hints;
