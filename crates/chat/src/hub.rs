@@ -73,7 +73,8 @@ pub(crate) async fn run(command: Command) -> Outcome {
 fn accounts(command: &Command) -> Result<Accounts, Failure> {
     if command.user.is_empty() {
         return match &command.accounts {
-            Some(path) => Accounts::open(path).map_err(|e| Failure::usage(one_line(&e))),
+            Some(path) => Accounts::open(path)
+                .map_err(|e| Failure::usage(format!("{}: {}", path.display(), one_line(&e)))),
             None => Err(Failure::usage(
                 "nobody could log in: give --user NAME:PASSWORD, or --accounts FILE",
             )),

@@ -33,7 +33,7 @@ struct Server {
 }
 
 impl Server {
-    /// A shared one. `test` makes the accounts' names unique: other tests run beside it.
+    /// A shared one, with accounts that nobody else has, nor had in an earlier run.
     fn shared(kind: &str, test: &str) -> Self {
         let all = std::fs::read_to_string(given("STANCHION_TEST_SERVERS")).unwrap();
         let mut all: Value = serde_json::from_str(&all).unwrap();
@@ -42,11 +42,11 @@ impl Server {
             home: Home::new(),
             own: false,
         };
+        let test = format!("chat-{test}-{}-", std::process::id());
         for user in ["alice", "bob"] {
-            let name = format!("chat-{test}-{user}");
-            server.xtask(&["adduser", &name, "secret"]);
+            server.xtask(&["adduser", &format!("{test}{user}"), "secret"]);
         }
-        server.about["test"] = format!("chat-{test}-").into();
+        server.about["test"] = test.into();
         server
     }
 
@@ -239,8 +239,13 @@ fn slixmpp_acknowledges_what_we_send_over_ejabberd() {
 
 fn a_foreign_client_gets_a_receipt_for_what_we_print(kind: &str) {
     let server = Server::shared(kind, "foreign-sender");
-    let mut listener =
-        Running::start(server.command("starttls", "listen", "alice", &["--json", "--count", "1"]));
+    let count = ["--json", "--count", "2"];
+    let mut listener = Running::start(server.command("starttls", "listen", "alice", &count));
+    // slixmpp sends once only, so the listener must be there before.
+    let first = ["--to", &server.jid("alice"), "first"];
+    let first = run(server.command("starttls", "send", "bob", &first));
+    assert_eq!(first.code, 0, "{first:?}");
+    assert_eq!(value(&listener.line())["body"], "first");
     let mut foreign = server.foreign(&["send", &server.user("bob"), &server.jid("alice"), "hello"]);
     let sent = value(&foreign.line());
     let message = value(&listener.line());
