@@ -19,12 +19,13 @@ pub(crate) trait FieldValue: Sized {
     fn write(&self) -> Vec<Text>;
 }
 
-/// A single value; a field that is there and empty says nothing.
+/// A single value; a field that is there and empty says nothing. Space counts: the
+/// resource of an address may end with one.
 pub(crate) fn single<T>(
     values: &[Text],
     read: impl Fn(&str) -> Option<T>,
 ) -> Result<Option<T>, ()> {
-    match values.first().map(|v| v.trim()) {
+    match values.first().map(Text::as_str) {
         None | Some("") => Ok(None),
         Some(value) => read(value).map(Some).ok_or(()),
     }
@@ -82,7 +83,7 @@ impl FieldValue for Vec<Jid> {
     const KIND: FieldType = FieldType::JidMulti;
 
     fn read(values: &[Text]) -> Result<Option<Self>, ()> {
-        let jids = values.iter().map(|v| Jid::new(v.trim()).map_err(|_| ()));
+        let jids = values.iter().map(|v| Jid::new(v).map_err(|_| ()));
         jids.collect::<Result<_, _>>().map(Some)
     }
 

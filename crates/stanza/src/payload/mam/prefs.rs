@@ -34,7 +34,7 @@ fn addresses(prefs: &Element, list: &str) -> Result<Vec<Jid>, PayloadError> {
     let list = prefs.child(list, ns::MAM).into_iter();
     let jids = list.flat_map(|l| l.children().filter(|c| c.is("jid", ns::MAM)));
     let read = |e: &Element| {
-        Jid::new(e.text().trim()).map_err(|source| PayloadError::Jid {
+        Jid::new(&e.text()).map_err(|source| PayloadError::Jid {
             element: "jid",
             source,
         })
