@@ -3,6 +3,8 @@
 
 /// Entity capabilities (XEP-0115).
 pub const CAPS: &str = "http://jabber.org/protocol/caps";
+/// Message carbons (XEP-0280).
+pub const CARBONS: &str = "urn:xmpp:carbons:2";
 /// Client-to-server content namespace (RFC 6120 §4.8.2).
 pub const CLIENT: &str = "jabber:client";
 /// Delayed delivery (XEP-0203).
@@ -15,20 +17,46 @@ pub const DISCO_ITEMS: &str = "http://jabber.org/protocol/disco#items";
 pub const FAST: &str = "urn:xmpp:fast:0";
 /// Data forms (XEP-0004).
 pub const FORMS: &str = "jabber:x:data";
+/// Stanza forwarding (XEP-0297).
+pub const FORWARD: &str = "urn:xmpp:forward:0";
 /// WebSocket framing (RFC 7395).
 pub const FRAMING: &str = "urn:ietf:params:xml:ns:xmpp-framing";
 /// Message processing hints (XEP-0334).
 pub const HINTS: &str = "urn:xmpp:hints";
 /// Stanza content size and rate limits (XEP-0478).
 pub const LIMITS: &str = "urn:xmpp:stream-limits:0";
+/// Message archive management (XEP-0313).
+pub const MAM: &str = "urn:xmpp:mam:2";
+/// Multi-user chat, entering a room (XEP-0045).
+pub const MUC: &str = "http://jabber.org/protocol/muc";
+/// Multi-user chat, roles and affiliations (XEP-0045 §8, §9).
+pub const MUC_ADMIN: &str = "http://jabber.org/protocol/muc#admin";
+/// Multi-user chat, configuration and destruction (XEP-0045 §10).
+pub const MUC_OWNER: &str = "http://jabber.org/protocol/muc#owner";
+/// Multi-user chat, what a room says of its occupants (XEP-0045 §7).
+pub const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
 /// Offline storage feature (XEP-0160).
 pub const OFFLINE: &str = "msgoffline";
 /// XMPP ping (XEP-0199).
 pub const PING: &str = "urn:xmpp:ping";
+/// Stream feature: subscriptions may be approved in advance (RFC 6121 §3.4).
+pub const PRE_APPROVAL: &str = "urn:xmpp:features:pre-approval";
+/// Publish-subscribe, requests of anybody (XEP-0060).
+pub const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
+/// Publish-subscribe, error conditions (XEP-0060).
+pub const PUBSUB_ERRORS: &str = "http://jabber.org/protocol/pubsub#errors";
+/// Publish-subscribe, notifications (XEP-0060).
+pub const PUBSUB_EVENT: &str = "http://jabber.org/protocol/pubsub#event";
+/// Publish-subscribe, requests of a node's owner (XEP-0060 §8).
+pub const PUBSUB_OWNER: &str = "http://jabber.org/protocol/pubsub#owner";
 /// Message delivery receipts (XEP-0184).
 pub const RECEIPTS: &str = "urn:xmpp:receipts";
 /// Roster (RFC 6121 §2).
 pub const ROSTER: &str = "jabber:iq:roster";
+/// Stream feature: the roster has versions (RFC 6121 §2.6).
+pub const ROSTER_VER: &str = "urn:xmpp:features:rosterver";
+/// Result set management (XEP-0059).
+pub const RSM: &str = "http://jabber.org/protocol/rsm";
 /// Channel-binding type capability (XEP-0440).
 pub const SASL_CB: &str = "urn:xmpp:sasl-cb:0";
 /// SASL negotiation (RFC 6120 §6).
@@ -37,6 +65,8 @@ pub const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
 pub const SASL2: &str = "urn:xmpp:sasl:2";
 /// Resource binding (RFC 6120 §7).
 pub const BIND: &str = "urn:ietf:params:xml:ns:xmpp-bind";
+/// Server-to-server content namespace (RFC 6120 §4.8.2).
+pub const SERVER: &str = "jabber:server";
 /// The obsolete session request (RFC 3921), still advertised by servers.
 pub const SESSION: &str = "urn:ietf:params:xml:ns:xmpp-session";
 /// Unique and stable stanza ids (XEP-0359).
@@ -58,6 +88,7 @@ pub const XMLNS: &str = "http://www.w3.org/2000/xmlns/";
 
 /// Every name above, so that a decoded namespace that is known costs no allocation.
 const KNOWN: &[&str] = &[
+    CARBONS,
     CLIENT,
     CAPS,
     DELAY,
@@ -65,17 +96,31 @@ const KNOWN: &[&str] = &[
     DISCO_ITEMS,
     FAST,
     FORMS,
+    FORWARD,
     FRAMING,
     HINTS,
     LIMITS,
+    MAM,
+    MUC,
+    MUC_ADMIN,
+    MUC_OWNER,
+    MUC_USER,
     OFFLINE,
     PING,
+    PRE_APPROVAL,
+    PUBSUB,
+    PUBSUB_ERRORS,
+    PUBSUB_EVENT,
+    PUBSUB_OWNER,
     RECEIPTS,
     ROSTER,
+    ROSTER_VER,
+    RSM,
     SASL_CB,
     SASL,
     SASL2,
     BIND,
+    SERVER,
     SESSION,
     SID,
     SM,

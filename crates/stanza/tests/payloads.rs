@@ -2,8 +2,9 @@
 //! written back to the same element.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic")]
 
-use std::fmt::Debug;
+mod given;
 
+use given::examples::{element, lacks, read, same, text};
 use stanchion_stanza::payload::bind::Bind;
 use stanchion_stanza::payload::caps::{Caps, CapsError};
 use stanchion_stanza::payload::delay::Delay;
@@ -12,38 +13,7 @@ use stanchion_stanza::payload::hints::Hint;
 use stanchion_stanza::payload::{Payload, PayloadError, ping, receipts, sasl, sid, sm, starttls};
 use stanchion_stanza::stanza::{DefinedCondition, ErrorType, IqKind, StanzaError};
 use stanchion_stanza::stream::{Requirement, StreamCondition, StreamError};
-use stanchion_stanza::{
-    Element, Encoder, Limits, Scope, Stanza, Text, codec::parse_element, ns, stream::StreamFeatures,
-};
-
-fn element(xml: &str) -> Element {
-    parse_element(xml.as_bytes(), &Scope::client(), &Limits::default()).unwrap()
-}
-
-fn read<P: Payload>(xml: &str) -> Result<P, PayloadError> {
-    let element = element(xml);
-    assert!(P::matches(&element), "{xml}");
-    P::from_element(&element)
-}
-
-/// `xml` means `payload`, and `payload` is written so.
-fn same<P: Payload + PartialEq + Debug>(xml: &str, payload: P) {
-    assert_eq!(payload.to_element(), element(xml));
-    assert_eq!(read::<P>(xml), Ok(payload));
-}
-
-/// The payload itself for what it says, and nothing else.
-fn lacks<P: Payload + Debug + PartialEq>(xml: &str, attribute: &'static str) {
-    let missing = PayloadError::MissingAttribute {
-        element: P::NAME,
-        attribute,
-    };
-    assert_eq!(read::<P>(xml), Err(missing), "{xml}");
-}
-
-fn text(s: &'static str) -> Text {
-    Text::from_static(s)
-}
+use stanchion_stanza::{Element, Encoder, Limits, Scope, Stanza, ns, stream::StreamFeatures};
 
 // RFC 6120.
 

@@ -1,142 +1,26 @@
 //! The laws, on generated input: well-formed, mutated, and arbitrary.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic")]
 
+mod given;
 mod laws;
 
-use laws::{addresses, cuts, journey, oracle};
+use given::values::{element, extension, full_jid, jid, name, some_text, text};
+use laws::{addresses, cuts, journey, oracle, travels};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use stanchion_stanza::payload::{
-    Payload, bind, caps, delay, disco, ping, receipts, sasl, sid, sm, starttls,
+    bind, caps, delay, disco, ping, receipts, sasl, sid, sm, starttls,
 };
 use stanchion_stanza::stanza::{
     DefinedCondition, ErrorType, IqKind, MessageType, PresenceType, Show, StanzaError,
 };
 use stanchion_stanza::stream::{Requirement, StreamCondition, StreamError};
 use stanchion_stanza::{
-    Element, Encoder, FullJid, Iq, Jid, Limits, Message, Presence, Scope, Stanza, Text,
+    Encoder, Iq, Jid, Limits, Message, Presence, Scope, Stanza, Text,
     codec::{EncodeError, parse_element},
-    ns,
     stream::{StreamFeatures, StreamHeader},
 };
-
-// Values.
-
-/// Characters that something in XML, JIDs or base64 treats in its own way, and others.
-fn text() -> impl Strategy<Value = Text> {
-    let special = prop::sample::select(vec![
-        '<',
-        '>',
-        '&',
-        '\'',
-        '"',
-        ']',
-        '\t',
-        '\n',
-        '\r',
-        ' ',
-        '\u{85}',
-        '\u{2028}',
-        '\u{FEFF}',
-        '\u{FFFD}',
-        '\u{1FFFE}',
-        '=',
-        ';',
-        ':',
-        '#',
-    ]);
-    let character = prop_oneof![special, any::<char>(), prop::char::range('a', 'z')];
-    vec(character, 0..12).prop_map(|characters| {
-        let allowed = characters.into_iter();
-        let s: String = allowed
-            .filter(|c| Text::new(c.to_string()).is_ok())
-            .collect();
-        Text::new(s).unwrap()
-    })
-}
-
-fn some_text() -> impl Strategy<Value = Text> {
-    text().prop_filter("not empty", |t| !t.is_empty())
-}
-
-fn name() -> impl Strategy<Value = String> {
-    prop_oneof![
-        4 => "[a-z]{1,3}",
-        1 => "[A-Z_é\u{10000}][a-z0-9.\u{B7}-]{0,3}",
-        1 => Just("xmlns".to_owned()),
-        1 => Just("xml".to_owned()),
-        1 => Just("stream".to_owned()),
-    ]
-}
-
-fn namespace() -> impl Strategy<Value = String> {
-    prop_oneof![
-        3 => Just(ns::CLIENT.to_owned()),
-        1 => Just(String::new()),
-        1 => Just(ns::STREAM.to_owned()),
-        1 => Just(ns::XML.to_owned()),
-        2 => prop::sample::select(vec!["urn:a", "urn:b", "urn:c"]).prop_map(str::to_owned),
-        1 => text().prop_map(Text::into_string),
-    ]
-}
-
-fn leaf() -> impl Strategy<Value = Element> {
-    let attributes = vec((namespace(), name(), text()), 0..5);
-    (name(), namespace(), attributes).prop_map(|(name, ns, attributes)| {
-        let mut element = Element::try_new(&name, &ns).unwrap();
-        for (ns, name, value) in attributes {
-            // A declaration is no attribute.
-            let _ = element.try_set_attr(&ns, &name, value);
-        }
-        element
-    })
-}
-
-fn element() -> impl Strategy<Value = Element> {
-    leaf().prop_recursive(5, 24, 4, |inner| {
-        let node = prop_oneof![inner.prop_map(Ok), text().prop_map(Err)];
-        (leaf(), vec(node, 0..5)).prop_map(|(mut parent, nodes)| {
-            for node in nodes {
-                match node {
-                    Ok(child) => parent.push(child),
-                    Err(text) => parent.push_text(text),
-                }
-            }
-            parent
-        })
-    })
-}
-
-fn jid() -> impl Strategy<Value = Jid> {
-    let domain = prop_oneof![
-        "[a-z]{1,5}",
-        Just("münchen.de".to_owned()),
-        Just("[::1]".to_owned())
-    ];
-    let resource = prop_oneof!["[!-~]([ -~]{0,6}[!-~])?", Just("\u{265A}".to_owned())];
-    (
-        option::of("[a-zß\u{3C3}]{1,6}"),
-        domain,
-        option::of(resource),
-    )
-        .prop_map(|(local, domain, resource)| {
-            Jid::from_parts(local.as_deref(), &domain, resource.as_deref()).unwrap()
-        })
-}
-
-fn full_jid() -> impl Strategy<Value = FullJid> {
-    jid().prop_filter_map("a resource", |jid| jid.to_full())
-}
-
-/// An element that no typed payload of this crate claims.
-fn extension() -> impl Strategy<Value = Element> {
-    (name(), vec(leaf(), 0..3)).prop_map(|(name, children)| {
-        Element::try_new(&name, "urn:example:extension")
-            .unwrap()
-            .with_children(children)
-    })
-}
 
 // Payloads.
 
@@ -250,12 +134,6 @@ fn features() -> impl Strategy<Value = StreamFeatures> {
                 other,
             },
         )
-}
-
-/// A payload on its way through bytes, at any of the limits' defaults.
-fn travels<P: Payload + PartialEq + std::fmt::Debug>(payload: &P) {
-    journey::payload_survives(payload);
-    journey::element_survives(&payload.to_element(), Limits::default());
 }
 
 proptest! {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use sha1::Digest as _;
 
 use super::disco::DiscoInfo;
+use super::forms::FORM_TYPE;
 use super::{Payload, PayloadError, required};
 use crate::ns;
 use crate::xml::{Element, Text};
@@ -117,8 +118,6 @@ impl VerificationString {
         Ok(())
     }
 }
-
-const FORM_TYPE: &str = "FORM_TYPE";
 
 fn fields(form: &Element) -> impl Iterator<Item = &Element> {
     form.children().filter(|c| c.is("field", ns::FORMS))

@@ -3,12 +3,19 @@
 
 pub mod bind;
 pub mod caps;
+pub mod carbons;
 pub mod datetime;
 pub mod delay;
 pub mod disco;
+pub mod forms;
+pub mod forward;
 pub mod hints;
+pub mod mam;
+mod parts;
 pub mod ping;
 pub mod receipts;
+pub mod roster;
+pub mod rsm;
 pub mod sasl;
 pub mod sid;
 pub mod sm;

@@ -5,7 +5,8 @@
 use std::fmt::Debug;
 
 use stanchion_stanza::payload::{
-    Payload, bind, caps, delay, disco, hints, ping, receipts, sasl, sid, sm, starttls,
+    Payload, bind, caps, carbons, delay, disco, forms, forward, hints, mam, ping, receipts, roster,
+    rsm, sasl, sid, sm, starttls,
 };
 use stanchion_stanza::stanza::StanzaError;
 use stanchion_stanza::stream::StreamError;
@@ -92,12 +93,25 @@ fn stanza_survives(element: &Element) {
 fn views_survive(element: &Element) {
     view_survives::<bind::Bind>(element);
     view_survives::<caps::Caps>(element);
+    view_survives::<carbons::Disable>(element);
+    view_survives::<carbons::Enable>(element);
+    view_survives::<carbons::Private>(element);
     view_survives::<delay::Delay>(element);
     view_survives::<disco::DiscoInfo>(element);
     view_survives::<disco::DiscoItems>(element);
+    view_survives::<forms::Form>(element);
+    view_survives::<forward::Forwarded>(element);
+    view_survives::<mam::ArchiveResult>(element);
+    view_survives::<mam::Fin>(element);
+    view_survives::<mam::Metadata>(element);
+    view_survives::<mam::Prefs>(element);
+    view_survives::<mam::Query>(element);
     view_survives::<ping::Ping>(element);
     view_survives::<receipts::Received>(element);
     view_survives::<receipts::Request>(element);
+    view_survives::<roster::Roster>(element);
+    view_survives::<rsm::Page>(element);
+    view_survives::<rsm::PageRequest>(element);
     view_survives::<sasl::Abort>(element);
     view_survives::<sasl::Auth>(element);
     view_survives::<sasl::Challenge>(element);
@@ -119,6 +133,10 @@ fn views_survive(element: &Element) {
     view_survives::<StanzaError>(element);
     view_survives::<StreamError>(element);
     view_survives::<StreamFeatures>(element);
+    if let Some(Ok(carbon)) = carbons::Carbon::from_element(element) {
+        let again = carbons::Carbon::from_element(&carbon.to_element());
+        assert_eq!(again, Some(Ok(carbon)));
+    }
     if let Some(hint) = hints::Hint::from_element(element) {
         assert_eq!(hints::Hint::from_element(&hint.to_element()), Some(hint));
     }

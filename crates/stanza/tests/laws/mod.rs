@@ -7,3 +7,14 @@ pub(crate) mod addresses;
 pub(crate) mod cuts;
 pub(crate) mod journey;
 pub(crate) mod oracle;
+
+use stanchion_stanza::{Limits, Payload};
+
+/// A payload on its way through bytes, at any of the limits' defaults.
+///
+/// # Panics
+/// If it comes back changed.
+pub(crate) fn travels<P: Payload + PartialEq + std::fmt::Debug>(payload: &P) {
+    journey::payload_survives(payload);
+    journey::element_survives(&payload.to_element(), Limits::default());
+}
