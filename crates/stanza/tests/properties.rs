@@ -248,6 +248,7 @@ fn features() -> impl Strategy<Value = StreamFeatures> {
                 max_bytes,
                 idle_seconds,
                 other,
+                ..StreamFeatures::default()
             },
         )
 }

@@ -2,16 +2,26 @@
 //! an [`Element`] and round-trips unharmed.
 
 pub mod bind;
+pub mod bind2;
 pub mod caps;
+pub mod channel_binding;
+pub mod chat_states;
+pub mod correction;
+pub mod csi;
 pub mod delay;
 pub mod disco;
+pub mod fast;
 pub mod hints;
+pub mod limits;
+pub mod markers;
 pub mod ping;
 pub mod receipts;
 pub mod sasl;
+pub mod sasl2;
 pub mod sid;
 pub mod sm;
 pub mod starttls;
+mod xs;
 
 use crate::jid::{Jid, JidError};
 use crate::xml::{Element, Text};
