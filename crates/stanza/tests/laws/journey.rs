@@ -5,8 +5,8 @@
 use std::fmt::Debug;
 
 use stanchion_stanza::payload::{
-    Payload, bind, bind2, caps, channel_binding, chat_states, correction, csi, delay, disco, fast,
-    hints, limits, markers, ping, receipts, sasl, sasl2, sid, sm, starttls,
+    Payload, bind, bind2, caps, channel_binding, chat_states, commands, correction, csi, delay,
+    disco, fast, hints, limits, markers, ping, receipts, register, sasl, sasl2, sid, sm, starttls,
 };
 use stanchion_stanza::stanza::StanzaError;
 use stanchion_stanza::stream::StreamError;
@@ -122,6 +122,7 @@ fn views_survive(element: &Element) {
     view_survives::<StreamFeatures>(element);
     login_survives(element);
     talk_survives(element);
+    services_survive(element);
     if let Some(hint) = hints::Hint::from_element(element) {
         assert_eq!(hints::Hint::from_element(&hint.to_element()), Some(hint));
     }
@@ -149,6 +150,17 @@ fn login_survives(element: &Element) {
     view_survives::<sasl2::Success>(element);
     view_survives::<sasl2::TaskData>(element);
     view_survives::<sasl2::UserAgent>(element);
+}
+
+/// What services are asked.
+fn services_survive(element: &Element) {
+    view_survives::<commands::Command>(element);
+    view_survives::<register::Feature>(element);
+    view_survives::<register::Query>(element);
+    if let Some(condition) = commands::Condition::from_element(element) {
+        let written = condition.to_element();
+        assert_eq!(commands::Condition::from_element(&written), Some(condition));
+    }
 }
 
 /// What people's messages carry.
