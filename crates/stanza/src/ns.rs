@@ -1,12 +1,22 @@
 //! Namespace names, one constant each. Owns the spelling only; what a namespace
 //! means lives with its payload.
 
+/// Resource binding inside of SASL2 (XEP-0386).
+pub const BIND2: &str = "urn:xmpp:bind:0";
 /// Entity capabilities (XEP-0115).
 pub const CAPS: &str = "http://jabber.org/protocol/caps";
 /// Message carbons (XEP-0280).
 pub const CARBONS: &str = "urn:xmpp:carbons:2";
+/// Chat states (XEP-0085).
+pub const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
 /// Client-to-server content namespace (RFC 6120 §4.8.2).
 pub const CLIENT: &str = "jabber:client";
+/// Ad-hoc commands (XEP-0050).
+pub const COMMANDS: &str = "http://jabber.org/protocol/commands";
+/// Last message correction (XEP-0308).
+pub const CORRECTION: &str = "urn:xmpp:message-correct:0";
+/// Client state indication (XEP-0352).
+pub const CSI: &str = "urn:xmpp:csi:0";
 /// Delayed delivery (XEP-0203).
 pub const DELAY: &str = "urn:xmpp:delay";
 /// Service discovery, information (XEP-0030).
@@ -23,6 +33,10 @@ pub const FORWARD: &str = "urn:xmpp:forward:0";
 pub const FRAMING: &str = "urn:ietf:params:xml:ns:xmpp-framing";
 /// Message processing hints (XEP-0334).
 pub const HINTS: &str = "urn:xmpp:hints";
+/// Control of things (XEP-0325).
+pub const IOT_CONTROL: &str = "urn:xmpp:iot:control";
+/// Sensor data (XEP-0323).
+pub const IOT_SENSORDATA: &str = "urn:xmpp:iot:sensordata";
 /// Stanza content size and rate limits (XEP-0478).
 pub const LIMITS: &str = "urn:xmpp:stream-limits:0";
 /// Message archive management (XEP-0313).
@@ -35,8 +49,12 @@ pub const MUC_ADMIN: &str = "http://jabber.org/protocol/muc#admin";
 pub const MUC_OWNER: &str = "http://jabber.org/protocol/muc#owner";
 /// Multi-user chat, what a room says of its occupants (XEP-0045 §7).
 pub const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
+/// Displayed markers (XEP-0333).
+pub const MARKERS: &str = "urn:xmpp:chat-markers:0";
 /// Offline storage feature (XEP-0160).
 pub const OFFLINE: &str = "msgoffline";
+/// Out-of-band data, a URL (XEP-0066).
+pub const OOB: &str = "jabber:x:oob";
 /// XMPP ping (XEP-0199).
 pub const PING: &str = "urn:xmpp:ping";
 /// Stream feature: subscriptions may be approved in advance (RFC 6121 §3.4).
@@ -51,6 +69,10 @@ pub const PUBSUB_EVENT: &str = "http://jabber.org/protocol/pubsub#event";
 pub const PUBSUB_OWNER: &str = "http://jabber.org/protocol/pubsub#owner";
 /// Message delivery receipts (XEP-0184).
 pub const RECEIPTS: &str = "urn:xmpp:receipts";
+/// In-band registration (XEP-0077).
+pub const REGISTER: &str = "jabber:iq:register";
+/// In-band registration as a stream feature (XEP-0077 §8).
+pub const REGISTER_FEATURE: &str = "http://jabber.org/features/iq-register";
 /// Roster (RFC 6121 §2).
 pub const ROSTER: &str = "jabber:iq:roster";
 /// Stream feature: the roster has versions (RFC 6121 §2.6).
@@ -90,7 +112,12 @@ pub const XMLNS: &str = "http://www.w3.org/2000/xmlns/";
 const KNOWN: &[&str] = &[
     CARBONS,
     CLIENT,
+    BIND2,
     CAPS,
+    CHAT_STATES,
+    COMMANDS,
+    CORRECTION,
+    CSI,
     DELAY,
     DISCO_INFO,
     DISCO_ITEMS,
@@ -99,13 +126,17 @@ const KNOWN: &[&str] = &[
     FORWARD,
     FRAMING,
     HINTS,
+    IOT_CONTROL,
+    IOT_SENSORDATA,
     LIMITS,
     MAM,
     MUC,
     MUC_ADMIN,
     MUC_OWNER,
     MUC_USER,
+    MARKERS,
     OFFLINE,
+    OOB,
     PING,
     PRE_APPROVAL,
     PUBSUB,
@@ -113,6 +144,8 @@ const KNOWN: &[&str] = &[
     PUBSUB_EVENT,
     PUBSUB_OWNER,
     RECEIPTS,
+    REGISTER,
+    REGISTER_FEATURE,
     ROSTER,
     ROSTER_VER,
     RSM,

@@ -132,6 +132,7 @@ fn features() -> impl Strategy<Value = StreamFeatures> {
                 max_bytes,
                 idle_seconds,
                 other,
+                ..StreamFeatures::default()
             },
         )
 }

@@ -1,25 +1,37 @@
 //! Typed payloads, one file for each extension. A payload that has no type here stays
 //! an [`Element`] and round-trips unharmed.
 
+pub mod bind2;
 pub mod bind;
 pub mod caps;
 pub mod carbons;
+pub mod channel_binding;
+pub mod chat_states;
+pub mod commands;
+pub mod correction;
+pub mod csi;
 pub mod datetime;
 pub mod delay;
 pub mod disco;
+pub mod fast;
 pub mod forms;
 pub mod forward;
 pub mod hints;
+pub mod limits;
 pub mod mam;
+pub mod markers;
 mod parts;
 pub mod ping;
 pub mod receipts;
+pub mod register;
 pub mod roster;
 pub mod rsm;
+pub mod sasl2;
 pub mod sasl;
 pub mod sid;
 pub mod sm;
 pub mod starttls;
+mod xs;
 
 use crate::jid::{Jid, JidError};
 use crate::xml::{Element, Text};

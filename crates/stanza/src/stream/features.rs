@@ -1,6 +1,9 @@
 //! What a server offers at this point of the negotiation (RFC 6120 §4.3.2).
 
 use crate::ns;
+use crate::payload::channel_binding::ChannelBindings;
+use crate::payload::limits::StreamLimits;
+use crate::payload::sasl2::Authentication;
 use crate::payload::{Payload, PayloadError};
 use crate::xml::{Element, Text};
 
@@ -21,6 +24,9 @@ pub struct StreamFeatures {
     /// SASL mechanisms, in the server's order, which carries no meaning for us
     /// (RFC 6120 §6.4.1). Empty once authenticated.
     pub mechanisms: Vec<Text>,
+    /// SASL2, with what can be done inline: Bind 2, FAST, resumption (XEP-0388 §2.1).
+    /// One that offers no mechanism stays among the others.
+    pub sasl2: Option<Authentication>,
     /// The channel-binding types that the server says it supports (XEP-0440); `None`
     /// if it does not say.
     pub channel_bindings: Option<Vec<Text>>,
@@ -38,10 +44,10 @@ pub struct StreamFeatures {
 }
 
 impl StreamFeatures {
-    /// Whether a feature `name` in `ns` is among the others.
+    /// Whether a feature `name` in `ns` is offered, be it named here or among the others.
     #[must_use]
     pub fn offers(&self, name: &str, ns: &str) -> bool {
-        self.other.iter().any(|e| e.is(name, ns))
+        self.to_element().child(name, ns).is_some()
     }
 }
 
@@ -67,24 +73,20 @@ impl Payload for StreamFeatures {
                         .collect();
                 }
                 ("sasl-channel-binding", ns::SASL_CB) => {
-                    let types = child
-                        .children()
-                        .filter(|t| t.is("channel-binding", ns::SASL_CB));
-                    features.channel_bindings = Some(
-                        types
-                            .filter_map(|t| t.attr_value("type").cloned())
-                            .collect(),
-                    );
+                    let bindings = ChannelBindings::from_element(child)?;
+                    features.channel_bindings = Some(bindings.types);
                 }
+                ("authentication", ns::SASL2) => match Authentication::from_element(child) {
+                    Ok(authentication) => features.sasl2 = Some(authentication),
+                    // The other ways to log in are still good.
+                    Err(_) => features.other.push(child.clone()),
+                },
                 ("bind", ns::BIND) => features.bind = true,
                 ("sm", ns::SM) => features.stream_management = true,
                 ("limits", ns::LIMITS) => {
-                    let number = |name| {
-                        let limit = child.child(name, ns::LIMITS)?;
-                        limit.text().trim().parse().ok()
-                    };
-                    features.max_bytes = number("max-bytes");
-                    features.idle_seconds = number("idle-seconds");
+                    let limits = StreamLimits::from_element(child)?;
+                    features.max_bytes = limits.max_bytes;
+                    features.idle_seconds = limits.idle_seconds;
                 }
                 _ => features.other.push(child.clone()),
             }
@@ -106,14 +108,11 @@ impl Payload for StreamFeatures {
                     .with_children(self.mechanisms.iter().map(mechanism)),
             );
         }
-        if let Some(types) = &self.channel_bindings {
-            let binding = |t: &Text| {
-                Element::new("channel-binding", ns::SASL_CB).with_attr("type", t.clone())
-            };
-            features.push(
-                Element::new("sasl-channel-binding", ns::SASL_CB)
-                    .with_children(types.iter().map(binding)),
-            );
+        if let Some(authentication) = &self.sasl2 {
+            features.push(authentication.to_element());
+        }
+        if let Some(types) = self.channel_bindings.clone() {
+            features.push(ChannelBindings { types }.to_element());
         }
         if self.bind {
             features.push(Element::new("bind", ns::BIND));
@@ -121,15 +120,12 @@ impl Payload for StreamFeatures {
         if self.stream_management {
             features.push(Element::new("sm", ns::SM));
         }
-        if self.max_bytes.is_some() || self.idle_seconds.is_some() {
-            let limit = |name, value: Option<u64>| {
-                value.map(|v| Element::new(name, ns::LIMITS).with_text(v))
-            };
-            features.push(
-                Element::new("limits", ns::LIMITS)
-                    .with_children(limit("max-bytes", self.max_bytes))
-                    .with_children(limit("idle-seconds", self.idle_seconds)),
-            );
+        let limits = StreamLimits {
+            max_bytes: self.max_bytes,
+            idle_seconds: self.idle_seconds,
+        };
+        if limits != StreamLimits::default() {
+            features.push(limits.to_element());
         }
         features.with_children(self.other.iter().cloned())
     }

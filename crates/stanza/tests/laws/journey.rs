@@ -7,6 +7,8 @@ use std::fmt::Debug;
 use stanchion_stanza::payload::{
     Payload, bind, caps, carbons, delay, disco, forms, forward, hints, mam, ping, receipts, roster,
     rsm, sasl, sid, sm, starttls,
+    Payload, bind, bind2, caps, channel_binding, chat_states, commands, correction, csi, delay,
+    disco, fast, hints, limits, markers, ping, receipts, register, sasl, sasl2, sid, sm, starttls,
 };
 use stanchion_stanza::stanza::StanzaError;
 use stanchion_stanza::stream::StreamError;
@@ -137,8 +139,62 @@ fn views_survive(element: &Element) {
         let again = carbons::Carbon::from_element(&carbon.to_element());
         assert_eq!(again, Some(Ok(carbon)));
     }
+    login_survives(element);
+    talk_survives(element);
+    services_survive(element);
     if let Some(hint) = hints::Hint::from_element(element) {
         assert_eq!(hints::Hint::from_element(&hint.to_element()), Some(hint));
+    }
+}
+
+/// SASL2 and what goes along with it.
+fn login_survives(element: &Element) {
+    view_survives::<bind2::Bound>(element);
+    view_survives::<bind2::Feature>(element);
+    view_survives::<bind2::Request>(element);
+    view_survives::<channel_binding::ChannelBindings>(element);
+    view_survives::<fast::Fast>(element);
+    view_survives::<fast::Feature>(element);
+    view_survives::<fast::RequestToken>(element);
+    view_survives::<fast::Token>(element);
+    view_survives::<limits::StreamLimits>(element);
+    view_survives::<sasl2::Abort>(element);
+    view_survives::<sasl2::Authenticate>(element);
+    view_survives::<sasl2::Authentication>(element);
+    view_survives::<sasl2::Challenge>(element);
+    view_survives::<sasl2::Continue>(element);
+    view_survives::<sasl2::Failure>(element);
+    view_survives::<sasl2::Next>(element);
+    view_survives::<sasl2::Response>(element);
+    view_survives::<sasl2::Success>(element);
+    view_survives::<sasl2::TaskData>(element);
+    view_survives::<sasl2::UserAgent>(element);
+}
+
+/// What services are asked.
+fn services_survive(element: &Element) {
+    view_survives::<commands::Command>(element);
+    view_survives::<register::Feature>(element);
+    view_survives::<register::Query>(element);
+    if let Some(condition) = commands::Condition::from_element(element) {
+        let written = condition.to_element();
+        assert_eq!(commands::Condition::from_element(&written), Some(condition));
+    }
+}
+
+/// What people's messages carry.
+fn talk_survives(element: &Element) {
+    view_survives::<correction::Replace>(element);
+    view_survives::<csi::Feature>(element);
+    view_survives::<markers::Displayed>(element);
+    view_survives::<markers::Markable>(element);
+    if let Some(state) = chat_states::ChatState::from_element(element) {
+        let written = state.to_element();
+        assert_eq!(chat_states::ChatState::from_element(&written), Some(state));
+    }
+    if let Some(state) = csi::ClientState::from_element(element) {
+        let written = state.to_element();
+        assert_eq!(csi::ClientState::from_element(&written), Some(state));
     }
 }
 
