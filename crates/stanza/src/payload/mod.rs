@@ -1,8 +1,8 @@
 //! Typed payloads, one file for each extension. A payload that has no type here stays
 //! an [`Element`] and round-trips unharmed.
 
-pub mod bind2;
 pub mod bind;
+pub mod bind2;
 pub mod caps;
 pub mod carbons;
 pub mod channel_binding;
@@ -26,8 +26,8 @@ pub mod receipts;
 pub mod register;
 pub mod roster;
 pub mod rsm;
-pub mod sasl2;
 pub mod sasl;
+pub mod sasl2;
 pub mod sid;
 pub mod sm;
 pub mod starttls;

@@ -5,10 +5,9 @@
 use std::fmt::Debug;
 
 use stanchion_stanza::payload::{
-    Payload, bind, caps, carbons, delay, disco, forms, forward, hints, mam, ping, receipts, roster,
-    rsm, sasl, sid, sm, starttls,
-    Payload, bind, bind2, caps, channel_binding, chat_states, commands, correction, csi, delay,
-    disco, fast, hints, limits, markers, ping, receipts, register, sasl, sasl2, sid, sm, starttls,
+    Payload, bind, bind2, caps, carbons, channel_binding, chat_states, commands, correction, csi,
+    delay, disco, fast, forms, forward, hints, limits, mam, markers, ping, receipts, register,
+    roster, rsm, sasl, sasl2, sid, sm, starttls,
 };
 use stanchion_stanza::stanza::StanzaError;
 use stanchion_stanza::stream::StreamError;
