@@ -36,6 +36,10 @@ pub(crate) struct Command {
     /// A TOML file with accounts
     #[arg(long, value_name = "FILE")]
     accounts: Option<PathBuf>,
+    /// Offer no channel binding: for clients that bind by tls-unique, which TLS 1.3 does
+    /// not have, such as slixmpp 1.8
+    #[arg(long)]
+    no_channel_binding: bool,
     /// Print where it listens as one JSON object
     #[arg(long)]
     json: bool,
@@ -54,6 +58,7 @@ pub(crate) async fn run(command: Command) -> Outcome {
         direct_tls: command.direct_tls,
         state: command.state.clone(),
         accounts,
+        channel_binding: !command.no_channel_binding,
         ..HubConfig::default()
     })
     .await
