@@ -22,6 +22,7 @@ pub mod mam;
 pub mod markers;
 mod parts;
 pub mod ping;
+pub mod pubsub;
 pub mod receipts;
 pub mod register;
 pub mod roster;

@@ -6,8 +6,8 @@ use std::fmt::Debug;
 
 use stanchion_stanza::payload::{
     Payload, bind, bind2, caps, carbons, channel_binding, chat_states, commands, correction, csi,
-    delay, disco, fast, forms, forward, hints, limits, mam, markers, ping, receipts, register,
-    roster, rsm, sasl, sasl2, sid, sm, starttls,
+    delay, disco, fast, forms, forward, hints, limits, mam, markers, ping, pubsub, receipts,
+    register, roster, rsm, sasl, sasl2, sid, sm, starttls,
 };
 use stanchion_stanza::stanza::StanzaError;
 use stanchion_stanza::stream::StreamError;
@@ -108,6 +108,10 @@ fn views_survive(element: &Element) {
     view_survives::<mam::Prefs>(element);
     view_survives::<mam::Query>(element);
     view_survives::<ping::Ping>(element);
+    view_survives::<pubsub::Answer>(element);
+    view_survives::<pubsub::Event>(element);
+    view_survives::<pubsub::Owner>(element);
+    view_survives::<pubsub::Request>(element);
     view_survives::<receipts::Received>(element);
     view_survives::<receipts::Request>(element);
     view_survives::<roster::Roster>(element);
@@ -141,6 +145,12 @@ fn views_survive(element: &Element) {
     login_survives(element);
     talk_survives(element);
     services_survive(element);
+    if let Some(fault) = pubsub::Fault::from_element(element) {
+        assert_eq!(
+            pubsub::Fault::from_element(&fault.to_element()),
+            Some(fault)
+        );
+    }
     if let Some(hint) = hints::Hint::from_element(element) {
         assert_eq!(hints::Hint::from_element(&hint.to_element()), Some(hint));
     }
