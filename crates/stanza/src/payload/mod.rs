@@ -20,6 +20,7 @@ pub mod hints;
 pub mod limits;
 pub mod mam;
 pub mod markers;
+pub mod muc;
 mod parts;
 pub mod ping;
 pub mod pubsub;

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 
 use stanchion_stanza::payload::{
     Payload, bind, bind2, caps, carbons, channel_binding, chat_states, commands, correction, csi,
-    delay, disco, fast, forms, forward, hints, limits, mam, markers, ping, pubsub, receipts,
+    delay, disco, fast, forms, forward, hints, limits, mam, markers, muc, ping, pubsub, receipts,
     register, roster, rsm, sasl, sasl2, sid, sm, starttls,
 };
 use stanchion_stanza::stanza::StanzaError;
@@ -107,6 +107,10 @@ fn views_survive(element: &Element) {
     view_survives::<mam::Metadata>(element);
     view_survives::<mam::Prefs>(element);
     view_survives::<mam::Query>(element);
+    view_survives::<muc::Admin>(element);
+    view_survives::<muc::Join>(element);
+    view_survives::<muc::Owner>(element);
+    view_survives::<muc::User>(element);
     view_survives::<ping::Ping>(element);
     view_survives::<pubsub::Answer>(element);
     view_survives::<pubsub::Event>(element);
