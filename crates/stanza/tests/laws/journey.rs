@@ -142,6 +142,9 @@ fn views_survive(element: &Element) {
     view_survives::<StanzaError>(element);
     view_survives::<StreamError>(element);
     view_survives::<StreamFeatures>(element);
+    if let Ok(Some(form)) = forms::Form::find([element]) {
+        form_views_survive(&form);
+    }
     if let Some(Ok(carbon)) = carbons::Carbon::from_element(element) {
         let again = carbons::Carbon::from_element(&carbon.to_element());
         assert_eq!(again, Some(Ok(carbon)));
@@ -209,6 +212,26 @@ fn talk_survives(element: &Element) {
         let written = state.to_element();
         assert_eq!(csi::ClientState::from_element(&written), Some(state));
     }
+}
+
+/// Every typed view of a form.
+fn form_views_survive(form: &forms::Form) {
+    macro_rules! survive {
+        ($($view:ty),*) => {$(
+            if let Ok(view) = <$view>::from_form(form) {
+                let again = view.to_form(form.kind);
+                assert_eq!(<$view>::from_form(&again), Ok(view));
+            }
+        )*};
+    }
+    survive!(
+        mam::Filter,
+        muc::RoomConfig,
+        pubsub::MetaData,
+        pubsub::NodeConfig,
+        pubsub::SubscribeAuthorization,
+        pubsub::SubscribeOptions
+    );
 }
 
 fn view_survives<P: Payload + PartialEq + Debug>(element: &Element) {
