@@ -6,8 +6,8 @@ use std::fmt::Debug;
 
 use stanchion_stanza::payload::{
     Payload, bind, bind2, caps, carbons, channel_binding, chat_states, commands, correction, csi,
-    delay, disco, fast, forms, forward, hints, limits, mam, markers, ping, receipts, register,
-    roster, rsm, sasl, sasl2, sid, sm, starttls,
+    delay, disco, fast, forms, forward, hints, limits, mam, markers, muc, ping, pubsub, receipts,
+    register, roster, rsm, sasl, sasl2, sid, sm, starttls,
 };
 use stanchion_stanza::stanza::StanzaError;
 use stanchion_stanza::stream::StreamError;
@@ -107,7 +107,15 @@ fn views_survive(element: &Element) {
     view_survives::<mam::Metadata>(element);
     view_survives::<mam::Prefs>(element);
     view_survives::<mam::Query>(element);
+    view_survives::<muc::Admin>(element);
+    view_survives::<muc::Join>(element);
+    view_survives::<muc::Owner>(element);
+    view_survives::<muc::User>(element);
     view_survives::<ping::Ping>(element);
+    view_survives::<pubsub::Answer>(element);
+    view_survives::<pubsub::Event>(element);
+    view_survives::<pubsub::Owner>(element);
+    view_survives::<pubsub::Request>(element);
     view_survives::<receipts::Received>(element);
     view_survives::<receipts::Request>(element);
     view_survives::<roster::Roster>(element);
@@ -134,6 +142,9 @@ fn views_survive(element: &Element) {
     view_survives::<StanzaError>(element);
     view_survives::<StreamError>(element);
     view_survives::<StreamFeatures>(element);
+    if let Ok(Some(form)) = forms::Form::find([element]) {
+        form_views_survive(&form);
+    }
     if let Some(Ok(carbon)) = carbons::Carbon::from_element(element) {
         let again = carbons::Carbon::from_element(&carbon.to_element());
         assert_eq!(again, Some(Ok(carbon)));
@@ -141,6 +152,12 @@ fn views_survive(element: &Element) {
     login_survives(element);
     talk_survives(element);
     services_survive(element);
+    if let Some(fault) = pubsub::Fault::from_element(element) {
+        assert_eq!(
+            pubsub::Fault::from_element(&fault.to_element()),
+            Some(fault)
+        );
+    }
     if let Some(hint) = hints::Hint::from_element(element) {
         assert_eq!(hints::Hint::from_element(&hint.to_element()), Some(hint));
     }
@@ -195,6 +212,26 @@ fn talk_survives(element: &Element) {
         let written = state.to_element();
         assert_eq!(csi::ClientState::from_element(&written), Some(state));
     }
+}
+
+/// Every typed view of a form.
+fn form_views_survive(form: &forms::Form) {
+    macro_rules! survive {
+        ($($view:ty),*) => {$(
+            if let Ok(view) = <$view>::from_form(form) {
+                let again = view.to_form(form.kind);
+                assert_eq!(<$view>::from_form(&again), Ok(view));
+            }
+        )*};
+    }
+    survive!(
+        mam::Filter,
+        muc::RoomConfig,
+        pubsub::MetaData,
+        pubsub::NodeConfig,
+        pubsub::SubscribeAuthorization,
+        pubsub::SubscribeOptions
+    );
 }
 
 fn view_survives<P: Payload + PartialEq + Debug>(element: &Element) {

@@ -141,6 +141,25 @@ pub(crate) fn of_type(form: &Form, form_type: &str) -> Result<(), PayloadError> 
     })
 }
 
+/// Makes [`FieldValue`] of a list of names.
+macro_rules! list_single {
+    ($($name:ident),*) => {$(
+        impl $crate::payload::forms::view::FieldValue for $name {
+            const KIND: $crate::payload::forms::FieldType =
+                $crate::payload::forms::FieldType::ListSingle;
+
+            fn read(values: &[$crate::xml::Text]) -> Result<Option<Self>, ()> {
+                Ok(values.first().filter(|v| !v.is_empty()).cloned().map(Self::from))
+            }
+
+            fn write(&self) -> Vec<$crate::xml::Text> {
+                vec![$crate::xml::Text::from(self.clone())]
+            }
+        }
+    )*};
+}
+pub(crate) use list_single;
+
 /// Makes a view: members, and the names of their fields.
 macro_rules! form_view {
     ($(#[$meta:meta])* $name:ident, $form_type:literal {

@@ -1,0 +1,106 @@
+//! What subscribers are told, in a message (XEP-0060 §7.1.2.1, §7.2.2.1, §8).
+
+use super::super::forms::Form;
+use super::super::{Payload, PayloadError, required};
+use super::owner::{delete, redirect};
+use super::{Item, Subscription, form, node, with_form};
+use crate::ns;
+use crate::xml::{Element, Text};
+
+/// A notification. Believe it only from the service that was subscribed to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Items were published or deleted (§7.1.2, §7.2.2); never both in one.
+    Items {
+        /// The node.
+        node: Text,
+        /// What was published, with or without payloads.
+        items: Vec<Item>,
+        /// Ids of what was deleted.
+        retracted: Vec<Text>,
+    },
+    /// The configuration changed (§8.2.5.4).
+    Configuration {
+        /// The node.
+        node: Option<Text>,
+        /// The new configuration, if the node shows it.
+        form: Option<Form>,
+    },
+    /// The node was deleted (§8.4.2).
+    Delete {
+        /// The node.
+        node: Text,
+        /// A URI of what takes its place.
+        redirect: Option<Text>,
+    },
+    /// All items were deleted (§8.5.2).
+    Purge {
+        /// The node.
+        node: Text,
+    },
+    /// The state of the recipient's subscription changed (§8.8.4).
+    Subscription(Subscription),
+}
+
+impl Payload for Event {
+    const NAME: &'static str = "event";
+    const NS: &'static str = ns::PUBSUB_EVENT;
+
+    fn from_element(element: &Element) -> Result<Self, PayloadError> {
+        let changes = element.children().filter(|c| c.ns() == ns::PUBSUB_EVENT);
+        for e in changes {
+            return Ok(match e.name() {
+                "items" => Self::Items {
+                    node: required(e, "items", "node")?,
+                    items: Item::list(e)?,
+                    retracted: e
+                        .children()
+                        .filter(|c| c.is("retract", ns::PUBSUB_EVENT))
+                        .map(|r| required(r, "retract", "id"))
+                        .collect::<Result<_, _>>()?,
+                },
+                "configuration" => Self::Configuration {
+                    node: node(e),
+                    form: form(e)?,
+                },
+                "delete" => Self::Delete {
+                    node: required(e, "delete", "node")?,
+                    redirect: redirect(e)?,
+                },
+                "purge" => Self::Purge {
+                    node: required(e, "purge", "node")?,
+                },
+                "subscription" => Self::Subscription(Subscription::from_element(e)?),
+                _ => continue,
+            });
+        }
+        Err(PayloadError::Invalid {
+            element: Self::NAME,
+            what: "change",
+        })
+    }
+
+    fn to_element(&self) -> Element {
+        let child = |name| Element::new(name, ns::PUBSUB_EVENT);
+        child(Self::NAME).with_child(match self {
+            Self::Items {
+                node,
+                items,
+                retracted,
+            } => {
+                let retract = |id: &Text| child("retract").with_attr("id", id.clone());
+                child("items")
+                    .with_attr("node", node.clone())
+                    .with_children(items.iter().map(|i| i.to_element(ns::PUBSUB_EVENT)))
+                    .with_children(retracted.iter().map(retract))
+            }
+            Self::Configuration { node, form } => with_form(
+                child("configuration").with_attr_opt("node", node.clone()),
+                form.as_ref(),
+            ),
+            Self::Delete { node, redirect } => delete(ns::PUBSUB_EVENT, node, redirect.as_ref()),
+            Self::Purge { node } => child("purge").with_attr("node", node.clone()),
+            Self::Subscription(subscription) => subscription.to_element(ns::PUBSUB_EVENT),
+        })
+    }
+}
