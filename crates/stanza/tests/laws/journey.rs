@@ -5,9 +5,9 @@
 use std::fmt::Debug;
 
 use stanchion_stanza::payload::{
-    Payload, bind, bind2, caps, carbons, channel_binding, chat_states, commands, correction, csi,
-    delay, disco, fast, forms, forward, hints, limits, mam, markers, muc, ping, pubsub, receipts,
-    register, roster, rsm, sasl, sasl2, sid, sm, starttls,
+    Payload, bind, bind2, caps, carbons, channel_binding, chat_states, commands, control,
+    correction, csi, delay, disco, fast, forms, forward, hints, limits, mam, markers, muc, ping,
+    pubsub, receipts, register, roster, rsm, sasl, sasl2, sensordata, sid, sm, starttls,
 };
 use stanchion_stanza::stanza::StanzaError;
 use stanchion_stanza::stream::StreamError;
@@ -158,6 +158,7 @@ fn views_survive(element: &Element) {
             Some(fault)
         );
     }
+    things_survive(element);
     if let Some(hint) = hints::Hint::from_element(element) {
         assert_eq!(hints::Hint::from_element(&hint.to_element()), Some(hint));
     }
@@ -185,6 +186,23 @@ fn login_survives(element: &Element) {
     view_survives::<sasl2::Success>(element);
     view_survives::<sasl2::TaskData>(element);
     view_survives::<sasl2::UserAgent>(element);
+}
+
+/// What things say and are told.
+fn things_survive(element: &Element) {
+    view_survives::<control::GetForm>(element);
+    view_survives::<control::ParameterError>(element);
+    view_survives::<control::Set>(element);
+    view_survives::<control::SetResponse>(element);
+    view_survives::<sensordata::Accepted>(element);
+    view_survives::<sensordata::Cancel>(element);
+    view_survives::<sensordata::Cancelled>(element);
+    view_survives::<sensordata::Done>(element);
+    view_survives::<sensordata::Failure>(element);
+    view_survives::<sensordata::Fields>(element);
+    view_survives::<sensordata::Rejected>(element);
+    view_survives::<sensordata::Request>(element);
+    view_survives::<sensordata::Started>(element);
 }
 
 /// What services are asked.

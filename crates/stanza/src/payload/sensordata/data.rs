@@ -1,0 +1,193 @@
+//! What a read-out gives: fields by node and time, or errors (XEP-0323 §3).
+
+use super::super::xs::{flag, required_parsed};
+use super::super::{Payload, PayloadError, required};
+use super::{Dialect, Field, Node, WORDS};
+use crate::ns;
+use crate::xml::{Element, Text};
+
+/// Fields of one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Timestamp {
+    /// When, as `CCYY-MM-DDThh:mm:ss`, by rights with a time zone (§6.1).
+    pub at: Text,
+    /// The fields.
+    pub fields: Vec<Field>,
+}
+
+impl Timestamp {
+    pub(crate) fn read(element: &Element, words: &Dialect) -> Result<Self, PayloadError> {
+        let fields = element.children().map(|c| Field::read(c, words));
+        Ok(Self {
+            at: required(element, words.timestamp, words.value)?,
+            fields: fields
+                .filter_map(Result::transpose)
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    pub(crate) fn write(&self, words: &Dialect) -> Element {
+        Element::new(words.timestamp, words.ns)
+            .with_attr(words.value, self.at.clone())
+            .with_children(self.fields.iter().map(|f| f.write(words)))
+    }
+}
+
+/// Fields of one thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeFields {
+    /// Which.
+    pub node: Node,
+    /// Its fields.
+    pub timestamps: Vec<Timestamp>,
+}
+
+impl NodeFields {
+    pub(crate) fn read(element: &Element, words: &Dialect) -> Result<Self, PayloadError> {
+        let timestamps = element
+            .children()
+            .filter(|c| c.is(words.timestamp, words.ns));
+        Ok(Self {
+            node: Node::read(element, words.node, words)?,
+            timestamps: timestamps
+                .map(|t| Timestamp::read(t, words))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    pub(crate) fn write(&self, words: &Dialect) -> Element {
+        let node = self.node.write(words);
+        node.with_children(self.timestamps.iter().map(|t| t.write(words)))
+    }
+}
+
+/// Data, all or a part.
+///
+/// ```
+/// use stanchion_stanza::{Payload, Text};
+/// use stanchion_stanza::payload::sensordata::{Field, Fields, Node, Value};
+///
+/// let temperature = Field::momentary(
+///     Text::from_static("Temperature"),
+///     Value::Numeric { value: "21.50".parse()?, unit: Text::from_static("Cel") },
+/// );
+/// let node = Node::new(Text::from_static("hall"));
+/// let data = Fields::of(7, node, Text::from_static("2026-02-03T04:05:06Z"), vec![temperature]);
+/// let read = Fields::from_element(&data.to_element())?;
+/// assert_eq!(read.iter().count(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Fields {
+    /// The request's number.
+    pub seqnr: i32,
+    /// Whether this is the last. Default `false`.
+    pub done: bool,
+    /// The data.
+    pub nodes: Vec<NodeFields>,
+}
+
+impl Fields {
+    /// The whole answer: one thing at one moment.
+    #[must_use]
+    pub fn of(seqnr: i32, node: Node, at: Text, fields: Vec<Field>) -> Self {
+        Self {
+            seqnr,
+            done: true,
+            nodes: vec![NodeFields {
+                node,
+                timestamps: vec![Timestamp { at, fields }],
+            }],
+        }
+    }
+
+    /// Every field with its node and time, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&Node, &Text, &Field)> {
+        self.nodes.iter().flat_map(|n| {
+            let timestamps = n.timestamps.iter();
+            timestamps.flat_map(|t| t.fields.iter().map(|f| (&n.node, &t.at, f)))
+        })
+    }
+}
+
+impl Payload for Fields {
+    const NAME: &'static str = "fields";
+    const NS: &'static str = ns::IOT_SENSORDATA;
+
+    /// Reads the data. A field of an unknown type is left out; one of a known type whose
+    /// value is none of that type is an error.
+    fn from_element(element: &Element) -> Result<Self, PayloadError> {
+        let nodes = element.children().filter(|c| c.is(WORDS.node, WORDS.ns));
+        Ok(Self {
+            seqnr: required_parsed(element, Self::NAME, "seqnr")?,
+            done: flag(element, "done"),
+            nodes: nodes
+                .map(|n| NodeFields::read(n, &WORDS))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn to_element(&self) -> Element {
+        Element::new(Self::NAME, Self::NS)
+            .with_attr("seqnr", self.seqnr)
+            .with_attr_opt("done", self.done.then_some(true))
+            .with_children(self.nodes.iter().map(|n| n.write(&WORDS)))
+    }
+}
+
+/// Why a thing could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeError {
+    /// Which.
+    pub node: Node,
+    /// When it was tried.
+    pub timestamp: Text,
+    /// Why, for people.
+    pub text: Text,
+}
+
+/// Some or all things could not be read (§3.2). Data of others may come as well.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Failure {
+    /// The request's number.
+    pub seqnr: i32,
+    /// Whether this is the last. Default `false`.
+    pub done: bool,
+    /// What failed.
+    pub errors: Vec<NodeError>,
+}
+
+impl Payload for Failure {
+    const NAME: &'static str = "failure";
+    const NS: &'static str = ns::IOT_SENSORDATA;
+
+    fn from_element(element: &Element) -> Result<Self, PayloadError> {
+        let mut errors = Vec::new();
+        for error in element.children().filter(|c| c.is("error", Self::NS)) {
+            errors.push(NodeError {
+                node: Node::read(error, "error", &WORDS)?,
+                timestamp: required(error, "error", "timestamp")?,
+                text: error.text_value(),
+            });
+        }
+        Ok(Self {
+            seqnr: required_parsed(element, Self::NAME, "seqnr")?,
+            done: flag(element, "done"),
+            errors,
+        })
+    }
+
+    fn to_element(&self) -> Element {
+        let error = |e: &NodeError| {
+            let error = Element::new("error", Self::NS);
+            let error = e.node.write_to(error, &WORDS);
+            error
+                .with_attr("timestamp", e.timestamp.clone())
+                .with_text(e.text.clone())
+        };
+        Element::new(Self::NAME, Self::NS)
+            .with_attr("seqnr", self.seqnr)
+            .with_attr_opt("done", self.done.then_some(true))
+            .with_children(self.errors.iter().map(error))
+    }
+}

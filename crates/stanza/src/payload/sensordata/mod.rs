@@ -1,0 +1,295 @@
+//! Sensor data (XEP-0323), the legacy profile: a read-out asked for and answered.
+//! Requests and what is said about them are here, the data in `data`. When to read, and
+//! what a peer understands of all this, is not for this crate.
+//!
+//! The client asks ([`Request`], in a get) and the device accepts or refuses at once; the
+//! data follows in messages. The last says so (`done`), or [`Done`] does.
+
+mod data;
+mod dialect;
+mod field;
+mod flags;
+
+use std::fmt;
+
+use super::xs::{flag, required_parsed};
+use super::{Payload, PayloadError, parsed, required};
+use crate::ns;
+use crate::xml::{Element, Text};
+
+pub use data::{Failure, Fields, NodeError, NodeFields, Timestamp};
+pub(crate) use dialect::Dialect;
+pub use field::{Field, Value};
+pub use flags::{Categories, Quality};
+
+const WORDS: Dialect = Dialect::long(ns::IOT_SENSORDATA);
+
+/// Which of the things behind an address (§5.9).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Node {
+    /// Its id.
+    pub id: Text,
+    /// The data source that has it, if the id is not enough.
+    pub source: Option<Text>,
+    /// The part of the source that has it (`cacheType`), if that is not enough either.
+    pub partition: Option<Text>,
+}
+
+impl Node {
+    /// A node whose id is enough.
+    #[must_use]
+    pub const fn new(id: Text) -> Self {
+        Self {
+            id,
+            source: None,
+            partition: None,
+        }
+    }
+
+    /// Reads the attributes of a node.
+    pub(crate) fn read(
+        element: &Element,
+        kind: &'static str,
+        words: &Dialect,
+    ) -> Result<Self, PayloadError> {
+        Ok(Self {
+            id: required(element, kind, words.node_id)?,
+            source: element.attr_value(words.source).cloned(),
+            partition: element.attr_value(words.partition).cloned(),
+        })
+    }
+
+    /// Reads the children that are nodes.
+    pub(crate) fn read_all(element: &Element, words: &Dialect) -> Result<Vec<Self>, PayloadError> {
+        let nodes = element.children().filter(|c| c.is(words.node, words.ns));
+        nodes.map(|n| Self::read(n, words.node, words)).collect()
+    }
+
+    /// Sets the attributes of a node.
+    pub(crate) fn write_to(&self, element: Element, words: &Dialect) -> Element {
+        element
+            .with_attr(words.node_id, self.id.clone())
+            .with_attr_opt(words.source, self.source.clone())
+            .with_attr_opt(words.partition, self.partition.clone())
+    }
+
+    pub(crate) fn write(&self, words: &Dialect) -> Element {
+        self.write_to(Element::new(words.node, words.ns), words)
+    }
+}
+
+/// What a provisioning server gave to the requester, to be shown to the device
+/// (XEP-0324).
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// Of a service.
+    pub service: Option<Text>,
+    /// Of a device.
+    pub device: Option<Text>,
+    /// Of a person.
+    pub user: Option<Text>,
+}
+
+impl fmt::Debug for Tokens {
+    /// Which there are; who has them gets in.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokens")
+            .field("service", &self.service.is_some())
+            .field("device", &self.device.is_some())
+            .field("user", &self.user.is_some())
+            .finish()
+    }
+}
+
+impl Tokens {
+    pub(crate) fn read(element: &Element, words: &Dialect) -> Self {
+        Self {
+            service: element.attr_value(words.service_token).cloned(),
+            device: element.attr_value(words.device_token).cloned(),
+            user: element.attr_value(words.user_token).cloned(),
+        }
+    }
+
+    pub(crate) fn write_to(&self, element: Element, words: &Dialect) -> Element {
+        element
+            .with_attr_opt(words.service_token, self.service.clone())
+            .with_attr_opt(words.device_token, self.device.clone())
+            .with_attr_opt(words.user_token, self.user.clone())
+    }
+}
+
+/// A read-out, please (§3). All of it are hints: what comes is more, or less.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Request {
+    /// Unique among the requests of this client; everything that answers has it.
+    pub seqnr: i32,
+    /// Which kinds of values. Some devices want
+    /// [`Categories::MOMENTARY`] at least.
+    pub categories: Categories,
+    /// All kinds of values. Default `false`.
+    pub all: bool,
+    /// Which things; empty for all behind this address.
+    pub nodes: Vec<Node>,
+    /// Which fields by name; empty for all.
+    pub fields: Vec<Text>,
+    /// Nothing older, as `CCYY-MM-DDThh:mm:ss`.
+    pub from: Option<Text>,
+    /// Nothing newer.
+    pub to: Option<Text>,
+    /// When to read; `None` for now.
+    pub when: Option<Text>,
+    /// What lets the client in.
+    pub tokens: Tokens,
+}
+
+impl Request {
+    /// All momentary values, now.
+    #[must_use]
+    pub fn momentary(seqnr: i32) -> Self {
+        Self {
+            seqnr,
+            categories: Categories::MOMENTARY,
+            ..Self::default()
+        }
+    }
+}
+
+impl Payload for Request {
+    const NAME: &'static str = "req";
+    const NS: &'static str = ns::IOT_SENSORDATA;
+
+    fn from_element(element: &Element) -> Result<Self, PayloadError> {
+        let fields = element.children().filter(|c| c.is(WORDS.field, WORDS.ns));
+        let time = |name| element.attr_value(name).cloned();
+        Ok(Self {
+            seqnr: required_parsed(element, Self::NAME, "seqnr")?,
+            categories: Categories::read(element, &WORDS),
+            all: flag(element, "all"),
+            nodes: Node::read_all(element, &WORDS)?,
+            fields: fields
+                .map(|f| required(f, WORDS.field, WORDS.name))
+                .collect::<Result<_, _>>()?,
+            from: time("from"),
+            to: time("to"),
+            when: time("when"),
+            tokens: Tokens::read(element, &WORDS),
+        })
+    }
+
+    fn to_element(&self) -> Element {
+        let field =
+            |name: &Text| Element::new(WORDS.field, WORDS.ns).with_attr(WORDS.name, name.clone());
+        let mut request = Element::new(Self::NAME, Self::NS).with_attr("seqnr", self.seqnr);
+        self.categories.write(&mut request, &WORDS);
+        let request = request
+            .with_attr_opt("all", self.all.then_some(true))
+            .with_attr_opt("from", self.from.clone())
+            .with_attr_opt("to", self.to.clone())
+            .with_attr_opt("when", self.when.clone());
+        self.tokens
+            .write_to(request, &WORDS)
+            .with_children(self.nodes.iter().map(|n| n.write(&WORDS)))
+            .with_children(self.fields.iter().map(field))
+    }
+}
+
+/// The device will read (§3). It may leave this out and send data at once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Accepted {
+    /// The request's number.
+    pub seqnr: i32,
+    /// Whether it will do so later, and send [`Started`] then. Default `false`.
+    pub queued: bool,
+}
+
+impl Payload for Accepted {
+    const NAME: &'static str = "accepted";
+    const NS: &'static str = ns::IOT_SENSORDATA;
+
+    fn from_element(element: &Element) -> Result<Self, PayloadError> {
+        Ok(Self {
+            seqnr: required_parsed(element, Self::NAME, "seqnr")?,
+            queued: flag(element, "queued"),
+        })
+    }
+
+    fn to_element(&self) -> Element {
+        Element::new(Self::NAME, Self::NS)
+            .with_attr("seqnr", self.seqnr)
+            .with_attr_opt("queued", self.queued.then_some(true))
+    }
+}
+
+/// The device will not read: so until version 0.3, and some still say it in a stanza of
+/// type `error` without a stanza error. Look for it in
+/// [`IqKind::Error`](crate::stanza::IqKind::Error); do not send it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rejected {
+    /// The request's number; the stanza's id says it as well.
+    pub seqnr: Option<i32>,
+    /// Why, for people.
+    pub errors: Vec<Text>,
+}
+
+impl Payload for Rejected {
+    const NAME: &'static str = "rejected";
+    const NS: &'static str = ns::IOT_SENSORDATA;
+
+    fn from_element(element: &Element) -> Result<Self, PayloadError> {
+        let errors = element.children().filter(|c| c.is("error", Self::NS));
+        Ok(Self {
+            seqnr: parsed(element, Self::NAME, "seqnr")?,
+            errors: errors.map(Element::text_value).collect(),
+        })
+    }
+
+    fn to_element(&self) -> Element {
+        let error = |e: &Text| Element::new("error", Self::NS).with_text(e.clone());
+        Element::new(Self::NAME, Self::NS)
+            .with_attr_opt("seqnr", self.seqnr)
+            .with_children(self.errors.iter().map(error))
+    }
+}
+
+macro_rules! numbered {
+    ($(#[$doc:meta])* $name:ident, $wire:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub struct $name {
+            /// The request's number.
+            pub seqnr: i32,
+        }
+
+        impl Payload for $name {
+            const NAME: &'static str = $wire;
+            const NS: &'static str = ns::IOT_SENSORDATA;
+
+            fn from_element(element: &Element) -> Result<Self, PayloadError> {
+                let seqnr = required_parsed(element, Self::NAME, "seqnr")?;
+                Ok(Self { seqnr })
+            }
+
+            fn to_element(&self) -> Element {
+                Element::new(Self::NAME, Self::NS).with_attr("seqnr", self.seqnr)
+            }
+        }
+    };
+}
+
+numbered! {
+    /// A queued request is worked on now.
+    Started, "started"
+}
+numbered! {
+    /// A queued request shall go (§3.7).
+    Cancel, "cancel"
+}
+numbered! {
+    /// It is gone (§3.7).
+    Cancelled, "cancelled"
+}
+numbered! {
+    /// There is no more data. Better say so in the last [`Fields`] or [`Failure`]: some
+    /// wait for that and not for this.
+    Done, "done"
+}
