@@ -1,47 +1,14 @@
 //! Ad-hoc commands (XEP-0050): what an entity lets others do, step by step. Which
 //! commands there are is told by [`disco`](super::disco), at the node of this namespace.
 
+use super::parts::{named, names};
 use super::{Payload, PayloadError, required};
 use crate::ns;
 use crate::xml::{Element, Text};
 
-macro_rules! words {
-    (
-        $(#[$doc:meta])* $name:ident
-        { $($(#[$variant_doc:meta])* $variant:ident = $wire:literal,)* }
-    ) => {
-        $(#[$doc])*
-        pub enum $name {
-            $($(#[$variant_doc])* $variant,)*
-        }
-
-        impl $name {
-            /// All of them.
-            pub const ALL: &[Self] = &[$(Self::$variant,)*];
-
-            /// The word on the wire.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $wire,)*
-                }
-            }
-
-            /// The meaning of a word, if it has one.
-            #[must_use]
-            pub fn from_name(name: &str) -> Option<Self> {
-                match name {
-                    $($wire => Some(Self::$variant),)*
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-
-words! {
+names! {
     /// What the requester wants done (§4.1).
-    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+    #[derive(Default)]
     Action {
         /// Give up.
         Cancel = "cancel",
@@ -58,9 +25,8 @@ words! {
     }
 }
 
-words! {
+names! {
     /// How far the responder has come (§4.1).
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
     Status {
         /// Given up; the session is over.
         Canceled = "canceled",
@@ -71,9 +37,9 @@ words! {
     }
 }
 
-words! {
+names! {
     /// How grave a note is (§4.3).
-    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+    #[derive(Default)]
     Severity {
         /// The command failed, or will.
         Error = "error",
@@ -85,9 +51,8 @@ words! {
     }
 }
 
-words! {
+names! {
     /// Why a command was refused: beside a stanza error's own condition (§4.4).
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
     Condition {
         /// With `bad-request`: not this action now.
         BadAction = "bad-action",
@@ -142,7 +107,7 @@ impl Actions {
 
     fn read(element: &Element) -> Result<Self, PayloadError> {
         let has = |action: Action| element.child(action.as_str(), ns::COMMANDS).is_some();
-        let execute = word(element, "actions", "execute", Action::from_name)?;
+        let execute = named(element, "actions", "execute", Action::from_name)?;
         Ok(Self {
             prev: has(Action::Prev),
             next: has(Action::Next),
@@ -159,10 +124,7 @@ impl Actions {
         ];
         let allowed = allowed.into_iter().filter(|(allowed, _)| *allowed);
         Element::new("actions", ns::COMMANDS)
-            .with_attr_opt(
-                "execute",
-                self.execute.map(|a| Text::from_static(a.as_str())),
-            )
+            .with_attr_opt("execute", self.execute)
             .with_children(allowed.map(|(_, a)| Element::new(a.as_str(), ns::COMMANDS)))
     }
 }
@@ -265,8 +227,8 @@ impl Payload for Command {
         }
         let mut command = Self {
             session,
-            action: word(element, Self::NAME, "action", Action::from_name)?.unwrap_or_default(),
-            status: word(element, Self::NAME, "status", Status::from_name)?,
+            action: named(element, Self::NAME, "action", Action::from_name)?.unwrap_or_default(),
+            status: named(element, Self::NAME, "status", Status::from_name)?,
             lang: element.lang().map(|l| Text::checked(l.to_owned())),
             ..Self::new(required(element, Self::NAME, "node")?)
         };
@@ -290,15 +252,15 @@ impl Payload for Command {
     fn to_element(&self) -> Element {
         let note = |n: &Note| {
             Element::new("note", ns::COMMANDS)
-                .with_attr("type", Text::from_static(n.severity.as_str()))
+                .with_attr("type", n.severity)
                 .with_text(n.text.clone())
         };
         let action = (self.action != Action::default()).then_some(self.action);
         let mut command = Element::new(Self::NAME, Self::NS)
             .with_attr("node", self.node.clone())
             .with_attr_opt("sessionid", self.session.clone())
-            .with_attr_opt("action", action.map(|a| Text::from_static(a.as_str())))
-            .with_attr_opt("status", self.status.map(|s| Text::from_static(s.as_str())));
+            .with_attr_opt("action", action)
+            .with_attr_opt("status", self.status);
         if let Some(lang) = &self.lang {
             command.set_lang(lang.clone());
         }
@@ -307,20 +269,4 @@ impl Payload for Command {
             .with_children(self.notes.iter().map(note))
             .with_children(self.payload.iter().cloned())
     }
-}
-
-/// The attribute `name` as one of some words.
-fn word<T>(
-    element: &Element,
-    kind: &'static str,
-    name: &'static str,
-    from_name: fn(&str) -> Option<T>,
-) -> Result<Option<T>, PayloadError> {
-    let Some(value) = element.attr(name) else {
-        return Ok(None);
-    };
-    from_name(value).map(Some).ok_or(PayloadError::Invalid {
-        element: kind,
-        what: name,
-    })
 }

@@ -54,8 +54,8 @@ impl fmt::Display for Color {
     }
 }
 
-/// What a parameter is set to. Dates and times stay text, in the forms of XML Schema:
-/// this crate has no calendar.
+/// What a parameter is set to. Dates and times stay text, in the forms of XML Schema;
+/// [`datetime::utc`](crate::payload::datetime::utc) writes a moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     /// Yes or no, `<boolean/>`.

@@ -74,8 +74,7 @@ impl Payload for RequestToken {
 pub struct Token {
     /// As good as a password: keep it as one.
     pub token: Text,
-    /// When it ends, as `CCYY-MM-DDThh:mm:ss[.sss]TZD` (XEP-0082): this crate has no
-    /// calendar.
+    /// When it ends, as `CCYY-MM-DDThh:mm:ss[.sss]TZD` (XEP-0082), as it stood.
     pub expiry: Text,
 }
 

@@ -7,11 +7,11 @@ use crate::xml::{Element, Text};
 /// An attribute's list of values, as an enum. An unlisted value is an error where the
 /// text needs one of them; with `Other`, it is kept.
 macro_rules! names {
-    ($(#[$meta:meta])* $name:ident { $($(#[doc = $doc:literal])* $variant:ident = $wire:literal,)* }) => {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $wire:literal,)* }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum $name {
-            $($(#[doc = $doc])* $variant,)*
+            $($(#[$doc])* $variant,)*
         }
 
         impl $name {

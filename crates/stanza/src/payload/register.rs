@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use super::parts::names;
 use super::starttls::empty_payload;
 use super::{Payload, PayloadError};
 use crate::ns;
@@ -13,72 +14,45 @@ empty_payload! {
     Feature, "register", ns::REGISTER_FEATURE
 }
 
-macro_rules! fields {
-    ($($(#[$doc:meta])* $name:ident = $wire:literal,)*) => {
-        /// What a host may ask for without a form (§14.1). There are no others: a host
-        /// that wants more sends a form (§4).
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum FieldName {
-            $($(#[$doc])* $name,)*
-        }
-
-        impl FieldName {
-            /// All of them.
-            pub const ALL: &[Self] = &[$(Self::$name,)*];
-
-            /// The element's name.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$name => $wire,)*
-                }
-            }
-
-            fn from_name(name: &str) -> Option<Self> {
-                match name {
-                    $($wire => Some(Self::$name),)*
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-
-fields! {
-    /// The local part of the account's address.
-    Username = "username",
-    /// A familiar name.
-    Nick = "nick",
-    /// The password.
-    Password = "password",
-    /// The full name.
-    Name = "name",
-    /// The given name.
-    First = "first",
-    /// The family name.
-    Last = "last",
-    /// An email address.
-    Email = "email",
-    /// The street of a postal address.
-    Address = "address",
-    /// The city of a postal address.
-    City = "city",
-    /// The state of a postal address.
-    State = "state",
-    /// The code of a postal address.
-    Zip = "zip",
-    /// A telephone number.
-    Phone = "phone",
-    /// The address of a web page.
-    Url = "url",
-    /// Some date.
-    Date = "date",
-    /// Obsolete.
-    Misc = "misc",
-    /// Obsolete.
-    Text = "text",
-    /// Obsolete: a key of this transaction (§7).
-    Key = "key",
+names! {
+    /// What a host may ask for without a form (§14.1). There are no others: a host that
+    /// wants more sends a form (§4).
+    FieldName {
+        /// The local part of the account's address.
+        Username = "username",
+        /// A familiar name.
+        Nick = "nick",
+        /// The password.
+        Password = "password",
+        /// The full name.
+        Name = "name",
+        /// The given name.
+        First = "first",
+        /// The family name.
+        Last = "last",
+        /// An email address.
+        Email = "email",
+        /// The street of a postal address.
+        Address = "address",
+        /// The city of a postal address.
+        City = "city",
+        /// The state of a postal address.
+        State = "state",
+        /// The code of a postal address.
+        Zip = "zip",
+        /// A telephone number.
+        Phone = "phone",
+        /// The address of a web page.
+        Url = "url",
+        /// Some date.
+        Date = "date",
+        /// Obsolete.
+        Misc = "misc",
+        /// Obsolete.
+        Text = "text",
+        /// Obsolete: a key of this transaction (§7).
+        Key = "key",
+    }
 }
 
 /// One field: asked for, if it is empty in a result; filled in, in a set.

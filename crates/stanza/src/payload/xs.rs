@@ -1,10 +1,11 @@
 //! XML Schema datatypes (Part 2) as attributes use them: what of their many spellings is
-//! read, and the one that is written. Dates, times and durations stay text elsewhere:
-//! this crate has no calendar.
+//! read, and the one that is written. Dates, times and durations stay text;
+//! [`datetime`](super::datetime) writes one.
 
 use std::fmt;
 use std::str::FromStr;
 
+use super::parts::{self, named};
 use super::{PayloadError, parsed};
 use crate::xml::{Element, Text};
 
@@ -20,15 +21,7 @@ pub(crate) fn boolean(
     kind: &'static str,
     name: &'static str,
 ) -> Result<Option<bool>, PayloadError> {
-    match element.attr(name) {
-        None => Ok(None),
-        Some("true" | "1") => Ok(Some(true)),
-        Some("false" | "0") => Ok(Some(false)),
-        Some(_) => Err(PayloadError::Invalid {
-            element: kind,
-            what: name,
-        }),
-    }
+    named(element, kind, name, parts::boolean)
 }
 
 /// The attribute `name` read as a number or the like, or an error that names it.

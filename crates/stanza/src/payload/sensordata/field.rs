@@ -7,7 +7,7 @@ use super::{Categories, Quality};
 use crate::xml::{Element, Text};
 
 /// A value of one of the ten types. Dates and times stay text, in the forms of XML
-/// Schema: this crate has no calendar.
+/// Schema; [`datetime::utc`](crate::payload::datetime::utc) writes a moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     /// Yes or no.
