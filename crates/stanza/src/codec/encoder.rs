@@ -6,7 +6,7 @@ use super::limits::Limits;
 use super::scope::Scope;
 use crate::ns;
 use crate::stream::StreamHeader;
-use crate::xml::{Attribute, Element, Node};
+use crate::xml::{Attribute, Element, NodeView, View};
 
 /// Writes top-level elements as they stand inside a stream, or anywhere else that
 /// binds what its [`Scope`] says.
@@ -39,7 +39,8 @@ impl Encoder {
         out.extend_from_slice(ns::STREAM.as_bytes());
         out.push(b'\'');
         for attribute in header.to_attributes() {
-            write_attribute(&attribute, 0, out);
+            let Attribute { ns, name, value } = &attribute;
+            write_attribute(ns.as_str(), name.as_str(), value, 0, out);
         }
         out.push(b'>');
         self.scope = Scope::around(header.content().clone());
@@ -66,7 +67,7 @@ impl Encoder {
             depth: 0,
             bindings: self.scope.len(),
         };
-        let written = writer.element(element, around).and_then(|()| {
+        let written = writer.element(element.view(), around).and_then(|()| {
             let bytes = out.len() - before;
             if bytes > self.limits.stanza_bytes {
                 return Err(EncodeError::TooLarge {
@@ -112,7 +113,7 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     /// Recursion is bounded by the depth limit.
-    fn element(&mut self, element: &Element, around: Around<'_>) -> Result<(), EncodeError> {
+    fn element(&mut self, element: View<'_>, around: Around<'_>) -> Result<(), EncodeError> {
         if around.depth >= self.limits.levels() {
             return Err(EncodeError::TooDeep(self.limits.levels()));
         }
@@ -125,11 +126,11 @@ impl Writer<'_> {
         };
         let declares = prefix.is_empty() && ns != around.default;
         // A foreign attribute costs two: its declaration and itself.
-        let foreign = element
-            .attrs
-            .iter()
-            .filter(|a| !matches!(a.ns(), "" | ns::XML))
-            .count();
+        let (mut attributes, mut foreign) = (0, 0);
+        for attribute in element.attributes() {
+            attributes += 1;
+            foreign += usize::from(!matches!(attribute.ns(), "" | ns::XML));
+        }
         let declared = foreign + usize::from(declares);
         let inside = Around {
             default: if prefix.is_empty() {
@@ -140,7 +141,7 @@ impl Writer<'_> {
             depth: around.depth + 1,
             bindings: around.bindings + declared,
         };
-        if element.attrs.len() + declared > self.limits.attributes
+        if attributes + declared > self.limits.attributes
             || inside.bindings > self.limits.attributes
         {
             return Err(EncodeError::TooManyAttributes(self.limits.attributes));
@@ -154,18 +155,19 @@ impl Writer<'_> {
             escape_attribute(ns, self.out);
             self.out.push(b'\'');
         }
-        for (index, attribute) in element.attrs.iter().enumerate() {
-            write_attribute(attribute, index, self.out);
+        for (index, a) in element.attributes().enumerate() {
+            write_attribute(a.ns(), a.name(), a.value(), index, self.out);
         }
-        if element.nodes.is_empty() {
+        let mut nodes = element.nodes().peekable();
+        if nodes.peek().is_none() {
             self.out.extend_from_slice(b"/>");
             return Ok(());
         }
         self.out.push(b'>');
-        for node in &element.nodes {
+        for node in nodes {
             match node {
-                Node::Element(child) => self.element(child, inside)?,
-                Node::Text(text) => escape_text(text, self.out),
+                NodeView::Element(child) => self.element(child, inside)?,
+                NodeView::Text(text) => escape_text(text, self.out),
             }
         }
         self.out.extend_from_slice(b"</");
@@ -177,9 +179,9 @@ impl Writer<'_> {
 }
 
 /// `index` tells the generated prefixes of one element apart.
-fn write_attribute(attribute: &Attribute, index: usize, out: &mut Vec<u8>) {
+fn write_attribute(ns: &str, name: &str, value: &str, index: usize, out: &mut Vec<u8>) {
     out.push(b' ');
-    match attribute.ns() {
+    match ns {
         "" => {}
         ns::XML => out.extend_from_slice(b"xml:"),
         foreign => {
@@ -188,9 +190,9 @@ fn write_attribute(attribute: &Attribute, index: usize, out: &mut Vec<u8>) {
             out.extend_from_slice(format!("' n{index}:").as_bytes());
         }
     }
-    out.extend_from_slice(attribute.name().as_bytes());
+    out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"='");
-    escape_attribute(attribute.value(), out);
+    escape_attribute(value, out);
     out.push(b'\'');
 }
 

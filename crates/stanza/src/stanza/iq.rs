@@ -90,7 +90,7 @@ impl Iq {
             }
             .into());
         }
-        let kind = element.attr("type").map(str::to_owned);
+        let kind = element.attr_text("type");
         let mut children = element.into_children();
         let kind = match kind.as_deref() {
             Some("get") => {

@@ -7,7 +7,7 @@ mod presence;
 
 use crate::jid::Jid;
 use crate::ns;
-use crate::payload::{PayloadError, address};
+use crate::payload::PayloadError;
 use crate::xml::{Attribute, Element, Text};
 
 pub use error::{DefinedCondition, ErrorType, StanzaError};
@@ -124,18 +124,24 @@ pub struct Header {
 
 impl Header {
     fn from_element(element: &Element, kind: &'static str) -> Result<Self, PayloadError> {
-        let known = |a: &Attribute| match a.ns() {
-            "" => matches!(a.name(), "to" | "from" | "id" | "type"),
-            ns::XML => a.name() == "lang",
-            _ => false,
+        let address = |value| {
+            Jid::of(value).map_err(|source| PayloadError::Jid {
+                element: kind,
+                source,
+            })
         };
-        Ok(Self {
-            to: address(element, kind, "to")?,
-            from: address(element, kind, "from")?,
-            id: element.attr_value("id").cloned(),
-            lang: element.attr_text(ns::XML, "lang").cloned(),
-            other: element.attrs().filter(|a| !known(a)).cloned().collect(),
-        })
+        let mut header = Self::default();
+        for attribute in element.view().attributes() {
+            match (attribute.ns(), attribute.name()) {
+                ("", "to") => header.to = Some(address(attribute.shared_value())?),
+                ("", "from") => header.from = Some(address(attribute.shared_value())?),
+                ("", "id") => header.id = Some(attribute.shared_value()),
+                ("", "type") => {}
+                (ns::XML, "lang") => header.lang = Some(attribute.shared_value()),
+                _ => header.other.push(attribute.to_attribute()),
+            }
+        }
+        Ok(header)
     }
 
     fn to_element(&self, name: &'static str, kind: Option<&'static str>) -> Element {

@@ -70,11 +70,8 @@ impl Payload for StreamFeatures {
                     let types = child
                         .children()
                         .filter(|t| t.is("channel-binding", ns::SASL_CB));
-                    features.channel_bindings = Some(
-                        types
-                            .filter_map(|t| t.attr_value("type").cloned())
-                            .collect(),
-                    );
+                    features.channel_bindings =
+                        Some(types.filter_map(|t| t.attr_text("type")).collect());
                 }
                 ("bind", ns::BIND) => features.bind = true,
                 ("sm", ns::SM) => features.stream_management = true,

@@ -1,9 +1,9 @@
 //! Names: local names without colon (Namespaces in XML §4) and namespace names.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::text::first_invalid;
+use super::text::{Text, first_invalid};
+use super::tree::{Span, Tree};
 use crate::ns;
 
 /// A string that cannot name an element, an attribute or a namespace.
@@ -43,12 +43,12 @@ pub(crate) fn is_ncname(s: &str) -> bool {
 
 /// A checked local name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Name(Cow<'static, str>);
+pub(crate) struct Name(Text);
 
 impl Name {
     pub(crate) fn new(s: &str) -> Result<Self, NameError> {
         if is_ncname(s) {
-            Ok(Self(Cow::Owned(s.to_owned())))
+            Ok(Self(Text::checked(s.to_owned())))
         } else {
             Err(NameError::NotLocalName(s.to_owned()))
         }
@@ -57,7 +57,12 @@ impl Name {
     /// Panics on a bad literal: a mistake in the program, not in its input.
     pub(crate) fn from_static(s: &'static str) -> Self {
         assert!(is_ncname(s), "literal is not an XML local name: {s:?}");
-        Self(Cow::Borrowed(s))
+        Self(Text::literal(s))
+    }
+
+    /// A name that the parser checked.
+    pub(super) fn part(tree: &Arc<Tree>, span: Span) -> Self {
+        Self(Text::part(tree, span))
     }
 
     pub(crate) fn as_str(&self) -> &str {
