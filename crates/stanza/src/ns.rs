@@ -98,11 +98,11 @@ const BY_LENGTH: [u128; 64] = {
 };
 
 /// The index of a known namespace name in [`KNOWN`].
-pub(crate) fn index(name: &str) -> Option<usize> {
+pub(crate) fn index(name: &[u8]) -> Option<usize> {
     let mut candidates = *BY_LENGTH.get(name.len())?;
     while candidates != 0 {
         let at = candidates.trailing_zeros() as usize;
-        if KNOWN[at] == name {
+        if KNOWN[at].as_bytes() == name {
             return Some(at);
         }
         candidates &= candidates - 1;
@@ -112,7 +112,7 @@ pub(crate) fn index(name: &str) -> Option<usize> {
 
 /// The static copy of a known namespace name.
 pub(crate) fn known(name: &str) -> Option<&'static str> {
-    index(name).map(|at| KNOWN[at])
+    index(name.as_bytes()).map(|at| KNOWN[at])
 }
 
 #[cfg(test)]
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn every_known_name_is_found_where_it_stands() {
         for (at, name) in KNOWN.iter().enumerate() {
-            assert_eq!(index(name), Some(at), "{name}");
+            assert_eq!(index(name.as_bytes()), Some(at), "{name}");
         }
         for unknown in ["", "jabber:clienx", "urn:x", &"x".repeat(1000)] {
             assert_eq!(known(unknown), None, "{unknown}");

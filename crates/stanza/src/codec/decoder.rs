@@ -126,6 +126,15 @@ impl Decoder {
     }
 
     fn read(&mut self) -> Result<Option<StreamEvent>, DecodeError> {
+        // Most elements are whole when their first byte is looked at, and need no framing.
+        // The others, and whatever is wrong, go the long way, which finds the fault.
+        let input = self.framer.unscanned();
+        if !input.is_empty()
+            && let Some((element, length)) = self.parser.first(input, &self.scope, &self.limits)
+        {
+            self.framer.drop_front(length);
+            return Ok(Some(StreamEvent::Element(element)));
+        }
         let Some(kind) = self.framer.find()? else {
             return Ok(None);
         };

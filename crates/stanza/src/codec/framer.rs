@@ -173,9 +173,34 @@ impl Framer {
         self.buffer.get(..self.scanned).unwrap_or_default()
     }
 
+    /// What may begin with a whole element, none of it looked at yet; else nothing.
+    pub(super) fn unscanned(&mut self) -> &[u8] {
+        if self.scanned > 0 || self.phase != Phase::Stream || self.ended.is_some() {
+            return &[];
+        }
+        self.skip_space();
+        match *self.buffer {
+            [b'<', next, ..] if !matches!(next, b'/' | b'!' | b'?') => &self.buffer,
+            _ => &[],
+        }
+    }
+
+    /// Drops white space from the front.
+    fn skip_space(&mut self) {
+        let space = self.buffer.iter().take_while(|b| is_space(**b)).count();
+        if space > 0 {
+            self.consumed += space as u64;
+            self.buffer.advance(space);
+        }
+    }
+
     /// Drops the frame that was found.
     pub(super) fn drop_found(&mut self) {
-        let length = self.scanned;
+        self.drop_front(self.scanned);
+    }
+
+    /// Drops a frame of that length.
+    pub(super) fn drop_front(&mut self, length: usize) {
         self.buffer.advance(length);
         self.leave(length);
     }
@@ -269,9 +294,7 @@ impl Framer {
             self.lex = Lex::Markup;
             return Ok(true);
         }
-        let space = self.buffer.iter().take_while(|b| is_space(**b)).count();
-        self.consumed += space as u64;
-        self.buffer.advance(space);
+        self.skip_space();
         match self.buffer.first() {
             None => Ok(false),
             _ if self.phase == Phase::Closed => Err(self.fault(

@@ -7,7 +7,7 @@ use super::framer::is_space;
 use super::limits::Limits;
 use super::scope::{Around, Bindings, Scope};
 use super::xml_declaration::after_declaration;
-use crate::xml::{Element, NsId, Record, Span, Tree, first_invalid, is_ncname, is_xml_char};
+use crate::xml::{Draft, Element, NsId, Record, Span, first_invalid, is_ncname_bytes, is_xml_char};
 
 /// Decodes one whole element that stands alone in `input`; `scope` says which
 /// prefixes are bound around it. White space around the element is ignored.
@@ -23,9 +23,11 @@ pub fn parse_element(input: &[u8], scope: &Scope, limits: &Limits) -> Result<Ele
 pub(super) struct ElementParser {
     open: Vec<Open>,
     bindings: Bindings,
+    draft: Draft,
 }
 
 impl ElementParser {
+    /// The element that is all of `input`.
     pub(super) fn element(
         &mut self,
         input: &[u8],
@@ -33,11 +35,27 @@ impl ElementParser {
         limits: &Limits,
     ) -> Result<Element, DecodeError> {
         let text = checked_text(input, limits)?;
-        let mut parser = Parser::new(self, text, scope, limits);
+        let mut parser = Parser::new(self, input, scope, limits);
         match parser.document() {
-            Ok(()) => Ok(Element::decoded(parser.into_tree())),
+            Ok(()) => Ok(Element::decoded(self.draft.finish(text))),
             Err(rule) => Err(parser.fault(rule)),
         }
+    }
+
+    /// The element that `input` begins with, and its length, if it is whole and nothing is
+    /// wrong with it. What follows is not looked at.
+    pub(super) fn first(
+        &mut self,
+        input: &[u8],
+        scope: &Scope,
+        limits: &Limits,
+    ) -> Option<(Element, usize)> {
+        let input = &input[..input.len().min(limits.stanza_bytes).min(LONGEST)];
+        let mut parser = Parser::new(self, input, scope, limits);
+        parser.first().ok()?;
+        let length = parser.at;
+        let text = checked_text(&input[..length], limits).ok()?;
+        Some((Element::decoded(self.draft.finish(text)), length))
     }
 }
 
@@ -55,19 +73,22 @@ pub(super) fn parse_opening_tag(input: &[u8], limits: &Limits) -> Result<Opening
     let tag = after_declaration(text).map_err(|rule| DecodeError { offset: 0, rule })?;
     let scope = Scope::empty();
     let mut memory = ElementParser::default();
-    let mut parser = Parser::new(&mut memory, tag, &scope, limits);
+    let mut parser = Parser::new(&mut memory, tag.as_bytes(), &scope, limits);
     let qname = parser.opening_tag().map_err(|rule| {
         let mut fault = parser.fault(rule);
         fault.offset += (text.len() - tag.len()) as u64;
         fault
     })?;
-    let scope = parser.bindings.to_scope(parser.around, &parser.tree);
+    let tree = memory.draft.finish(tag);
     Ok(OpeningTag {
-        element: Element::decoded(parser.into_tree()),
-        scope,
-        qname,
+        scope: memory.bindings.to_scope(&tree),
+        qname: tree.str(qname).into(),
+        element: Element::decoded(tree),
     })
 }
+
+/// Places in a tree are of 32 bits, and what is decoded doubles it at most.
+const LONGEST: usize = i32::MAX as usize;
 
 /// Size, UTF-8 and forbidden characters, in one place for the whole frame.
 fn checked_text<'a>(input: &'a [u8], limits: &Limits) -> Result<&'a str, DecodeError> {
@@ -75,8 +96,7 @@ fn checked_text<'a>(input: &'a [u8], limits: &Limits) -> Result<&'a str, DecodeE
         offset: offset as u64,
         rule,
     };
-    // Places in a tree are of 32 bits, and what is decoded doubles it at most.
-    let limit = limits.stanza_bytes.min(i32::MAX as usize);
+    let limit = limits.stanza_bytes.min(LONGEST);
     if input.len() > limit {
         let what = "bytes in a stanza";
         return Err(fault(limit, Rule::Limit { what, limit }));
@@ -109,11 +129,9 @@ struct Parser<'a> {
     limits: &'a Limits,
     /// The next byte to read.
     at: usize,
-    tree: Tree,
+    draft: &'a mut Draft,
     open: &'a mut Vec<Open>,
     bindings: &'a mut Bindings,
-    /// Whether there is a carriage return anywhere.
-    returns: bool,
 }
 
 /// A name as written.
@@ -139,31 +157,21 @@ impl QName {
 impl<'a> Parser<'a> {
     fn new(
         memory: &'a mut ElementParser,
-        frame: &'a str,
+        frame: &'a [u8],
         scope: &'a Scope,
         limits: &'a Limits,
     ) -> Self {
         memory.open.clear();
         memory.bindings.clear();
-        let mut tree = Tree::default();
-        // As many as there are in most stanzas.
-        tree.records.reserve_exact(frame.len() / 20 + 3);
+        memory.draft.clear();
         Self {
             around: Around { frame, scope },
             limits,
             at: 0,
-            tree,
+            draft: &mut memory.draft,
             open: &mut memory.open,
             bindings: &mut memory.bindings,
-            returns: memchr::memchr(b'\r', frame.as_bytes()).is_some(),
         }
-    }
-
-    fn into_tree(mut self) -> Tree {
-        if self.tree.text.is_empty() {
-            self.tree.text.push_str(self.around.frame);
-        }
-        self.tree
     }
 
     fn fault(&self, rule: Rule) -> DecodeError {
@@ -173,22 +181,21 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn rest(&self) -> &'a str {
+    fn rest(&self) -> &'a [u8] {
         self.around.frame.get(self.at..).unwrap_or_default()
     }
 
     fn byte(&self) -> Option<u8> {
-        self.around.frame.as_bytes().get(self.at).copied()
+        self.around.frame.get(self.at).copied()
     }
 
     /// A part of the frame, or of what was decoded.
-    fn str(&self, span: Span) -> &str {
-        if self.tree.text.is_empty() {
-            let range = span.start as usize..span.end as usize;
-            self.around.frame.get(range).unwrap_or_default()
-        } else {
-            self.tree.str(span)
-        }
+    fn bytes(&self, span: Span) -> &[u8] {
+        self.draft.bytes(self.around.frame, span)
+    }
+
+    fn ns(&self, id: NsId) -> &[u8] {
+        self.draft.ns(self.around.frame, id)
     }
 
     /// From there to the next byte to read.
@@ -208,7 +215,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Steps over `markup` if it is next.
-    fn skip(&mut self, markup: &str) -> bool {
+    fn skip(&mut self, markup: &[u8]) -> bool {
         let there = self.rest().starts_with(markup);
         if there {
             self.at += markup.len();
@@ -216,18 +223,33 @@ impl<'a> Parser<'a> {
         there
     }
 
+    /// One element, with white space around it and nothing else.
     fn document(&mut self) -> Result<(), Rule> {
+        self.skip_space();
+        if self.byte().is_none() {
+            return Err(Rule::NotWellFormed("there is no element"));
+        }
+        self.first()?;
+        self.skip_space();
+        match self.byte() {
+            None => Ok(()),
+            Some(b'<') => match self.around.frame.get(self.at + 1) {
+                Some(b'/') => Err(Rule::NotWellFormed("an end without a start")),
+                Some(b'!') if self.rest().starts_with(b"<![CDATA[") => Err(OUTSIDE),
+                Some(b'!' | b'?') => Err(self.restricted()),
+                _ => Err(Rule::NotWellFormed("a second root element")),
+            },
+            Some(_) => Err(OUTSIDE),
+        }
+    }
+
+    /// One element, from here on.
+    fn first(&mut self) -> Result<(), Rule> {
         loop {
-            if self.open.is_empty() {
-                self.skip_space();
-                if self.at == self.around.frame.len() {
-                    break;
-                }
-            }
             match self.byte() {
-                Some(b'<') => match self.around.frame.as_bytes().get(self.at + 1) {
+                Some(b'<') => match self.around.frame.get(self.at + 1) {
                     Some(b'/') => self.end_tag()?,
-                    Some(b'!') if self.rest().starts_with("<![CDATA[") => self.text()?,
+                    Some(b'!') if self.rest().starts_with(b"<![CDATA[") => self.text()?,
                     Some(b'!' | b'?') => return Err(self.restricted()),
                     _ => {
                         self.at += 1;
@@ -237,21 +259,20 @@ impl<'a> Parser<'a> {
                 Some(_) => self.text()?,
                 None => return Err(Rule::NotWellFormed("the end of an element is missing")),
             }
+            if self.open.is_empty() {
+                return Ok(());
+            }
         }
-        if self.tree.records.is_empty() {
-            return Err(Rule::NotWellFormed("there is no element"));
-        }
-        Ok(())
     }
 
     /// What RFC 6120 §11.1 forbids, by its first bytes.
     fn restricted(&self) -> Rule {
         let rest = self.rest();
-        if rest.starts_with("<!--") {
+        if rest.starts_with(b"<!--") {
             Rule::Restricted("comments")
-        } else if rest.starts_with("<?xml") {
+        } else if rest.starts_with(b"<?xml") {
             Rule::Restricted("XML declarations inside a stream")
-        } else if rest.starts_with("<?") {
+        } else if rest.starts_with(b"<?") {
             Rule::Restricted("processing instructions")
         } else {
             Rule::Restricted("document types")
@@ -260,11 +281,8 @@ impl<'a> Parser<'a> {
 
     /// An element up to its content, or to its end if it is empty.
     fn element(&mut self) -> Result<(), Rule> {
-        if self.open.is_empty() && !self.tree.records.is_empty() {
-            return Err(Rule::NotWellFormed("a second root element"));
-        }
         let bindings = self.bindings.mark();
-        let record = self.tree.records.len();
+        let record = self.draft.records.len();
         let (qname, empty) = self.start_tag()?;
         let limit = self.limits.levels();
         if self.open.len() >= limit {
@@ -285,8 +303,8 @@ impl<'a> Parser<'a> {
     /// The innermost element is whole.
     fn close(&mut self) {
         let Some(open) = self.open.pop() else { return };
-        let end = self.tree.records.len() as u32;
-        if let Some(Record::Element { next, .. }) = self.tree.records.get_mut(open.record as usize)
+        let end = self.draft.records.len() as u32;
+        if let Some(Record::Element { next, .. }) = self.draft.records.get_mut(open.record as usize)
         {
             *next = end;
         }
@@ -299,8 +317,8 @@ impl<'a> Parser<'a> {
             .open
             .last()
             .ok_or(Rule::NotWellFormed("an end without a start"))?;
-        let qname = self.str(open.qname).as_bytes();
-        let rest = &self.around.frame.as_bytes()[self.at + 2..];
+        let qname = self.bytes(open.qname);
+        let rest = &self.around.frame[self.at + 2..];
         let after = rest.strip_prefix(qname).ok_or(BROKEN_TAG)?;
         self.at += 2 + qname.len();
         if after.first() != Some(&b'>') {
@@ -315,8 +333,8 @@ impl<'a> Parser<'a> {
     }
 
     /// One start tag and nothing else; gives its name as written.
-    fn opening_tag(&mut self) -> Result<Box<str>, Rule> {
-        if !self.skip("<") {
+    fn opening_tag(&mut self) -> Result<Span, Rule> {
+        if !self.skip(b"<") {
             return Err(Rule::NotAStream);
         }
         if matches!(self.byte(), Some(b'!' | b'?')) {
@@ -324,14 +342,14 @@ impl<'a> Parser<'a> {
             return Err(self.restricted());
         }
         let (qname, empty) = self.start_tag()?;
-        let behind = self.tree.records.len() as u32;
-        if let Some(Record::Element { next, .. }) = self.tree.records.first_mut() {
+        let behind = self.draft.records.len() as u32;
+        if let Some(Record::Element { next, .. }) = self.draft.records.first_mut() {
             *next = behind;
         }
         if empty || self.at != self.around.frame.len() {
             return Err(Rule::NotWellFormed("the stream's opening tag is broken"));
         }
-        Ok(self.str(qname.whole()).into())
+        Ok(qname.whole())
     }
 
     /// Behind `<`: a start tag (XML 1.0 §3.1, productions 40, 41, 44) and whether it is
@@ -339,9 +357,9 @@ impl<'a> Parser<'a> {
     /// stand behind the attributes that use them, which are thus resolved at the end.
     fn start_tag(&mut self) -> Result<(QName, bool), Rule> {
         let around = self.bindings.mark();
-        let record = self.tree.records.len();
+        let record = self.draft.records.len();
         let qname = self.qname()?;
-        self.tree.records.push(Record::Element {
+        self.draft.records.push(Record::Element {
             name: qname.local,
             ns: NsId::NONE,
             next: 0,
@@ -382,7 +400,7 @@ impl<'a> Parser<'a> {
             return Err(self.too_many());
         }
         let resolved = self.resolve(qname.prefix)?;
-        if let Some(Record::Element { ns, .. }) = self.tree.records.get_mut(record) {
+        if let Some(Record::Element { ns, .. }) = self.draft.records.get_mut(record) {
             *ns = resolved;
         }
         self.finish_attributes(record + 1, prefixes)?;
@@ -400,7 +418,7 @@ impl<'a> Parser<'a> {
         let frame = self.around.frame;
         let range = prefix.start as usize..prefix.end as usize;
         let prefix = frame.get(range).unwrap_or_default();
-        self.bindings.resolve(prefix, self.around, &mut self.tree)
+        self.bindings.resolve(prefix, self.around, self.draft)
     }
 
     /// One attribute or declaration (XML 1.0 §3.1, productions 25, 41). True if the
@@ -414,11 +432,11 @@ impl<'a> Parser<'a> {
         self.at += 1;
         self.skip_space();
         let value = self.value()?;
-        let declared = match (self.str(prefix), self.str(local)) {
-            ("xmlns", _) => local,
-            ("", "xmlns") => Span::default(),
-            ("", _) => {
-                self.tree.records.push(Record::Attribute {
+        let declared = match (self.bytes(prefix), self.bytes(local)) {
+            (b"xmlns", _) => local,
+            (b"", b"xmlns") => Span::default(),
+            (b"", _) => {
+                self.draft.records.push(Record::Attribute {
                     name: local,
                     ns: NsId::NONE,
                     value,
@@ -426,7 +444,7 @@ impl<'a> Parser<'a> {
                 return Ok(false);
             }
             _ => {
-                self.tree.records.push(Record::Attribute {
+                self.draft.records.push(Record::Attribute {
                     name: local,
                     ns: NsId(prefix.end - prefix.start),
                     value,
@@ -434,21 +452,12 @@ impl<'a> Parser<'a> {
                 return Ok(true);
             }
         };
-        let name = self.str(declared);
+        let name = self.bytes(declared);
         if self.bindings.made_since(around, name, self.around) {
             return Err(Rule::NotWellFormed("an attribute stands twice"));
         }
-        // Borrowed apart from the tree, which the declaration adds to.
-        let decoded;
-        let uri = if self.tree.text.is_empty() {
-            let range = value.start as usize..value.end as usize;
-            self.around.frame.get(range).unwrap_or_default()
-        } else {
-            decoded = self.tree.str(value).to_owned();
-            &decoded
-        };
         self.bindings
-            .declare(declared, uri, self.around, &mut self.tree)?;
+            .declare(declared, value, self.around, self.draft)?;
         Ok(false)
     }
 
@@ -456,26 +465,26 @@ impl<'a> Parser<'a> {
     /// (Namespaces in XML §6.3).
     fn finish_attributes(&mut self, first: usize, prefixes: bool) -> Result<(), Rule> {
         if prefixes {
-            for at in first..self.tree.records.len() {
-                if let Record::Attribute { name, ns, value } = self.tree.records[at]
+            for at in first..self.draft.records.len() {
+                if let Record::Attribute { name, ns, value } = self.draft.records[at]
                     && ns != NsId::NONE
                 {
                     let end = name.start - 1;
                     let start = end - ns.0;
                     let ns = self.resolve(Span { start, end })?;
-                    self.tree.records[at] = Record::Attribute { name, ns, value };
+                    self.draft.records[at] = Record::Attribute { name, ns, value };
                 }
             }
         }
-        let attributes = self.tree.records.get(first..).unwrap_or_default();
+        let attributes = self.draft.records.get(first..).unwrap_or_default();
         for (at, one) in attributes.iter().enumerate() {
             for other in &attributes[..at] {
                 if let (
                     Record::Attribute { name: a, ns: x, .. },
                     Record::Attribute { name: b, ns: y, .. },
                 ) = (one, other)
-                    && self.str(*a) == self.str(*b)
-                    && (x == y || self.tree.ns_str(*x) == self.tree.ns_str(*y))
+                    && self.bytes(*a) == self.bytes(*b)
+                    && (x == y || self.ns(*x) == self.ns(*y))
                 {
                     return Err(Rule::Namespace("two attributes have one expanded name"));
                 }
@@ -488,7 +497,7 @@ impl<'a> Parser<'a> {
     /// that is no name is not declared.
     fn qname(&mut self) -> Result<QName, Rule> {
         let start = self.at;
-        let bytes = self.around.frame.as_bytes();
+        let bytes = self.around.frame;
         let mut seen = 0;
         let mut colon = None;
         while let Some(&b) = bytes.get(self.at) {
@@ -523,16 +532,18 @@ impl<'a> Parser<'a> {
             .map_or(0, |b| CLASS[usize::from(*b)]);
         let plain = seen & ODD_IN_NAME == 0 && colon.is_none() && first & NAME_START != 0;
         let there = qname.local.start < qname.local.end;
-        if there && (plain || is_ncname(self.frame_str(qname.local))) {
+        if there && (plain || is_ncname_bytes(self.bytes(qname.local))) {
             Ok(qname)
         } else {
             Err(BROKEN_NAME)
         }
     }
 
-    fn frame_str(&self, span: Span) -> &'a str {
+    /// A part of the frame as text: of what was not checked yet, it may be no UTF-8.
+    fn text_of(&self, span: Span) -> Result<&'a str, Rule> {
         let range = span.start as usize..span.end as usize;
-        self.around.frame.get(range).unwrap_or_default()
+        let part = self.around.frame.get(range).unwrap_or_default();
+        std::str::from_utf8(part).map_err(|_| Rule::Utf8)
     }
 
     /// A quoted value, references expanded and white space normalised (XML 1.0 §3.3.3).
@@ -543,7 +554,7 @@ impl<'a> Parser<'a> {
             .ok_or(BROKEN_ATTRIBUTE)?;
         self.at += 1;
         let start = self.at;
-        let bytes = self.around.frame.as_bytes();
+        let bytes = self.around.frame;
         let mut seen = 0;
         loop {
             let &b = bytes.get(self.at).ok_or(BROKEN_ATTRIBUTE)?;
@@ -562,52 +573,40 @@ impl<'a> Parser<'a> {
         if seen & ODD_IN_VALUE == 0 {
             return Ok(written);
         }
-        self.decode_value(self.frame_str(written))
+        self.decode_value(self.text_of(written)?)
     }
 
-    /// Makes room for what is decoded, behind a copy of the frame: it is no longer than
-    /// what is still to be read. Gives its place.
-    fn begin_decoded(&mut self, from: usize) -> usize {
-        if self.tree.text.is_empty() {
-            let frame = self.around.frame;
-            self.tree
-                .text
-                .reserve_exact(frame.len() + (frame.len() - from));
-            self.tree.text.push_str(frame);
-        }
-        self.tree.text.len()
-    }
-
-    fn decoded_since(&self, start: usize) -> Span {
+    fn decoded_since(&self, start: u32) -> Span {
         Span {
-            start: start as u32,
-            end: self.tree.text.len() as u32,
+            start,
+            end: self.draft.decoded_end(),
         }
     }
 
     fn decode_value(&mut self, raw: &str) -> Result<Span, Rule> {
-        let start = self.begin_decoded(self.at - 1 - raw.len());
+        let start = self.draft.decoded_end();
+        let decoded = self.draft.decoded_mut();
         let mut rest = raw;
         while let Some(at) = rest.find(['&', '\t', '\r', '\n']) {
-            self.tree.text.push_str(&rest[..at]);
+            decoded.push_str(&rest[..at]);
             let tail = &rest[at + 1..];
             rest = match rest.as_bytes()[at] {
                 b'&' => {
                     let (reference, after) = tail.split_once(';').ok_or(UNFINISHED)?;
-                    self.tree.text.push(expand(reference)?);
+                    decoded.push(expand(reference)?);
                     after
                 }
                 b'\r' => {
-                    self.tree.text.push(' ');
+                    decoded.push(' ');
                     tail.strip_prefix('\n').unwrap_or(tail)
                 }
                 _ => {
-                    self.tree.text.push(' ');
+                    decoded.push(' ');
                     tail
                 }
             };
         }
-        self.tree.text.push_str(rest);
+        decoded.push_str(rest);
         Ok(self.decoded_since(start))
     }
 
@@ -619,40 +618,54 @@ impl<'a> Parser<'a> {
         let start = self.at;
         self.characters()?;
         let written = self.since(start);
-        if !self.returns && self.byte() != Some(b'&') && !self.rest().starts_with("<![CDATA[") {
-            self.tree.records.push(Record::Text(written));
+        let whole = match self.byte() {
+            Some(b'<') => !self.rest().starts_with(b"<![CDATA["),
+            Some(b'&') => false,
+            _ => true,
+        };
+        if whole && memchr::memchr(b'\r', self.bytes(written)).is_none() {
+            self.draft.records.push(Record::Text(written));
             return Ok(());
         }
-        let decoded = self.begin_decoded(start);
-        self.append(self.frame_str(written));
+        let decoded = self.draft.decoded_end();
+        self.append(self.text_of(written)?);
         loop {
-            if self.skip("&") {
-                let (reference, _) = self.rest().split_once(';').ok_or(UNFINISHED)?;
-                self.tree.text.push(expand(reference)?);
-                self.at += reference.len() + 1;
-            } else if self.skip("<![CDATA[") {
+            if self.skip(b"&") {
+                let end = memchr::memchr(b';', self.rest()).ok_or(UNFINISHED)?;
+                let reference = self.text_of(self.ahead(end))?;
+                self.draft.decoded_mut().push(expand(reference)?);
+                self.at += end + 1;
+            } else if self.skip(b"<![CDATA[") {
                 const UNENDED: Rule = Rule::NotWellFormed("a CDATA section does not end");
-                let (section, _) = self.rest().split_once("]]>").ok_or(UNENDED)?;
-                self.append(section);
-                self.at += section.len() + 3;
+                let end = memchr::memmem::find(self.rest(), b"]]>").ok_or(UNENDED)?;
+                self.append(self.text_of(self.ahead(end))?);
+                self.at += end + 3;
             } else if matches!(self.byte(), None | Some(b'<')) {
                 break;
             } else {
                 let start = self.at;
                 self.characters()?;
-                self.append(self.frame_str(self.since(start)));
+                self.append(self.text_of(self.since(start))?);
             }
         }
         let decoded = self.decoded_since(decoded);
         if decoded.start < decoded.end {
-            self.tree.records.push(Record::Text(decoded));
+            self.draft.records.push(Record::Text(decoded));
         }
         Ok(())
     }
 
+    /// The next bytes.
+    const fn ahead(&self, length: usize) -> Span {
+        Span {
+            start: self.at as u32,
+            end: (self.at + length) as u32,
+        }
+    }
+
     /// Steps over `CharData` (XML 1.0 §2.4, production 14).
     fn characters(&mut self) -> Result<(), Rule> {
-        let bytes = self.around.frame.as_bytes();
+        let bytes = self.around.frame;
         while let Some(rest) = bytes.get(self.at..) {
             let Some(found) = memchr::memchr3(b'<', b'&', b']', rest) else {
                 self.at = bytes.len();
@@ -672,13 +685,15 @@ impl<'a> Parser<'a> {
 
     /// CR LF and lone CR become LF (XML 1.0 §2.11).
     fn append(&mut self, run: &str) {
+        let decoded = self.draft.decoded_mut();
         let mut rest = run;
-        while let Some((line, after)) = rest.split_once('\r') {
-            self.tree.text.push_str(line);
-            self.tree.text.push('\n');
-            rest = after.strip_prefix('\n').unwrap_or(after);
+        while let Some(at) = memchr::memchr(b'\r', rest.as_bytes()) {
+            decoded.push_str(&rest[..at]);
+            decoded.push('\n');
+            rest = &rest[at + 1..];
+            rest = rest.strip_prefix('\n').unwrap_or(rest);
         }
-        self.tree.text.push_str(rest);
+        decoded.push_str(rest);
     }
 }
 

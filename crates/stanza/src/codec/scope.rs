@@ -3,7 +3,7 @@
 
 use super::error::Rule;
 use crate::ns;
-use crate::xml::{Ns, NsId, Span, Tree, is_ncname};
+use crate::xml::{Draft, Ns, NsId, Span, Tree, is_ncname_bytes};
 
 /// The bindings that an element starts from: prefix (empty for the default) to
 /// namespace. On a stream these are the declarations of its opening tag.
@@ -25,7 +25,7 @@ impl Outer {
     fn new(prefix: &str, ns: Ns) -> Self {
         Self {
             prefix: prefix.into(),
-            known: NsId::known(ns.as_str()),
+            known: NsId::known(ns.as_str().as_bytes()),
             ns,
         }
     }
@@ -67,18 +67,20 @@ impl Scope {
     }
 
     /// The innermost binding of `prefix`.
-    fn find(&self, prefix: &str) -> Option<&Outer> {
-        self.bindings.iter().rev().find(|b| *b.prefix == *prefix)
+    fn find(&self, prefix: &[u8]) -> Option<&Outer> {
+        let mut innermost_first = self.bindings.iter().rev();
+        innermost_first.find(|b| b.prefix.as_bytes() == prefix)
     }
 
     /// The default namespace, empty if none is declared.
     pub(super) fn default_ns(&self) -> &str {
-        self.find("").map_or("", |b| b.ns.as_str())
+        self.find(b"").map_or("", |b| b.ns.as_str())
     }
 
     /// Whether `prefix` stands for `ns` here.
     pub(super) fn binds(&self, prefix: &str, ns: &str) -> bool {
-        self.find(prefix).is_some_and(|b| b.ns.as_str() == ns)
+        self.find(prefix.as_bytes())
+            .is_some_and(|b| b.ns.as_str() == ns)
     }
 }
 
@@ -101,12 +103,12 @@ pub(super) struct Bindings {
 #[derive(Clone, Copy)]
 pub(super) struct Around<'a> {
     /// What is read.
-    pub(super) frame: &'a str,
+    pub(super) frame: &'a [u8],
     pub(super) scope: &'a Scope,
 }
 
 impl Around<'_> {
-    fn prefix(&self, span: Span) -> &str {
+    fn prefix(&self, span: Span) -> &[u8] {
         let range = span.start as usize..span.end as usize;
         self.frame.get(range).unwrap_or_default()
     }
@@ -133,7 +135,7 @@ impl Bindings {
     }
 
     /// Whether `prefix` was bound since `mark`.
-    pub(super) fn made_since(&self, mark: usize, prefix: &str, around: Around<'_>) -> bool {
+    pub(super) fn made_since(&self, mark: usize, prefix: &[u8], around: Around<'_>) -> bool {
         self.inner[mark..]
             .iter()
             .any(|b| around.prefix(b.prefix) == prefix)
@@ -143,21 +145,22 @@ impl Bindings {
     pub(super) fn declare(
         &mut self,
         span: Span,
-        uri: &str,
+        name: Span,
         around: Around<'_>,
-        tree: &mut Tree,
+        draft: &mut Draft,
     ) -> Result<(), Rule> {
         let prefix = around.prefix(span);
-        if prefix == "xmlns" || uri == ns::XMLNS {
+        let uri = draft.bytes(around.frame, name);
+        if prefix == b"xmlns" || uri == ns::XMLNS.as_bytes() {
             return Err(Rule::Namespace("`xmlns` may not be declared"));
         }
-        if (prefix == "xml") != (uri == ns::XML) {
+        if (prefix == b"xml") != (uri == ns::XML.as_bytes()) {
             return Err(Rule::Namespace(
                 "`xml` is bound to its own namespace and to no other",
             ));
         }
         if !prefix.is_empty() {
-            if !is_ncname(prefix) {
+            if !is_ncname_bytes(prefix) {
                 return Err(Rule::NotWellFormed("a prefix is no name"));
             }
             if uri.is_empty() {
@@ -166,54 +169,54 @@ impl Bindings {
         }
         let ns = match NsId::known(uri) {
             Some(id) => id,
-            None => self.shared(uri, around, tree)?,
+            None => self.foreign(name, around, draft),
         };
         self.inner.push(Inner { prefix: span, ns });
         Ok(())
     }
 
-    /// The name in the storage of a binding that has it already, if there is one.
-    fn shared(&self, uri: &str, around: Around<'_>, tree: &mut Tree) -> Result<NsId, Rule> {
-        if let Some(same) = self.inner.iter().find(|b| tree.ns_str(b.ns) == uri) {
-            return Ok(same.ns);
+    /// The id of a name that is not known: that of a binding that has it already, if
+    /// there is one.
+    fn foreign(&self, name: Span, around: Around<'_>, draft: &mut Draft) -> NsId {
+        let uri = draft.bytes(around.frame, name);
+        let mut inner = self.inner.iter();
+        if let Some(same) = inner.find(|b| draft.ns(around.frame, b.ns) == uri) {
+            return same.ns;
         }
         let mut outer = around.scope.bindings.iter();
-        match outer.find(|b| b.ns.as_str() == uri) {
-            Some(same) => Ok(tree.intern(&same.ns)),
-            None => {
-                let own = Ns::new(uri).map_err(|_| Rule::Namespace("a reserved namespace name"))?;
-                Ok(tree.add(own))
-            }
+        match outer.find(|b| b.ns.as_str().as_bytes() == uri) {
+            Some(same) => draft.outer(&same.ns),
+            None => draft.own(name),
         }
     }
 
     /// The namespace of `prefix`; of the default if it is empty.
     pub(super) fn resolve(
         &self,
-        prefix: &str,
+        prefix: &[u8],
         around: Around<'_>,
-        tree: &mut Tree,
+        draft: &mut Draft,
     ) -> Result<NsId, Rule> {
         let mut innermost_first = self.inner.iter().rev();
         if let Some(bound) = innermost_first.find(|b| around.prefix(b.prefix) == prefix) {
             return Ok(bound.ns);
         }
         if let Some(bound) = around.scope.find(prefix) {
-            return Ok(bound.known.unwrap_or_else(|| tree.intern(&bound.ns)));
+            return Ok(bound.known.unwrap_or_else(|| draft.outer(&bound.ns)));
         }
         match prefix {
-            "" => Ok(NsId::NONE),
-            "xml" => Ok(NsId::XML),
+            b"" => Ok(NsId::NONE),
+            b"xml" => Ok(NsId::XML),
             _ => Err(Rule::Namespace("a prefix is not declared")),
         }
     }
 
     /// The bindings of the elements that are open, as the scope of what is inside.
-    pub(super) fn to_scope(&self, around: Around<'_>, tree: &Tree) -> Scope {
+    pub(super) fn to_scope(&self, tree: &Tree) -> Scope {
         let bindings = self.inner.iter();
         Scope {
             bindings: bindings
-                .map(|b| Outer::new(around.prefix(b.prefix), tree.ns(b.ns)))
+                .map(|b| Outer::new(tree.str(b.prefix), tree.ns(b.ns)))
                 .collect(),
         }
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use super::tree::{Branch, Leaf, Tree, Twig, Twigs};
+use super::tree::{Branch, Leaf, Leaves, Tree, Twig, Twigs};
 use super::{Name, NameError, Ns, Text};
 use crate::ns;
 
@@ -117,13 +117,19 @@ impl Decoded {
     }
 
     fn attrs(&self) -> &[Attribute] {
-        self.attrs
-            .get_or_init(|| self.branch().attributes().map(Attribute::from).collect())
+        self.attrs.get_or_init(|| {
+            let mut attrs = Vec::with_capacity(self.branch().attributes().count());
+            attrs.extend(self.branch().attributes().map(Attribute::from));
+            attrs.into()
+        })
     }
 
     fn nodes(&self) -> &[Node] {
-        self.nodes
-            .get_or_init(|| self.branch().children().map(Node::from).collect())
+        self.nodes.get_or_init(|| {
+            let mut nodes = Vec::with_capacity(self.branch().children().count());
+            nodes.extend(self.branch().children().map(Node::from));
+            nodes.into()
+        })
     }
 }
 
@@ -171,6 +177,16 @@ impl Element {
             ns,
             attrs: Vec::new(),
             nodes: Vec::new(),
+        })))
+    }
+
+    /// Of parts that were checked, no two attributes equal.
+    pub(crate) fn of(name: &'static str, ns: Ns, attrs: Vec<Attribute>, children: &[Self]) -> Self {
+        Self(Repr::Built(Arc::new(Built {
+            name: Name::literal(name),
+            ns,
+            attrs,
+            nodes: children.iter().cloned().map(Node::Element).collect(),
         })))
     }
 
@@ -505,20 +521,34 @@ impl<'a> View<'a> {
         }
     }
 
-    pub(crate) fn attributes(self) -> impl Iterator<Item = AttributeView<'a>> {
-        let (built, decoded) = match self {
-            Self::Built(built) => (Some(built.attrs.iter()), None),
-            Self::Decoded(branch) => (None, Some(branch.attributes())),
-        };
-        let built = built.into_iter().flatten().map(AttributeView::Built);
-        let decoded = decoded.into_iter().flatten().map(AttributeView::Decoded);
-        built.chain(decoded)
+    pub(crate) fn attributes(self) -> Attributes<'a> {
+        match self {
+            Self::Built(built) => Attributes::Built(built.attrs.iter()),
+            Self::Decoded(branch) => Attributes::Decoded(branch.attributes()),
+        }
     }
 
     pub(crate) fn nodes(self) -> Nodes<'a> {
         match self {
             Self::Built(built) => Nodes::Built(built.nodes.iter()),
             Self::Decoded(branch) => Nodes::Decoded(branch.children()),
+        }
+    }
+}
+
+/// The attributes of a [`View`].
+pub(crate) enum Attributes<'a> {
+    Built(std::slice::Iter<'a, Attribute>),
+    Decoded(Leaves<'a>),
+}
+
+impl<'a> Iterator for Attributes<'a> {
+    type Item = AttributeView<'a>;
+
+    fn next(&mut self) -> Option<AttributeView<'a>> {
+        match self {
+            Self::Built(attributes) => attributes.next().map(AttributeView::Built),
+            Self::Decoded(leaves) => leaves.next().map(AttributeView::Decoded),
         }
     }
 }

@@ -36,9 +36,21 @@ const fn is_name_char(c: char) -> bool {
 }
 
 /// Whether `s` is an NCName (XML 1.0 §2.3 without the colon).
-pub(crate) fn is_ncname(s: &str) -> bool {
+fn is_ncname(s: &str) -> bool {
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+    let bytes = s.as_bytes();
+    if bytes.iter().all(plain) {
+        return bytes
+            .first()
+            .is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_');
+    }
     let mut chars = s.chars();
     chars.next().is_some_and(is_name_start) && chars.all(is_name_char)
+}
+
+/// [`is_ncname`] of what need not be UTF-8.
+pub(crate) fn is_ncname_bytes(s: &[u8]) -> bool {
+    std::str::from_utf8(s).is_ok_and(is_ncname)
 }
 
 /// A checked local name.
@@ -57,6 +69,11 @@ impl Name {
     /// Panics on a bad literal: a mistake in the program, not in its input.
     pub(crate) fn from_static(s: &'static str) -> Self {
         assert!(is_ncname(s), "literal is not an XML local name: {s:?}");
+        Self(Text::literal(s))
+    }
+
+    /// A literal that is known to be a name.
+    pub(crate) const fn literal(s: &'static str) -> Self {
         Self(Text::literal(s))
     }
 
@@ -90,6 +107,7 @@ pub(crate) enum Ns {
 impl Ns {
     pub(crate) const NONE: Self = Self::Static("");
     pub(crate) const XML: Self = Self::Static(ns::XML);
+    pub(crate) const CLIENT: Self = Self::Static(ns::CLIENT);
 
     pub(crate) fn new(s: &str) -> Result<Self, NameError> {
         if let Some(known) = ns::known(s) {

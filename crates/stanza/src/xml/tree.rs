@@ -2,7 +2,7 @@
 //! of records that point into it. Made by the codec's parser, never changed. What the
 //! world sees of it is in `element` and `text`.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::{Name, Ns, Text};
 use crate::ns;
@@ -31,9 +31,9 @@ impl NsId {
     };
 
     /// The id of a known name.
-    pub(crate) fn known(name: &str) -> Option<Self> {
+    pub(crate) fn known(name: &[u8]) -> Option<Self> {
         match name {
-            "" => Some(Self::NONE),
+            b"" => Some(Self::NONE),
             name => ns::index(name).map(|at| Self(at as u32 + 1)),
         }
     }
@@ -58,14 +58,25 @@ pub(crate) enum Record {
 }
 
 /// One decoded element with all that is in it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Tree {
     /// The element as written, and behind it what references and line ends stood for.
-    pub(crate) text: String,
+    text: String,
     /// The first is the root.
-    pub(crate) records: Vec<Record>,
+    records: Vec<Record>,
     /// Names of namespaces that are not known.
-    pub(crate) foreign: Vec<Ns>,
+    foreign: Vec<Foreign>,
+    /// Whether it may live on for the sake of one value.
+    light: bool,
+}
+
+/// The name of a namespace that is not known.
+#[derive(Debug)]
+enum Foreign {
+    /// From around the element.
+    Outer(Ns),
+    /// Declared in it; copied once, when somebody wants to keep it.
+    Own(Span, OnceLock<Ns>),
 }
 
 impl Tree {
@@ -73,9 +84,42 @@ impl Tree {
     const LIGHT: usize = 4096;
 
     /// Whether it may live on for the sake of one value.
-    pub(super) fn is_light(&self) -> bool {
-        self.text.capacity() + self.records.capacity() * size_of::<Record>() <= Self::LIGHT
-            && self.foreign.is_empty()
+    pub(super) const fn is_light(&self) -> bool {
+        self.light
+    }
+
+    /// Bytes that it takes, about.
+    fn weight(&self) -> usize {
+        let outer = self.foreign.iter().map(|f| match f {
+            Foreign::Outer(ns) => ns.as_str().len(),
+            Foreign::Own(..) => 0,
+        });
+        self.text.len()
+            + self.records.len() * size_of::<Record>()
+            + self.foreign.len() * size_of::<Foreign>()
+            + outer.sum::<usize>()
+    }
+
+    /// What was decoded stands behind a frame of that length from now on.
+    fn settle(&mut self, frame: u32) {
+        let settle = |span: &mut Span| {
+            if let Some(at) = span.start.checked_sub(Draft::DECODED) {
+                let length = span.end - span.start;
+                span.start = frame + at;
+                span.end = span.start + length;
+            }
+        };
+        for record in &mut self.records {
+            match record {
+                Record::Attribute { value: span, .. } | Record::Text(span) => settle(span),
+                Record::Element { .. } => {}
+            }
+        }
+        for foreign in &mut self.foreign {
+            if let Foreign::Own(span, _) = foreign {
+                settle(span);
+            }
+        }
     }
 
     pub(crate) fn str(&self, span: Span) -> &str {
@@ -86,59 +130,141 @@ impl Tree {
     }
 
     pub(crate) fn ns_str(&self, id: NsId) -> &str {
-        match self.place(id) {
+        match place(&self.foreign, id) {
             Place::None => "",
             Place::Known(name) => name,
-            Place::Foreign(ns) => ns.as_str(),
+            Place::Foreign(Foreign::Outer(ns)) => ns.as_str(),
+            Place::Foreign(Foreign::Own(span, _)) => self.str(*span),
         }
     }
 
     pub(crate) fn ns(&self, id: NsId) -> Ns {
-        match self.place(id) {
+        match place(&self.foreign, id) {
             Place::None => Ns::NONE,
             Place::Known(name) => Ns::Static(name),
-            Place::Foreign(ns) => ns.clone(),
+            Place::Foreign(Foreign::Outer(ns)) => ns.clone(),
+            Place::Foreign(Foreign::Own(span, kept)) => kept
+                .get_or_init(|| Ns::Shared(self.str(*span).into()))
+                .clone(),
         }
-    }
-
-    fn place(&self, id: NsId) -> Place<'_> {
-        let Some(at) = (id.0 as usize).checked_sub(1) else {
-            return Place::None;
-        };
-        match ns::KNOWN.get(at) {
-            Some(name) => Place::Known(name),
-            None => self
-                .foreign
-                .get(at - ns::KNOWN.len())
-                .map_or(Place::None, Place::Foreign),
-        }
-    }
-
-    /// The id of a name that is not known, which is kept. One that is shared with a name
-    /// that is here already gets the same id.
-    pub(crate) fn intern(&mut self, ns: &Ns) -> NsId {
-        let mut foreign = self.foreign.iter();
-        match foreign.position(|n| std::ptr::eq(n.as_str(), ns.as_str())) {
-            Some(at) => Self::foreign_id(at),
-            None => self.add(ns.clone()),
-        }
-    }
-
-    /// Keeps a name that is not known.
-    pub(crate) fn add(&mut self, ns: Ns) -> NsId {
-        self.foreign.push(ns);
-        Self::foreign_id(self.foreign.len() - 1)
-    }
-
-    const fn foreign_id(at: usize) -> NsId {
-        NsId((ns::KNOWN.len() + 1 + at) as u32)
     }
 }
 
 enum Place<'a> {
     None,
     Known(&'static str),
-    Foreign(&'a Ns),
+    Foreign(&'a Foreign),
+}
+
+fn place(foreign: &[Foreign], id: NsId) -> Place<'_> {
+    let Some(at) = (id.0 as usize).checked_sub(1) else {
+        return Place::None;
+    };
+    match ns::KNOWN.get(at) {
+        Some(name) => Place::Known(name),
+        None => foreign
+            .get(at - ns::KNOWN.len())
+            .map_or(Place::None, Place::Foreign),
+    }
+}
+
+/// A tree while it is read. Its parts lie in the frame that is read, or, from
+/// [`Draft::DECODED`] on, in what was decoded. Kept from tree to tree for the sake of its
+/// memory.
+#[derive(Debug, Default)]
+pub(crate) struct Draft {
+    pub(crate) records: Vec<Record>,
+    decoded: String,
+    foreign: Vec<Foreign>,
+}
+
+impl Draft {
+    /// No frame is so long.
+    pub(crate) const DECODED: u32 = 1 << 31;
+    /// What is kept for the next tree: records, and bytes of decoded text.
+    const KEPT: (usize, usize) = (128, 1024);
+
+    pub(crate) fn clear(&mut self) {
+        self.records.clear();
+        self.decoded.clear();
+        self.foreign.clear();
+        self.records.shrink_to(Self::KEPT.0);
+        self.decoded.shrink_to(Self::KEPT.1);
+    }
+
+    /// Decoded text is appended here.
+    pub(crate) const fn decoded_mut(&mut self) -> &mut String {
+        &mut self.decoded
+    }
+
+    /// The place behind the decoded text.
+    pub(crate) fn decoded_end(&self) -> u32 {
+        Self::DECODED + self.decoded.len() as u32
+    }
+
+    pub(crate) fn bytes<'a>(&'a self, frame: &'a [u8], span: Span) -> &'a [u8] {
+        let (text, base) = match span.start.checked_sub(Self::DECODED) {
+            Some(_) => (self.decoded.as_bytes(), Self::DECODED),
+            None => (frame, 0),
+        };
+        text.get((span.start - base) as usize..span.end.saturating_sub(base) as usize)
+            .unwrap_or_default()
+    }
+
+    /// The name of a namespace.
+    pub(crate) fn ns<'a>(&'a self, frame: &'a [u8], id: NsId) -> &'a [u8] {
+        match place(&self.foreign, id) {
+            Place::None => b"",
+            Place::Known(name) => name.as_bytes(),
+            Place::Foreign(Foreign::Outer(ns)) => ns.as_str().as_bytes(),
+            Place::Foreign(Foreign::Own(span, _)) => self.bytes(frame, *span),
+        }
+    }
+
+    /// The id of a name from around the element that is not known.
+    pub(crate) fn outer(&mut self, ns: &Ns) -> NsId {
+        let mut foreign = self.foreign.iter();
+        let at = foreign.position(|f| match f {
+            Foreign::Outer(other) => std::ptr::eq(other.as_str(), ns.as_str()),
+            Foreign::Own(..) => false,
+        });
+        match at {
+            Some(at) => Self::foreign_id(at),
+            None => self.add(Foreign::Outer(ns.clone())),
+        }
+    }
+
+    /// The id of a name that is not known and was declared there.
+    pub(crate) fn own(&mut self, name: Span) -> NsId {
+        self.add(Foreign::Own(name, OnceLock::new()))
+    }
+
+    fn add(&mut self, foreign: Foreign) -> NsId {
+        self.foreign.push(foreign);
+        Self::foreign_id(self.foreign.len() - 1)
+    }
+
+    const fn foreign_id(at: usize) -> NsId {
+        NsId((ns::KNOWN.len() + 1 + at) as u32)
+    }
+
+    /// The tree of all that was read from `frame`.
+    pub(crate) fn finish(&mut self, frame: &str) -> Tree {
+        let mut text = String::with_capacity(frame.len() + self.decoded.len());
+        text.push_str(frame);
+        text.push_str(&self.decoded);
+        let mut tree = Tree {
+            text,
+            records: self.records.as_slice().to_vec(),
+            foreign: std::mem::take(&mut self.foreign),
+            light: false,
+        };
+        if !self.decoded.is_empty() {
+            tree.settle(frame.len() as u32);
+        }
+        tree.light = tree.weight() <= Tree::LIGHT;
+        tree
+    }
 }
 
 /// An element of a tree.
@@ -189,18 +315,11 @@ impl<'a> Branch<'a> {
         self.tree.ns(self.head().1)
     }
 
-    pub(crate) fn attributes(self) -> impl Iterator<Item = Leaf<'a>> {
-        let tree = self.tree;
-        let own = tree.records.get(self.at as usize + 1..).unwrap_or_default();
-        own.iter().map_while(move |record| match record {
-            Record::Attribute { name, ns, value } => Some(Leaf {
-                tree,
-                name: *name,
-                ns: *ns,
-                value: *value,
-            }),
-            _ => None,
-        })
+    pub(crate) fn attributes(self) -> Leaves<'a> {
+        Leaves {
+            tree: self.tree,
+            at: self.at + 1,
+        }
     }
 
     pub(crate) fn children(self) -> Twigs<'a> {
@@ -212,6 +331,31 @@ impl<'a> Branch<'a> {
             tree: self.tree,
             at,
             end: self.head().2,
+        }
+    }
+}
+
+/// The attributes of an element of a tree.
+pub(crate) struct Leaves<'a> {
+    tree: &'a Arc<Tree>,
+    at: u32,
+}
+
+impl<'a> Iterator for Leaves<'a> {
+    type Item = Leaf<'a>;
+
+    fn next(&mut self) -> Option<Leaf<'a>> {
+        match self.tree.records.get(self.at as usize)? {
+            Record::Attribute { name, ns, value } => {
+                self.at += 1;
+                Some(Leaf {
+                    tree: self.tree,
+                    name: *name,
+                    ns: *ns,
+                    value: *value,
+                })
+            }
+            _ => None,
         }
     }
 }
