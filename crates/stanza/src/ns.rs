@@ -109,7 +109,7 @@ pub const XML: &str = "http://www.w3.org/XML/1998/namespace";
 pub const XMLNS: &str = "http://www.w3.org/2000/xmlns/";
 
 /// Every name above, so that a decoded namespace that is known costs no allocation.
-const KNOWN: &[&str] = &[
+pub(crate) const KNOWN: &[&str] = &[
     CARBONS,
     CLIENT,
     BIND2,
@@ -164,7 +164,46 @@ const KNOWN: &[&str] = &[
     XML,
 ];
 
+/// Where the known names of each length stand, one bit for each.
+const BY_LENGTH: [u128; 64] = {
+    let mut table = [0; 64];
+    let mut at = 0;
+    while at < KNOWN.len() {
+        table[KNOWN[at].len()] |= 1 << at;
+        at += 1;
+    }
+    table
+};
+
+/// The index of a known namespace name in [`KNOWN`].
+pub(crate) fn index(name: &[u8]) -> Option<usize> {
+    let mut candidates = *BY_LENGTH.get(name.len())?;
+    while candidates != 0 {
+        let at = candidates.trailing_zeros() as usize;
+        if KNOWN[at].as_bytes() == name {
+            return Some(at);
+        }
+        candidates &= candidates - 1;
+    }
+    None
+}
+
 /// The static copy of a known namespace name.
 pub(crate) fn known(name: &str) -> Option<&'static str> {
-    KNOWN.iter().find(|k| **k == name).copied()
+    index(name.as_bytes()).map(|at| KNOWN[at])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_known_name_is_found_where_it_stands() {
+        for (at, name) in KNOWN.iter().enumerate() {
+            assert_eq!(index(name.as_bytes()), Some(at), "{name}");
+        }
+        for unknown in ["", "jabber:clienx", "urn:x", &"x".repeat(1000)] {
+            assert_eq!(known(unknown), None, "{unknown}");
+        }
+    }
 }

@@ -4,9 +4,9 @@
 use bytes::BytesMut;
 
 use super::error::{DecodeError, Rule};
-use super::framer::{Frame, Framer, is_space};
+use super::framer::{Framer, Kind, is_space};
 use super::limits::Limits;
-use super::parse::{parse_element, parse_opening_tag};
+use super::parse::{ElementParser, parse_opening_tag};
 use super::scope::Scope;
 use crate::ns;
 use crate::stream::StreamHeader;
@@ -41,6 +41,7 @@ pub enum StreamEvent {
 #[derive(Debug)]
 pub struct Decoder {
     framer: Framer,
+    parser: ElementParser,
     limits: Limits,
     scope: Scope,
     /// The root's name as written; none before the opening tag, or without a root.
@@ -55,6 +56,7 @@ impl Decoder {
     pub fn new(limits: Limits) -> Self {
         Self {
             framer: Framer::new(limits),
+            parser: ElementParser::default(),
             limits,
             scope: Scope::empty(),
             root: None,
@@ -68,6 +70,7 @@ impl Decoder {
     pub fn without_root(scope: Scope, limits: Limits) -> Self {
         Self {
             framer: Framer::without_root(limits),
+            parser: ElementParser::default(),
             limits,
             scope,
             root: None,
@@ -123,26 +126,37 @@ impl Decoder {
     }
 
     fn read(&mut self) -> Result<Option<StreamEvent>, DecodeError> {
-        let Some(frame) = self.framer.next_frame()? else {
+        // Most elements are whole when their first byte is looked at, and need no framing.
+        // The others, and whatever is wrong, go the long way, which finds the fault.
+        let input = self.framer.unscanned();
+        if !input.is_empty()
+            && let Some((element, length)) = self.parser.first(input, &self.scope, &self.limits)
+        {
+            self.framer.drop_front(length);
+            return Ok(Some(StreamEvent::Element(element)));
+        }
+        let Some(kind) = self.framer.find()? else {
             return Ok(None);
         };
-        let event = match &frame {
-            Frame::Open(bytes) => self.open(bytes),
-            Frame::Element(bytes) => {
-                parse_element(bytes, &self.scope, &self.limits).map(StreamEvent::Element)
+        let read = match kind {
+            Kind::Open => self.open(),
+            Kind::Element => {
+                let bytes = self.framer.found();
+                let element = self.parser.element(bytes, &self.scope, &self.limits);
+                element.map(StreamEvent::Element)
             }
-            Frame::Close(bytes) => self.close(bytes),
+            Kind::Close => self.close(),
         };
-        let (Frame::Open(bytes) | Frame::Element(bytes) | Frame::Close(bytes)) = &frame;
-        let base = self.framer.consumed() - bytes.len() as u64;
-        event.map(Some).map_err(|e| DecodeError {
+        let base = self.framer.consumed();
+        self.framer.drop_found();
+        read.map(Some).map_err(|e| DecodeError {
             offset: base + e.offset,
             rule: e.rule,
         })
     }
 
-    fn open(&mut self, bytes: &[u8]) -> Result<StreamEvent, DecodeError> {
-        let tag = parse_opening_tag(bytes, &self.limits)?;
+    fn open(&mut self) -> Result<StreamEvent, DecodeError> {
+        let tag = parse_opening_tag(self.framer.found(), &self.limits)?;
         let fault = |rule| DecodeError { offset: 0, rule };
         if !tag.element.is("stream", ns::STREAM) {
             return Err(fault(Rule::NotAStream));
@@ -154,7 +168,8 @@ impl Decoder {
         Ok(StreamEvent::Open(header))
     }
 
-    fn close(&self, bytes: &[u8]) -> Result<StreamEvent, DecodeError> {
+    fn close(&self) -> Result<StreamEvent, DecodeError> {
+        let bytes = self.framer.found();
         let after_name = self
             .root
             .as_deref()

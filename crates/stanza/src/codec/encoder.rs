@@ -6,7 +6,7 @@ use super::limits::Limits;
 use super::scope::Scope;
 use crate::ns;
 use crate::stream::StreamHeader;
-use crate::xml::{Attribute, Element, Node};
+use crate::xml::{Attribute, Element, NodeView, View};
 
 /// Writes top-level elements as they stand inside a stream, or anywhere else that
 /// binds what its [`Scope`] says.
@@ -39,7 +39,8 @@ impl Encoder {
         out.extend_from_slice(ns::STREAM.as_bytes());
         out.push(b'\'');
         for attribute in header.to_attributes() {
-            write_attribute(&attribute, 0, out);
+            let Attribute { ns, name, value } = &attribute;
+            write_attribute(ns.as_str(), name.as_str(), value, 0, out);
         }
         out.push(b'>');
         self.scope = Scope::around(header.content().clone());
@@ -66,7 +67,7 @@ impl Encoder {
             depth: 0,
             bindings: self.scope.len(),
         };
-        let written = writer.element(element, around).and_then(|()| {
+        let written = writer.element(element.view(), around).and_then(|()| {
             let bytes = out.len() - before;
             if bytes > self.limits.stanza_bytes {
                 return Err(EncodeError::TooLarge {
@@ -112,7 +113,7 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     /// Recursion is bounded by the depth limit.
-    fn element(&mut self, element: &Element, around: Around<'_>) -> Result<(), EncodeError> {
+    fn element(&mut self, element: View<'_>, around: Around<'_>) -> Result<(), EncodeError> {
         if around.depth >= self.limits.levels() {
             return Err(EncodeError::TooDeep(self.limits.levels()));
         }
@@ -125,11 +126,11 @@ impl Writer<'_> {
         };
         let declares = prefix.is_empty() && ns != around.default;
         // A foreign attribute costs two: its declaration and itself.
-        let foreign = element
-            .attrs
-            .iter()
-            .filter(|a| !matches!(a.ns(), "" | ns::XML))
-            .count();
+        let (mut attributes, mut foreign) = (0, 0);
+        for attribute in element.attributes() {
+            attributes += 1;
+            foreign += usize::from(!matches!(attribute.ns(), "" | ns::XML));
+        }
         let declared = foreign + usize::from(declares);
         let inside = Around {
             default: if prefix.is_empty() {
@@ -140,7 +141,7 @@ impl Writer<'_> {
             depth: around.depth + 1,
             bindings: around.bindings + declared,
         };
-        if element.attrs.len() + declared > self.limits.attributes
+        if attributes + declared > self.limits.attributes
             || inside.bindings > self.limits.attributes
         {
             return Err(EncodeError::TooManyAttributes(self.limits.attributes));
@@ -154,18 +155,19 @@ impl Writer<'_> {
             escape_attribute(ns, self.out);
             self.out.push(b'\'');
         }
-        for (index, attribute) in element.attrs.iter().enumerate() {
-            write_attribute(attribute, index, self.out);
+        for (index, a) in element.attributes().enumerate() {
+            write_attribute(a.ns(), a.name(), a.value(), index, self.out);
         }
-        if element.nodes.is_empty() {
+        let mut nodes = element.nodes().peekable();
+        if nodes.peek().is_none() {
             self.out.extend_from_slice(b"/>");
             return Ok(());
         }
         self.out.push(b'>');
-        for node in &element.nodes {
+        for node in nodes {
             match node {
-                Node::Element(child) => self.element(child, inside)?,
-                Node::Text(text) => escape_text(text, self.out),
+                NodeView::Element(child) => self.element(child, inside)?,
+                NodeView::Text(text) => escape_text(text, self.out),
             }
         }
         self.out.extend_from_slice(b"</");
@@ -177,9 +179,9 @@ impl Writer<'_> {
 }
 
 /// `index` tells the generated prefixes of one element apart.
-fn write_attribute(attribute: &Attribute, index: usize, out: &mut Vec<u8>) {
+fn write_attribute(ns: &str, name: &str, value: &str, index: usize, out: &mut Vec<u8>) {
     out.push(b' ');
-    match attribute.ns() {
+    match ns {
         "" => {}
         ns::XML => out.extend_from_slice(b"xml:"),
         foreign => {
@@ -188,47 +190,65 @@ fn write_attribute(attribute: &Attribute, index: usize, out: &mut Vec<u8>) {
             out.extend_from_slice(format!("' n{index}:").as_bytes());
         }
     }
-    out.extend_from_slice(attribute.name().as_bytes());
+    out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"='");
-    escape_attribute(attribute.value(), out);
+    escape_attribute(value, out);
     out.push(b'\'');
 }
 
 fn escape_text(s: &str, out: &mut Vec<u8>) {
-    escape(s, out, |b| match b {
-        b'<' => Some(b"&lt;"),
-        b'>' => Some(b"&gt;"),
-        b'&' => Some(b"&amp;"),
+    let odd = |b: u8| (b == b'<') | (b == b'>') | (b == b'&') | (b == b'\r');
+    escape(s.as_bytes(), out, odd, |b| match b {
+        b'<' => b"&lt;",
+        b'>' => b"&gt;",
+        b'&' => b"&amp;",
         // A bare CR would be read back as LF.
-        b'\r' => Some(b"&#xD;"),
-        _ => None,
+        _ => b"&#xD;",
     });
 }
 
 fn escape_attribute(s: &str, out: &mut Vec<u8>) {
-    escape(s, out, |b| match b {
-        b'<' => Some(b"&lt;"),
-        b'>' => Some(b"&gt;"),
-        b'&' => Some(b"&amp;"),
-        b'\'' => Some(b"&apos;"),
+    // Below the blank are only tab, line feed and carriage return.
+    let odd = |b: u8| (b == b'<') | (b == b'>') | (b == b'&') | (b == b'\'') | (b < b' ');
+    escape(s.as_bytes(), out, odd, |b| match b {
+        b'<' => b"&lt;",
+        b'>' => b"&gt;",
+        b'&' => b"&amp;",
+        b'\'' => b"&apos;",
         // White space other than the blank would be normalised to blanks.
-        b'\t' => Some(b"&#x9;"),
-        b'\n' => Some(b"&#xA;"),
-        b'\r' => Some(b"&#xD;"),
-        _ => None,
+        b'\t' => b"&#x9;",
+        b'\n' => b"&#xA;",
+        _ => b"&#xD;",
     });
 }
 
-/// Copies `s`, with some bytes replaced. All of them are ASCII, so UTF-8 stays whole.
-fn escape(s: &str, out: &mut Vec<u8>, replace: impl Fn(u8) -> Option<&'static [u8]>) {
-    let bytes = s.as_bytes();
+/// Copies `bytes`, with the odd ones replaced. All of them are ASCII, so UTF-8 stays whole.
+fn escape(
+    bytes: &[u8],
+    out: &mut Vec<u8>,
+    odd: impl Fn(u8) -> bool,
+    reference: impl Fn(u8) -> &'static [u8],
+) {
+    /// Bytes looked at in one go, without a branch, so that vector instructions do it.
+    const STEP: usize = 16;
     let mut copied = 0;
-    for (at, &b) in bytes.iter().enumerate() {
-        if let Some(reference) = replace(b) {
-            out.extend_from_slice(&bytes[copied..at]);
-            out.extend_from_slice(reference);
-            copied = at + 1;
+    let mut replace = |at: usize| {
+        out.extend_from_slice(&bytes[copied..at]);
+        out.extend_from_slice(reference(bytes[at]));
+        copied = at + 1;
+    };
+    let steps = bytes.chunks_exact(STEP);
+    let behind = bytes.len() - steps.remainder().len();
+    for (step, chunk) in steps.enumerate() {
+        if chunk.iter().fold(false, |seen, b| seen | odd(*b)) {
+            let start = step * STEP;
+            (start..start + STEP)
+                .filter(|at| odd(bytes[*at]))
+                .for_each(&mut replace);
         }
     }
+    (behind..bytes.len())
+        .filter(|at| odd(bytes[*at]))
+        .for_each(&mut replace);
     out.extend_from_slice(&bytes[copied..]);
 }

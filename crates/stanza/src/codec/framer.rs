@@ -20,6 +20,14 @@ pub enum Frame {
     Close(Bytes),
 }
 
+/// What a frame is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Open,
+    Element,
+    Close,
+}
+
 /// Where in the grammar the next unread byte stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lex {
@@ -138,6 +146,20 @@ impl Framer {
     /// [`DecodeError`]; the stream cannot go on after it, and every later call gives
     /// the same.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, DecodeError> {
+        let kind = self.find()?;
+        Ok(kind.map(|kind| {
+            let bytes = self.buffer.split_to(self.scanned).freeze();
+            self.leave(bytes.len());
+            match kind {
+                Kind::Open => Frame::Open(bytes),
+                Kind::Element => Frame::Element(bytes),
+                Kind::Close => Frame::Close(bytes),
+            }
+        }))
+    }
+
+    /// Finds the next whole frame, which is then [`Framer::found`].
+    pub(super) fn find(&mut self) -> Result<Option<Kind>, DecodeError> {
         if let Some(fault) = &self.ended {
             return Err(fault.clone());
         }
@@ -146,9 +168,51 @@ impl Framer {
         found
     }
 
+    /// The frame that was found, in the buffer.
+    pub(super) fn found(&self) -> &[u8] {
+        self.buffer.get(..self.scanned).unwrap_or_default()
+    }
+
+    /// What may begin with a whole element, none of it looked at yet; else nothing.
+    pub(super) fn unscanned(&mut self) -> &[u8] {
+        if self.scanned > 0 || self.phase != Phase::Stream || self.ended.is_some() {
+            return &[];
+        }
+        self.skip_space();
+        match *self.buffer {
+            [b'<', next, ..] if !matches!(next, b'/' | b'!' | b'?') => &self.buffer,
+            _ => &[],
+        }
+    }
+
+    /// Drops white space from the front.
+    fn skip_space(&mut self) {
+        let space = self.buffer.iter().take_while(|b| is_space(**b)).count();
+        if space > 0 {
+            self.consumed += space as u64;
+            self.buffer.advance(space);
+        }
+    }
+
+    /// Drops the frame that was found.
+    pub(super) fn drop_found(&mut self) {
+        self.drop_front(self.scanned);
+    }
+
+    /// Drops a frame of that length.
+    pub(super) fn drop_front(&mut self, length: usize) {
+        self.buffer.advance(length);
+        self.leave(length);
+    }
+
+    fn leave(&mut self, length: usize) {
+        self.consumed += length as u64;
+        self.scanned = 0;
+    }
+
     /// Goes on until a frame is whole. No byte beyond the size limit is looked at, so
     /// that what is found does not depend on how much is there already.
-    fn scan(&mut self) -> Result<Option<Frame>, DecodeError> {
+    fn scan(&mut self) -> Result<Option<Kind>, DecodeError> {
         loop {
             if self.lex == Lex::Content && self.depth == 0 && !self.skip_to_markup()? {
                 return Ok(None);
@@ -230,9 +294,7 @@ impl Framer {
             self.lex = Lex::Markup;
             return Ok(true);
         }
-        let space = self.buffer.iter().take_while(|b| is_space(**b)).count();
-        self.consumed += space as u64;
-        self.buffer.advance(space);
+        self.skip_space();
         match self.buffer.first() {
             None => Ok(false),
             _ if self.phase == Phase::Closed => Err(self.fault(
@@ -306,7 +368,7 @@ impl Framer {
     }
 
     /// Behind the `>` of a start tag.
-    fn end_start_tag(&mut self) -> Result<Option<Frame>, DecodeError> {
+    fn end_start_tag(&mut self) -> Result<Option<Kind>, DecodeError> {
         let empty = self.buffer[..self.scanned].ends_with(b"/>");
         self.lex = Lex::Content;
         if self.phase == Phase::Prolog {
@@ -317,7 +379,7 @@ impl Framer {
                 ));
             }
             self.phase = Phase::Stream;
-            return Ok(Some(self.cut(Frame::Open)));
+            return Ok(Some(Kind::Open));
         }
         let limit = self.limits.levels();
         if self.depth >= limit {
@@ -327,34 +389,27 @@ impl Framer {
         if !empty {
             self.depth += 1;
         }
-        Ok((self.depth == 0).then(|| self.cut(Frame::Element)))
+        Ok((self.depth == 0).then_some(Kind::Element))
     }
 
     /// Behind the `>` of an end tag.
-    fn end_end_tag(&mut self) -> Result<Option<Frame>, DecodeError> {
+    fn end_end_tag(&mut self) -> Result<Option<Kind>, DecodeError> {
         self.lex = Lex::Content;
         match (self.phase, self.depth) {
             (Phase::Prolog, _) => Err(self.fault(0, Rule::NotAStream)),
             (_, 0) => {
                 self.phase = Phase::Closed;
-                Ok(Some(self.cut(Frame::Close)))
+                Ok(Some(Kind::Close))
             }
             _ => {
                 self.depth -= 1;
-                Ok((self.depth == 0).then(|| self.cut(Frame::Element)))
+                Ok((self.depth == 0).then_some(Kind::Element))
             }
         }
     }
 
-    fn cut(&mut self, kind: fn(Bytes) -> Frame) -> Frame {
-        let bytes = self.buffer.split_to(self.scanned).freeze();
-        self.consumed += bytes.len() as u64;
-        self.scanned = 0;
-        kind(bytes)
-    }
-
     /// No frame is whole: refuses one that cannot become so within the limit.
-    fn wait(&self) -> Result<Option<Frame>, DecodeError> {
+    fn wait(&self) -> Result<Option<Kind>, DecodeError> {
         let limit = self.limits.stanza_bytes;
         if self.buffer.len() > limit {
             let what = "bytes in a stanza";

@@ -8,6 +8,7 @@ mod framer;
 mod limits;
 mod parse;
 mod scope;
+mod xml_declaration;
 
 pub use decoder::{Decoder, StreamEvent};
 pub use encoder::Encoder;

@@ -1,17 +1,13 @@
-//! One frame to one element, strictly. Tokens come from quick-xml; every rule that it
-//! leaves to its caller is kept here: characters, names, attributes, references,
-//! namespaces, a single root.
-
-use std::borrow::Cow;
-
-use quick_xml::Reader;
-use quick_xml::events::{BytesStart, Event};
+//! One frame to one element, strictly: characters, names, attributes, references,
+//! namespaces, a single root. Each byte is looked at once to check it, and once to read
+//! it; nothing is copied but the frame itself, and what references stand for.
 
 use super::error::{DecodeError, Rule};
 use super::framer::is_space;
 use super::limits::Limits;
-use super::scope::{Bindings, Scope};
-use crate::xml::{Attribute, Element, Name, Node, Ns, Text, first_invalid, is_xml_char};
+use super::scope::{Around, Bindings, Scope};
+use super::xml_declaration::after_declaration;
+use crate::xml::{Draft, Element, NsId, Record, Span, first_invalid, is_ncname_bytes, is_xml_char};
 
 /// Decodes one whole element that stands alone in `input`; `scope` says which
 /// prefixes are bound around it. White space around the element is ignored.
@@ -19,9 +15,48 @@ use crate::xml::{Attribute, Element, Name, Node, Ns, Text, first_invalid, is_xml
 /// # Errors
 /// [`DecodeError`] with the offset in `input`.
 pub fn parse_element(input: &[u8], scope: &Scope, limits: &Limits) -> Result<Element, DecodeError> {
-    let text = checked_text(input, limits)?;
-    let mut parser = Parser::new(text, scope, limits);
-    parser.document().map_err(|rule| parser.fault(rule))
+    ElementParser::default().element(input, scope, limits)
+}
+
+/// [`parse_element`] for one after the other; keeps what memory it needs for each.
+#[derive(Debug, Default)]
+pub(super) struct ElementParser {
+    open: Vec<Open>,
+    bindings: Bindings,
+    draft: Draft,
+}
+
+impl ElementParser {
+    /// The element that is all of `input`.
+    pub(super) fn element(
+        &mut self,
+        input: &[u8],
+        scope: &Scope,
+        limits: &Limits,
+    ) -> Result<Element, DecodeError> {
+        let text = checked_text(input, limits)?;
+        let mut parser = Parser::new(self, input, scope, limits);
+        match parser.document() {
+            Ok(()) => Ok(Element::decoded(self.draft.finish(text))),
+            Err(rule) => Err(parser.fault(rule)),
+        }
+    }
+
+    /// The element that `input` begins with, and its length, if it is whole and nothing is
+    /// wrong with it. What follows is not looked at.
+    pub(super) fn first(
+        &mut self,
+        input: &[u8],
+        scope: &Scope,
+        limits: &Limits,
+    ) -> Option<(Element, usize)> {
+        let input = &input[..input.len().min(limits.stanza_bytes).min(LONGEST)];
+        let mut parser = Parser::new(self, input, scope, limits);
+        parser.first().ok()?;
+        let length = parser.at;
+        let text = checked_text(&input[..length], limits).ok()?;
+        Some((Element::decoded(self.draft.finish(text)), length))
+    }
 }
 
 /// The opening tag of a stream: its element without children, its declarations, and
@@ -37,19 +72,23 @@ pub(super) fn parse_opening_tag(input: &[u8], limits: &Limits) -> Result<Opening
     let text = checked_text(input, limits)?;
     let tag = after_declaration(text).map_err(|rule| DecodeError { offset: 0, rule })?;
     let scope = Scope::empty();
-    let mut parser = Parser::new(tag, &scope, limits);
-    let read = parser.opening_tag().map_err(|rule| {
+    let mut memory = ElementParser::default();
+    let mut parser = Parser::new(&mut memory, tag.as_bytes(), &scope, limits);
+    let qname = parser.opening_tag().map_err(|rule| {
         let mut fault = parser.fault(rule);
         fault.offset += (text.len() - tag.len()) as u64;
         fault
-    });
-    let (element, qname) = read?;
+    })?;
+    let tree = memory.draft.finish(tag);
     Ok(OpeningTag {
-        element,
-        scope: parser.bindings.into_scope(),
-        qname,
+        scope: memory.bindings.to_scope(&tree),
+        qname: tree.str(qname).into(),
+        element: Element::decoded(tree),
     })
 }
+
+/// Places in a tree are of 32 bits, and what is decoded doubles it at most.
+const LONGEST: usize = i32::MAX as usize;
 
 /// Size, UTF-8 and forbidden characters, in one place for the whole frame.
 fn checked_text<'a>(input: &'a [u8], limits: &Limits) -> Result<&'a str, DecodeError> {
@@ -57,7 +96,7 @@ fn checked_text<'a>(input: &'a [u8], limits: &Limits) -> Result<&'a str, DecodeE
         offset: offset as u64,
         rule,
     };
-    let limit = limits.stanza_bytes;
+    let limit = limits.stanza_bytes.min(LONGEST);
     if input.len() > limit {
         let what = "bytes in a stanza";
         return Err(fault(limit, Rule::Limit { what, limit }));
@@ -66,327 +105,638 @@ fn checked_text<'a>(input: &'a [u8], limits: &Limits) -> Result<&'a str, DecodeE
     if let Some(bad) = first_invalid(text) {
         return Err(fault(bad.offset, Rule::Character(bad)));
     }
-    // No byte order mark but a character of text (RFC 6120 §11.6); the tokenizer would
-    // skip it.
-    if text.starts_with('\u{FEFF}') {
-        return Err(fault(0, OUTSIDE));
-    }
     Ok(text)
 }
 
 const OUTSIDE: Rule = Rule::NotWellFormed("text outside the root");
+const BROKEN_TAG: Rule = Rule::NotWellFormed("a tag is broken, or does not match its end");
+const BROKEN_ATTRIBUTE: Rule = Rule::NotWellFormed("an attribute is broken");
+const BROKEN_NAME: Rule = Rule::NotWellFormed("a name has characters that names may not have");
 
-/// What follows the XML declaration, or `text` itself if it has none (XML 1.0 §2.8,
-/// productions 23 to 26, 32 and 80).
-fn after_declaration(text: &str) -> Result<&str, Rule> {
-    const BROKEN: Rule = Rule::NotWellFormed("the XML declaration is broken");
-    let Some(rest) = text.strip_prefix("<?") else {
-        return Ok(text);
-    };
-    let (declaration, rest) = rest
-        .strip_prefix("xml")
-        .and_then(|rest| rest.split_once("?>"))
-        .ok_or(BROKEN)?;
-    let mut attributes = Attributes(declaration).peekable();
-    let mut value_of = |name: &str| match attributes.peek() {
-        Some(Ok(a)) if a.prefix.is_empty() && a.local == name => attributes.next().transpose(),
-        Some(Err(_)) => Err(BROKEN),
-        _ => Ok(None),
-    };
-    let version = value_of("version")?.ok_or(BROKEN)?;
-    let encoding = value_of("encoding")?;
-    let standalone = value_of("standalone")?;
-    if attributes.next().is_some() || standalone.is_some_and(|s| !matches!(s.value, "yes" | "no")) {
-        return Err(BROKEN);
-    }
-    if version.value != "1.0" {
-        return Err(Rule::NotWellFormed("the XML version is not 1.0"));
-    }
-    match encoding {
-        Some(e) if !e.value.eq_ignore_ascii_case("utf-8") => Err(Rule::Utf8),
-        _ => Ok(rest.trim_start_matches(is_xml_space)),
-    }
+/// An element whose end is still to come.
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    /// Its record.
+    record: u32,
+    /// Its name as written.
+    qname: Span,
+    /// The bindings around it.
+    bindings: usize,
 }
 
 struct Parser<'a> {
-    reader: Reader<&'a [u8]>,
-    bindings: Bindings<'a>,
+    around: Around<'a>,
     limits: &'a Limits,
+    /// The next byte to read.
+    at: usize,
+    draft: &'a mut Draft,
+    open: &'a mut Vec<Open>,
+    bindings: &'a mut Bindings,
+}
+
+/// A name as written.
+struct QName {
+    /// Empty, and nowhere, if there is none.
+    prefix: Span,
+    local: Span,
+}
+
+impl QName {
+    fn whole(&self) -> Span {
+        let start = match self.prefix.end {
+            0 => self.local.start,
+            _ => self.prefix.start,
+        };
+        Span {
+            start,
+            ..self.local
+        }
+    }
 }
 
 impl<'a> Parser<'a> {
-    fn new(text: &'a str, scope: &'a Scope, limits: &'a Limits) -> Self {
+    fn new(
+        memory: &'a mut ElementParser,
+        frame: &'a [u8],
+        scope: &'a Scope,
+        limits: &'a Limits,
+    ) -> Self {
+        memory.open.clear();
+        memory.bindings.clear();
+        memory.draft.clear();
         Self {
-            reader: Reader::from_str(text),
-            bindings: Bindings::new(scope),
+            around: Around { frame, scope },
             limits,
+            at: 0,
+            draft: &mut memory.draft,
+            open: &mut memory.open,
+            bindings: &mut memory.bindings,
         }
     }
 
     fn fault(&self, rule: Rule) -> DecodeError {
         DecodeError {
-            offset: self.reader.buffer_position(),
+            offset: self.at as u64,
             rule,
         }
     }
 
-    fn event(&mut self) -> Result<Event<'a>, Rule> {
-        self.reader
-            .read_event()
-            .map_err(|_| Rule::NotWellFormed("a tag is broken, or does not match its end"))
+    fn rest(&self) -> &'a [u8] {
+        self.around.frame.get(self.at..).unwrap_or_default()
     }
 
-    fn document(&mut self) -> Result<Element, Rule> {
-        // Open elements, each with the mark of the bindings around it.
-        let mut open: Vec<(Element, usize)> = Vec::new();
-        let mut root: Option<Element> = None;
+    fn byte(&self) -> Option<u8> {
+        self.around.frame.get(self.at).copied()
+    }
+
+    /// A part of the frame, or of what was decoded.
+    fn bytes(&self, span: Span) -> &[u8] {
+        self.draft.bytes(self.around.frame, span)
+    }
+
+    fn ns(&self, id: NsId) -> &[u8] {
+        self.draft.ns(self.around.frame, id)
+    }
+
+    /// From there to the next byte to read.
+    const fn since(&self, start: usize) -> Span {
+        Span {
+            start: start as u32,
+            end: self.at as u32,
+        }
+    }
+
+    fn skip_space(&mut self) -> bool {
+        let start = self.at;
+        while self.byte().is_some_and(is_space) {
+            self.at += 1;
+        }
+        self.at > start
+    }
+
+    /// Steps over `markup` if it is next.
+    fn skip(&mut self, markup: &[u8]) -> bool {
+        let there = self.rest().starts_with(markup);
+        if there {
+            self.at += markup.len();
+        }
+        there
+    }
+
+    /// One element, with white space around it and nothing else.
+    fn document(&mut self) -> Result<(), Rule> {
+        self.skip_space();
+        if self.byte().is_none() {
+            return Err(Rule::NotWellFormed("there is no element"));
+        }
+        self.first()?;
+        self.skip_space();
+        match self.byte() {
+            None => Ok(()),
+            Some(b'<') => match self.around.frame.get(self.at + 1) {
+                Some(b'/') => Err(Rule::NotWellFormed("an end without a start")),
+                Some(b'!') if self.rest().starts_with(b"<![CDATA[") => Err(OUTSIDE),
+                Some(b'!' | b'?') => Err(self.restricted()),
+                _ => Err(Rule::NotWellFormed("a second root element")),
+            },
+            Some(_) => Err(OUTSIDE),
+        }
+    }
+
+    /// One element, from here on.
+    fn first(&mut self) -> Result<(), Rule> {
         loop {
-            let event = self.event()?;
-            let closed = match event {
-                Event::Start(tag) => {
-                    let around = self.bindings.mark();
-                    let element = self.start_tag(&tag)?;
-                    self.room(open.len() + 1, root.is_some())?;
-                    open.push((element, around));
-                    continue;
-                }
-                Event::Empty(tag) => {
-                    let around = self.bindings.mark();
-                    let element = self.start_tag(&tag)?;
-                    self.room(open.len() + 1, root.is_some())?;
-                    self.bindings.close(around);
-                    element
-                }
-                Event::End(_) => {
-                    let (element, around) = open
-                        .pop()
-                        .ok_or(Rule::NotWellFormed("an end without a start"))?;
-                    self.bindings.close(around);
-                    element
-                }
-                Event::Text(run) if open.is_empty() && run.bytes().all(is_space) => continue,
-                Event::Text(run) => {
-                    let (element, _) = open.last_mut().ok_or(OUTSIDE)?;
-                    if run.contains("]]>") {
-                        return Err(Rule::NotWellFormed("`]]>` in text"));
+            match self.byte() {
+                Some(b'<') => match self.around.frame.get(self.at + 1) {
+                    Some(b'/') => self.end_tag()?,
+                    Some(b'!') if self.rest().starts_with(b"<![CDATA[") => self.text()?,
+                    Some(b'!' | b'?') => return Err(self.restricted()),
+                    _ => {
+                        self.at += 1;
+                        self.element()?;
                     }
-                    element.append(&normalise_line_ends(&run));
-                    continue;
-                }
-                Event::CData(run) => {
-                    let (element, _) = open.last_mut().ok_or(OUTSIDE)?;
-                    element.append(&normalise_line_ends(&run));
-                    continue;
-                }
-                Event::GeneralRef(reference) => {
-                    let (element, _) = open.last_mut().ok_or(OUTSIDE)?;
-                    element.append(expand(&reference)?.encode_utf8(&mut [0; 4]));
-                    continue;
-                }
-                Event::Comment(_) => return Err(Rule::Restricted("comments")),
-                Event::PI(_) => return Err(Rule::Restricted("processing instructions")),
-                Event::Decl(_) => return Err(Rule::Restricted("XML declarations inside a stream")),
-                Event::DocType(_) => return Err(Rule::Restricted("document types")),
-                Event::Eof if !open.is_empty() => {
-                    return Err(Rule::NotWellFormed("the end of an element is missing"));
-                }
-                Event::Eof => return root.ok_or(Rule::NotWellFormed("there is no element")),
-            };
-            match open.last_mut() {
-                Some((parent, _)) => parent.nodes.push(Node::Element(closed)),
-                None => root = Some(closed),
+                },
+                Some(_) => self.text()?,
+                None => return Err(Rule::NotWellFormed("the end of an element is missing")),
+            }
+            if self.open.is_empty() {
+                return Ok(());
             }
         }
     }
 
-    /// Whether one more element may stand at `depth`.
-    fn room(&self, depth: usize, root_is_read: bool) -> Result<(), Rule> {
-        if root_is_read {
-            return Err(Rule::NotWellFormed("a second root element"));
+    /// What RFC 6120 §11.1 forbids, by its first bytes.
+    fn restricted(&self) -> Rule {
+        let rest = self.rest();
+        if rest.starts_with(b"<!--") {
+            Rule::Restricted("comments")
+        } else if rest.starts_with(b"<?xml") {
+            Rule::Restricted("XML declarations inside a stream")
+        } else if rest.starts_with(b"<?") {
+            Rule::Restricted("processing instructions")
+        } else {
+            Rule::Restricted("document types")
         }
+    }
+
+    /// An element up to its content, or to its end if it is empty.
+    fn element(&mut self) -> Result<(), Rule> {
+        let bindings = self.bindings.mark();
+        let record = self.draft.records.len();
+        let (qname, empty) = self.start_tag()?;
         let limit = self.limits.levels();
-        if depth > limit {
+        if self.open.len() >= limit {
             let what = "levels of nesting";
             return Err(Rule::Limit { what, limit });
+        }
+        self.open.push(Open {
+            record: record as u32,
+            qname: qname.whole(),
+            bindings,
+        });
+        if empty {
+            self.close();
         }
         Ok(())
     }
 
-    /// One start tag and nothing else, with its name as written.
-    fn opening_tag(&mut self) -> Result<(Element, Box<str>), Rule> {
-        let Event::Start(tag) = self.event()? else {
+    /// The innermost element is whole.
+    fn close(&mut self) {
+        let Some(open) = self.open.pop() else { return };
+        let end = self.draft.records.len() as u32;
+        if let Some(Record::Element { next, .. }) = self.draft.records.get_mut(open.record as usize)
+        {
+            *next = end;
+        }
+        self.bindings.close(open.bindings);
+    }
+
+    /// `'</' Name S? '>'` (XML 1.0 §3.1, production 42).
+    fn end_tag(&mut self) -> Result<(), Rule> {
+        let open = self
+            .open
+            .last()
+            .ok_or(Rule::NotWellFormed("an end without a start"))?;
+        let qname = self.bytes(open.qname);
+        let rest = &self.around.frame[self.at + 2..];
+        let after = rest.strip_prefix(qname).ok_or(BROKEN_TAG)?;
+        self.at += 2 + qname.len();
+        if after.first() != Some(&b'>') {
+            self.skip_space();
+            if self.byte() != Some(b'>') {
+                return Err(BROKEN_TAG);
+            }
+        }
+        self.at += 1;
+        self.close();
+        Ok(())
+    }
+
+    /// One start tag and nothing else; gives its name as written.
+    fn opening_tag(&mut self) -> Result<Span, Rule> {
+        if !self.skip(b"<") {
             return Err(Rule::NotAStream);
-        };
-        let element = self.start_tag(&tag)?;
-        match self.event()? {
-            Event::Eof => Ok((element, tag.name().0.into())),
-            _ => Err(Rule::NotWellFormed("the stream's opening tag is broken")),
         }
+        if matches!(self.byte(), Some(b'!' | b'?')) {
+            self.at -= 1;
+            return Err(self.restricted());
+        }
+        let (qname, empty) = self.start_tag()?;
+        let behind = self.draft.records.len() as u32;
+        if let Some(Record::Element { next, .. }) = self.draft.records.first_mut() {
+            *next = behind;
+        }
+        if empty || self.at != self.around.frame.len() {
+            return Err(Rule::NotWellFormed("the stream's opening tag is broken"));
+        }
+        Ok(qname.whole())
     }
 
-    /// A start tag, its declarations added to the bindings. These may stand behind the
-    /// attributes that use them, so that the tag is gone through twice.
-    fn start_tag(&mut self, tag: &BytesStart<'_>) -> Result<Element, Rule> {
-        let limit = self.limits.attributes;
-        let too_many = || Rule::Limit {
-            what: "attributes or prefixes",
-            limit,
-        };
+    /// Behind `<`: a start tag (XML 1.0 §3.1, productions 40, 41, 44) and whether it is
+    /// that of an empty element. Its declarations are added to the bindings; they may
+    /// stand behind the attributes that use them, which are thus resolved at the end.
+    fn start_tag(&mut self) -> Result<(QName, bool), Rule> {
         let around = self.bindings.mark();
-        let (mut plain, mut declared) = (0, 0);
-        for attribute in Attributes(tag.attributes_raw()) {
-            let attribute = attribute?;
-            if plain + declared >= limit {
-                return Err(too_many());
-            }
-            let Some(prefix) = attribute.declares() else {
-                plain += 1;
-                continue;
-            };
-            declared += 1;
-            if self.bindings.made_since(around, prefix) {
-                return Err(Rule::NotWellFormed("an attribute stands twice"));
-            }
-            self.bindings
-                .declare(prefix, &attribute_value(attribute.value)?)?;
-        }
-        if self.bindings.len() > limit {
-            return Err(too_many());
-        }
-        let (prefix, local) = split_qname(tag.name().0)?;
-        let mut element = Element::from_parts(checked_name(local)?, self.bindings.resolve(prefix)?);
-        element.attrs.reserve_exact(plain);
-        for attribute in Attributes(tag.attributes_raw()) {
-            let attribute = attribute?;
-            if attribute.declares().is_some() {
-                continue;
-            }
-            let ns = match attribute.prefix {
-                "" => Ns::NONE,
-                prefix => self.bindings.resolve(prefix)?,
-            };
-            let name = checked_name(attribute.local)?;
-            if element.attrs.iter().any(|a| a.name == name && a.ns == ns) {
-                return Err(Rule::Namespace("two attributes have one expanded name"));
-            }
-            let value = Text::checked(attribute_value(attribute.value)?);
-            element.attrs.push(Attribute { ns, name, value });
-        }
-        Ok(element)
-    }
-}
-
-/// An attribute as written.
-struct RawAttribute<'a> {
-    prefix: &'a str,
-    local: &'a str,
-    value: &'a str,
-}
-
-impl<'a> RawAttribute<'a> {
-    /// The prefix that this binds, empty for the default, if it is a declaration.
-    fn declares(&self) -> Option<&'a str> {
-        match (self.prefix, self.local) {
-            ("xmlns", prefix) => Some(prefix),
-            ("", "xmlns") => Some(""),
-            _ => None,
-        }
-    }
-}
-
-/// What stands behind the name in a tag: `(S Name S? '=' S? AttValue)* S?` (XML 1.0
-/// §3.1, productions 25, 40, 41).
-struct Attributes<'a>(&'a str);
-
-impl<'a> Iterator for Attributes<'a> {
-    type Item = Result<RawAttribute<'a>, Rule>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let rest = self.0.trim_start_matches(is_xml_space);
-        if rest.is_empty() {
-            return None;
-        }
-        if rest.len() == self.0.len() {
-            return Some(Err(Rule::NotWellFormed(
-                "white space is missing before an attribute",
-            )));
-        }
-        let read = attribute(rest).map(|(attribute, rest)| {
-            self.0 = rest;
-            attribute
+        let record = self.draft.records.len();
+        let qname = self.qname()?;
+        self.draft.records.push(Record::Element {
+            name: qname.local,
+            ns: NsId::NONE,
+            next: 0,
         });
-        Some(read)
-    }
-}
-
-/// One attribute, and what follows it.
-fn attribute(raw: &str) -> Result<(RawAttribute<'_>, &str), Rule> {
-    const BROKEN: Rule = Rule::NotWellFormed("an attribute is broken");
-    let (name, rest) = raw.split_once('=').ok_or(BROKEN)?;
-    let (prefix, local) = split_qname(name.trim_end_matches(is_xml_space))?;
-    let rest = rest.trim_start_matches(is_xml_space);
-    let quote = rest
-        .chars()
-        .next()
-        .filter(|q| matches!(q, '"' | '\''))
-        .ok_or(BROKEN)?;
-    let (value, rest) = rest[1..].split_once(quote).ok_or(BROKEN)?;
-    if value.contains('<') {
-        return Err(Rule::NotWellFormed("`<` in an attribute"));
-    }
-    let attribute = RawAttribute {
-        prefix,
-        local,
-        value,
-    };
-    Ok((attribute, rest))
-}
-
-const fn is_xml_space(c: char) -> bool {
-    matches!(c, ' ' | '\t' | '\r' | '\n')
-}
-
-fn split_qname(qname: &str) -> Result<(&str, &str), Rule> {
-    match qname.split_once(':') {
-        None => Ok(("", qname)),
-        Some((prefix, local)) if !prefix.is_empty() && !local.is_empty() => Ok((prefix, local)),
-        Some(_) => Err(Rule::NotWellFormed("a name begins or ends with a colon")),
-    }
-}
-
-fn checked_name(local: &str) -> Result<Name, Rule> {
-    Name::new(local)
-        .map_err(|_| Rule::NotWellFormed("a name has characters that names may not have"))
-}
-
-/// References expanded and white space normalised (XML 1.0 §3.3.3).
-fn attribute_value(raw: &str) -> Result<String, Rule> {
-    let mut value = String::with_capacity(raw.len());
-    let mut rest = raw;
-    while let Some(at) = rest.find(['&', '\t', '\r', '\n']) {
-        value.push_str(&rest[..at]);
-        let tail = &rest[at + 1..];
-        rest = match rest.as_bytes()[at] {
-            b'&' => {
-                let (reference, after) = tail
-                    .split_once(';')
-                    .ok_or(Rule::NotWellFormed("`&` without `;`"))?;
-                value.push(expand(reference)?);
-                after
+        let mut count = 0;
+        let mut prefixes = false;
+        let empty = loop {
+            let space = self.skip_space();
+            match self.byte() {
+                Some(b'>') => {
+                    self.at += 1;
+                    break false;
+                }
+                Some(b'/') => {
+                    self.at += 1;
+                    if self.byte() != Some(b'>') {
+                        return Err(BROKEN_TAG);
+                    }
+                    self.at += 1;
+                    break true;
+                }
+                None => return Err(BROKEN_TAG),
+                Some(_) if !space => {
+                    return Err(Rule::NotWellFormed(
+                        "white space is missing before an attribute",
+                    ));
+                }
+                Some(_) => {
+                    if count >= self.limits.attributes {
+                        return Err(self.too_many());
+                    }
+                    count += 1;
+                    prefixes |= self.attribute(around)?;
+                }
             }
-            b'\r' => {
-                value.push(' ');
-                tail.strip_prefix('\n').unwrap_or(tail)
+        };
+        if self.bindings.len(self.around) > self.limits.attributes {
+            return Err(self.too_many());
+        }
+        let resolved = self.resolve(qname.prefix)?;
+        if let Some(Record::Element { ns, .. }) = self.draft.records.get_mut(record) {
+            *ns = resolved;
+        }
+        self.finish_attributes(record + 1, prefixes)?;
+        Ok((qname, empty))
+    }
+
+    fn too_many(&self) -> Rule {
+        Rule::Limit {
+            what: "attributes or prefixes",
+            limit: self.limits.attributes,
+        }
+    }
+
+    fn resolve(&mut self, prefix: Span) -> Result<NsId, Rule> {
+        let frame = self.around.frame;
+        let range = prefix.start as usize..prefix.end as usize;
+        let prefix = frame.get(range).unwrap_or_default();
+        self.bindings.resolve(prefix, self.around, self.draft)
+    }
+
+    /// One attribute or declaration (XML 1.0 §3.1, productions 25, 41). True if the
+    /// attribute has a prefix: its length stands for its namespace until then.
+    fn attribute(&mut self, around: usize) -> Result<bool, Rule> {
+        let QName { prefix, local } = self.qname()?;
+        self.skip_space();
+        if self.byte() != Some(b'=') {
+            return Err(BROKEN_ATTRIBUTE);
+        }
+        self.at += 1;
+        self.skip_space();
+        let value = self.value()?;
+        let declared = match (self.bytes(prefix), self.bytes(local)) {
+            (b"xmlns", _) => local,
+            (b"", b"xmlns") => Span::default(),
+            (b"", _) => {
+                self.draft.records.push(Record::Attribute {
+                    name: local,
+                    ns: NsId::NONE,
+                    value,
+                });
+                return Ok(false);
             }
             _ => {
-                value.push(' ');
-                tail
+                self.draft.records.push(Record::Attribute {
+                    name: local,
+                    ns: NsId(prefix.end - prefix.start),
+                    value,
+                });
+                return Ok(true);
             }
         };
+        let name = self.bytes(declared);
+        if self.bindings.made_since(around, name, self.around) {
+            return Err(Rule::NotWellFormed("an attribute stands twice"));
+        }
+        self.bindings
+            .declare(declared, value, self.around, self.draft)?;
+        Ok(false)
     }
-    value.push_str(rest);
-    Ok(value)
+
+    /// The attributes from that record on: their namespaces, and that no two are equal
+    /// (Namespaces in XML §6.3).
+    fn finish_attributes(&mut self, first: usize, prefixes: bool) -> Result<(), Rule> {
+        if prefixes {
+            for at in first..self.draft.records.len() {
+                if let Record::Attribute { name, ns, value } = self.draft.records[at]
+                    && ns != NsId::NONE
+                {
+                    let end = name.start - 1;
+                    let start = end - ns.0;
+                    let ns = self.resolve(Span { start, end })?;
+                    self.draft.records[at] = Record::Attribute { name, ns, value };
+                }
+            }
+        }
+        let attributes = self.draft.records.get(first..).unwrap_or_default();
+        for (at, one) in attributes.iter().enumerate() {
+            for other in &attributes[..at] {
+                if let (
+                    Record::Attribute { name: a, ns: x, .. },
+                    Record::Attribute { name: b, ns: y, .. },
+                ) = (one, other)
+                    && self.bytes(*a) == self.bytes(*b)
+                    && (x == y || self.ns(*x) == self.ns(*y))
+                {
+                    return Err(Rule::Namespace("two attributes have one expanded name"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A name with at most one colon (Namespaces in XML §4). A prefix is not checked: one
+    /// that is no name is not declared.
+    fn qname(&mut self) -> Result<QName, Rule> {
+        let start = self.at;
+        let bytes = self.around.frame;
+        let mut seen = 0;
+        let mut colon = None;
+        while let Some(&b) = bytes.get(self.at) {
+            let class = CLASS[usize::from(b)];
+            if class & END_OF_NAME != 0 {
+                break;
+            }
+            seen |= class;
+            if b == b':' && colon.is_none() {
+                colon = Some(self.at);
+            }
+            self.at += 1;
+        }
+        let qname = match colon {
+            None => QName {
+                prefix: Span::default(),
+                local: self.since(start),
+            },
+            Some(colon) if colon == start || colon + 1 == self.at => {
+                return Err(Rule::NotWellFormed("a name begins or ends with a colon"));
+            }
+            Some(colon) => QName {
+                prefix: Span {
+                    start: start as u32,
+                    end: colon as u32,
+                },
+                local: self.since(colon + 1),
+            },
+        };
+        let first = bytes
+            .get(qname.local.start as usize)
+            .map_or(0, |b| CLASS[usize::from(*b)]);
+        let plain = seen & ODD_IN_NAME == 0 && colon.is_none() && first & NAME_START != 0;
+        let there = qname.local.start < qname.local.end;
+        if there && (plain || is_ncname_bytes(self.bytes(qname.local))) {
+            Ok(qname)
+        } else {
+            Err(BROKEN_NAME)
+        }
+    }
+
+    /// A part of the frame as text: of what was not checked yet, it may be no UTF-8.
+    fn text_of(&self, span: Span) -> Result<&'a str, Rule> {
+        let range = span.start as usize..span.end as usize;
+        let part = self.around.frame.get(range).unwrap_or_default();
+        std::str::from_utf8(part).map_err(|_| Rule::Utf8)
+    }
+
+    /// A quoted value, references expanded and white space normalised (XML 1.0 §3.3.3).
+    fn value(&mut self) -> Result<Span, Rule> {
+        let quote = self
+            .byte()
+            .filter(|b| matches!(b, b'"' | b'\''))
+            .ok_or(BROKEN_ATTRIBUTE)?;
+        self.at += 1;
+        let start = self.at;
+        let bytes = self.around.frame;
+        let mut seen = 0;
+        loop {
+            let &b = bytes.get(self.at).ok_or(BROKEN_ATTRIBUTE)?;
+            let class = CLASS[usize::from(b)];
+            if class & QUOTE != 0 && b == quote {
+                break;
+            }
+            seen |= class;
+            self.at += 1;
+        }
+        let written = self.since(start);
+        self.at += 1;
+        if seen & MARKUP != 0 {
+            return Err(Rule::NotWellFormed("`<` in an attribute"));
+        }
+        if seen & ODD_IN_VALUE == 0 {
+            return Ok(written);
+        }
+        self.decode_value(self.text_of(written)?)
+    }
+
+    fn decoded_since(&self, start: u32) -> Span {
+        Span {
+            start,
+            end: self.draft.decoded_end(),
+        }
+    }
+
+    fn decode_value(&mut self, raw: &str) -> Result<Span, Rule> {
+        let start = self.draft.decoded_end();
+        let decoded = self.draft.decoded_mut();
+        let mut rest = raw;
+        while let Some(at) = rest.find(['&', '\t', '\r', '\n']) {
+            decoded.push_str(&rest[..at]);
+            let tail = &rest[at + 1..];
+            rest = match rest.as_bytes()[at] {
+                b'&' => {
+                    let (reference, after) = tail.split_once(';').ok_or(UNFINISHED)?;
+                    decoded.push(expand(reference)?);
+                    after
+                }
+                b'\r' => {
+                    decoded.push(' ');
+                    tail.strip_prefix('\n').unwrap_or(tail)
+                }
+                _ => {
+                    decoded.push(' ');
+                    tail
+                }
+            };
+        }
+        decoded.push_str(rest);
+        Ok(self.decoded_since(start))
+    }
+
+    /// Character data up to the next tag: characters, references, CDATA sections.
+    fn text(&mut self) -> Result<(), Rule> {
+        if self.open.is_empty() {
+            return Err(OUTSIDE);
+        }
+        let start = self.at;
+        self.characters()?;
+        let written = self.since(start);
+        let whole = match self.byte() {
+            Some(b'<') => !self.rest().starts_with(b"<![CDATA["),
+            Some(b'&') => false,
+            _ => true,
+        };
+        if whole && memchr::memchr(b'\r', self.bytes(written)).is_none() {
+            self.draft.records.push(Record::Text(written));
+            return Ok(());
+        }
+        let decoded = self.draft.decoded_end();
+        self.append(self.text_of(written)?);
+        loop {
+            if self.skip(b"&") {
+                let end = memchr::memchr(b';', self.rest()).ok_or(UNFINISHED)?;
+                let reference = self.text_of(self.ahead(end))?;
+                self.draft.decoded_mut().push(expand(reference)?);
+                self.at += end + 1;
+            } else if self.skip(b"<![CDATA[") {
+                const UNENDED: Rule = Rule::NotWellFormed("a CDATA section does not end");
+                let end = memchr::memmem::find(self.rest(), b"]]>").ok_or(UNENDED)?;
+                self.append(self.text_of(self.ahead(end))?);
+                self.at += end + 3;
+            } else if matches!(self.byte(), None | Some(b'<')) {
+                break;
+            } else {
+                let start = self.at;
+                self.characters()?;
+                self.append(self.text_of(self.since(start))?);
+            }
+        }
+        let decoded = self.decoded_since(decoded);
+        if decoded.start < decoded.end {
+            self.draft.records.push(Record::Text(decoded));
+        }
+        Ok(())
+    }
+
+    /// The next bytes.
+    const fn ahead(&self, length: usize) -> Span {
+        Span {
+            start: self.at as u32,
+            end: (self.at + length) as u32,
+        }
+    }
+
+    /// Steps over `CharData` (XML 1.0 §2.4, production 14).
+    fn characters(&mut self) -> Result<(), Rule> {
+        let bytes = self.around.frame;
+        while let Some(rest) = bytes.get(self.at..) {
+            let Some(found) = memchr::memchr3(b'<', b'&', b']', rest) else {
+                self.at = bytes.len();
+                break;
+            };
+            self.at += found;
+            if rest[found] != b']' {
+                break;
+            }
+            if rest[found..].starts_with(b"]]>") {
+                return Err(Rule::NotWellFormed("`]]>` in text"));
+            }
+            self.at += 1;
+        }
+        Ok(())
+    }
+
+    /// CR LF and lone CR become LF (XML 1.0 §2.11).
+    fn append(&mut self, run: &str) {
+        let decoded = self.draft.decoded_mut();
+        let mut rest = run;
+        while let Some(at) = memchr::memchr(b'\r', rest.as_bytes()) {
+            decoded.push_str(&rest[..at]);
+            decoded.push('\n');
+            rest = &rest[at + 1..];
+            rest = rest.strip_prefix('\n').unwrap_or(rest);
+        }
+        decoded.push_str(rest);
+    }
 }
+
+const UNFINISHED: Rule = Rule::NotWellFormed("`&` without `;`");
+
+/// What ends a name.
+const END_OF_NAME: u8 = 1;
+/// An ASCII letter or `_`.
+const NAME_START: u8 = 2;
+/// Not an ASCII character of names: to be looked at, or a colon.
+const ODD_IN_NAME: u8 = 4;
+/// A quotation mark.
+const QUOTE: u8 = 8;
+/// `<`.
+const MARKUP: u8 = 16;
+/// A value that holds it is not written as it reads.
+const ODD_IN_VALUE: u8 = 32;
+
+/// What a byte may be.
+const CLASS: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut b = 0;
+    while b < 256 {
+        let byte = b as u8;
+        if !matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'0'..=b'9' | b'-' | b'.') {
+            table[b] |= ODD_IN_NAME;
+        }
+        if matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'_') {
+            table[b] |= NAME_START;
+        }
+        table[b] |= match byte {
+            b' ' => END_OF_NAME,
+            b'\t' | b'\r' | b'\n' => END_OF_NAME | ODD_IN_VALUE,
+            b'/' | b'>' | b'=' => END_OF_NAME,
+            b'<' => END_OF_NAME | MARKUP,
+            b'"' | b'\'' => END_OF_NAME | QUOTE,
+            b'&' => ODD_IN_VALUE,
+            _ => 0,
+        };
+        b += 1;
+    }
+    table
+};
 
 /// A predefined entity or a character reference (XML 1.0 §4.1, §4.6).
 fn expand(reference: &str) -> Result<char, Rule> {
@@ -418,14 +768,5 @@ fn expand(reference: &str) -> Result<char, Rule> {
             character: c,
             offset: 0,
         }))
-    }
-}
-
-/// CR LF and lone CR become LF (XML 1.0 §2.11).
-fn normalise_line_ends(run: &str) -> Cow<'_, str> {
-    if run.contains('\r') {
-        Cow::Owned(run.replace("\r\n", "\n").replace('\r', "\n"))
-    } else {
-        Cow::Borrowed(run)
     }
 }

@@ -3,13 +3,32 @@
 
 use super::error::Rule;
 use crate::ns;
-use crate::xml::{Ns, is_ncname};
+use crate::xml::{Draft, Ns, NsId, Span, Tree, is_ncname_bytes};
 
 /// The bindings that an element starts from: prefix (empty for the default) to
 /// namespace. On a stream these are the declarations of its opening tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
-    bindings: Vec<(Box<str>, Ns)>,
+    bindings: Vec<Outer>,
+}
+
+/// A binding around an element.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Outer {
+    prefix: Box<str>,
+    ns: Ns,
+    /// The id in every tree, if the name is known.
+    known: Option<NsId>,
+}
+
+impl Outer {
+    fn new(prefix: &str, ns: Ns) -> Self {
+        Self {
+            prefix: prefix.into(),
+            known: NsId::known(ns.as_str().as_bytes()),
+            ns,
+        }
+    }
 }
 
 impl Scope {
@@ -31,8 +50,8 @@ impl Scope {
     pub(crate) fn around(content: Ns) -> Self {
         Self {
             bindings: vec![
-                (Box::default(), content),
-                ("stream".into(), Ns::from_static(ns::STREAM)),
+                Outer::new("", content),
+                Outer::new("stream", Ns::from_static(ns::STREAM)),
             ],
         }
     }
@@ -47,47 +66,62 @@ impl Scope {
         self.bindings.len()
     }
 
-    fn find(&self, prefix: &str) -> Option<&Ns> {
-        find(&self.bindings, prefix)
+    /// The innermost binding of `prefix`.
+    fn find(&self, prefix: &[u8]) -> Option<&Outer> {
+        let mut innermost_first = self.bindings.iter().rev();
+        innermost_first.find(|b| b.prefix.as_bytes() == prefix)
     }
 
     /// The default namespace, empty if none is declared.
     pub(super) fn default_ns(&self) -> &str {
-        self.find("").map_or("", Ns::as_str)
+        self.find(b"").map_or("", |b| b.ns.as_str())
     }
 
     /// Whether `prefix` stands for `ns` here.
     pub(super) fn binds(&self, prefix: &str, ns: &str) -> bool {
-        self.find(prefix).is_some_and(|n| n.as_str() == ns)
+        self.find(prefix.as_bytes())
+            .is_some_and(|b| b.ns.as_str() == ns)
     }
 }
 
-/// The innermost binding of `prefix`.
-fn find<'a>(bindings: &'a [(Box<str>, Ns)], prefix: &str) -> Option<&'a Ns> {
-    let mut innermost_first = bindings.iter().rev();
-    innermost_first
-        .find(|(p, _)| **p == *prefix)
-        .map(|(_, ns)| ns)
+/// A binding made by an element that is open.
+#[derive(Debug, Clone, Copy)]
+struct Inner {
+    /// In the text that is read.
+    prefix: Span,
+    ns: NsId,
 }
 
-/// The bindings in force while one element is read: those around it, and those of the
-/// elements that are open.
-pub(super) struct Bindings<'a> {
-    outer: &'a Scope,
-    inner: Vec<(Box<str>, Ns)>,
+/// The bindings in force while one element is read, beyond those around it. Kept from
+/// element to element for the sake of its memory.
+#[derive(Debug, Default)]
+pub(super) struct Bindings {
+    inner: Vec<Inner>,
 }
 
-impl<'a> Bindings<'a> {
-    pub(super) const fn new(outer: &'a Scope) -> Self {
-        Self {
-            outer,
-            inner: Vec::new(),
-        }
+/// What [`Bindings`] are looked up in.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'a> {
+    /// What is read.
+    pub(super) frame: &'a [u8],
+    pub(super) scope: &'a Scope,
+}
+
+impl Around<'_> {
+    fn prefix(&self, span: Span) -> &[u8] {
+        let range = span.start as usize..span.end as usize;
+        self.frame.get(range).unwrap_or_default()
+    }
+}
+
+impl Bindings {
+    pub(super) fn clear(&mut self) {
+        self.inner.clear();
     }
 
     /// All of them, hidden ones too.
-    pub(super) fn len(&self) -> usize {
-        self.outer.len() + self.inner.len()
+    pub(super) fn len(&self, around: Around<'_>) -> usize {
+        around.scope.len() + self.inner.len()
     }
 
     /// Bindings made by the elements that are open: a mark for [`Bindings::close`].
@@ -101,57 +135,89 @@ impl<'a> Bindings<'a> {
     }
 
     /// Whether `prefix` was bound since `mark`.
-    pub(super) fn made_since(&self, mark: usize, prefix: &str) -> bool {
-        self.inner[mark..].iter().any(|(p, _)| **p == *prefix)
+    pub(super) fn made_since(&self, mark: usize, prefix: &[u8], around: Around<'_>) -> bool {
+        self.inner[mark..]
+            .iter()
+            .any(|b| around.prefix(b.prefix) == prefix)
     }
 
     /// Adds a declaration, checked as Namespaces in XML §3 wants it.
-    pub(super) fn declare(&mut self, prefix: &str, uri: &str) -> Result<(), Rule> {
-        if prefix == "xmlns" || uri == ns::XMLNS {
+    pub(super) fn declare(
+        &mut self,
+        span: Span,
+        name: Span,
+        around: Around<'_>,
+        draft: &mut Draft,
+    ) -> Result<(), Rule> {
+        let prefix = around.prefix(span);
+        let uri = draft.bytes(around.frame, name);
+        if prefix == b"xmlns" || uri == ns::XMLNS.as_bytes() {
             return Err(Rule::Namespace("`xmlns` may not be declared"));
         }
-        if (prefix == "xml") != (uri == ns::XML) {
+        if (prefix == b"xml") != (uri == ns::XML.as_bytes()) {
             return Err(Rule::Namespace(
                 "`xml` is bound to its own namespace and to no other",
             ));
         }
         if !prefix.is_empty() {
-            if !is_ncname(prefix) {
+            if !is_ncname_bytes(prefix) {
                 return Err(Rule::NotWellFormed("a prefix is no name"));
             }
             if uri.is_empty() {
                 return Err(Rule::Namespace("a prefix may not be undeclared"));
             }
         }
-        self.inner.push((prefix.into(), self.shared(uri)?));
+        let ns = match NsId::known(uri) {
+            Some(id) => id,
+            None => self.foreign(name, around, draft),
+        };
+        self.inner.push(Inner { prefix: span, ns });
         Ok(())
     }
 
-    /// The name in the storage of a binding that has it already, if there is one.
-    fn shared(&self, uri: &str) -> Result<Ns, Rule> {
-        let mut bindings = self.inner.iter().chain(&self.outer.bindings);
-        match bindings.find(|(_, ns)| ns.as_str() == uri) {
-            Some((_, ns)) => Ok(ns.clone()),
-            None => Ns::new(uri).map_err(|_| Rule::Namespace("a reserved namespace name")),
+    /// The id of a name that is not known: that of a binding that has it already, if
+    /// there is one.
+    fn foreign(&self, name: Span, around: Around<'_>, draft: &mut Draft) -> NsId {
+        let uri = draft.bytes(around.frame, name);
+        let mut inner = self.inner.iter();
+        if let Some(same) = inner.find(|b| draft.ns(around.frame, b.ns) == uri) {
+            return same.ns;
+        }
+        let mut outer = around.scope.bindings.iter();
+        match outer.find(|b| b.ns.as_str().as_bytes() == uri) {
+            Some(same) => draft.outer(&same.ns),
+            None => draft.own(name),
         }
     }
 
     /// The namespace of `prefix`; of the default if it is empty.
-    pub(super) fn resolve(&self, prefix: &str) -> Result<Ns, Rule> {
-        if prefix == "xml" {
-            return Ok(Ns::XML);
+    pub(super) fn resolve(
+        &self,
+        prefix: &[u8],
+        around: Around<'_>,
+        draft: &mut Draft,
+    ) -> Result<NsId, Rule> {
+        let mut innermost_first = self.inner.iter().rev();
+        if let Some(bound) = innermost_first.find(|b| around.prefix(b.prefix) == prefix) {
+            return Ok(bound.ns);
         }
-        match find(&self.inner, prefix).or_else(|| self.outer.find(prefix)) {
-            Some(ns) => Ok(ns.clone()),
-            None if prefix.is_empty() => Ok(Ns::NONE),
-            None => Err(Rule::Namespace("a prefix is not declared")),
+        if let Some(bound) = around.scope.find(prefix) {
+            return Ok(bound.known.unwrap_or_else(|| draft.outer(&bound.ns)));
+        }
+        match prefix {
+            b"" => Ok(NsId::NONE),
+            b"xml" => Ok(NsId::XML),
+            _ => Err(Rule::Namespace("a prefix is not declared")),
         }
     }
 
     /// The bindings of the elements that are open, as the scope of what is inside.
-    pub(super) fn into_scope(self) -> Scope {
+    pub(super) fn to_scope(&self, tree: &Tree) -> Scope {
+        let bindings = self.inner.iter();
         Scope {
-            bindings: self.inner,
+            bindings: bindings
+                .map(|b| Outer::new(tree.str(b.prefix), tree.ns(b.ns)))
+                .collect(),
         }
     }
 }

@@ -3,10 +3,9 @@
 
 mod prepare;
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use crate::Text;
 pub use prepare::{JidError, Part};
@@ -25,7 +24,7 @@ pub use prepare::{JidError, Part};
 /// ```
 #[derive(Clone)]
 pub struct Jid {
-    text: Arc<str>,
+    text: Text,
     /// Where the domain begins: just after `@`, or 0. At most 1024.
     domain: u16,
     /// Where `/` stands; none in a bare address.
@@ -38,15 +37,7 @@ impl Jid {
     /// # Errors
     /// [`JidError`] names the part and the rule.
     pub fn new(s: &str) -> Result<Self, JidError> {
-        // RFC 7622 §3.1: the first `/` ends the domain, then the first `@` ends the local part.
-        let (rest, resource) = match s.split_once('/') {
-            Some((rest, resource)) => (rest, Some(resource)),
-            None => (s, None),
-        };
-        let (local, domain) = match rest.split_once('@') {
-            Some((local, domain)) => (Some(local), domain),
-            None => (None, rest),
-        };
+        let (local, domain, resource) = split(s);
         Self::from_parts(local, domain, resource)
     }
 
@@ -59,29 +50,25 @@ impl Jid {
         domain: &str,
         resource: Option<&str>,
     ) -> Result<Self, JidError> {
-        let local = local.map(prepare::local).transpose()?;
-        let domain = prepare::domain(domain)?;
-        let resource = resource.map(prepare::resource).transpose()?;
-        let mut text = String::with_capacity(
-            domain.len()
-                + local.as_ref().map_or(0, |l| l.len() + 1)
-                + resource.as_ref().map_or(0, |r| r.len() + 1),
-        );
-        if let Some(local) = &local {
-            text.push_str(local);
-            text.push('@');
+        Ok(Prepared::new(local, domain, resource)?.join())
+    }
+
+    /// As [`Jid::new`]; shares the value if that is canonical.
+    pub(crate) fn of(value: Text) -> Result<Self, JidError> {
+        let (local, domain, resource) = split(&value);
+        let prepared = Prepared::new(local, domain, resource)?;
+        if (
+            &*prepared.domain,
+            prepared.local.as_deref(),
+            prepared.resource.as_deref(),
+        ) != (domain, local, resource)
+        {
+            return Ok(prepared.join());
         }
-        // Each part is at most 1023 bytes, so both offsets fit.
-        let domain_at = text.len() as u16;
-        text.push_str(&domain);
-        let slash = resource.as_ref().map(|_| text.len() as u16);
-        if let Some(resource) = &resource {
-            text.push('/');
-            text.push_str(resource);
-        }
+        let (domain, slash) = prepared.offsets();
         Ok(Self {
-            text: text.into(),
-            domain: domain_at,
+            text: value.into_shared(),
+            domain,
             slash,
         })
     }
@@ -132,7 +119,7 @@ impl Jid {
         BareJid(match self.slash {
             None => self.clone(),
             Some(_) => Self {
-                text: self.bare_str().into(),
+                text: self.text.prefix(self.bare_len()),
                 domain: self.domain,
                 slash: None,
             },
@@ -143,6 +130,67 @@ impl Jid {
     #[must_use]
     pub fn to_full(&self) -> Option<FullJid> {
         self.slash.is_some().then(|| FullJid(self.clone()))
+    }
+}
+
+/// RFC 7622 §3.1: the first `/` ends the domain, then the first `@` ends the local part.
+fn split(s: &str) -> (Option<&str>, &str, Option<&str>) {
+    let (rest, resource) = match memchr::memchr(b'/', s.as_bytes()) {
+        Some(at) => (&s[..at], Some(&s[at + 1..])),
+        None => (s, None),
+    };
+    match memchr::memchr(b'@', rest.as_bytes()) {
+        Some(at) => (Some(&rest[..at]), &rest[at + 1..], resource),
+        None => (None, rest, resource),
+    }
+}
+
+/// The parts of an address in canonical form, of at most 1023 bytes each.
+struct Prepared<'a> {
+    local: Option<Cow<'a, str>>,
+    domain: Cow<'a, str>,
+    resource: Option<Cow<'a, str>>,
+}
+
+impl<'a> Prepared<'a> {
+    fn new(
+        local: Option<&'a str>,
+        domain: &'a str,
+        resource: Option<&'a str>,
+    ) -> Result<Self, JidError> {
+        Ok(Self {
+            local: local.map(prepare::local).transpose()?,
+            domain: prepare::domain(domain)?,
+            resource: resource.map(prepare::resource).transpose()?,
+        })
+    }
+
+    /// Where the domain begins and where `/` stands. Both fit, as each part is short.
+    fn offsets(&self) -> (u16, Option<u16>) {
+        let domain = self.local.as_ref().map_or(0, |l| l.len() + 1);
+        let slash = domain + self.domain.len();
+        (domain as u16, self.resource.as_ref().map(|_| slash as u16))
+    }
+
+    fn join(self) -> Jid {
+        let (domain, slash) = self.offsets();
+        let length = |part: &Option<Cow<'_, str>>| part.as_ref().map_or(0, |p| p.len() + 1);
+        let mut text =
+            String::with_capacity(length(&self.local) + self.domain.len() + length(&self.resource));
+        if let Some(local) = &self.local {
+            text.push_str(local);
+            text.push('@');
+        }
+        text.push_str(&self.domain);
+        if let Some(resource) = &self.resource {
+            text.push('/');
+            text.push_str(resource);
+        }
+        Jid {
+            text: Text::counted(&text),
+            domain,
+            slash,
+        }
     }
 }
 
@@ -237,7 +285,7 @@ macro_rules! textual {
         impl From<&$t> for Text {
             /// Preparation leaves only characters that XML allows.
             fn from(jid: &$t) -> Self {
-                Self::checked(jid.as_str().to_owned())
+                jid.text.clone()
             }
         }
     )*};

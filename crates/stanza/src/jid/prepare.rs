@@ -92,7 +92,8 @@ fn stable<'a>(
 pub(super) fn local(s: &str) -> Result<Cow<'_, str>, JidError> {
     sized(Part::Local, s)?;
     if s.bytes().all(|b| b.is_ascii_graphic()) {
-        if s.contains(EXCLUDED) {
+        let excluded = |b| EXCLUDED.contains(&char::from(b));
+        if s.bytes().any(excluded) {
             return Err(JidError::Forbidden(Part::Local));
         }
         return Ok(lower_ascii(s));
@@ -128,7 +129,7 @@ pub(super) fn domain(s: &str) -> Result<Cow<'_, str>, JidError> {
         let address: Ipv6Addr = inner.parse().map_err(|_| forbidden())?;
         return Ok(Cow::Owned(format!("[{address}]")));
     }
-    if s.split('.').all(is_plain_label) {
+    if s.as_bytes().split(|b| *b == b'.').all(is_plain_label) {
         return Ok(lower_ascii(s));
     }
     let ascii = idna::domain_to_ascii_strict(s).map_err(|_| forbidden())?;
@@ -145,8 +146,7 @@ pub(super) fn domain(s: &str) -> Result<Cow<'_, str>, JidError> {
 }
 
 /// Letters, digits and inner hyphens, and none of the labels that IDNA reserves.
-fn is_plain_label(label: &str) -> bool {
-    let b = label.as_bytes();
+fn is_plain_label(b: &[u8]) -> bool {
     (1..=63).contains(&b.len())
         && b.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-')
         && b[0] != b'-'

@@ -45,7 +45,7 @@ impl Payload for DiscoInfo {
 
     fn from_element(element: &Element) -> Result<Self, PayloadError> {
         let mut info = Self {
-            node: element.attr_value("node").cloned(),
+            node: element.attr_text("node"),
             ..Self::default()
         };
         for child in element.children() {
@@ -54,8 +54,8 @@ impl Payload for DiscoInfo {
                     info.identities.push(Identity {
                         category: required(child, "identity", "category")?,
                         kind: required(child, "identity", "type")?,
-                        name: child.attr_value("name").cloned(),
-                        lang: child.attr_text(ns::XML, "lang").cloned(),
+                        name: child.attr_text("name"),
+                        lang: child.lang_text(),
                     });
                 }
                 ("feature", ns::DISCO_INFO) => {
@@ -117,12 +117,12 @@ impl Payload for DiscoItems {
         for child in element.children().filter(|c| c.is("item", ns::DISCO_ITEMS)) {
             items.push(Item {
                 jid: required_address(child, "item", "jid")?,
-                node: child.attr_value("node").cloned(),
-                name: child.attr_value("name").cloned(),
+                node: child.attr_text("node"),
+                name: child.attr_text("name"),
             });
         }
         Ok(Self {
-            node: element.attr_value("node").cloned(),
+            node: element.attr_text("node"),
             items,
         })
     }

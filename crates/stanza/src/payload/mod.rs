@@ -126,7 +126,7 @@ pub(crate) fn required(
     kind: &'static str,
     name: &'static str,
 ) -> Result<Text, PayloadError> {
-    let value = element.attr_value(name).cloned();
+    let value = element.attr_text(name);
     value.ok_or(PayloadError::MissingAttribute {
         element: kind,
         attribute: name,
@@ -157,9 +157,9 @@ pub(crate) fn address(
     name: &'static str,
 ) -> Result<Option<Jid>, PayloadError> {
     element
-        .attr(name)
+        .attr_text(name)
         .map(|v| {
-            Jid::new(v).map_err(|source| PayloadError::Jid {
+            Jid::of(v).map_err(|source| PayloadError::Jid {
                 element: kind,
                 source,
             })

@@ -72,10 +72,10 @@ impl Payload for Enabled {
 
     fn from_element(element: &Element) -> Result<Self, PayloadError> {
         Ok(Self {
-            id: element.attr_value("id").cloned(),
+            id: element.attr_text("id"),
             resume: boolean(element, "resume"),
             max: max(element, Self::NAME)?,
-            location: element.attr_value("location").cloned(),
+            location: element.attr_text("location"),
         })
     }
 

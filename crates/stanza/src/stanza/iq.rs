@@ -90,7 +90,7 @@ impl Iq {
             }
             .into());
         }
-        let kind = element.attr("type").map(str::to_owned);
+        let kind = element.attr_text("type");
         let mut children = element.into_children();
         let kind = match kind.as_deref() {
             Some("get") => {
@@ -131,14 +131,15 @@ impl Iq {
     /// Writes the iq.
     #[must_use]
     pub fn to_element(&self) -> Element {
-        let element = |kind| self.header.to_element("iq", Some(kind));
+        let element =
+            |kind, children: &[Element]| self.header.to_element("iq", Some(kind), children);
         match &self.kind {
-            IqKind::Get(child) => element("get").with_child(child.clone()),
-            IqKind::Set(child) => element("set").with_child(child.clone()),
-            IqKind::Result(child) => element("result").with_children(child.clone()),
-            IqKind::Error(error, request) => element("error")
-                .with_children(request.clone())
-                .with_child(error.to_element()),
+            IqKind::Get(child) => element("get", std::slice::from_ref(child)),
+            IqKind::Set(child) => element("set", std::slice::from_ref(child)),
+            IqKind::Result(child) => element("result", child.as_slice()),
+            IqKind::Error(error, request) => {
+                element("error", request.as_slice()).with_child(error.to_element())
+            }
         }
     }
 

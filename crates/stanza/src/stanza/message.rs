@@ -139,7 +139,6 @@ impl Message {
     #[must_use]
     pub fn to_element(&self) -> Element {
         self.header
-            .to_element("message", self.kind.as_str())
-            .with_children(self.payloads.iter().cloned())
+            .to_element("message", self.kind.as_str(), &self.payloads)
     }
 }

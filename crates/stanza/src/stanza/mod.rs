@@ -7,8 +7,8 @@ mod presence;
 
 use crate::jid::Jid;
 use crate::ns;
-use crate::payload::{PayloadError, address};
-use crate::xml::{Attribute, Element, Text};
+use crate::payload::PayloadError;
+use crate::xml::{Attribute, Element, Name, Ns, Text};
 
 pub use error::{DefinedCondition, ErrorType, StanzaError};
 pub use iq::{Iq, IqKind};
@@ -124,29 +124,52 @@ pub struct Header {
 
 impl Header {
     fn from_element(element: &Element, kind: &'static str) -> Result<Self, PayloadError> {
-        let known = |a: &Attribute| match a.ns() {
-            "" => matches!(a.name(), "to" | "from" | "id" | "type"),
-            ns::XML => a.name() == "lang",
-            _ => false,
+        let address = |value| {
+            Jid::of(value).map_err(|source| PayloadError::Jid {
+                element: kind,
+                source,
+            })
         };
-        Ok(Self {
-            to: address(element, kind, "to")?,
-            from: address(element, kind, "from")?,
-            id: element.attr_value("id").cloned(),
-            lang: element.attr_text(ns::XML, "lang").cloned(),
-            other: element.attrs().filter(|a| !known(a)).cloned().collect(),
-        })
+        let mut header = Self::default();
+        for attribute in element.view().attributes() {
+            match (attribute.ns(), attribute.name()) {
+                ("", "to") => header.to = Some(address(attribute.shared_value())?),
+                ("", "from") => header.from = Some(address(attribute.shared_value())?),
+                ("", "id") => header.id = Some(attribute.shared_value()),
+                ("", "type") => {}
+                (ns::XML, "lang") => header.lang = Some(attribute.shared_value()),
+                _ => header.other.push(attribute.to_attribute()),
+            }
+        }
+        Ok(header)
     }
 
-    fn to_element(&self, name: &'static str, kind: Option<&'static str>) -> Element {
-        let mut element = Element::new(name, ns::CLIENT)
-            .with_attr_opt("from", self.from.as_ref())
-            .with_attr_opt("to", self.to.as_ref())
-            .with_attr_opt("id", self.id.clone())
-            .with_attr_opt("type", kind.map(Text::from_static));
-        if let Some(lang) = &self.lang {
-            element.set_lang(lang.clone());
-        }
+    fn to_element(
+        &self,
+        name: &'static str,
+        kind: Option<&'static str>,
+        children: &[Element],
+    ) -> Element {
+        let plain = |name, value| Attribute {
+            ns: Ns::NONE,
+            name: Name::literal(name),
+            value,
+        };
+        let own = [
+            self.from.as_ref().map(|from| plain("from", from.into())),
+            self.to.as_ref().map(|to| plain("to", to.into())),
+            self.id.clone().map(|id| plain("id", id)),
+            kind.map(|kind| plain("type", Text::literal(kind))),
+            self.lang.clone().map(|value| Attribute {
+                ns: Ns::XML,
+                name: Name::literal("lang"),
+                value,
+            }),
+        ];
+        let mut attributes = Vec::with_capacity(own.len() + self.other.len());
+        attributes.extend(own.into_iter().flatten());
+        let mut element = Element::of(name, Ns::CLIENT, attributes, children);
+        // These may be any: a program can put in what it likes.
         for Attribute { ns, name, value } in &self.other {
             element.put_attr(ns.clone(), name.clone(), value.clone());
         }

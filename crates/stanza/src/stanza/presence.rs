@@ -196,7 +196,6 @@ impl Presence {
     #[must_use]
     pub fn to_element(&self) -> Element {
         self.header
-            .to_element("presence", self.kind.as_str())
-            .with_children(self.payloads.iter().cloned())
+            .to_element("presence", self.kind.as_str(), &self.payloads)
     }
 }

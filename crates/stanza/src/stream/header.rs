@@ -79,8 +79,8 @@ impl StreamHeader {
         Ok(Self {
             from: address("from")?,
             to: address("to")?,
-            id: tag.attr_value("id").cloned(),
-            lang: tag.attr_text(ns::XML, "lang").cloned(),
+            id: tag.attr_text("id"),
+            lang: tag.lang_text(),
             version,
             content: Ns::new(content).map_err(|_| Rule::Namespace("a reserved namespace name"))?,
         })

@@ -3,7 +3,9 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
+use super::tree::{Branch, Leaf, Leaves, Tree, Twig, Twigs};
 use super::{Name, NameError, Ns, Text};
 use crate::ns;
 
@@ -58,12 +60,96 @@ pub enum Node {
 /// assert_eq!(reading.text(), "21.5");
 /// # Ok::<(), stanchion_stanza::xml::InvalidChar>(())
 /// ```
-#[derive(Clone, PartialEq, Eq)]
-pub struct Element {
-    pub(crate) name: Name,
-    pub(crate) ns: Ns,
-    pub(crate) attrs: Vec<Attribute>,
-    pub(crate) nodes: Vec<Node>,
+///
+/// A clone shares what it is a clone of, until either is changed. An element that was
+/// decoded, and each that is taken from it, keeps the whole stanza in memory.
+#[derive(Clone)]
+pub struct Element(Repr);
+
+#[derive(Clone)]
+enum Repr {
+    Built(Arc<Built>),
+    Decoded(Decoded),
+}
+
+/// What a program put together.
+#[derive(Clone)]
+pub(crate) struct Built {
+    name: Name,
+    ns: Ns,
+    attrs: Vec<Attribute>,
+    nodes: Vec<Node>,
+}
+
+/// An element of a tree, and what it lent out.
+struct Decoded {
+    tree: Arc<Tree>,
+    at: u32,
+    attrs: OnceLock<Box<[Attribute]>>,
+    nodes: OnceLock<Box<[Node]>>,
+}
+
+impl Clone for Decoded {
+    fn clone(&self) -> Self {
+        Self::new(self.tree.clone(), self.at)
+    }
+}
+
+impl Decoded {
+    const fn new(tree: Arc<Tree>, at: u32) -> Self {
+        Self {
+            tree,
+            at,
+            attrs: OnceLock::new(),
+            nodes: OnceLock::new(),
+        }
+    }
+
+    fn of(branch: Branch<'_>) -> Self {
+        Self::new(branch.tree.clone(), branch.at)
+    }
+
+    const fn branch(&self) -> Branch<'_> {
+        Branch {
+            tree: &self.tree,
+            at: self.at,
+        }
+    }
+
+    fn attrs(&self) -> &[Attribute] {
+        self.attrs.get_or_init(|| {
+            let mut attrs = Vec::with_capacity(self.branch().attributes().count());
+            attrs.extend(self.branch().attributes().map(Attribute::from));
+            attrs.into()
+        })
+    }
+
+    fn nodes(&self) -> &[Node] {
+        self.nodes.get_or_init(|| {
+            let mut nodes = Vec::with_capacity(self.branch().children().count());
+            nodes.extend(self.branch().children().map(Node::from));
+            nodes.into()
+        })
+    }
+}
+
+impl From<Leaf<'_>> for Attribute {
+    fn from(leaf: Leaf<'_>) -> Self {
+        Self {
+            ns: leaf.shared_ns(),
+            name: leaf.shared_name(),
+            value: leaf.shared_value(),
+        }
+    }
+}
+
+impl From<Twig<'_>> for Node {
+    fn from(twig: Twig<'_>) -> Self {
+        match twig {
+            Twig::Element(branch) => Self::Element(Element(Repr::Decoded(Decoded::of(branch)))),
+            Twig::Text(tree, span) => Self::Text(Text::part(tree, span)),
+        }
+    }
 }
 
 impl Element {
@@ -85,25 +171,66 @@ impl Element {
         Ok(Self::from_parts(Name::new(name)?, Ns::new(ns)?))
     }
 
-    pub(crate) const fn from_parts(name: Name, ns: Ns) -> Self {
-        Self {
+    fn from_parts(name: Name, ns: Ns) -> Self {
+        Self(Repr::Built(Arc::new(Built {
             name,
             ns,
             attrs: Vec::new(),
             nodes: Vec::new(),
+        })))
+    }
+
+    /// Of parts that were checked, no two attributes equal.
+    pub(crate) fn of(name: &'static str, ns: Ns, attrs: Vec<Attribute>, children: &[Self]) -> Self {
+        Self(Repr::Built(Arc::new(Built {
+            name: Name::literal(name),
+            ns,
+            attrs,
+            nodes: children.iter().cloned().map(Node::Element).collect(),
+        })))
+    }
+
+    /// The root of a tree.
+    pub(crate) fn decoded(tree: Tree) -> Self {
+        Self(Repr::Decoded(Decoded::new(Arc::new(tree), 0)))
+    }
+
+    /// The element as it lies there; lends out nothing that has to be made first.
+    pub(crate) fn view(&self) -> View<'_> {
+        match &self.0 {
+            Repr::Built(built) => View::Built(built),
+            Repr::Decoded(decoded) => View::Decoded(decoded.branch()),
+        }
+    }
+
+    /// To change it: no longer shared, its own attributes and children at hand.
+    fn own(&mut self) -> &mut Built {
+        if let Repr::Decoded(decoded) = &self.0 {
+            let branch = decoded.branch();
+            let built = Built {
+                name: Name::part(&decoded.tree, branch.name_span()),
+                ns: branch.shared_ns(),
+                attrs: branch.attributes().map(Attribute::from).collect(),
+                nodes: branch.children().map(Node::from).collect(),
+            };
+            self.0 = Repr::Built(Arc::new(built));
+        }
+        match &mut self.0 {
+            Repr::Built(built) => Arc::make_mut(built),
+            Repr::Decoded(_) => unreachable!("it was replaced above"),
         }
     }
 
     /// Local name.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.name.as_str()
+        self.view().name()
     }
 
     /// Namespace name; empty if in no namespace.
     #[must_use]
     pub fn ns(&self) -> &str {
-        self.ns.as_str()
+        self.view().ns()
     }
 
     /// Whether this is `name` in `ns`.
@@ -121,20 +248,35 @@ impl Element {
     /// The value of the attribute `name` in namespace `ns`.
     #[must_use]
     pub fn attr_ns(&self, ns: &str, name: &str) -> Option<&str> {
-        self.attr_text(ns, name).map(Text::as_str)
+        self.view()
+            .attributes()
+            .find(|a| a.name() == name && a.ns() == ns)
+            .map(AttributeView::value)
     }
 
-    pub(crate) fn attr_text(&self, ns: &str, name: &str) -> Option<&Text> {
-        self.attrs
-            .iter()
-            .find(|a| a.name() == name && a.ns() == ns)
-            .map(|a| &a.value)
+    /// The attribute as a value of its own.
+    pub(crate) fn attr_text(&self, name: &str) -> Option<Text> {
+        self.view()
+            .attributes()
+            .find(|a| a.name() == name && a.ns().is_empty())
+            .map(AttributeView::shared_value)
     }
 
     /// The attribute as [`Text`], to be put into another element without a check.
     #[must_use]
     pub fn attr_value(&self, name: &str) -> Option<&Text> {
-        self.attr_text("", name)
+        let found = self.attr_list().iter();
+        found
+            .filter(|a| a.name() == name && a.ns().is_empty())
+            .map(|a| &a.value)
+            .next()
+    }
+
+    fn attr_list(&self) -> &[Attribute] {
+        match &self.0 {
+            Repr::Built(built) => &built.attrs,
+            Repr::Decoded(decoded) => decoded.attrs(),
+        }
     }
 
     /// `xml:lang` on this element itself (RFC 6120 §8.1.5).
@@ -143,9 +285,17 @@ impl Element {
         self.attr_ns(ns::XML, "lang")
     }
 
+    /// [`Element::lang`] as a value of its own.
+    pub(crate) fn lang_text(&self) -> Option<Text> {
+        self.view()
+            .attributes()
+            .find(|a| a.name() == "lang" && a.ns() == ns::XML)
+            .map(AttributeView::shared_value)
+    }
+
     /// All attributes, in document order.
     pub fn attrs(&self) -> impl Iterator<Item = &Attribute> {
-        self.attrs.iter()
+        self.attr_list().iter()
     }
 
     /// Sets an attribute named in the program's own text; an earlier value goes.
@@ -183,9 +333,10 @@ impl Element {
     }
 
     pub(crate) fn put_attr(&mut self, ns: Ns, name: Name, value: Text) {
-        match self.attrs.iter_mut().find(|a| a.name == name && a.ns == ns) {
+        let attrs = &mut self.own().attrs;
+        match attrs.iter_mut().find(|a| a.name == name && a.ns == ns) {
             Some(attr) => attr.value = value,
-            None => self.attrs.push(Attribute { ns, name, value }),
+            None => attrs.push(Attribute { ns, name, value }),
         }
     }
 
@@ -218,7 +369,8 @@ impl Element {
         mut self,
         children: impl IntoIterator<Item = E>,
     ) -> Self {
-        self.nodes
+        self.own()
+            .nodes
             .extend(children.into_iter().map(|c| Node::Element(c.into())));
         self
     }
@@ -232,37 +384,32 @@ impl Element {
 
     /// Appends a child element.
     pub fn push(&mut self, child: impl Into<Element>) {
-        self.nodes.push(Node::Element(child.into()));
+        self.own().nodes.push(Node::Element(child.into()));
     }
 
     /// Appends character data, joined to a run that stands last.
     pub fn push_text(&mut self, text: impl Into<Text>) {
         let text = text.into();
-        match self.nodes.last_mut() {
+        let nodes = &mut self.own().nodes;
+        match nodes.last_mut() {
             Some(Node::Text(last)) => last.push_str(&text),
             _ if text.is_empty() => {}
-            _ => self.nodes.push(Node::Text(text)),
-        }
-    }
-
-    /// [`Element::push_text`] of characters that were checked, without a copy to join.
-    pub(crate) fn append(&mut self, run: &str) {
-        match self.nodes.last_mut() {
-            Some(Node::Text(last)) => last.push_str(run),
-            _ if run.is_empty() => {}
-            _ => self.nodes.push(Node::Text(Text::checked(run.to_owned()))),
+            _ => nodes.push(Node::Text(text)),
         }
     }
 
     /// Child nodes, in document order.
     #[must_use]
     pub fn nodes(&self) -> &[Node] {
-        &self.nodes
+        match &self.0 {
+            Repr::Built(built) => &built.nodes,
+            Repr::Decoded(decoded) => decoded.nodes(),
+        }
     }
 
     /// Child elements, in document order.
     pub fn children(&self) -> impl Iterator<Item = &Element> {
-        self.nodes.iter().filter_map(|n| match n {
+        self.nodes().iter().filter_map(|n| match n {
             Node::Element(e) => Some(e),
             Node::Text(_) => None,
         })
@@ -270,14 +417,31 @@ impl Element {
 
     /// The child elements alone; character data between them is dropped.
     #[must_use]
-    pub fn into_children(mut self) -> Vec<Element> {
-        std::mem::take(&mut self.nodes)
-            .into_iter()
-            .filter_map(|n| match n {
-                Node::Element(e) => Some(e),
-                Node::Text(_) => None,
-            })
-            .collect()
+    pub fn into_children(self) -> Vec<Element> {
+        match self.0 {
+            Repr::Built(built) => {
+                let nodes = match Arc::try_unwrap(built) {
+                    Ok(mut own) => std::mem::take(&mut own.nodes),
+                    Err(shared) => shared.nodes.clone(),
+                };
+                let elements = nodes.into_iter().filter_map(|n| match n {
+                    Node::Element(e) => Some(e),
+                    Node::Text(_) => None,
+                });
+                elements.collect()
+            }
+            Repr::Decoded(decoded) => {
+                let branches = || {
+                    decoded.branch().children().filter_map(|n| match n {
+                        Twig::Element(branch) => Some(branch),
+                        Twig::Text(..) => None,
+                    })
+                };
+                let mut children = Vec::with_capacity(branches().count());
+                children.extend(branches().map(|b| Self(Repr::Decoded(Decoded::of(b)))));
+                children
+            }
+        }
     }
 
     /// The first child element `name` in `ns`.
@@ -289,9 +453,9 @@ impl Element {
     /// The character data directly in this element, joined.
     #[must_use]
     pub fn text(&self) -> Cow<'_, str> {
-        let mut runs = self.nodes.iter().filter_map(|n| match n {
-            Node::Text(t) => Some(t.as_str()),
-            Node::Element(_) => None,
+        let mut runs = self.view().nodes().filter_map(|n| match n {
+            NodeView::Text(run) => Some(run),
+            NodeView::Element(_) => None,
         });
         match (runs.next(), runs.next()) {
             (None, _) => Cow::Borrowed(""),
@@ -307,7 +471,177 @@ impl Element {
     /// As [`Element::text`], as a value to put into another element.
     #[must_use]
     pub fn text_value(&self) -> Text {
+        if let Repr::Decoded(decoded) = &self.0 {
+            let mut runs = decoded.branch().children().filter_map(|n| match n {
+                Twig::Text(tree, span) => Some((tree, span)),
+                Twig::Element(_) => None,
+            });
+            match (runs.next(), runs.next()) {
+                (None, _) => return Text::default(),
+                (Some((tree, only)), None) => return Text::part(tree, only),
+                _ => {}
+            }
+        }
         Text::checked(self.text().into_owned())
+    }
+}
+
+/// An element as it lies in memory.
+#[derive(Clone, Copy)]
+pub(crate) enum View<'a> {
+    Built(&'a Built),
+    Decoded(Branch<'a>),
+}
+
+/// An attribute as it lies in memory.
+#[derive(Clone, Copy)]
+pub(crate) enum AttributeView<'a> {
+    Built(&'a Attribute),
+    Decoded(Leaf<'a>),
+}
+
+/// A child as it lies in memory.
+pub(crate) enum NodeView<'a> {
+    Element(View<'a>),
+    Text(&'a str),
+}
+
+impl<'a> View<'a> {
+    pub(crate) fn name(self) -> &'a str {
+        match self {
+            Self::Built(built) => built.name.as_str(),
+            Self::Decoded(branch) => branch.name(),
+        }
+    }
+
+    pub(crate) fn ns(self) -> &'a str {
+        match self {
+            Self::Built(built) => built.ns.as_str(),
+            Self::Decoded(branch) => branch.ns(),
+        }
+    }
+
+    pub(crate) fn attributes(self) -> Attributes<'a> {
+        match self {
+            Self::Built(built) => Attributes::Built(built.attrs.iter()),
+            Self::Decoded(branch) => Attributes::Decoded(branch.attributes()),
+        }
+    }
+
+    pub(crate) fn nodes(self) -> Nodes<'a> {
+        match self {
+            Self::Built(built) => Nodes::Built(built.nodes.iter()),
+            Self::Decoded(branch) => Nodes::Decoded(branch.children()),
+        }
+    }
+}
+
+/// The attributes of a [`View`].
+pub(crate) enum Attributes<'a> {
+    Built(std::slice::Iter<'a, Attribute>),
+    Decoded(Leaves<'a>),
+}
+
+impl<'a> Iterator for Attributes<'a> {
+    type Item = AttributeView<'a>;
+
+    fn next(&mut self) -> Option<AttributeView<'a>> {
+        match self {
+            Self::Built(attributes) => attributes.next().map(AttributeView::Built),
+            Self::Decoded(leaves) => leaves.next().map(AttributeView::Decoded),
+        }
+    }
+}
+
+/// The children of a [`View`].
+pub(crate) enum Nodes<'a> {
+    Built(std::slice::Iter<'a, Node>),
+    Decoded(Twigs<'a>),
+}
+
+impl<'a> Iterator for Nodes<'a> {
+    type Item = NodeView<'a>;
+
+    fn next(&mut self) -> Option<NodeView<'a>> {
+        match self {
+            Self::Built(nodes) => nodes.next().map(|node| match node {
+                Node::Element(element) => NodeView::Element(element.view()),
+                Node::Text(text) => NodeView::Text(text),
+            }),
+            Self::Decoded(twigs) => twigs.next().map(|twig| match twig {
+                Twig::Element(branch) => NodeView::Element(View::Decoded(branch)),
+                Twig::Text(tree, span) => NodeView::Text(tree.str(span)),
+            }),
+        }
+    }
+}
+
+impl<'a> AttributeView<'a> {
+    pub(crate) fn ns(self) -> &'a str {
+        match self {
+            Self::Built(attribute) => attribute.ns.as_str(),
+            Self::Decoded(leaf) => leaf.ns(),
+        }
+    }
+
+    pub(crate) fn name(self) -> &'a str {
+        match self {
+            Self::Built(attribute) => attribute.name.as_str(),
+            Self::Decoded(leaf) => leaf.name(),
+        }
+    }
+
+    pub(crate) fn value(self) -> &'a str {
+        match self {
+            Self::Built(attribute) => attribute.value.as_str(),
+            Self::Decoded(leaf) => leaf.value(),
+        }
+    }
+
+    pub(crate) fn shared_value(self) -> Text {
+        match self {
+            Self::Built(attribute) => attribute.value.clone(),
+            Self::Decoded(leaf) => leaf.shared_value(),
+        }
+    }
+
+    pub(crate) fn to_attribute(self) -> Attribute {
+        match self {
+            Self::Built(attribute) => attribute.clone(),
+            Self::Decoded(leaf) => leaf.into(),
+        }
+    }
+}
+
+impl PartialEq for Element {
+    fn eq(&self, other: &Self) -> bool {
+        self.view() == other.view()
+    }
+}
+impl Eq for Element {}
+
+impl PartialEq for View<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+            && self.ns() == other.ns()
+            && self.attributes().eq(other.attributes())
+            && self.nodes().eq(other.nodes())
+    }
+}
+
+impl PartialEq for AttributeView<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name() && self.ns() == other.ns() && self.value() == other.value()
+    }
+}
+
+impl PartialEq for NodeView<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Element(a), Self::Element(b)) => a == b,
+            (Self::Text(a), Self::Text(b)) => a == b,
+            _ => false,
+        }
     }
 }
 
@@ -315,34 +649,44 @@ impl fmt::Debug for Element {
     /// As XML, with the length of what may hold a password, a proof or a token in place
     /// of it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.view(), f)
+    }
+}
+
+impl fmt::Debug for View<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hidden = |length: usize| format!("[{length} bytes]");
         write!(f, "<{} xmlns={:?}", self.name(), self.ns())?;
-        for Attribute { ns, name, value } in &self.attrs {
+        for attribute in self.attributes() {
             f.write_str(" ")?;
-            if !ns.as_str().is_empty() {
-                write!(f, "{{{}}}", ns.as_str())?;
+            if !attribute.ns().is_empty() {
+                write!(f, "{{{}}}", attribute.ns())?;
             }
-            match name.as_str() {
+            let value = attribute.value();
+            match attribute.name() {
                 "token" if self.ns() == ns::FAST => write!(f, "token={}", hidden(value.len()))?,
                 name => write!(f, "{name}={value:?}")?,
             }
         }
-        if self.nodes.is_empty() {
+        let mut nodes = self.nodes().peekable();
+        if nodes.peek().is_none() {
             return f.write_str("/>");
         }
         f.write_str(">")?;
-        for node in &self.nodes {
+        for node in nodes {
             match node {
-                Node::Element(child) => fmt::Debug::fmt(child, f)?,
-                Node::Text(text) if self.holds_a_secret() => f.write_str(&hidden(text.len()))?,
-                Node::Text(text) => write!(f, "{text:?}")?,
+                NodeView::Element(child) => fmt::Debug::fmt(&child, f)?,
+                NodeView::Text(text) if self.holds_a_secret() => {
+                    f.write_str(&hidden(text.len()))?
+                }
+                NodeView::Text(text) => write!(f, "{text:?}")?,
             }
         }
         write!(f, "</{}>", self.name())
     }
 }
 
-impl Element {
+impl View<'_> {
     /// Whether the text may be a password or what proves one.
     fn holds_a_secret(&self) -> bool {
         match self.name() {
@@ -354,13 +698,15 @@ impl Element {
     }
 }
 
-impl Drop for Element {
+impl Drop for Built {
     /// Without recursion: a tree that a program builds may be of any depth.
     fn drop(&mut self) {
         let mut pending = std::mem::take(&mut self.nodes);
         while let Some(node) = pending.pop() {
-            if let Node::Element(mut element) = node {
-                pending.append(&mut element.nodes);
+            if let Node::Element(Element(Repr::Built(shared))) = node
+                && let Some(mut last) = Arc::into_inner(shared)
+            {
+                pending.append(&mut last.nodes);
             }
         }
     }

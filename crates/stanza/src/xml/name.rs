@@ -1,9 +1,9 @@
 //! Names: local names without colon (Namespaces in XML §4) and namespace names.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::text::first_invalid;
+use super::text::{Text, first_invalid};
+use super::tree::{Span, Tree};
 use crate::ns;
 
 /// A string that cannot name an element, an attribute or a namespace.
@@ -36,19 +36,31 @@ const fn is_name_char(c: char) -> bool {
 }
 
 /// Whether `s` is an NCName (XML 1.0 §2.3 without the colon).
-pub(crate) fn is_ncname(s: &str) -> bool {
+fn is_ncname(s: &str) -> bool {
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+    let bytes = s.as_bytes();
+    if bytes.iter().all(plain) {
+        return bytes
+            .first()
+            .is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_');
+    }
     let mut chars = s.chars();
     chars.next().is_some_and(is_name_start) && chars.all(is_name_char)
 }
 
+/// [`is_ncname`] of what need not be UTF-8.
+pub(crate) fn is_ncname_bytes(s: &[u8]) -> bool {
+    std::str::from_utf8(s).is_ok_and(is_ncname)
+}
+
 /// A checked local name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Name(Cow<'static, str>);
+pub(crate) struct Name(Text);
 
 impl Name {
     pub(crate) fn new(s: &str) -> Result<Self, NameError> {
         if is_ncname(s) {
-            Ok(Self(Cow::Owned(s.to_owned())))
+            Ok(Self(Text::checked(s.to_owned())))
         } else {
             Err(NameError::NotLocalName(s.to_owned()))
         }
@@ -57,7 +69,17 @@ impl Name {
     /// Panics on a bad literal: a mistake in the program, not in its input.
     pub(crate) fn from_static(s: &'static str) -> Self {
         assert!(is_ncname(s), "literal is not an XML local name: {s:?}");
-        Self(Cow::Borrowed(s))
+        Self(Text::literal(s))
+    }
+
+    /// A literal that is known to be a name.
+    pub(crate) const fn literal(s: &'static str) -> Self {
+        Self(Text::literal(s))
+    }
+
+    /// A name that the parser checked.
+    pub(super) fn part(tree: &Arc<Tree>, span: Span) -> Self {
+        Self(Text::part(tree, span))
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -85,6 +107,7 @@ pub(crate) enum Ns {
 impl Ns {
     pub(crate) const NONE: Self = Self::Static("");
     pub(crate) const XML: Self = Self::Static(ns::XML);
+    pub(crate) const CLIENT: Self = Self::Static(ns::CLIENT);
 
     pub(crate) fn new(s: &str) -> Result<Self, NameError> {
         if let Some(known) = ns::known(s) {

@@ -1,8 +1,11 @@
 //! Character data: strings that hold only characters XML 1.0 allows.
 
-use std::borrow::Cow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
+use std::sync::Arc;
+
+use super::tree::{Span, Tree};
 
 /// A character that XML 1.0 §2.2 forbids, even as a character reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -27,26 +30,40 @@ pub(crate) const fn is_xml_char(c: char) -> bool {
 /// Bytes decide almost always: a forbidden character starts with a byte below 0x20
 /// or is U+FFFE or U+FFFF, whose encodings are EF BF BE and EF BF BF.
 pub(crate) fn first_invalid(s: &str) -> Option<InvalidChar> {
+    /// Bytes looked at in one go, without a branch, so that vector instructions do it.
+    const STEP: usize = 32;
     let bytes = s.as_bytes();
-    for (offset, &b) in bytes.iter().enumerate() {
-        let bad = match b {
-            0x20..=0xEE => false,
-            b'\t' | b'\n' | b'\r' => false,
-            0xEF => {
-                bytes.get(offset + 1) == Some(&0xBF)
-                    && matches!(bytes.get(offset + 2), Some(0xBE | 0xBF))
+    let mut at = 0;
+    for chunk in bytes.chunks(STEP) {
+        let suspicious = chunk.iter().fold(false, |seen, &b| {
+            seen | ((b < 0x20) & (b != b'\t') & (b != b'\n') & (b != b'\r')) | (b == 0xEF)
+        });
+        if suspicious {
+            let found = chunk
+                .iter()
+                .enumerate()
+                .find(|(i, b)| is_forbidden(**b, &bytes[at + i..]));
+            if let Some((i, _)) = found {
+                let offset = at + i;
+                return s[offset..]
+                    .chars()
+                    .next()
+                    .map(|character| InvalidChar { character, offset });
             }
-            0xF0.. => false,
-            _ => true,
-        };
-        if bad {
-            return s[offset..]
-                .chars()
-                .next()
-                .map(|character| InvalidChar { character, offset });
         }
+        at += chunk.len();
     }
     None
+}
+
+/// Whether `first`, the first byte of `rest`, begins a character that XML forbids.
+fn is_forbidden(first: u8, rest: &[u8]) -> bool {
+    match first {
+        b'\t' | b'\n' | b'\r' => false,
+        0..=0x1F => true,
+        0xEF => matches!(rest, [_, 0xBF, 0xBE | 0xBF, ..]),
+        _ => false,
+    }
 }
 
 /// Character data, for text nodes and attribute values.
@@ -60,8 +77,23 @@ pub(crate) fn first_invalid(s: &str) -> Option<InvalidChar> {
 /// assert_eq!(Text::new("a\u{1}b").unwrap_err().offset, 1);
 /// # Ok::<(), stanchion_stanza::xml::InvalidChar>(())
 /// ```
-#[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Text(Cow<'static, str>);
+///
+/// A value of a decoded stanza is no copy but a part of it, and keeps the stanza in memory
+/// as long as it lives; of a stanza that takes more than 4 KiB there, it is a copy.
+#[derive(Clone)]
+pub struct Text(Repr);
+
+#[derive(Clone)]
+enum Repr {
+    /// From the program's own text.
+    Static(&'static str),
+    /// Made by the program.
+    Owned(String),
+    /// Made once, held by many.
+    Counted(Arc<str>),
+    /// A part of what was decoded.
+    Part(Arc<Tree>, Span),
+}
 
 impl Text {
     /// Checks `s`. Errors: the first character that XML forbids.
@@ -69,7 +101,7 @@ impl Text {
         let s = s.into();
         match first_invalid(&s) {
             Some(bad) => Err(bad),
-            None => Ok(Self(Cow::Owned(s))),
+            None => Ok(Self::checked(s)),
         }
     }
 
@@ -83,75 +115,156 @@ impl Text {
             first_invalid(s).is_none(),
             "literal holds a character that XML forbids: {s:?}"
         );
-        Self(Cow::Borrowed(s))
+        Self(Repr::Static(s))
+    }
+
+    /// A literal that was checked.
+    pub(crate) const fn literal(s: &'static str) -> Self {
+        Self(Repr::Static(s))
+    }
+
+    /// A string that was checked and will be held by many.
+    pub(crate) fn counted(s: &str) -> Self {
+        Self(Repr::Counted(s.into()))
+    }
+
+    /// A part of what was decoded.
+    pub(crate) fn part(tree: &Arc<Tree>, span: Span) -> Self {
+        if span.start >= span.end {
+            Self::default()
+        } else if tree.is_light() {
+            Self(Repr::Part(tree.clone(), span))
+        } else {
+            Self(Repr::Owned(tree.str(span).to_owned()))
+        }
+    }
+
+    /// The same, cheap to clone.
+    pub(crate) fn into_shared(self) -> Self {
+        match self.0 {
+            Repr::Owned(s) => Self(Repr::Counted(s.into())),
+            shared => Self(shared),
+        }
+    }
+
+    /// Its first `length` bytes, which end at a character; shared where it is.
+    pub(crate) fn prefix(&self, length: usize) -> Self {
+        match &self.0 {
+            Repr::Part(tree, span) => {
+                let end = span.end.min(span.start.saturating_add(length as u32));
+                Self(Repr::Part(tree.clone(), Span { end, ..*span }))
+            }
+            _ => Self::counted(self.as_str().get(..length).unwrap_or_default()),
+        }
     }
 
     /// Standard base64 with padding (RFC 4648 §4), as RFC 6120 §6.4.2 wants it.
     #[must_use]
     pub fn base64(bytes: &[u8]) -> Self {
         use base64::Engine as _;
-        Self(Cow::Owned(
-            base64::engine::general_purpose::STANDARD.encode(bytes),
-        ))
+        Self::checked(base64::engine::general_purpose::STANDARD.encode(bytes))
     }
 
     /// For strings whose characters were checked one by one.
     pub(crate) fn checked(s: String) -> Self {
         debug_assert!(first_invalid(&s).is_none());
-        Self(Cow::Owned(s))
+        Self(Repr::Owned(s))
     }
 
     /// The string.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        match &self.0 {
+            Repr::Static(s) => s,
+            Repr::Owned(s) => s,
+            Repr::Counted(s) => s,
+            Repr::Part(tree, span) => tree.str(*span),
+        }
     }
 
     /// The string, without a copy where it was owned.
     #[must_use]
     pub fn into_string(self) -> String {
-        self.0.into_owned()
+        match self.0 {
+            Repr::Owned(s) => s,
+            shared => Self(shared).as_str().to_owned(),
+        }
     }
 
     pub(crate) fn push_str(&mut self, other: &str) {
-        self.0.to_mut().push_str(other);
+        if let Repr::Owned(s) = &mut self.0 {
+            s.push_str(other);
+        } else {
+            self.0 = Repr::Owned([self.as_str(), other].concat());
+        }
+    }
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self::literal("")
+    }
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+impl Eq for Text {}
+
+impl Hash for Text {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl PartialOrd for Text {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Text {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.as_str().cmp(other.as_str())
     }
 }
 
 impl Deref for Text {
     type Target = str;
     fn deref(&self) -> &str {
-        &self.0
+        self.as_str()
     }
 }
 
 impl AsRef<str> for Text {
     fn as_ref(&self) -> &str {
-        &self.0
+        self.as_str()
     }
 }
 
 impl fmt::Debug for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&*self.0, f)
+        fmt::Debug::fmt(self.as_str(), f)
     }
 }
 
 impl fmt::Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
 impl PartialEq<str> for Text {
     fn eq(&self, other: &str) -> bool {
-        &*self.0 == other
+        self.as_str() == other
     }
 }
 
 impl PartialEq<&str> for Text {
     fn eq(&self, other: &&str) -> bool {
-        &*self.0 == *other
+        self.as_str() == *other
     }
 }
 
@@ -190,7 +303,7 @@ from_display!(u8, u16, u32, u64, i8, i16, i32, i64, usize);
 impl From<bool> for Text {
     /// `true` or `false`, the canonical form (XML Schema Part 2 §3.2.2).
     fn from(value: bool) -> Self {
-        Self(Cow::Borrowed(if value { "true" } else { "false" }))
+        Self::literal(if value { "true" } else { "false" })
     }
 }
 
