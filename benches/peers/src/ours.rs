@@ -4,8 +4,8 @@ use stanchion_stanza::payload::{caps, delay, disco, ping, receipts, sid, sm};
 use stanchion_stanza::stanza::IqKind;
 use stanchion_stanza::xml::Node;
 use stanchion_stanza::{
-    Decoder, Element, Encoder, Iq, Limits, Message, Payload, Presence, Scope, Stanza, StreamEvent,
-    Text,
+    Decoder, Element, Encoder, Iq, Jid, Limits, Message, Payload, Presence, Scope, Stanza,
+    StreamEvent, Text,
 };
 
 /// Namespace of published events (XEP-0060), which is read by hand here.
@@ -96,22 +96,23 @@ pub enum Typed {
 #[derive(Debug)]
 pub struct Event {
     pub node: Text,
-    pub items: Vec<(Option<Text>, Option<Text>, Option<Element>)>,
+    pub items: Vec<(Option<Text>, Option<Jid>, Option<Element>)>,
 }
 
 fn event(element: &Element) -> Option<Event> {
     let items = element.child("items", EVENT)?;
     Some(Event {
-        node: items.attr_value("node").cloned()?,
+        node: items.attr_text("node")?,
         items: items
             .children()
             .filter(|c| c.is("item", EVENT))
             .map(|item| {
-                let publisher: Option<stanchion_stanza::Jid> =
-                    item.attr("publisher").map(|p| p.parse().unwrap());
+                let publisher = item
+                    .attr_text("publisher")
+                    .map(|p| Jid::try_from(p).unwrap());
                 (
-                    item.attr_value("id").cloned(),
-                    publisher.as_ref().map(Text::from),
+                    item.attr_text("id"),
+                    publisher,
                     item.children().next().cloned(),
                 )
             })

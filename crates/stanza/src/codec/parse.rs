@@ -207,11 +207,9 @@ impl<'a> Parser<'a> {
     }
 
     fn skip_space(&mut self) -> bool {
-        let start = self.at;
-        while self.byte().is_some_and(is_space) {
-            self.at += 1;
-        }
-        self.at > start
+        let space = self.rest().iter().take_while(|b| is_space(**b)).count();
+        self.at += space;
+        space > 0
     }
 
     /// Steps over `markup` if it is next.
@@ -497,20 +495,23 @@ impl<'a> Parser<'a> {
     /// that is no name is not declared.
     fn qname(&mut self) -> Result<QName, Rule> {
         let start = self.at;
-        let bytes = self.around.frame;
+        let rest = self.rest();
         let mut seen = 0;
-        let mut colon = None;
-        while let Some(&b) = bytes.get(self.at) {
+        let mut length = 0;
+        for &b in rest {
             let class = CLASS[usize::from(b)];
             if class & END_OF_NAME != 0 {
                 break;
             }
             seen |= class;
-            if b == b':' && colon.is_none() {
-                colon = Some(self.at);
-            }
-            self.at += 1;
+            length += 1;
         }
+        self.at += length;
+        let colon = if seen & ODD_IN_NAME == 0 {
+            None
+        } else {
+            memchr::memchr(b':', &rest[..length]).map(|at| start + at)
+        };
         let qname = match colon {
             None => QName {
                 prefix: Span::default(),
@@ -527,9 +528,7 @@ impl<'a> Parser<'a> {
                 local: self.since(colon + 1),
             },
         };
-        let first = bytes
-            .get(qname.local.start as usize)
-            .map_or(0, |b| CLASS[usize::from(*b)]);
+        let first = rest.first().map_or(0, |b| CLASS[usize::from(*b)]);
         let plain = seen & ODD_IN_NAME == 0 && colon.is_none() && first & NAME_START != 0;
         let there = qname.local.start < qname.local.end;
         if there && (plain || is_ncname_bytes(self.bytes(qname.local))) {
@@ -554,16 +553,20 @@ impl<'a> Parser<'a> {
             .ok_or(BROKEN_ATTRIBUTE)?;
         self.at += 1;
         let start = self.at;
-        let bytes = self.around.frame;
+        let rest = self.rest();
         let mut seen = 0;
-        loop {
-            let &b = bytes.get(self.at).ok_or(BROKEN_ATTRIBUTE)?;
+        let mut length = 0;
+        for &b in rest {
             let class = CLASS[usize::from(b)];
             if class & QUOTE != 0 && b == quote {
                 break;
             }
             seen |= class;
-            self.at += 1;
+            length += 1;
+        }
+        self.at += length;
+        if self.byte().is_none() {
+            return Err(BROKEN_ATTRIBUTE);
         }
         let written = self.since(start);
         self.at += 1;

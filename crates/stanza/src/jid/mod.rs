@@ -38,7 +38,12 @@ impl Jid {
     /// [`JidError`] names the part and the rule.
     pub fn new(s: &str) -> Result<Self, JidError> {
         let (local, domain, resource) = split(s);
-        Self::from_parts(local, domain, resource)
+        let prepared = Prepared::new(local, domain, resource)?;
+        Ok(if prepared.is(local, domain, resource) {
+            prepared.named(Text::counted(s))
+        } else {
+            prepared.join()
+        })
     }
 
     /// Builds an address from unprepared parts.
@@ -51,26 +56,6 @@ impl Jid {
         resource: Option<&str>,
     ) -> Result<Self, JidError> {
         Ok(Prepared::new(local, domain, resource)?.join())
-    }
-
-    /// As [`Jid::new`]; shares the value if that is canonical.
-    pub(crate) fn of(value: Text) -> Result<Self, JidError> {
-        let (local, domain, resource) = split(&value);
-        let prepared = Prepared::new(local, domain, resource)?;
-        if (
-            &*prepared.domain,
-            prepared.local.as_deref(),
-            prepared.resource.as_deref(),
-        ) != (domain, local, resource)
-        {
-            return Ok(prepared.join());
-        }
-        let (domain, slash) = prepared.offsets();
-        Ok(Self {
-            text: value.into_shared(),
-            domain,
-            slash,
-        })
     }
 
     /// The whole address.
@@ -172,8 +157,24 @@ impl<'a> Prepared<'a> {
         (domain as u16, self.resource.as_ref().map(|_| slash as u16))
     }
 
-    fn join(self) -> Jid {
+    /// Whether these are the parts as they stood.
+    fn is(&self, local: Option<&str>, domain: &str, resource: Option<&str>) -> bool {
+        self.domain == domain
+            && self.local.as_deref() == local
+            && self.resource.as_deref() == resource
+    }
+
+    /// The address, which reads like `text`.
+    fn named(&self, text: Text) -> Jid {
         let (domain, slash) = self.offsets();
+        Jid {
+            text,
+            domain,
+            slash,
+        }
+    }
+
+    fn join(self) -> Jid {
         let length = |part: &Option<Cow<'_, str>>| part.as_ref().map_or(0, |p| p.len() + 1);
         let mut text =
             String::with_capacity(length(&self.local) + self.domain.len() + length(&self.resource));
@@ -186,11 +187,26 @@ impl<'a> Prepared<'a> {
             text.push('/');
             text.push_str(resource);
         }
-        Jid {
-            text: Text::counted(&text),
+        self.named(Text::counted(&text))
+    }
+}
+
+impl TryFrom<Text> for Jid {
+    type Error = JidError;
+
+    /// As [`Jid::new`]; what was decoded and is canonical is shared, not copied.
+    fn try_from(text: Text) -> Result<Self, JidError> {
+        let (local, domain, resource) = split(&text);
+        let prepared = Prepared::new(local, domain, resource)?;
+        if !prepared.is(local, domain, resource) {
+            return Ok(prepared.join());
+        }
+        let (domain, slash) = prepared.offsets();
+        Ok(Self {
+            text: text.into_shared(),
             domain,
             slash,
-        }
+        })
     }
 }
 

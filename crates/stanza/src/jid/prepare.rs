@@ -63,12 +63,51 @@ fn sized(part: Part, s: &str) -> Result<(), JidError> {
 }
 
 /// Lower-cases only where there is something to lower.
-fn lower_ascii(s: &str) -> Cow<'_, str> {
-    if s.bytes().any(|b| b.is_ascii_uppercase()) {
-        Cow::Owned(s.to_ascii_lowercase())
-    } else {
+fn lower_ascii(s: &str, seen: u8) -> Cow<'_, str> {
+    if seen & UPPER == 0 {
         Cow::Borrowed(s)
+    } else {
+        Cow::Owned(s.to_ascii_lowercase())
     }
+}
+
+/// Not a letter, digit or mark of ASCII.
+const NOT_GRAPHIC: u8 = 1;
+/// One of [`EXCLUDED`].
+const IS_EXCLUDED: u8 = 2;
+/// `A` to `Z`.
+const UPPER: u8 = 4;
+/// Nothing that plain domain names are made of.
+const NOT_IN_DOMAIN: u8 = 8;
+
+/// What a byte may be.
+const CLASS: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut b = 0;
+    while b < 256 {
+        let byte = b as u8;
+        if !byte.is_ascii_graphic() {
+            table[b] |= NOT_GRAPHIC;
+        }
+        if byte.is_ascii_uppercase() {
+            table[b] |= UPPER;
+        }
+        if !byte.is_ascii_alphanumeric() && byte != b'-' && byte != b'.' {
+            table[b] |= NOT_IN_DOMAIN;
+        }
+        b += 1;
+    }
+    let mut at = 0;
+    while at < EXCLUDED.len() {
+        table[EXCLUDED[at] as usize] |= IS_EXCLUDED;
+        at += 1;
+    }
+    table
+};
+
+/// The classes of all bytes.
+fn classes(s: &str) -> u8 {
+    s.bytes().fold(0, |seen, b| seen | CLASS[usize::from(b)])
 }
 
 /// Runs a PRECIS profile until stable: a result that changes when it is prepared
@@ -91,12 +130,12 @@ fn stable<'a>(
 /// RFC 7622 §3.3: UsernameCaseMapped, less eight characters.
 pub(super) fn local(s: &str) -> Result<Cow<'_, str>, JidError> {
     sized(Part::Local, s)?;
-    if s.bytes().all(|b| b.is_ascii_graphic()) {
-        let excluded = |b| EXCLUDED.contains(&char::from(b));
-        if s.bytes().any(excluded) {
+    let seen = classes(s);
+    if seen & NOT_GRAPHIC == 0 {
+        if seen & IS_EXCLUDED != 0 {
             return Err(JidError::Forbidden(Part::Local));
         }
-        return Ok(lower_ascii(s));
+        return Ok(lower_ascii(s, seen));
     }
     let prepared = stable(Part::Local, s, |s| {
         UsernameCaseMapped::enforce(s).map(Cow::into_owned)
@@ -129,8 +168,9 @@ pub(super) fn domain(s: &str) -> Result<Cow<'_, str>, JidError> {
         let address: Ipv6Addr = inner.parse().map_err(|_| forbidden())?;
         return Ok(Cow::Owned(format!("[{address}]")));
     }
-    if s.as_bytes().split(|b| *b == b'.').all(is_plain_label) {
-        return Ok(lower_ascii(s));
+    let seen = classes(s);
+    if seen & NOT_IN_DOMAIN == 0 && s.as_bytes().split(|b| *b == b'.').all(is_plain_label) {
+        return Ok(lower_ascii(s, seen));
     }
     let ascii = idna::domain_to_ascii_strict(s).map_err(|_| forbidden())?;
     let (unicode, outcome) = idna::domain_to_unicode(&ascii);
@@ -145,10 +185,10 @@ pub(super) fn domain(s: &str) -> Result<Cow<'_, str>, JidError> {
     Ok(Cow::Owned(unicode))
 }
 
-/// Letters, digits and inner hyphens, and none of the labels that IDNA reserves.
+/// Of letters, digits and hyphens: whether the hyphens are inner ones, and none of the
+/// labels that IDNA reserves.
 fn is_plain_label(b: &[u8]) -> bool {
     (1..=63).contains(&b.len())
-        && b.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-')
         && b[0] != b'-'
         && b[b.len() - 1] != b'-'
         && b.get(2..4) != Some(b"--")

@@ -159,7 +159,7 @@ pub(crate) fn address(
     element
         .attr_text(name)
         .map(|v| {
-            Jid::of(v).map_err(|source| PayloadError::Jid {
+            Jid::try_from(v).map_err(|source| PayloadError::Jid {
                 element: kind,
                 source,
             })

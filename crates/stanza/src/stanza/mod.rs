@@ -125,7 +125,7 @@ pub struct Header {
 impl Header {
     fn from_element(element: &Element, kind: &'static str) -> Result<Self, PayloadError> {
         let address = |value| {
-            Jid::of(value).map_err(|source| PayloadError::Jid {
+            Jid::try_from(value).map_err(|source| PayloadError::Jid {
                 element: kind,
                 source,
             })

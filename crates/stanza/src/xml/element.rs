@@ -254,8 +254,10 @@ impl Element {
             .map(AttributeView::value)
     }
 
-    /// The attribute as a value of its own.
-    pub(crate) fn attr_text(&self, name: &str) -> Option<Text> {
+    /// The value of the attribute `name` in no namespace, to keep: of a decoded element it
+    /// is no copy (see [`Text`]).
+    #[must_use]
+    pub fn attr_text(&self, name: &str) -> Option<Text> {
         self.view()
             .attributes()
             .find(|a| a.name() == name && a.ns().is_empty())
