@@ -18,13 +18,23 @@ pub(crate) struct Span {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct NsId(pub(crate) u32);
 
+/// Whether two strings are equal, for constants.
+const fn same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut at = 0;
+    while at < a.len() && at < b.len() && a[at] == b[at] {
+        at += 1;
+    }
+    at == a.len() && at == b.len()
+}
+
 impl NsId {
     pub(crate) const NONE: Self = Self(0);
 
     /// That of the prefix `xml`.
     pub(crate) const XML: Self = {
         let mut at = 0;
-        while at < ns::KNOWN.len() && ns::KNOWN[at].len() != ns::XML.len() {
+        while !same(ns::KNOWN[at], ns::XML) {
             at += 1;
         }
         Self(at as u32 + 1)
