@@ -168,6 +168,8 @@ async fn slixmpp_talks_to_slixmpp_with_receipts_both_ways() {
     let scene = Scene::set().await;
     let mut a = scene.slixmpp("a@hub.example/one", "starttls").await;
     let mut b = scene.slixmpp("b@hub.example/two", "direct").await;
+    a.says("settled").await;
+    b.says("settled").await;
     a.tell("send b@hub.example hello there").await;
     let message = b.says("message").await;
     assert_eq!(message, "message a@hub.example/one fresh hello there");

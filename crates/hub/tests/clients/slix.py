@@ -35,6 +35,9 @@ class Client(slixmpp.ClientXMPP):
         say("roster", len(roster["roster"]["items"]))
         self.send_presence()
         say("online", self.boundjid.full)
+        # Answered in order: by then the server has seen the presence.
+        await self["xep_0199"].send_ping(self.boundjid.domain)
+        say("settled")
 
     def messaged(self, message):
         if message["type"] in ("chat", "normal") and message["body"]:
