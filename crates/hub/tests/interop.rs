@@ -225,6 +225,7 @@ async fn slixmpp_gets_what_came_while_it_was_away() {
 async fn libstrophe_talks_to_slixmpp_with_receipts_both_ways() {
     let scene = Scene::set().await;
     let mut b = scene.slixmpp("b@hub.example/two", "starttls").await;
+    b.says("settled").await;
     let mut a = scene
         .strophe(
             "a@hub.example/one",
