@@ -36,7 +36,7 @@
 //! # Where things are
 //! [`Connector`] walks the candidates; [`negotiation`] is the login without I/O, to be
 //! used on its own over any transport; [`resolve`] asks DNS; [`backoff`] says how long
-//! to wait before the next call; [`probe`] looks servers over for people; [`memory`]
+//! to wait before the next call; [`registry`] holds the servers of a device; [`probe`] looks servers over for people; [`memory`]
 //! stands in for all of it in tests.
 
 pub mod backoff;
@@ -52,6 +52,7 @@ pub mod misbehaviour;
 pub mod negotiation;
 pub mod phase;
 pub mod probe;
+pub mod registry;
 pub mod resolve;
 
 pub use config::{Account, ConnectConfig, Endpoints};
