@@ -90,7 +90,8 @@ fn ready(begun: Instant) {
 fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     let nanos = u64::try_from(time.tv_nsec).unwrap_or_default();
-    Duration::from_secs(u64::try_from(time.tv_sec).unwrap_or_default()) + Duration::from_nanos(nanos)
+    Duration::from_secs(u64::try_from(time.tv_sec).unwrap_or_default())
+        + Duration::from_nanos(nanos)
 }
 
 /// It takes its roots from SSL_CERT_FILE, which `main` sets.
@@ -113,6 +114,8 @@ async fn theirs(task: &Task) -> Result<Client, String> {
         }
         Err("tokio-xmpp gave up".to_owned())
     };
-    timeout(LIMIT, online).await.map_err(|_| "tokio-xmpp did not log in".to_owned())??;
+    timeout(LIMIT, online)
+        .await
+        .map_err(|_| "tokio-xmpp did not log in".to_owned())??;
     Ok(client)
 }

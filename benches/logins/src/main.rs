@@ -2,10 +2,12 @@
 //! session, CPU time.
 //!
 //! `measure` runs each client in a process of its own behind a relay that counts what the
-//! network sees; `client` is such a process. The report, and the goals, are those of
-//! `cargo xtask bench connect`.
+//! network sees; `client` is such a process. `herd` is another matter: many clients that
+//! lose their server. The reports, and the goals, are those of `cargo xtask bench connect`
+//! and `cargo xtask bench herd`.
 
 mod clients;
+mod herd;
 mod measure;
 mod ours;
 mod proxy;
@@ -26,12 +28,15 @@ enum Verb {
     Measure(measure::Plan),
     /// Log in again and again
     Client(clients::Task),
+    /// Kill a server under many clients
+    Herd(herd::Plan),
 }
 
 fn main() -> ExitCode {
     let run = match Cli::parse().verb {
         Verb::Measure(plan) => runtime().and_then(|r| r.block_on(measure::run(&plan))),
         Verb::Client(task) => runtime().and_then(|r| r.block_on(clients::run(&task))),
+        Verb::Herd(plan) => runtime().and_then(|r| r.block_on(herd::run(&plan))),
     };
     match run {
         Ok(()) => ExitCode::SUCCESS,

@@ -79,16 +79,23 @@ pub async fn run(plan: &Plan) -> Result<(), String> {
     } else {
         &["ours-new", "ours"]
     };
-    for (tls, port) in [("starttls", server.ports.starttls), ("direct", server.ports.direct_tls)] {
+    for (tls, port) in [
+        ("starttls", server.ports.starttls),
+        ("direct", server.ports.direct_tls),
+    ] {
         for client in ours.iter().copied().chain(["tokio-xmpp", "libstrophe"]) {
             if client == "libstrophe" && plan.strophe.is_none() {
                 continue;
             }
             let address = SocketAddr::from(([127, 0, 0, 1], port));
-            let far = Proxy::start(address, LATE).await.map_err(|e| e.to_string())?;
+            let far = Proxy::start(address, LATE)
+                .await
+                .map_err(|e| e.to_string())?;
             // The first login learns what the third may use.
             let (round_trips, ..) = logins(plan, &server, client, tls, &far, 3).await?;
-            let near = Proxy::start(address, Duration::ZERO).await.map_err(|e| e.to_string())?;
+            let near = Proxy::start(address, Duration::ZERO)
+                .await
+                .map_err(|e| e.to_string())?;
             let (_, mut micros, cpu) =
                 logins(plan, &server, client, tls, &near, plan.count + 1).await?;
             // Without the first, which may derive keys.
@@ -117,7 +124,10 @@ async fn logins(
     proxy: &Proxy,
     count: usize,
 ) -> Result<(usize, Vec<u64>, u64), String> {
-    let (user, password) = server.users.first_key_value().ok_or("the server has no user")?;
+    let (user, password) = server
+        .users
+        .first_key_value()
+        .ok_or("the server has no user")?;
     let jid = format!("{user}@{}", server.domain);
     let mut command = match (client, &plan.strophe) {
         ("libstrophe", Some(strophe)) => {
@@ -155,7 +165,10 @@ async fn logins(
         .map_err(|_| format!("{client} did not end"))?
         .map_err(|e| format!("{client}: {e}"))?;
     if !status.success() || micros.len() != count {
-        return Err(format!("{client}, {tls}: {} of {count} logins, {status}", micros.len()));
+        return Err(format!(
+            "{client}, {tls}: {} of {count} logins, {status}",
+            micros.len()
+        ));
     }
     Ok((round_trips, micros, cpu))
 }
@@ -171,7 +184,15 @@ fn own(
     count: usize,
 ) -> Result<Command, String> {
     let mut command = Command::new(std::env::current_exe().map_err(|e| e.to_string())?);
-    command.args(["client", "--way", client, "--jid", jid, "--password", password]);
+    command.args([
+        "client",
+        "--way",
+        client,
+        "--jid",
+        jid,
+        "--password",
+        password,
+    ]);
     command.arg("--ca").arg(ca).env("SSL_CERT_FILE", ca);
     command.args(["--port", &proxy.address.port().to_string()]);
     command.args(["--count", &count.to_string()]);

@@ -44,7 +44,11 @@ pub async fn leave(mut stream: XmppStream, limit: Duration) {
 
 fn connector(task: &Task) -> Result<Connector, String> {
     let jid = task.jid.parse().map_err(|e| format!("{e}"))?;
-    let mode = if task.direct { TlsMode::Direct } else { TlsMode::StartTls };
+    let mode = if task.direct {
+        TlsMode::Direct
+    } else {
+        TlsMode::StartTls
+    };
     let place = Endpoint::at(([127, 0, 0, 1], task.port).into(), mode);
     let config = ConnectConfig {
         endpoints: Endpoints::Explicit(vec![place]),

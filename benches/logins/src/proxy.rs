@@ -120,7 +120,12 @@ async fn late(
             let n = from.read(&mut buffer).await?;
             let now = Instant::now();
             arrived(now);
-            if n == 0 || sender.send((now + delay, buffer[..n].to_vec())).await.is_err() {
+            if n == 0
+                || sender
+                    .send((now + delay, buffer[..n].to_vec()))
+                    .await
+                    .is_err()
+            {
                 return Ok::<_, io::Error>(());
             }
         }
