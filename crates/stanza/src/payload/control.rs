@@ -9,7 +9,7 @@ use super::sensordata::{Dialect, Node, Profile, Profiled, Tokens, profiled};
 use super::xs::{Double, boolean, double, required_parsed};
 use super::{Payload, PayloadError, required};
 use crate::ns;
-use crate::xml::{Element, Text};
+use crate::xml::{Element, Text, View};
 
 /// A color (§3.2): six or eight hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -104,7 +104,7 @@ const BOOL: &str = "bool";
 
 impl Parameter {
     /// Reads a parameter; `None` if the element is none.
-    pub(crate) fn read(element: &Element, words: &Dialect) -> Result<Option<Self>, PayloadError> {
+    pub(crate) fn read(element: View<'_>, words: &Dialect) -> Result<Option<Self>, PayloadError> {
         if element.ns() != words.ns {
             return Ok(None);
         }
@@ -158,7 +158,7 @@ impl Parameter {
     /// Reads all children that are parameters; one that is none, and nothing else that
     /// may stand there, is an error.
     pub(crate) fn read_all(
-        element: &Element,
+        element: View<'_>,
         kind: &'static str,
         words: &Dialect,
     ) -> Result<Vec<Self>, PayloadError> {
@@ -241,13 +241,14 @@ impl Set {
         }
     }
 
-    fn read(element: &Element, words: &Dialect) -> Result<Self, PayloadError> {
+    fn read(element: View<'_>, words: &Dialect) -> Result<Self, PayloadError> {
+        let form = element.children().find(|c| c.is("x", ns::FORMS));
         Ok(Self {
             nodes: Node::read_all(element, words)?,
             parameters: Parameter::read_all(element, "set", words)?,
-            form: element.child("x", ns::FORMS).cloned(),
+            form: form.map(View::to_element),
             tokens: Tokens::read(element, words),
-            lang: element.lang_text(),
+            lang: element.to_element().lang_text(),
         })
     }
 
@@ -328,10 +329,10 @@ pub struct ParameterError {
 }
 
 impl ParameterError {
-    fn read_as(element: &Element, kind: &'static str) -> Result<Self, PayloadError> {
+    fn read_as(element: View<'_>, kind: &'static str) -> Result<Self, PayloadError> {
         Ok(Self {
             name: required(element, kind, "var")?,
-            text: element.text_value(),
+            text: element.to_element().text_value(),
         })
     }
 
@@ -341,7 +342,7 @@ impl ParameterError {
             .with_text(self.text.clone())
     }
 
-    fn read(element: &Element, _: &Dialect) -> Result<Self, PayloadError> {
+    fn read(element: View<'_>, _: &Dialect) -> Result<Self, PayloadError> {
         Self::read_as(element, "paramError")
     }
 
@@ -391,7 +392,7 @@ impl SetResponse {
         matches!(self.code, None | Some(ResponseCode::Ok)) && self.errors.is_empty()
     }
 
-    fn read(element: &Element, words: &Dialect) -> Result<Self, PayloadError> {
+    fn read(element: View<'_>, words: &Dialect) -> Result<Self, PayloadError> {
         let all = |name: &'static str| element.children().filter(move |c| c.is(name, words.ns));
         let parameters = all(words.parameter).map(|p| required(p, words.parameter, words.name));
         let errors =
@@ -433,11 +434,11 @@ pub struct GetForm {
 }
 
 impl GetForm {
-    fn read(element: &Element, words: &Dialect) -> Result<Self, PayloadError> {
+    fn read(element: View<'_>, words: &Dialect) -> Result<Self, PayloadError> {
         Ok(Self {
             nodes: Node::read_all(element, words)?,
             tokens: Tokens::read(element, words),
-            lang: element.lang_text(),
+            lang: element.to_element().lang_text(),
         })
     }
 

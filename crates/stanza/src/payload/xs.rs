@@ -7,17 +7,17 @@ use std::str::FromStr;
 
 use super::parts::{self, named};
 use super::{PayloadError, parsed, required};
-use crate::xml::{Element, Text};
+use crate::xml::{Text, View};
 
 /// A boolean whose default is `false` (§3.2.2): `true` or `1`. Anything else is false:
 /// what is not said in so many words is not the case.
-pub(crate) fn flag(element: &Element, name: &str) -> bool {
-    matches!(element.attr(name), Some("true" | "1"))
+pub(crate) fn flag<'a>(element: impl Into<View<'a>>, name: &str) -> bool {
+    matches!(element.into().attr(name), Some("true" | "1"))
 }
 
 /// A boolean without default: one of its four spellings, or an error that names it.
-pub(crate) fn boolean(
-    element: &Element,
+pub(crate) fn boolean<'a>(
+    element: impl Into<View<'a>>,
     kind: &'static str,
     name: &'static str,
 ) -> Result<Option<bool>, PayloadError> {
@@ -25,8 +25,8 @@ pub(crate) fn boolean(
 }
 
 /// The attribute `name` read as a number or the like, or an error that names it.
-pub(crate) fn required_parsed<T: FromStr>(
-    element: &Element,
+pub(crate) fn required_parsed<'a, T: FromStr>(
+    element: impl Into<View<'a>>,
     kind: &'static str,
     name: &'static str,
 ) -> Result<T, PayloadError> {
@@ -38,8 +38,8 @@ pub(crate) fn required_parsed<T: FromStr>(
 
 /// The attribute `name` read as a double, whose digits are kept where they stand, or an
 /// error that names it.
-pub(crate) fn double(
-    element: &Element,
+pub(crate) fn double<'a>(
+    element: impl Into<View<'a>>,
     kind: &'static str,
     name: &'static str,
 ) -> Result<Double, PayloadError> {

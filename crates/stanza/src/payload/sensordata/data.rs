@@ -5,7 +5,7 @@ use super::super::{Payload, PayloadError, required};
 use super::profile::profiled;
 use super::{Dialect, Field, LEGACY, Node, Profile, Profiled, RequestId};
 use crate::ns;
-use crate::xml::{Element, Text};
+use crate::xml::{Element, Text, View};
 
 /// Fields of one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct Timestamp {
 }
 
 impl Timestamp {
-    pub(crate) fn read(element: &Element, words: &Dialect) -> Result<Self, PayloadError> {
+    fn read(element: View<'_>, words: &Dialect) -> Result<Self, PayloadError> {
         let fields = element.children().map(|c| Field::read(c, words));
         Ok(Self {
             at: required(element, words.timestamp, words.value)?,
@@ -27,7 +27,7 @@ impl Timestamp {
         })
     }
 
-    pub(crate) fn write(&self, words: &Dialect) -> Element {
+    fn write(&self, words: &Dialect) -> Element {
         Element::new(words.timestamp, words.ns)
             .with_attr(words.value, self.at.clone())
             .with_children(self.fields.iter().map(|f| f.write(words)))
@@ -44,7 +44,7 @@ pub struct NodeFields {
 }
 
 impl NodeFields {
-    pub(crate) fn read(element: &Element, words: &Dialect) -> Result<Self, PayloadError> {
+    fn read(element: View<'_>, words: &Dialect) -> Result<Self, PayloadError> {
         let timestamps = element
             .children()
             .filter(|c| c.is(words.timestamp, words.ns));
@@ -56,7 +56,7 @@ impl NodeFields {
         })
     }
 
-    pub(crate) fn write(&self, words: &Dialect) -> Element {
+    fn write(&self, words: &Dialect) -> Element {
         let node = self.node.write(words);
         node.with_children(self.timestamps.iter().map(|t| t.write(words)))
     }
@@ -113,7 +113,7 @@ impl Fields {
 
     /// Reads the data. A field of an unknown type is left out; one of a known type whose
     /// value is none of that type is an error.
-    fn read(element: &Element, words: &Dialect) -> Result<Self, PayloadError> {
+    fn read(element: View<'_>, words: &Dialect) -> Result<Self, PayloadError> {
         let nodes = element.children().filter(|c| c.is(words.node, words.ns));
         Ok(Self {
             id: RequestId::read(element, words.fields, words)?,
@@ -173,13 +173,13 @@ impl Payload for Failure {
         let mut errors = Vec::new();
         for error in element.children().filter(|c| c.is("error", Self::NS)) {
             errors.push(NodeError {
-                node: Node::read(error, "error", LEGACY)?,
+                node: Node::read(error.view(), "error", LEGACY)?,
                 timestamp: required(error, "error", "timestamp")?,
                 text: error.text_value(),
             });
         }
         Ok(Self {
-            id: RequestId::read(element, Self::NAME, LEGACY)?,
+            id: RequestId::read(element.view(), Self::NAME, LEGACY)?,
             done: flag(element, "done"),
             errors,
         })

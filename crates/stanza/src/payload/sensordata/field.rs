@@ -4,7 +4,7 @@ use super::super::xs::{Double, boolean, double, required_parsed};
 use super::super::{PayloadError, required};
 use super::dialect::Dialect;
 use super::{Categories, Quality};
-use crate::xml::{Element, Text};
+use crate::xml::{Element, Text, View};
 
 /// A value of one of the ten types. Dates and times stay text, in the forms of XML
 /// Schema; [`datetime::utc`](crate::payload::datetime::utc) writes a moment.
@@ -79,7 +79,7 @@ impl Field {
 
     /// Reads a field; `None` if the element is none. Before version 0.3 of XEP-0323, a
     /// duration was a `timeSpan`.
-    pub(crate) fn read(element: &Element, words: &Dialect) -> Result<Option<Self>, PayloadError> {
+    pub(crate) fn read(element: View<'_>, words: &Dialect) -> Result<Option<Self>, PayloadError> {
         if element.ns() != words.ns {
             return Ok(None);
         }

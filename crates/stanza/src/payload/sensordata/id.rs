@@ -6,7 +6,7 @@ use std::fmt;
 use super::super::xs::required_parsed;
 use super::super::{PayloadError, required};
 use super::dialect::Dialect;
-use crate::xml::{Element, Text};
+use crate::xml::{Text, View};
 
 /// What a read-out is known by: unique among the requests of one client, and in everything
 /// that answers.
@@ -38,7 +38,7 @@ impl RequestId {
     /// Reads the id of `element`. A legacy one is a number, whose spelling does not count;
     /// a compact one is kept as it stood.
     pub(crate) fn read(
-        element: &Element,
+        element: View<'_>,
         kind: &'static str,
         words: &Dialect,
     ) -> Result<Self, PayloadError> {

@@ -18,7 +18,7 @@ use std::fmt;
 use super::xs::flag;
 use super::{Payload, PayloadError, required};
 use crate::ns;
-use crate::xml::{Element, Text};
+use crate::xml::{Element, Text, View};
 
 pub use data::{Failure, Fields, NodeError, NodeFields, Timestamp};
 pub(crate) use dialect::Dialect;
@@ -55,7 +55,7 @@ impl Node {
 
     /// Reads the attributes of a node.
     pub(crate) fn read(
-        element: &Element,
+        element: View<'_>,
         kind: &'static str,
         words: &Dialect,
     ) -> Result<Self, PayloadError> {
@@ -67,7 +67,7 @@ impl Node {
     }
 
     /// Reads the children that are nodes.
-    pub(crate) fn read_all(element: &Element, words: &Dialect) -> Result<Vec<Self>, PayloadError> {
+    pub(crate) fn read_all(element: View<'_>, words: &Dialect) -> Result<Vec<Self>, PayloadError> {
         let nodes = element.children().filter(|c| c.is(words.node, words.ns));
         nodes.map(|n| Self::read(n, words.node, words)).collect()
     }
@@ -109,7 +109,7 @@ impl fmt::Debug for Tokens {
 }
 
 impl Tokens {
-    pub(crate) fn read(element: &Element, words: &Dialect) -> Self {
+    pub(crate) fn read(element: View<'_>, words: &Dialect) -> Self {
         Self {
             service: element.attr_text(words.service_token),
             device: element.attr_text(words.device_token),
@@ -160,7 +160,7 @@ impl Request {
         }
     }
 
-    fn read(element: &Element, words: &Dialect) -> Result<Self, PayloadError> {
+    fn read(element: View<'_>, words: &Dialect) -> Result<Self, PayloadError> {
         let fields = element.children().filter(|c| c.is(words.field, words.ns));
         Ok(Self {
             id: RequestId::read(element, "req", words)?,
@@ -206,7 +206,7 @@ pub struct Accepted {
 }
 
 impl Accepted {
-    fn read(element: &Element, words: &Dialect) -> Result<Self, PayloadError> {
+    fn read(element: View<'_>, words: &Dialect) -> Result<Self, PayloadError> {
         Ok(Self {
             id: RequestId::read(element, "accepted", words)?,
             queued: flag(element, "queued"),
@@ -248,7 +248,7 @@ impl Payload for Rejected {
         let errors = element.children().filter(|c| c.is("error", Self::NS));
         Ok(Self {
             id: match element.attr(LEGACY.id) {
-                Some(_) => Some(RequestId::read(element, Self::NAME, LEGACY)?),
+                Some(_) => Some(RequestId::read(element.view(), Self::NAME, LEGACY)?),
                 None => None,
             },
             errors: errors.map(Element::text_value).collect(),
@@ -273,7 +273,7 @@ macro_rules! numbered {
         }
 
         impl $name {
-            fn read(element: &Element, words: &Dialect) -> Result<Self, PayloadError> {
+            fn read(element: View<'_>, words: &Dialect) -> Result<Self, PayloadError> {
                 let id = RequestId::read(element, $wire, words)?;
                 Ok(Self { id })
             }
@@ -313,7 +313,7 @@ impl Payload for Cancelled {
     const NS: &'static str = ns::IOT_SENSORDATA;
 
     fn from_element(element: &Element) -> Result<Self, PayloadError> {
-        Self::read(element, LEGACY)
+        Self::read(element.view(), LEGACY)
     }
 
     fn to_element(&self) -> Element {

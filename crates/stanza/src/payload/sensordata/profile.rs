@@ -153,7 +153,7 @@ macro_rules! profiled {
             }
 
             fn from_element_in(element: &Element, profile: Profile) -> Result<Self, PayloadError> {
-                Self::read(element, profile.$words())
+                Self::read(element.view(), profile.$words())
             }
 
             fn to_element_in(&self, profile: Profile) -> Element {
