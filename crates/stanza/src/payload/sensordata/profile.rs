@@ -17,7 +17,7 @@ pub enum Profile {
     Legacy,
     /// The short names of IEEE P1451-99, `urn:ieee:iot:…`.
     Ieee,
-    /// The same as `urn:nf:iot:…`: to begin with, the one to take of the compact ones.
+    /// The same as `urn:nf:iot:…`, the commonest of the compact ones.
     Nf,
     /// The same as `urn:nfi:iot:…`.
     Nfi,
