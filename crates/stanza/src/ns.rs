@@ -35,8 +35,20 @@ pub const FRAMING: &str = "urn:ietf:params:xml:ns:xmpp-framing";
 pub const HINTS: &str = "urn:xmpp:hints";
 /// Control of things (XEP-0325).
 pub const IOT_CONTROL: &str = "urn:xmpp:iot:control";
+/// Control of things, compact (IEEE P1451-99).
+pub const IOT_CONTROL_IEEE: &str = "urn:ieee:iot:ctr:1.0";
+/// The same, as most of its speakers spell it.
+pub const IOT_CONTROL_NF: &str = "urn:nf:iot:ctr:1.0";
+/// The same, as some spell it.
+pub const IOT_CONTROL_NFI: &str = "urn:nfi:iot:ctr:1.0";
 /// Sensor data (XEP-0323).
 pub const IOT_SENSORDATA: &str = "urn:xmpp:iot:sensordata";
+/// Sensor data, compact (IEEE P1451-99).
+pub const IOT_SENSORDATA_IEEE: &str = "urn:ieee:iot:sd:1.0";
+/// The same, as most of its speakers spell it.
+pub const IOT_SENSORDATA_NF: &str = "urn:nf:iot:sd:1.0";
+/// The same, as some spell it.
+pub const IOT_SENSORDATA_NFI: &str = "urn:nfi:iot:sd:1.0";
 /// Stanza content size and rate limits (XEP-0478).
 pub const LIMITS: &str = "urn:xmpp:stream-limits:0";
 /// Message archive management (XEP-0313).
@@ -127,7 +139,13 @@ pub(crate) const KNOWN: &[&str] = &[
     FRAMING,
     HINTS,
     IOT_CONTROL,
+    IOT_CONTROL_IEEE,
+    IOT_CONTROL_NF,
+    IOT_CONTROL_NFI,
     IOT_SENSORDATA,
+    IOT_SENSORDATA_IEEE,
+    IOT_SENSORDATA_NF,
+    IOT_SENSORDATA_NFI,
     LIMITS,
     MAM,
     MUC,

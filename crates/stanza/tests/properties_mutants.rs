@@ -109,6 +109,27 @@ const SEEDS: &[&str] = &[
      </destroy></query>",
     "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='cancel'/>\
      </query>",
+    "<req xmlns='urn:xmpp:iot:sensordata' seqnr='1' peak='true' historical='1' all='true' \
+     from='t' userToken='u'><node nodeId='a' sourceId='s' cacheType='p'/><field name='f'/></req>",
+    "<fields xmlns='urn:xmpp:iot:sensordata' seqnr='1' done='true'><node nodeId='a'>\
+     <timestamp value='t'><numeric name='n' value='1.50' unit='u' momentary='true' signed='1'/>\
+     <boolean name='b' value='true' writable='false'/><enum name='e' value='v' dataType='d'/>\
+     <timeSpan name='t' value='v'/><int name='i' value='1' historicalDay='true'/></timestamp>\
+     </node></fields>",
+    "<req xmlns='urn:nf:iot:sd:1.0' id='a' p='true' h='1' all='true' from='t' ut='u'>\
+     <nd id='a' src='s' pt='p'/><f n='f'/></req>",
+    "<resp xmlns='urn:nf:iot:sd:1.0' id='a' more='true'><nd id='a'><ts v='t'>\
+     <q n='n' v='1.50' u='u' m='true' so='1'/><b n='b' v='true' ctr='false'/>\
+     <e n='e' v='v' t='d'/><i n='i' v='1' h='true'/><l n='l' v='1'/></ts></nd></resp>",
+    "<set xmlns='urn:xmpp:iot:control' deviceToken='d' xml:lang='en'><node nodeId='a'/>\
+     <bool name='a' value='1'/><color name='c' value='3399FF07'/><double name='d' value='1e3'/>\
+     <x xmlns='jabber:x:data' type='submit'/></set>",
+    "<setResponse xmlns='urn:xmpp:iot:control' responseCode='OK'><node nodeId='a'/>\
+     <parameter name='p'/><error var='v'>t</error></setResponse>",
+    "<set xmlns='urn:ieee:iot:ctr:1.0' dt='d' xml:lang='en'><nd id='a'/><b n='a' v='1'/>\
+     <cl n='c' v='3399FF07'/><db n='d' v='1e3'/><e n='e' v='v' t='t'/></set>",
+    "<resp xmlns='urn:nfi:iot:ctr:1.0' responseCode='OK'><nd id='a'/><p n='p'/>\
+     <paramError var='v'>t</paramError></resp>",
 ];
 
 /// Values that mean something somewhere.
@@ -134,6 +155,10 @@ const VALUES: &[&str] = &[
     "hidden",
     "fixed",
     "FORM_TYPE",
+    "OK",
+    "Locked",
+    "007",
+    "3399FF",
 ];
 
 /// What becomes of one element of the tree.

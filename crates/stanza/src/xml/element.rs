@@ -491,7 +491,7 @@ impl Element {
 /// An element as it lies in memory.
 #[derive(Clone, Copy)]
 pub(crate) enum View<'a> {
-    Built(&'a Built),
+    Built(&'a Arc<Built>),
     Decoded(Branch<'a>),
 }
 
@@ -506,6 +506,12 @@ pub(crate) enum AttributeView<'a> {
 pub(crate) enum NodeView<'a> {
     Element(View<'a>),
     Text(&'a str),
+}
+
+impl<'a> From<&'a Element> for View<'a> {
+    fn from(element: &'a Element) -> Self {
+        element.view()
+    }
 }
 
 impl<'a> View<'a> {
@@ -535,6 +541,39 @@ impl<'a> View<'a> {
             Self::Built(built) => Nodes::Built(built.nodes.iter()),
             Self::Decoded(branch) => Nodes::Decoded(branch.children()),
         }
+    }
+
+    pub(crate) fn is(self, name: &str, ns: &str) -> bool {
+        self.name() == name && self.ns() == ns
+    }
+
+    fn attribute(self, name: &str) -> Option<AttributeView<'a>> {
+        self.attributes()
+            .find(|a| a.name() == name && a.ns().is_empty())
+    }
+
+    pub(crate) fn attr(self, name: &str) -> Option<&'a str> {
+        self.attribute(name).map(AttributeView::value)
+    }
+
+    pub(crate) fn attr_text(self, name: &str) -> Option<Text> {
+        self.attribute(name).map(AttributeView::shared_value)
+    }
+
+    /// The child elements; unlike [`Element::children`], nothing is made for them.
+    pub(crate) fn children(self) -> impl Iterator<Item = Self> {
+        self.nodes().filter_map(|n| match n {
+            NodeView::Element(child) => Some(child),
+            NodeView::Text(_) => None,
+        })
+    }
+
+    /// The element, to keep: shared, not copied.
+    pub(crate) fn to_element(self) -> Element {
+        Element(match self {
+            Self::Built(built) => Repr::Built(built.clone()),
+            Self::Decoded(branch) => Repr::Decoded(Decoded::of(branch)),
+        })
     }
 }
 

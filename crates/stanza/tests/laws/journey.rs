@@ -4,6 +4,7 @@
 
 use std::fmt::Debug;
 
+use stanchion_stanza::payload::sensordata::{Profile, Profiled};
 use stanchion_stanza::payload::{
     Payload, bind, bind2, caps, carbons, channel_binding, chat_states, commands, control,
     correction, csi, delay, disco, fast, forms, forward, hints, limits, mam, markers, muc, ping,
@@ -203,6 +204,16 @@ fn things_survive(element: &Element) {
     view_survives::<sensordata::Rejected>(element);
     view_survives::<sensordata::Request>(element);
     view_survives::<sensordata::Started>(element);
+    profiled_view_survives::<control::GetForm>(element);
+    profiled_view_survives::<control::ParameterError>(element);
+    profiled_view_survives::<control::Set>(element);
+    profiled_view_survives::<control::SetResponse>(element);
+    profiled_view_survives::<sensordata::Accepted>(element);
+    profiled_view_survives::<sensordata::Cancel>(element);
+    profiled_view_survives::<sensordata::Done>(element);
+    profiled_view_survives::<sensordata::Fields>(element);
+    profiled_view_survives::<sensordata::Request>(element);
+    profiled_view_survives::<sensordata::Started>(element);
 }
 
 /// What services are asked.
@@ -269,4 +280,22 @@ pub(crate) fn payload_survives<P: Payload + PartialEq + Debug>(payload: &P) {
     let element = payload.to_element();
     assert!(P::matches(&element), "{element:?}");
     assert_eq!(P::from_element(&element).as_ref(), Ok(payload));
+}
+
+fn profiled_view_survives<P: Profiled + PartialEq + Debug>(element: &Element) {
+    if let Ok(Some((profile, view))) = P::find_any([element]) {
+        profiled_survives(&view, profile);
+    }
+}
+
+/// A payload, written in the words of `profile` and read, is the same.
+///
+/// # Panics
+/// If it is not.
+pub(crate) fn profiled_survives<P: Profiled + PartialEq + Debug>(payload: &P, profile: Profile) {
+    let element = payload.to_element_in(profile);
+    let Ok(Some((found, read))) = P::find_any([&element]) else {
+        panic!("{element:?}");
+    };
+    assert_eq!((found, &read), (profile, payload), "{element:?}");
 }
