@@ -5,6 +5,7 @@
 use super::error::{DecodeError, Rule};
 use super::framer::is_space;
 use super::limits::Limits;
+use super::scan::plain_value;
 use super::scope::{Around, Bindings, Scope};
 use super::xml_declaration::after_declaration;
 use crate::xml::{Draft, Element, NsId, Record, Span, first_invalid, is_ncname_bytes, is_xml_char};
@@ -207,9 +208,11 @@ impl<'a> Parser<'a> {
     }
 
     fn skip_space(&mut self) -> bool {
-        let space = self.rest().iter().take_while(|b| is_space(**b)).count();
-        self.at += space;
-        space > 0
+        let start = self.at;
+        while self.byte().is_some_and(is_space) {
+            self.at += 1;
+        }
+        self.at > start
     }
 
     /// Steps over `markup` if it is next.
@@ -554,27 +557,19 @@ impl<'a> Parser<'a> {
         self.at += 1;
         let start = self.at;
         let rest = self.rest();
-        let mut seen = 0;
-        let mut length = 0;
-        for &b in rest {
-            let class = CLASS[usize::from(b)];
-            if class & QUOTE != 0 && b == quote {
-                break;
-            }
-            seen |= class;
-            length += 1;
+        let plain = plain_value(rest, quote);
+        self.at += plain;
+        if self.byte() == Some(quote) {
+            let written = self.since(start);
+            self.at += 1;
+            return Ok(written);
         }
-        self.at += length;
-        if self.byte().is_none() {
-            return Err(BROKEN_ATTRIBUTE);
-        }
+        let odd = memchr::memchr(quote, &rest[plain..]).ok_or(BROKEN_ATTRIBUTE)?;
+        self.at += odd;
         let written = self.since(start);
         self.at += 1;
-        if seen & MARKUP != 0 {
+        if memchr::memchr(b'<', &rest[plain..plain + odd]).is_some() {
             return Err(Rule::NotWellFormed("`<` in an attribute"));
-        }
-        if seen & ODD_IN_VALUE == 0 {
-            return Ok(written);
         }
         self.decode_value(self.text_of(written)?)
     }
@@ -708,12 +703,6 @@ const END_OF_NAME: u8 = 1;
 const NAME_START: u8 = 2;
 /// Not an ASCII character of names: to be looked at, or a colon.
 const ODD_IN_NAME: u8 = 4;
-/// A quotation mark.
-const QUOTE: u8 = 8;
-/// `<`.
-const MARKUP: u8 = 16;
-/// A value that holds it is not written as it reads.
-const ODD_IN_VALUE: u8 = 32;
 
 /// What a byte may be.
 const CLASS: [u8; 256] = {
@@ -727,15 +716,9 @@ const CLASS: [u8; 256] = {
         if matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'_') {
             table[b] |= NAME_START;
         }
-        table[b] |= match byte {
-            b' ' => END_OF_NAME,
-            b'\t' | b'\r' | b'\n' => END_OF_NAME | ODD_IN_VALUE,
-            b'/' | b'>' | b'=' => END_OF_NAME,
-            b'<' => END_OF_NAME | MARKUP,
-            b'"' | b'\'' => END_OF_NAME | QUOTE,
-            b'&' => ODD_IN_VALUE,
-            _ => 0,
-        };
+        if is_space(byte) || matches!(byte, b'/' | b'>' | b'=' | b'<' | b'"' | b'\'') {
+            table[b] |= END_OF_NAME;
+        }
         b += 1;
     }
     table
