@@ -191,8 +191,8 @@ impl Element {
     }
 
     /// The root of a tree.
-    pub(crate) fn decoded(tree: Tree) -> Self {
-        Self(Repr::Decoded(Decoded::new(Arc::new(tree), 0)))
+    pub(crate) const fn decoded(tree: Arc<Tree>) -> Self {
+        Self(Repr::Decoded(Decoded::new(tree, 0)))
     }
 
     /// The element as it lies there; lends out nothing that has to be made first.
