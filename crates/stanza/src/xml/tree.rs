@@ -158,6 +158,17 @@ impl Tree {
             .unwrap_or_default()
     }
 
+    /// Whether that part of the text reads so.
+    fn reads(&self, span: Span, s: &str) -> bool {
+        // The length first: it tells most names apart.
+        (span.end - span.start) as usize == s.len()
+            && self
+                .text
+                .as_bytes()
+                .get(span.start as usize..span.end as usize)
+                == Some(s.as_bytes())
+    }
+
     pub(crate) fn ns_str(&self, id: NsId) -> &str {
         match place(&self.foreign, id) {
             Place::None => "",
@@ -332,6 +343,11 @@ impl<'a> Branch<'a> {
         self.tree.str(self.head().0)
     }
 
+    pub(super) fn is(self, name: &str, ns: &str) -> bool {
+        let (span, id, _) = self.head();
+        self.tree.reads(span, name) && self.tree.ns_str(id) == ns
+    }
+
     pub(crate) fn name_span(self) -> Span {
         self.head().0
     }
@@ -422,6 +438,10 @@ impl<'a> Iterator for Twigs<'a> {
 }
 
 impl<'a> Leaf<'a> {
+    pub(super) fn is(self, name: &str, ns: &str) -> bool {
+        self.tree.reads(self.name, name) && self.tree.ns_str(self.ns) == ns
+    }
+
     pub(crate) fn name(self) -> &'a str {
         self.tree.str(self.name)
     }

@@ -107,7 +107,7 @@ impl Item {
             });
         }
         Ok(Self {
-            id: element.attr_value("id").cloned(),
+            id: element.attr_text("id"),
             publisher: address(element, "item", "publisher")?,
             payload,
         })
@@ -177,14 +177,14 @@ impl Subscription {
         Ok(Self {
             jid: required_address(element, "subscription", "jid")?,
             node: node(element),
-            subid: element.attr_value("subid").cloned(),
+            subid: element.attr_text("subid"),
             state: named(
                 element,
                 "subscription",
                 "subscription",
                 SubscriptionState::from_name,
             )?,
-            expiry: element.attr_value("expiry").cloned(),
+            expiry: element.attr_text("expiry"),
             options: options.map(required),
         })
     }
@@ -207,7 +207,7 @@ impl Subscription {
 
 /// The attribute `node`.
 fn node(element: &Element) -> Option<Text> {
-    element.attr_value("node").cloned()
+    element.attr_text("node")
 }
 
 /// The form in `element`.
