@@ -169,6 +169,16 @@ impl Tree {
                 == Some(s.as_bytes())
     }
 
+    /// Whether that namespace has the name.
+    fn is_named(&self, id: NsId, ns: &str) -> bool {
+        match place(&self.foreign, id) {
+            // No comparison: some memory routines take long for empty ones.
+            Place::None => ns.is_empty(),
+            Place::Known(name) => name == ns,
+            Place::Foreign(_) => self.ns_str(id) == ns,
+        }
+    }
+
     pub(crate) fn ns_str(&self, id: NsId) -> &str {
         match place(&self.foreign, id) {
             Place::None => "",
@@ -345,7 +355,7 @@ impl<'a> Branch<'a> {
 
     pub(super) fn is(self, name: &str, ns: &str) -> bool {
         let (span, id, _) = self.head();
-        self.tree.reads(span, name) && self.tree.ns_str(id) == ns
+        self.tree.reads(span, name) && self.tree.is_named(id, ns)
     }
 
     pub(crate) fn name_span(self) -> Span {
@@ -439,7 +449,7 @@ impl<'a> Iterator for Twigs<'a> {
 
 impl<'a> Leaf<'a> {
     pub(super) fn is(self, name: &str, ns: &str) -> bool {
-        self.tree.reads(self.name, name) && self.tree.ns_str(self.ns) == ns
+        self.tree.reads(self.name, name) && self.tree.is_named(self.ns, ns)
     }
 
     pub(crate) fn name(self) -> &'a str {
