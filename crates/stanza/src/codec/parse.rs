@@ -630,6 +630,9 @@ impl<'a> Parser<'a> {
             return Ok(());
         }
         let decoded = self.draft.decoded_end();
+        // Nothing stands for more than its own length: one reservation up to the next tag.
+        let ahead = memchr::memchr(b'<', self.rest()).unwrap_or_default();
+        self.draft.decoded_mut().reserve(self.at - start + ahead);
         self.append(self.text_of(written)?);
         loop {
             if self.skip(b"&") {

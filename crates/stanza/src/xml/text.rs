@@ -140,7 +140,7 @@ impl Text {
         } else if tree.is_light() {
             Self(Repr::Part(tree.clone(), span))
         } else {
-            Self(Repr::Owned(tree.str(span).to_owned()))
+            Self::counted(tree.str(span))
         }
     }
 
