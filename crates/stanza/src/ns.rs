@@ -182,20 +182,32 @@ pub(crate) const KNOWN: &[&str] = &[
     XML,
 ];
 
-/// Where the known names of each length stand, one bit for each.
-const BY_LENGTH: [u128; 64] = {
-    let mut table = [0; 64];
+/// Where the known names of each slot stand, one bit for each.
+const BY_SLOT: [u128; SLOTS] = {
+    let mut table = [0; SLOTS];
     let mut at = 0;
     while at < KNOWN.len() {
-        table[KNOWN[at].len()] |= 1 << at;
+        table[slot(KNOWN[at].as_bytes())] |= 1 << at;
         at += 1;
     }
     table
 };
+const SLOTS: usize = 128;
+
+/// What tells known names apart without comparing them: length, and two bytes of those
+/// that differ most.
+const fn slot(name: &[u8]) -> usize {
+    match name.len() {
+        length @ 3.. => {
+            (length + 5 * name[length / 2] as usize + name[length - 3] as usize) % SLOTS
+        }
+        _ => 0,
+    }
+}
 
 /// The index of a known namespace name in [`KNOWN`].
 pub(crate) fn index(name: &[u8]) -> Option<usize> {
-    let mut candidates = *BY_LENGTH.get(name.len())?;
+    let mut candidates = BY_SLOT[slot(name)];
     while candidates != 0 {
         let at = candidates.trailing_zeros() as usize;
         if KNOWN[at].as_bytes() == name {

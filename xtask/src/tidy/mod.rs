@@ -154,8 +154,9 @@ fn check(files: &[TextFile], packages: &[Package]) -> Vec<Violation> {
 /// Every text file of the project: what a build or a run leaves behind is none
 /// of it.
 fn files(root: &Path) -> Outcome<Vec<TextFile>> {
-    const SKIP: [&str; 5] = [
+    const SKIP: [&str; 6] = [
         "target",
+        "benches/peers/target",
         ".git",
         "fuzz/work",
         "fuzz/artifacts",
@@ -239,7 +240,12 @@ mod tests {
     #[test]
     fn what_a_build_leaves_is_not_read() {
         let dir = tempfile::tempdir().unwrap();
-        for path in ["target/a.rs", "fuzz/work/b.rs", "src/c.rs"] {
+        for path in [
+            "target/a.rs",
+            "benches/peers/target/a.rs",
+            "fuzz/work/b.rs",
+            "src/c.rs",
+        ] {
             let path = dir.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "").unwrap();

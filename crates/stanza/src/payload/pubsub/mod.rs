@@ -178,14 +178,14 @@ impl Subscription {
         Ok(Self {
             jid: required_address(element, "subscription", "jid")?,
             node: node(element),
-            subid: element.attr_value("subid").cloned(),
+            subid: element.attr_text("subid"),
             state: named(
                 element,
                 "subscription",
                 "subscription",
                 SubscriptionState::from_name,
             )?,
-            expiry: element.attr_value("expiry").cloned(),
+            expiry: element.attr_text("expiry"),
             options: options.map(required),
         })
     }
@@ -208,7 +208,7 @@ impl Subscription {
 
 /// The attribute `node`.
 fn node(element: &Element) -> Option<Text> {
-    element.attr_value("node").cloned()
+    element.attr_text("node")
 }
 
 /// The form in `element`.

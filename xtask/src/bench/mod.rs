@@ -1,0 +1,68 @@
+//! `cargo xtask bench`: runs the benchmarks, reports what they measured, and judges it.
+//!
+//! The measuring is criterion's: `criterion` reads what it leaves behind. Each benchmark
+//! has a file that knows its goals; the shape of a record is `measure`'s.
+
+mod codec;
+mod criterion;
+
+use crate::failure::{Failure, Outcome};
+use crate::measure::Measure;
+use clap::{Args, ValueEnum};
+
+#[derive(Debug, Args)]
+pub(crate) struct Command {
+    /// Which benchmark [default: all]
+    name: Option<Name>,
+    /// Print one JSON object a line: what, value, unit, against, ratio, goal, pass
+    #[arg(long)]
+    json: bool,
+}
+
+/// A benchmark of the project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Name {
+    /// The codec beside its peers: speed and allocations
+    Codec,
+}
+
+/// What a benchmark found out.
+#[derive(Debug)]
+struct Report {
+    /// All values, for people.
+    table: String,
+    /// All values, for programs.
+    values: Vec<Measure>,
+    /// The values that have a goal, judged.
+    goals: Vec<Measure>,
+}
+
+/// Carries out the command.
+///
+/// # Errors
+/// `Failure::Red` when a goal is missed.
+pub(crate) fn run(command: &Command) -> Outcome {
+    let names = command
+        .name
+        .map_or_else(|| Name::value_variants().to_vec(), |name| vec![name]);
+    let mut missed = 0;
+    for name in names {
+        let report = match name {
+            Name::Codec => codec::run(command.json)?,
+        };
+        if command.json {
+            report.values.iter().for_each(|value| value.print(true));
+        } else {
+            println!("{}", report.table);
+        }
+        for goal in report.goals {
+            goal.print(command.json);
+            missed += usize::from(!goal.pass);
+        }
+    }
+    match missed {
+        0 => Ok(()),
+        1 => Err(Failure::Red("1 goal missed".to_owned())),
+        _ => Err(Failure::Red(format!("{missed} goals missed"))),
+    }
+}
