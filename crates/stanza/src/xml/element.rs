@@ -526,7 +526,7 @@ impl<'a> View<'a> {
         }
     }
 
-    fn is(self, name: &str, ns: &str) -> bool {
+    pub(crate) fn is(self, name: &str, ns: &str) -> bool {
         match self {
             Self::Built(built) => built.name.as_str() == name && built.ns.as_str() == ns,
             Self::Decoded(branch) => branch.is(name, ns),
@@ -547,13 +547,8 @@ impl<'a> View<'a> {
         }
     }
 
-    pub(crate) fn is(self, name: &str, ns: &str) -> bool {
-        self.name() == name && self.ns() == ns
-    }
-
     fn attribute(self, name: &str) -> Option<AttributeView<'a>> {
-        self.attributes()
-            .find(|a| a.name() == name && a.ns().is_empty())
+        self.attributes().find(|a| a.is(name, ""))
     }
 
     pub(crate) fn attr(self, name: &str) -> Option<&'a str> {
