@@ -1,6 +1,8 @@
 //! The laws of addresses (RFC 7622). The property tests and the fuzz target `jid` look
 //! for a counterexample.
 
+use std::collections::HashSet;
+
 use stanchion_stanza::{BareJid, FullJid, Jid, Text};
 
 /// Whatever parses is canonical, whole, within the limits and writable in XML.
@@ -51,4 +53,40 @@ pub(crate) fn canonical_or_refused(s: &str) {
     }
     // The value goes into attributes without another check.
     assert_eq!(Text::new(jid.as_str()), Ok(Text::from(&jid)));
+    // Every way in and out is the same.
+    assert_eq!(jid.to_string(), jid.as_str());
+    assert_eq!(s.parse().as_ref(), Ok(&jid));
+    if let Ok(text) = Text::new(s) {
+        assert_eq!(Jid::try_from(text).as_ref(), Ok(&jid));
+    }
+    // A map of addresses is asked with a bare one as with any other.
+    let known: HashSet<Jid> = [Jid::from(bare.clone())].into();
+    assert_eq!(known.contains(&jid), jid.is_bare());
+    assert!(known.contains::<Jid>(&bare));
+}
+
+/// Two addresses compare as their canonical forms do, and exchange their parts freely.
+///
+/// # Panics
+/// If a law is broken.
+pub(crate) fn compared_by_canonical_form(one: &str, other: &str) {
+    let (Ok(one), Ok(other)) = (Jid::new(one), Jid::new(other)) else {
+        return;
+    };
+    assert_eq!(one == other, one.as_str() == other.as_str());
+    assert_eq!(one.cmp(&other), one.as_str().cmp(other.as_str()));
+    let both: HashSet<Jid> = [one.clone(), other.clone()].into();
+    assert_eq!(both.len() == 1, one == other);
+    assert_eq!(
+        one.to_bare() == other.to_bare(),
+        one.bare_str() == other.bare_str()
+    );
+    let parts = (one.local(), other.domain(), one.resource());
+    let mixed = Jid::from_parts(parts.0, parts.1, parts.2);
+    assert_eq!(
+        mixed
+            .as_ref()
+            .map(|m| (m.local(), m.domain(), m.resource())),
+        Ok(parts)
+    );
 }
