@@ -125,8 +125,19 @@ pub(crate) fn judge_stream(input: &[u8]) -> Verdict {
         (Some(rule), None) if is_ours_alone(&rule) || is_of_streams(&rule) => {
             Verdict::Stricter(rule)
         }
+        // rxml judges no quote before the next one.
+        (Some(_), None) if refused_when_quoted(input) => Verdict::BothRefuse,
         (Some(rule), None) => Verdict::Unfounded(rule),
     }
+}
+
+/// Whether rxml refuses the input once an open quote is closed.
+fn refused_when_quoted(input: &[u8]) -> bool {
+    let refused = |quote: &u8| {
+        let closed = [input, &[*quote]].concat();
+        stream_of_rxml(closed.trim_ascii_start()).1.is_some()
+    };
+    b"'\"".iter().any(refused)
 }
 
 /// Narrower limits only end a stream earlier: what is read before is the same, and a
@@ -140,11 +151,12 @@ pub(crate) fn limits_only_cut_short(input: &[u8]) {
     let [low, high, depth, attributes, ..] = *numbers else {
         return;
     };
-    let narrow = Limits::default()
+    let default = Limits::default();
+    let narrow = default
         .with_stanza_bytes(u16::from_le_bytes([low, high]).into())
-        .with_depth(depth.into())
-        .with_attributes(attributes.into());
-    let (wide, end) = read(input, Limits::default());
+        .with_depth(default.depth.min(depth.into()))
+        .with_attributes(default.attributes.min(attributes.into()));
+    let (wide, end) = read(input, default);
     let (cut, cut_end) = read(input, narrow);
     assert!(wide.starts_with(&cut), "{narrow:?}: {cut:?} {wide:?}");
     match cut_end {
