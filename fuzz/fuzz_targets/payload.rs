@@ -18,6 +18,9 @@ mod journey;
 
 use edits::{Edit, VALUES, at, edited, size};
 
+/// How large a mutant grows, in bytes: no payload needs more to have one of each part.
+const LARGEST: usize = 2048;
+
 fuzz_target!(|input: &[u8]| {
     if let Some(element) = read(input) {
         journey::element_survives(&element, Limits::default());
@@ -26,6 +29,7 @@ fuzz_target!(|input: &[u8]| {
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
     let mut draw = Draw(seed);
+    let max_size = max_size.min(LARGEST.max(size));
     // One in four goes by bytes: values that no list holds come from there.
     if draw.below(4) > 0
         && let Some(tree) = read(&data[..size])
@@ -49,7 +53,8 @@ fuzz_crossover!(|data1: &[u8], data2: &[u8], out: &mut [u8], seed: u32| {
         1 => Edit::TakeAttributes(part),
         _ => Edit::Replace(part),
     };
-    write(&changed(&tree, &edit, &mut draw), out).unwrap_or(0)
+    let room = out.len().min(LARGEST);
+    write(&changed(&tree, &edit, &mut draw), &mut out[..room]).unwrap_or(0)
 });
 
 fn read(input: &[u8]) -> Option<Element> {
