@@ -5,6 +5,7 @@
 //! one, with tests that show it fire.
 
 mod builds;
+mod compliance;
 mod documents;
 mod floors;
 mod front_page;
@@ -148,6 +149,7 @@ fn check(files: &[TextFile], packages: &[Package]) -> Vec<Violation> {
     }
     violations.extend(sans_io::check(files));
     violations.extend(documents::unknown_commands(files));
+    violations.extend(compliance::check(files));
     violations
 }
 
