@@ -1,10 +1,14 @@
 //! `cargo xtask bench`: runs the benchmarks, reports what they measured, and judges it.
 //!
-//! The measuring is criterion's: `criterion` reads what it leaves behind. Each benchmark
-//! has a file that knows its goals; the shape of a record is `measure`'s.
+//! What is timed by the piece is measured by criterion: `criterion` reads what it leaves
+//! behind. `logins` builds the program that logs in for a living. Each benchmark has a file
+//! that knows its goals; the shape of a record is `measure`'s.
 
 mod codec;
+mod connect;
 mod criterion;
+mod herd;
+mod logins;
 
 use crate::failure::{Failure, Outcome};
 use crate::measure::Measure;
@@ -24,6 +28,10 @@ pub(crate) struct Command {
 enum Name {
     /// The codec beside its peers: speed and allocations
     Codec,
+    /// Logins beside those of other clients: round trips, time, CPU
+    Connect,
+    /// A thousand clients whose server is killed and started again
+    Herd,
 }
 
 /// What a benchmark found out.
@@ -49,6 +57,8 @@ pub(crate) fn run(command: &Command) -> Outcome {
     for name in names {
         let report = match name {
             Name::Codec => codec::run(command.json)?,
+            Name::Connect => connect::run()?,
+            Name::Herd => herd::run()?,
         };
         if command.json {
             report.values.iter().for_each(|value| value.print(true));

@@ -156,8 +156,9 @@ fn check(files: &[TextFile], packages: &[Package]) -> Vec<Violation> {
 /// Every text file of the project: what a build or a run leaves behind is none
 /// of it.
 fn files(root: &Path) -> Outcome<Vec<TextFile>> {
-    const SKIP: [&str; 6] = [
+    const SKIP: [&str; 7] = [
         "target",
+        "benches/logins/target",
         "benches/peers/target",
         ".git",
         "fuzz/work",
