@@ -25,6 +25,7 @@ pub fn decoder() -> Decoder {
 
 /// What the envelope says of a stanza; the payloads are elements.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "it is made to be dropped")]
 pub enum Envelope {
     /// One of the three.
     Stanza(Stanza),
