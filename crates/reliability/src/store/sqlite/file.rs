@@ -22,7 +22,7 @@ const JOURNAL_LIMIT: i64 = 32 * 1024 * 1024;
 
 /// Makes the file, if it is not there, for its owner only, and gives the name
 /// under which all of its users agree.
-pub(super) fn make(path: &Path) -> Result<PathBuf, StoreError> {
+pub(crate) fn make(path: &Path) -> Result<PathBuf, StoreError> {
     let mut options = OpenOptions::new();
     options.create_new(true).write(true);
     private(&mut options);
@@ -53,7 +53,7 @@ fn sync_folder(path: &Path) -> Result<(), StoreError> {
 
 /// Connects to an existing file. A file that is no store, or a newer one, is
 /// left as it is.
-pub(super) fn connect(path: &Path, check: Check) -> Result<Connection, StoreError> {
+pub(crate) fn connect(path: &Path, check: Check) -> Result<Connection, StoreError> {
     let mut connection = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
@@ -81,10 +81,12 @@ fn recognise(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     };
     let read = || -> Result<(i32, u32, i64), rusqlite::Error> {
         connection.busy_timeout(BUSY_TIMEOUT)?;
+        // One look: another connection may be making the file.
+        let look = connection.unchecked_transaction()?;
         Ok((
-            connection.pragma_query_value(None, "application_id", |row| row.get(0))?,
-            connection.pragma_query_value(None, "user_version", |row| row.get(0))?,
-            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?,
+            look.pragma_query_value(None, "application_id", |row| row.get(0))?,
+            look.pragma_query_value(None, "user_version", |row| row.get(0))?,
+            look.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?,
         ))
     };
     let (application, version, objects) = read().map_err(|error| {
