@@ -62,10 +62,11 @@ fn certificate_json(certificate: &PeerCertificate) -> Value {
         "subject": certificate.subject,
         "issuer": certificate.issuer,
         "names": certificate.names,
-        "days_left": certificate
-            .not_after
-            .duration_since(SystemTime::now())
-            .map_or(0, report::days),
+        // Below zero once it has expired.
+        "days_left": match certificate.not_after.duration_since(SystemTime::now()) {
+            Ok(left) => i64::try_from(report::days(left)).unwrap_or(i64::MAX),
+            Err(ago) => -i64::try_from(report::days(ago.duration())).unwrap_or(i64::MAX) - 1,
+        },
     })
 }
 

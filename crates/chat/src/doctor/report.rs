@@ -59,12 +59,25 @@ impl Report {
     /// Who began when, who was secured first, and how each ended.
     fn race(&mut self, inspection: &Inspection) {
         let first = inspection.timeline.first_secured();
-        for (index, step) in inspection.timeline.steps().iter().enumerate() {
+        let steps = inspection.timeline.steps();
+        let widest = steps.iter().map(|s| s.endpoint.to_string().len()).max();
+        let widest = widest.unwrap_or_default().min(self.width / 2);
+        for (index, step) in steps.iter().enumerate() {
             let name = if index == 0 { "race" } else { "" };
             let is_first = first.is_some_and(|first| std::ptr::eq(first, step));
+            let place = step.endpoint.to_string();
+            let head = format!("{:>7.1} ms  {place:<widest$}  ", ms(step.at));
+            let room = self.width.saturating_sub(INDENT + head.chars().count());
             let what = happened(step, is_first);
-            let line = format!("{:>7.1} ms  {}  {what}", ms(step.at), step.endpoint);
-            self.words(name, &line, INDENT + 12);
+            // The last words in the next line, rather than none.
+            let parts = fold(what.split(' ').map(str::to_owned), " ", room.max(12));
+            for (number, part) in parts.iter().enumerate() {
+                if number == 0 {
+                    self.line(name, &format!("{head}{part}"));
+                } else {
+                    self.line("", &format!("{:>12}{part}", ""));
+                }
+            }
         }
     }
 

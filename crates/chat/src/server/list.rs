@@ -67,14 +67,7 @@ fn table<'a>(
     now: SystemTime,
     columns: usize,
 ) -> String {
-    let heading = [
-        "ACCOUNT",
-        "PRI",
-        "ENDPOINTS",
-        "TRUST",
-        "HEALTH",
-        "LAST GOOD",
-    ];
+    let heading = ["ACCOUNT", "PRI", "ENDPOINTS", "TRUST", "HEALTH"];
     let mut table = Table::new(&heading);
     for (server, health) in servers {
         let cells = [
@@ -83,10 +76,6 @@ fn table<'a>(
             endpoints(server),
             trust(server),
             health_in_words(health, now),
-            last_good(health)
-                .map(|(place, _)| place_of(place))
-                .into_iter()
-                .collect(),
         ];
         let harmless = |cell: Vec<String>| cell.iter().map(|line| harmless(line)).collect();
         table.row(cells.into_iter().map(harmless).collect());
@@ -168,14 +157,17 @@ fn open_until(health: &Health, now: SystemTime) -> Option<SystemTime> {
 }
 
 fn health_in_words(health: &Health, now: SystemTime) -> Vec<String> {
-    let mut lines = vec![match last_good(health) {
-        Some((_, at)) => format!("ok {}", ago(at, now)),
-        None => "never connected".to_owned(),
-    }];
+    let mut lines = match last_good(health) {
+        Some((place, at)) => vec![
+            format!("ok {}", ago(at, now)),
+            format!("at {}", place_of(place)),
+        ],
+        None => vec!["never connected".to_owned()],
+    };
     match failures(health) {
         0 => {}
-        1 => lines.push("1 failure since".to_owned()),
-        n => lines.push(format!("{n} failures since")),
+        1 => lines.push("1 failure".to_owned()),
+        n => lines.push(format!("{n} failures")),
     }
     if let Some(wait) = open_until(health, now).and_then(|until| until.duration_since(now).ok()) {
         lines.push(format!("waits for {}", rough(wait)));
