@@ -20,20 +20,19 @@ const LONGEST_NAME: usize = 255;
 pub struct BadPlace(pub String);
 
 /// Writes an endpoint: `host:port` for STARTTLS, `xmpps://host:port` for direct TLS,
-/// `plain://host:port` for none. `None` if its host is no name that could be read back.
+/// `plain://host:port` for none. `None` if it could not be read back.
 #[must_use]
 pub fn write_place(endpoint: &Endpoint) -> Option<String> {
-    if let Host::Name(name) = &endpoint.host
-        && !is_name(name)
-    {
-        return None;
-    }
     let scheme = match endpoint.mode {
         TlsMode::StartTls => "",
         TlsMode::Direct => DIRECT,
         TlsMode::None => PLAIN,
     };
-    Some(format!("{scheme}{endpoint}"))
+    let text = format!("{scheme}{endpoint}");
+    let read = read_place(&text).ok()?;
+    // By what is written: a name may have become the address that it spells.
+    let same = read.mode == endpoint.mode && read.to_string() == endpoint.to_string();
+    same.then_some(text)
 }
 
 /// Reads what [`write_place`] writes. A name that is an address becomes the address.
