@@ -9,7 +9,9 @@ use serde_json::json;
 use stanchion::BareJid;
 use stanchion::connect::phase::Phase;
 use stanchion::connect::probe::{Inspection, Scope, ServerReport, inspect};
-use stanchion::connect::registry::{EndpointHealth, Server, ServerRegistry as _, write_place};
+use stanchion::connect::registry::{
+    EndpointHealth, RegistryError, Server, ServerRegistry as _, write_place,
+};
 use stanchion::connect::{ConnectConfig, Connector, Endpoint};
 use stanchion::reliability::registry::SqliteRegistry;
 
@@ -56,10 +58,10 @@ pub(super) async fn run(command: Command) -> Outcome {
     let mut contents = Contents::of(&registry).await?;
     if let Some(jid) = &command.jid {
         contents.servers.retain(|s| s.account.jid == *jid);
-        let named = jid.to_string();
-        contents
-            .unreadable
-            .retain(|e| e.to_string().contains(&named));
+        contents.unreadable.retain(|e| match e {
+            RegistryError::Unreadable { account, .. } => account == jid.as_str(),
+            _ => true,
+        });
     }
     if contents.servers.is_empty() && contents.unreadable.is_empty() {
         return Err(nothing(command.jid.as_ref()));
