@@ -7,6 +7,7 @@
 //! stanchion doctor --jid sensor@example.org
 //! stanchion demo
 //! stanchion hub --user alice:secret
+//! stanchion lint capture.xml
 //! ```
 //!
 //! This library is the command without its `main`, so that a test can run it. It
@@ -25,6 +26,7 @@ mod exit;
 mod hub;
 mod interrupt;
 mod lines;
+mod lint;
 mod listen;
 mod send;
 mod settings;
