@@ -50,7 +50,7 @@ fn a_broken_stanza_is_told_with_its_offset_rule_and_section() {
     for (text, offset, rule, section) in [
         (
             "<message><body>a</message>",
-            17,
+            16,
             "not-well-formed",
             "XML 1.0 §2, §3",
         ),
@@ -62,7 +62,7 @@ fn a_broken_stanza_is_told_with_its_offset_rule_and_section() {
         ),
         (
             "<message><p:a/></message>",
-            10,
+            15,
             "not-well-formed",
             "Namespaces in XML §3, §6",
         ),
@@ -80,7 +80,7 @@ fn a_broken_stanza_is_told_with_its_offset_rule_and_section() {
         ),
         (
             "<message>&nbsp;</message>",
-            9,
+            10,
             "restricted-xml",
             "RFC 6120 §11.1",
         ),
@@ -160,6 +160,7 @@ fn a_folder_is_gone_through_whatever_fails_in_it() {
     ];
     assert_eq!(begins, expected);
     assert_eq!(ended.code, 1);
+    assert!(ended.one_line().contains("1 failed"), "{ended:?}");
     let quiet = lint(&home, &["--quiet", "all"]).stdout;
     assert_eq!(quiet.lines().count(), 2, "{quiet}");
 }

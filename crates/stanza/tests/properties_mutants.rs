@@ -90,6 +90,8 @@ const SEEDS: &[&str] = &[
      <affiliation jid='a' affiliation='owner'/></affiliations></pubsub>",
     "<event xmlns='http://jabber.org/protocol/pubsub#event'><items node='n'><item id='i' \
      publisher='a'><p xmlns='urn:p'/></item><retract id='j'/></items></event>",
+    "<event xmlns='http://jabber.org/protocol/pubsub#event'><collection node='c'>\
+     <associate node='n'><x xmlns='jabber:x:data' type='result'/></associate></collection></event>",
     "<event xmlns='http://jabber.org/protocol/pubsub#event'><configuration node='n'>\
      <x xmlns='jabber:x:data' type='result'/></configuration></event>",
     "<event xmlns='http://jabber.org/protocol/pubsub#event'><delete node='n'>\

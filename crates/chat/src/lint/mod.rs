@@ -13,7 +13,7 @@ use std::io::Read;
 use clap::Args;
 use stanchion::stanza::{Limits, Scope};
 
-use crate::exit::{Exit, Outcome};
+use crate::exit::{Exit, Failure, Outcome};
 use crate::terminal::Reader;
 use check::Checked;
 use files::{Source, sources};
@@ -79,18 +79,16 @@ pub(crate) fn run(command: &Command) -> Outcome {
     }
     // The exit code tells the result to those who do not read.
     let _ = report.totals()?;
-    Ok(match report.failed() {
-        0 => Exit::Done,
-        _ => Exit::Failed,
-    })
+    match report.failed() {
+        0 => Ok(Exit::Done),
+        failed => Err(Failure::failed(format!(
+            "{failed} failed; the lines on the standard output say what is wrong and where"
+        ))),
+    }
 }
 
 /// All of one source, or what comes before its first fault.
-fn one(
-    source: &Source,
-    limits: Limits,
-    report: &mut Report,
-) -> Result<Reader, crate::exit::Failure> {
+fn one(source: &Source, limits: Limits, report: &mut Report) -> Result<Reader, Failure> {
     let name = source.name();
     let opened = match source {
         Source::File(path) => std::fs::File::open(path).map(|f| Box::new(f) as Box<dyn Read>),
