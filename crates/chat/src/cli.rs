@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::exit::{Failure, Outcome};
 use crate::terminal::harmless;
-use crate::{demo, doctor, hub, listen, send, server};
+use crate::{demo, doctor, hub, lint, listen, send, server};
 
 /// Reliable messages over XMPP, for things and people
 #[derive(Debug, Parser)]
@@ -32,6 +32,7 @@ enum Verb {
     #[command(hide = true)]
     DemoEnd(Box<demo::EndCommand>),
     Hub(hub::Command),
+    Lint(lint::Command),
 }
 
 pub(crate) fn run<W: Into<OsString> + Clone>(words: impl IntoIterator<Item = W>) -> u8 {
@@ -100,6 +101,7 @@ async fn verb(verb: Verb) -> Outcome {
         Verb::Demo(command) => Box::pin(demo::run(*command)).await,
         Verb::DemoEnd(command) => Box::pin(demo::run_end(*command)).await,
         Verb::Hub(command) => hub::run(command).await,
+        Verb::Lint(command) => lint::run(&command),
     }
 }
 

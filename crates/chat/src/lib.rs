@@ -8,6 +8,7 @@
 //! stanchion server add sensor@example.org
 //! stanchion demo
 //! stanchion hub --user alice:secret
+//! stanchion lint capture.xml
 //! ```
 //!
 //! This library is the command without its `main`, so that a test can run it. It
@@ -26,6 +27,7 @@ mod exit;
 mod hub;
 mod interrupt;
 mod lines;
+mod lint;
 mod listen;
 mod send;
 mod server;
