@@ -7,7 +7,7 @@ use stanchion_transport::tls::Roots;
 use stanchion_transport::{TlsMode, TlsPolicy, XmppStream};
 use tokio::time::timeout;
 
-use crate::clients::{Task, Way};
+use crate::task::{Task, Way};
 
 /// The connector, if it is kept.
 pub struct Logins(Option<Connector>);

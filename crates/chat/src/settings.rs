@@ -17,8 +17,7 @@ use stanchion::session::{Receiver, SessionConfig, SessionError};
 use stanchion::{BareJid, Client, ClientBuilder, Fingerprint, Roots, StartError};
 use stanchion_sasl::Credentials;
 
-use crate::exit::{Failure, one_line};
-use crate::server::registry_failure;
+use crate::exit::{Failure, one_line, registry_failure};
 
 /// How to reach the server; the same for every command.
 #[derive(Debug, Clone, Default, Args)]

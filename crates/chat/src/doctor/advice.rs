@@ -8,7 +8,7 @@ use stanchion::transport::security::{TlsInfo, TlsVersion, Trust};
 use stanchion_sasl::binding::Binding;
 use stanchion_sasl::mechanism::{Mechanism, ScramHash};
 
-use super::{Looked, report};
+use super::Looked;
 
 /// A certificate that expires so soon is worth a word.
 const SOON: Duration = Duration::from_secs(30 * 86_400);
@@ -127,9 +127,13 @@ fn of_tls(tls: &TlsInfo, now: SystemTime, advice: &mut Vec<String>) {
     match certificate.not_after.duration_since(now) {
         Ok(left) if left < SOON => advice.push(format!(
             "the certificate expires in {} days: from then on, no client connects",
-            report::days(left)
+            days(left)
         )),
         Ok(_) => {}
         Err(_) => advice.push("the certificate has expired".to_owned()),
     }
+}
+/// Whole days.
+pub(super) const fn days(time: Duration) -> u64 {
+    time.as_secs() / 86_400
 }

@@ -324,15 +324,10 @@ pub(super) const fn mode(endpoint: &Endpoint) -> &'static str {
 fn expiry(not_after: SystemTime, now: SystemTime) -> String {
     let date = date(not_after);
     match (not_after.duration_since(now), now.duration_since(not_after)) {
-        (Ok(left), _) => format!("in {} days, on {date}", days(left)),
-        (_, Ok(ago)) => format!("{} days ago, on {date}", days(ago)),
+        (Ok(left), _) => format!("in {} days, on {date}", advice::days(left)),
+        (_, Ok(ago)) => format!("{} days ago, on {date}", advice::days(ago)),
         _ => date,
     }
-}
-
-/// Whole days.
-pub(super) const fn days(time: Duration) -> u64 {
-    time.as_secs() / 86_400
 }
 
 fn date(at: SystemTime) -> String {

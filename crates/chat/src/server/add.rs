@@ -11,8 +11,8 @@ use stanchion::{BareJid, Fingerprint};
 use stanchion_sasl::mechanism::Mechanism;
 
 use super::entry::{Entry, endpoint, mechanism};
-use super::{Contents, RegistryArgs, import, registry_failure};
-use crate::exit::{Exit, Failure, Outcome};
+use super::{Contents, RegistryArgs, import};
+use crate::exit::{Exit, Failure, Outcome, registry_failure};
 use crate::settings::password;
 use crate::terminal::{harmless, json_line, print};
 

@@ -11,8 +11,8 @@ use stanchion::connect::{Endpoint, Endpoints};
 use stanchion_sasl::mechanism::Mechanism;
 use stanchion_sasl::policy::ChannelBindingPolicy;
 
-use super::{Contents, RegistryArgs, registry_failure};
-use crate::exit::{Exit, Outcome};
+use super::{Contents, RegistryArgs};
+use crate::exit::{Exit, Outcome, registry_failure};
 use crate::table::Table;
 use crate::terminal::{Reader, columns, harmless, json_line, print};
 

@@ -12,9 +12,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use stanchion::connect::registry::{RegistryError, Server, ServerRegistry as _};
-use stanchion::reliability::registry::{RegistryFault, SqliteRegistry};
+use stanchion::reliability::registry::SqliteRegistry;
 
-use crate::exit::{Exit, Failure, Outcome, one_line};
+use crate::exit::{Exit, Failure, Outcome, one_line, registry_failure};
 use crate::settings::registry_file;
 
 /// Register servers, list them, try them
@@ -117,21 +117,5 @@ impl Contents {
         } else {
             Err(Failure::failed(told.join("; ")))
         }
-    }
-}
-
-/// What to do about a registry that gives no answer.
-pub(crate) fn registry_failure(error: &RegistryError) -> Failure {
-    match error {
-        RegistryError::Storage(source) => {
-            let exit = match source.downcast_ref() {
-                Some(RegistryFault::Readable { .. }) => Exit::Usage,
-                _ => Exit::Failed,
-            };
-            // The fault says it all: which file, what is wrong, what to do.
-            Failure::new(exit, one_line(&**source))
-        }
-        RegistryError::Unreadable { .. } => Failure::failed(one_line(error)),
-        _ => Failure::usage(one_line(error)),
     }
 }

@@ -4,8 +4,8 @@ use clap::Args;
 use serde_json::json;
 use stanchion::BareJid;
 
-use super::{RegistryArgs, registry_failure};
-use crate::exit::{Exit, Failure, Outcome};
+use super::RegistryArgs;
+use crate::exit::{Exit, Failure, Outcome, registry_failure};
 use crate::terminal::{harmless, json_line, print};
 
 /// Forget a server with all that is remembered of it

@@ -15,9 +15,9 @@ use stanchion::connect::registry::{
 use stanchion::connect::{ConnectConfig, Connector, Endpoint};
 use stanchion::reliability::registry::SqliteRegistry;
 
-use super::{Contents, RegistryArgs, registry_failure};
+use super::{Contents, RegistryArgs};
 use crate::doctor::{inspection_json, worst_error};
-use crate::exit::{Exit, Failure, Outcome, one_line};
+use crate::exit::{Exit, Failure, Outcome, one_line, registry_failure};
 use crate::interrupt::Interrupt;
 use crate::settings::duration;
 use crate::table::wrap;
