@@ -64,8 +64,8 @@ fn certificate_json(certificate: &PeerCertificate) -> Value {
         "names": certificate.names,
         // Below zero once it has expired.
         "days_left": match certificate.not_after.duration_since(SystemTime::now()) {
-            Ok(left) => i64::try_from(report::days(left)).unwrap_or(i64::MAX),
-            Err(ago) => -i64::try_from(report::days(ago.duration())).unwrap_or(i64::MAX) - 1,
+            Ok(left) => i64::try_from(advice::days(left)).unwrap_or(i64::MAX),
+            Err(ago) => -i64::try_from(advice::days(ago.duration())).unwrap_or(i64::MAX) - 1,
         },
     })
 }
