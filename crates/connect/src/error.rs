@@ -64,8 +64,8 @@ pub enum ConnectError {
         /// What it said.
         error: StreamError,
     },
-    /// The server closed the stream instead of answering `<resume/>`: the session
-    /// before is gone. Connect again without it; the connector does so by itself.
+    /// The server closed the stream instead of answering `<resume/>`, or gave no answer in
+    /// time: the session before is as good as gone. Connect again without it; the connector does so by itself.
     #[error("the server did not answer the request to resume; connect again without it")]
     ResumeUnanswered,
     /// The server did not go along with a short cut of the login. Connect again without

@@ -168,7 +168,7 @@ pub enum ResumeFailure {
     /// By `<failed/>`, with a condition or none (`item-not-found`: timed out, or the
     /// server was restarted).
     Refused(Option<DefinedCondition>),
-    /// It closed the stream without an answer.
+    /// It closed the stream without an answer, or gave none in time.
     StreamClosed,
     /// It offers no stream management any more.
     NotOffered,

@@ -226,6 +226,13 @@ impl Negotiation {
         self.phase
     }
 
+    /// Whether the server may be about to resume the session before: if it says nothing
+    /// to that, a new one must be bound ([`Resume::Lost`]).
+    #[must_use]
+    pub fn may_be_resuming(&self) -> bool {
+        self.state.may_be_resuming()
+    }
+
     /// Takes one thing in. After the end nothing has an effect any more.
     pub fn handle(&mut self, input: Input) {
         let state = std::mem::replace(&mut self.state, State::Over);
@@ -313,16 +320,12 @@ impl Negotiation {
 
     /// The stream ended, with a reason or without.
     fn ended(&self, state: State, error: Option<StreamError>) -> ConnectError {
-        let (resuming, token_refused) = match &state {
-            State::Resuming(..) => (true, false),
-            State::Login(exchange) => {
-                let rest = exchange.rest();
-                (rest.may_be_resuming(), rest.token_refused())
-            }
-            State::Deriving(rest) => (false, rest.token_refused()),
-            _ => (false, false),
+        let token_refused = match &state {
+            State::Login(exchange) => exchange.rest().token_refused(),
+            State::Deriving(rest) => rest.token_refused(),
+            _ => false,
         };
-        if resuming && error.as_ref().is_none_or(costs_the_session) {
+        if state.may_be_resuming() && error.as_ref().is_none_or(costs_the_session) {
             return ConnectError::ResumeUnanswered;
         }
         let short_cut = match &error {
@@ -483,6 +486,17 @@ impl Negotiation {
 }
 
 impl State {
+    fn may_be_resuming(&self) -> bool {
+        match self {
+            Self::Resuming(..) => true,
+            // One server takes its header back when it does not like the request.
+            Self::Header(Stage::LoggedIn(_, after))
+            | Self::Features(Stage::LoggedIn(_, after), _) => matches!(after, After::Resume),
+            Self::Login(exchange) => exchange.rest().may_be_resuming(),
+            _ => false,
+        }
+    }
+
     /// What may come here, and where that is said.
     const fn awaits(&self) -> (&'static str, &'static str) {
         match self {

@@ -89,7 +89,7 @@ pub enum Resume {
     No,
     /// Try this one; where that fails, bind a new one.
     Try(ResumeToken),
-    /// It was tried on another stream, and the server closed that without an answer:
+    /// It was tried on another stream, and the server gave no answer there:
     /// bind a new one, and report the old one as lost.
     Lost,
 }
