@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
+use stanchion_sasl::SaslCondition;
 use stanchion_sasl::client::check_credentials;
 use stanchion_sasl::scram::keys::ScramKeys;
 use stanchion_stanza::Text;
@@ -274,7 +275,9 @@ impl Connector {
             }
             Err(attempt) => match &attempt.error {
                 // The password may have been changed.
-                ConnectError::AuthRefused { .. } => {
+                ConnectError::AuthRefused { condition, .. }
+                    if *condition != SaslCondition::TemporaryAuthFailure =>
+                {
                     learnt.keys.clear();
                     learnt.memory.token = None;
                 }
