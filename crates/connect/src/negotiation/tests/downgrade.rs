@@ -150,4 +150,23 @@ fn the_strongest_offer_is_remembered_and_only_grows() {
         (done.login.strength, done.memory.strongest),
         (strongest, strongest)
     );
+
+    // One that needs no password is not measured, and teaches nothing.
+    let mut anonymous = direct();
+    anonymous.credentials = Credentials::Anonymous;
+    anonymous.account = "example.org".parse().unwrap();
+    anonymous.memory = done.memory;
+    anonymous.memory.distrust();
+    let mut play = Play::begin(anonymous);
+    play.header();
+    play.hear(
+        "<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>\
+         <mechanism>ANONYMOUS</mechanism></mechanisms></stream:features>",
+    );
+    play.hear("<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
+    play.header();
+    play.hear(AFTER);
+    play.hear(BOUND);
+    play.hear(ENABLED);
+    assert_eq!(play.established().memory.strongest, strongest);
 }
