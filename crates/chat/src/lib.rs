@@ -5,6 +5,7 @@
 //! stanchion send --jid sensor@example.org --to cloud@example.org "21.5"
 //! stanchion listen --jid cloud@example.org
 //! stanchion doctor --jid sensor@example.org
+//! stanchion server add sensor@example.org
 //! stanchion demo
 //! stanchion hub --user alice:secret
 //! ```
@@ -27,7 +28,9 @@ mod interrupt;
 mod lines;
 mod listen;
 mod send;
+mod server;
 mod settings;
+mod table;
 mod terminal;
 mod watch;
 

@@ -41,7 +41,7 @@
 //! # Where things are
 //! [`Connector`] walks the candidates; [`negotiation`] is the login without I/O, to be
 //! used on its own over any transport; [`resolve`] asks DNS; [`backoff`] says how long
-//! to wait before the next call; [`probe`] looks servers over for people; [`memory`]
+//! to wait before the next call; [`registry`] holds the servers of a device; [`probe`] looks servers over for people, with a [`timeline`] of what it did; [`memory`]
 //! stands in for all of it in tests.
 
 pub mod backoff;
@@ -57,7 +57,9 @@ pub mod misbehaviour;
 pub mod negotiation;
 pub mod phase;
 pub mod probe;
+pub mod registry;
 pub mod resolve;
+pub mod timeline;
 
 pub use config::{Account, ConnectConfig, Endpoints};
 pub use connection::{Connect, Connection};

@@ -47,13 +47,14 @@ impl Payload for Event {
     const NS: &'static str = ns::PUBSUB_EVENT;
 
     fn from_element(element: &Element) -> Result<Self, PayloadError> {
-        let changes = element.children().filter(|c| c.ns() == ns::PUBSUB_EVENT);
-        for e in changes {
-            return Ok(match e.name() {
+        let changes = element.view().children();
+        for view in changes.filter(|c| c.ns() == ns::PUBSUB_EVENT) {
+            let e = &view.to_element();
+            return Ok(match view.name() {
                 "items" => Self::Items {
-                    node: required(e, "items", "node")?,
-                    items: Item::list(e)?,
-                    retracted: e
+                    node: required(view, "items", "node")?,
+                    items: Item::list(view)?,
+                    retracted: view
                         .children()
                         .filter(|c| c.is("retract", ns::PUBSUB_EVENT))
                         .map(|r| required(r, "retract", "id"))

@@ -83,7 +83,7 @@ impl OwnerSubscription {
     fn from_element(element: &Element) -> Result<Self, PayloadError> {
         Ok(Self {
             jid: required_address(element, "subscription", "jid")?,
-            subid: element.attr_value("subid").cloned(),
+            subid: element.attr_text("subid"),
             state: required_name(element, "subscription", SubscriptionState::from_name)?,
         })
     }
