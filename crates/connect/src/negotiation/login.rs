@@ -64,10 +64,10 @@ pub(super) struct Suspended {
 /// What the client proves itself with.
 #[derive(Debug, Clone, Copy)]
 enum Means {
-    /// Its credentials, by this choice.
+    /// Its credentials, bound like this.
     Credentials(Binding),
-    /// A token (XEP-0484).
-    Token,
+    /// A token (XEP-0484), bound like this.
+    Token(Binding),
 }
 
 /// How an exchange stands to what the server offers.
@@ -156,6 +156,17 @@ impl Negotiation {
         self.exchange(rest, None)
     }
 
+    /// Begins it anew: what was begun ahead was another one.
+    fn login_anew(&mut self, mistaken: Suspended, features: &StreamFeatures) -> Step {
+        let offer = LoginOffer::of(features, is_protected(&mistaken.channel));
+        let rest = Suspended {
+            exchanges: mistaken.exchanges,
+            round_trips: mistaken.round_trips,
+            ..Suspended::new(mistaken.channel, offer.clone(), offer)
+        };
+        self.exchange(rest, None)
+    }
+
     fn exchange(&mut self, rest: Suspended, refused: Option<BindingRefused>) -> Step {
         let mut exchange = self.choose(rest, refused)?;
         self.start(&mut exchange).map_err(ConnectError::Login)?;
@@ -177,7 +188,7 @@ impl Negotiation {
             return Stage::Protected(Box::new(channel));
         };
         let secret = match exchange.rest.means {
-            Means::Token => false,
+            Means::Token(_) => false,
             // The first message of SCRAM holds the user name and a nonce, no more.
             Means::Credentials(_) => !exchange.auth.mechanism().starts_with("SCRAM-"),
         };
@@ -211,7 +222,7 @@ impl Negotiation {
         }
         let name = exchange.auth.mechanism();
         let is_offered = match rest.means {
-            Means::Token => offer.fast.iter().any(|m| *m == name),
+            Means::Token(_) => offer.fast.iter().any(|m| *m == name),
             Means::Credentials(binding) => {
                 offer.mechanisms.iter().any(|m| *m == name)
                     && choice.binding == binding
@@ -244,11 +255,7 @@ impl Negotiation {
                 let weaker = pinned.refuse_weaker(rest.strength);
                 weaker.map_err(|e| not_chosen(e.into(), &rest.offer))?;
             }
-            rest.means = Means::Token;
-            self.report(Report::Mechanism {
-                name: token.mechanism(),
-                binding: token.binding(),
-            });
+            rest.means = Means::Token(token.binding());
             let auth = Box::new(token);
             return Ok(Exchange { auth, rest });
         }
@@ -276,10 +283,6 @@ impl Negotiation {
         }
         rest.means = Means::Credentials(selection.binding);
         rest.strength = selection.offered;
-        self.report(Report::Mechanism {
-            name: auth.mechanism(),
-            binding: selection.binding,
-        });
         let auth = Box::new(auth);
         Ok(Exchange { auth, rest })
     }
@@ -311,12 +314,17 @@ impl Negotiation {
     fn start(&mut self, exchange: &mut Exchange) -> Result<(), AuthError> {
         let Exchange { auth, rest } = exchange;
         let initial = auth.initial_response()?;
+        let (Means::Credentials(binding) | Means::Token(binding)) = rest.means;
+        self.report(Report::Mechanism {
+            name: auth.mechanism(),
+            binding,
+        });
         let mechanism = Text::from_static(auth.mechanism());
         rest.exchanges += 1;
         rest.round_trips += 1;
         rest.said_all = !auth.mechanism().starts_with("SCRAM-");
         let element = if rest.offer.is_sasl2() {
-            let with_token = matches!(rest.means, Means::Token);
+            let with_token = matches!(rest.means, Means::Token(_));
             rest.inline = self.inline(&rest.channel, &rest.offer, with_token);
             self.authenticate(mechanism, initial, &rest.inline)
         } else {
@@ -328,7 +336,7 @@ impl Negotiation {
 
     /// A SASL element of the server.
     pub(super) fn login_element(&mut self, exchange: Exchange, e: &Element) -> Step {
-        let Exchange { mut auth, rest } = exchange;
+        let Exchange { mut auth, mut rest } = exchange;
         let said = said(rest.offer.is_sasl2(), e).map_err(|fault| {
             // A challenge that cannot be read still waits for an answer.
             if e.name() == "challenge" {
@@ -341,12 +349,13 @@ impl Negotiation {
             let (awaited, section) = State::Login(Box::new(Exchange { auth, rest })).awaits();
             return Err(unexpected(e, awaited, section));
         };
-        if let Footing::Mistaken(features) = rest.footing {
+        if let Footing::Mistaken(features) = &mut rest.footing {
+            let features = std::mem::take(features);
             // The server knows as well as we do that this is not to go on.
             return match said {
                 Said::Failure(_) => {
                     self.owed = false;
-                    self.login(rest.channel, &features)
+                    self.login_anew(rest, &features)
                 }
                 _ => Err(ahead_refused(None)),
             };
@@ -430,8 +439,8 @@ impl Negotiation {
         };
         match (rest.means, retry) {
             // The server cannot tell now: the token may be as good as ever.
-            (Means::Token, Retry::Later) => Err(error),
-            (Means::Token, _) => {
+            (Means::Token(_), Retry::Later) => Err(error),
+            (Means::Token(_), _) => {
                 self.setup.memory.token = None;
                 self.report(Report::TokenRefused(condition));
                 rest.token_refused = true;

@@ -1,23 +1,29 @@
 //! The login: from a fresh connection to an address of one's own (RFC 6120 §4 to §7,
-//! XEP-0198 §3, §5 and §9, XEP-0386, XEP-0388, XEP-0484). Sans-IO: no socket, no clock, no random source.
+//! XEP-0198 §3, §5 and §9, XEP-0386, XEP-0388, XEP-0484). Sans-IO: no socket, no clock, no
+//! random source.
 //!
 //! Owns the order of the steps, what goes out together, and every check on what the server
-//! says. Dialling, the TLS handshake and deadlines are the driver's, the choice of a mechanism and what it
-//! says are `stanchion_sasl`'s.
+//! says. Dialling, the TLS handshake and deadlines are the driver's, the choice of a
+//! mechanism and what it says are `stanchion_sasl`'s.
 //!
 //! ```text
-//!            ┌ Proceed ─ Tls ┐             ┌ Deriving ┐
-//! Header ─ Features ───────── Header ─ Features ─ Login ──┬─ Header ─ Features ─┐
-//!   (clear)                     (protected)   └ again ┘   │      (logged in)    │
-//!                                                SASL2:   └─── Authenticated ───┤
-//!                                                         │                     │
-//!                                     resumed or bound:   └ Done                │
-//!          Done ── resumed ── Resuming ─────────────────────────────────────────┤
-//!          Done ── Enabling ── Binding ─────────────────────────────────────────┘
+//! in the clear   Header ─ Features ─ Proceed ─ Tls
+//!                             │                 │
+//!                   plaintext │   ┌─────────────┘
+//! protected         Header ─ Features ─ Login ⇄ Deriving
+//!                                         │
+//!                ┌─────── RFC 6120 ───────┴──── SASL2 ───────┐
+//! logged in   Header ─ Features                      Authenticated
+//!                         │      not bound inline       │    │
+//!                         ├─────────────────────────────┘    │
+//!             Resuming ───┤                                  │
+//!                │     Binding ─ Enabling ───────────────────┤
+//!                └────────────────────────────────────────── Done
 //! any state: a stream error, the end of the stream, or anything out of its turn ─ Failed
 //! ```
 //!
-//! A login is tried again on the same stream when it was begun ahead of features that lead
+//! A session that is resumed inline is done with the success itself. A login is tried again
+//! on the same stream when it was begun ahead of features that lead
 //! to another, when a token is refused, and once when channel binding is.
 //!
 //! # Round trips
@@ -25,15 +31,15 @@
 //! What depends on an answer waits for it; what does not rides along. What the server is
 //! known to answer comes from [`ServerMemory`], so a first login waits more often. This is
 //! pipelining as in XEP-0305, on the evidence of the last login: the server treats what is
-//! on a stream in its order, and a feature is the same from login to login (XEP-0388 §2.1
-//! says so in so many words).
+//! on a stream in its order, and offers the same from login to login (XEP-0388 §2.1 lets
+//! clients keep what it offers).
 //!
 //! | in one write | when | why it is allowed |
 //! |---|---|---|
 //! | header, `<starttls/>` | STARTTLS was offered last time | Nobody learns more than from the header. Nothing follows before `<proceed/>` (RFC 6120 §5.4.2.3) and the handshake; whatever came with `<proceed/>` ends the login (§5.4.3.3). In the clear, nothing else ever goes ahead |
 //! | header, `<auth/>` or `<authenticate/>` | inside TLS; SCRAM, or a token | SCRAM's first message holds the user name and a nonce (RFC 5802 §5.1); a token's holds a proof that is bound to the connection where both can, and goes to a verified server only. Never PLAIN. The features come before any answer, and are judged as always: see below |
 //! | `<authenticate/>` with a resource, stream management, a session to resume, a token to be given | SASL2 offers it inline | It has no effect before the login succeeds (XEP-0388 §2.6.2) |
-//! | header, bind request, `<enable/>` | after `<success/>`; the server is known | Binding is never left out (RFC 6120 §7.3.1). `<enable/>` is treated after it, for it stands behind it (XEP-0198 §3) |
+//! | header, bind request, `<enable/>` | after `<success/>`; the server is known | Binding is never left out (RFC 6120 §7.3.1). `<enable/>` has to be treated after it (XEP-0198 §3), and is, for it stands behind it; a server that binds aside refuses it, and is asked again |
 //! | header, `<resume/>` | after `<success/>`; the server is known to have stream management | It stands in the place of binding (XEP-0198 §5). Binding waits for its answer |
 //! | bind request, `<enable/>` | the features offer both | as above. Not with a wish for a resource, which may have to be asked for twice, and `<enable/>` only once |
 //!

@@ -193,6 +193,7 @@ fn a_mechanism_that_is_gone_is_refused_and_the_login_starts_anew_on_the_same_str
     play.hear(ENABLED);
     let done = play.established();
     assert_eq!(done.login.mechanism, "SCRAM-SHA-512-PLUS");
+    assert_eq!((done.login.exchanges, done.login.round_trips), (2, 3));
     // What is remembered is what was read, not what was tried.
     let offer = done.memory.offer.unwrap();
     assert!(offer.mechanisms.iter().any(|m| *m == "SCRAM-SHA-512-PLUS"));
