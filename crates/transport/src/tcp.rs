@@ -95,15 +95,20 @@ impl TcpDial {
 #[async_trait]
 impl Dial for TcpDial {
     async fn dial(&self, endpoint: &Endpoint, domain: &str) -> Result<BoxTransport, DialError> {
-        let pipe = Plain::boxed(self.connect(endpoint).await?);
+        let pipe = Plain::dialled(self.connect(endpoint).await?);
         match endpoint.mode {
-            TlsMode::Direct => self.tls.direct(pipe, domain).await,
+            TlsMode::Direct => self.tls.at_once(pipe, endpoint, domain).await,
             TlsMode::StartTls | TlsMode::None => Ok(pipe),
         }
     }
 
-    async fn direct(&self, pipe: BoxTransport, domain: &str) -> Result<BoxTransport, DialError> {
-        self.tls.direct(pipe, domain).await
+    async fn direct(
+        &self,
+        pipe: BoxTransport,
+        endpoint: &Endpoint,
+        domain: &str,
+    ) -> Result<BoxTransport, DialError> {
+        self.tls.at_once(pipe, endpoint, domain).await
     }
 
     async fn upgrade(&self, pipe: BoxTransport, domain: &str) -> Result<BoxTransport, DialError> {
