@@ -16,8 +16,11 @@ pub(super) fn documents(whole_stanzas: &[u8]) -> Vec<Bytes> {
     let mut framer = Framer::without_root(limits);
     framer.push(whole_stanzas);
     let mut documents = Vec::new();
-    while let Ok(Some(Frame::Element(stanza))) = framer.next_frame() {
-        documents.push(declared(&stanza));
+    while let Ok(Some(frame)) = framer.next_frame() {
+        documents.push(match frame {
+            Frame::Element(stanza) => declared(&stanza),
+            Frame::Open(tag) | Frame::Close(tag) => tag,
+        });
     }
     if framer.pending() > 0 {
         documents.push(framer.buffer_mut().split().freeze());

@@ -30,7 +30,7 @@ async fn serve(mut pipe: BoxTransport, acceptor: Option<&TlsAcceptor>) {
                 Text::from_static("1"),
             )),
             StreamEvent::Element(element) => stream.send(&element).unwrap(),
-            StreamEvent::Close => stream.end(),
+            StreamEvent::Close => return,
         }
         stream.flush().await.unwrap();
     }
