@@ -66,4 +66,3 @@ pub use security::Security;
 pub use stream::{StreamFault, XmppStream};
 pub use tcp::TcpDial;
 pub use tls::{TlsAcceptor, TlsConnector, TlsPolicy};
-pub use traffic::Traffic;

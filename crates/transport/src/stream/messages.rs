@@ -209,8 +209,16 @@ impl Messages {
             self.say_closed(CloseCode::Normal, "");
         }
         self.socket.get_mut().wake(cx);
-        ready!(self.poll_write_out())?;
-        self.socket.get_mut().poll_shutdown(cx)
+        let closed = ready!(self.poll_write_out());
+        let shut = match closed {
+            Ok(()) => ready!(self.socket.get_mut().poll_shutdown(cx)),
+            failed => failed,
+        };
+        // A server that has closed its stream may close the connection at once.
+        Poll::Ready(shut.or_else(|error| match self.phase {
+            Phase::Closed => Ok(()),
+            Phase::Waiting | Phase::Open => Err(error),
+        }))
     }
 
     /// Hands the closing frame to the WebSocket. What is queued stays behind.

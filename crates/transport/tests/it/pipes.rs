@@ -7,7 +7,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-use stanchion_transport::{BoxTransport, Security, Traffic, Transport};
+use stanchion_transport::traffic::Traffic;
+use stanchion_transport::{BoxTransport, Security, Transport};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What was done to a [`Script`].

@@ -506,6 +506,20 @@ async fn a_connection_that_just_ends_is_closed() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_gone_after_its_close_is_closed_without_error() {
+    let (mut stream, mut socket) = ends().await;
+    stream.open(&header());
+    say(&mut socket, ANSWER).await;
+    opened(&mut stream).await;
+    stream.end();
+    stream.flush().await.unwrap();
+    say(&mut socket, CLOSE).await;
+    drop(socket);
+    assert_eq!(stream.next().await.unwrap(), StreamEvent::Close);
+    stream.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn another_place_to_connect_to_is_told_and_nothing_else_done() {
     let moved = "<close xmlns='urn:ietf:params:xml:ns:xmpp-framing' \
                  see-other-uri='wss://b.example/ws'/>";
