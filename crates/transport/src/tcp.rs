@@ -20,7 +20,9 @@ use crate::tls::TlsConnector;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TcpOptions {
     /// Silence after which the system probes the peer, and the time between probes.
-    /// None: never. Default 60 s.
+    /// None: never. Default 60 s. Where there is a `user_timeout`, an unanswered probe
+    /// counts as sent bytes; elsewhere the system gives up after some probes, mostly 8 to
+    /// 10.
     pub keepalive: Option<Duration>,
     /// How long sent bytes may stay unacknowledged before the connection fails
     /// (TCP_USER_TIMEOUT, Linux; RFC 5482). None: the system's choice, about 15 minutes.
@@ -95,15 +97,20 @@ impl TcpDial {
 #[async_trait]
 impl Dial for TcpDial {
     async fn dial(&self, endpoint: &Endpoint, domain: &str) -> Result<BoxTransport, DialError> {
-        let pipe = Plain::boxed(self.connect(endpoint).await?);
+        let pipe = Plain::dialled(self.connect(endpoint).await?);
         match endpoint.mode {
-            TlsMode::Direct => self.tls.direct(pipe, domain).await,
+            TlsMode::Direct => self.tls.at_once(pipe, endpoint, domain).await,
             TlsMode::StartTls | TlsMode::None => Ok(pipe),
         }
     }
 
-    async fn direct(&self, pipe: BoxTransport, domain: &str) -> Result<BoxTransport, DialError> {
-        self.tls.direct(pipe, domain).await
+    async fn direct(
+        &self,
+        pipe: BoxTransport,
+        endpoint: &Endpoint,
+        domain: &str,
+    ) -> Result<BoxTransport, DialError> {
+        self.tls.at_once(pipe, endpoint, domain).await
     }
 
     async fn upgrade(&self, pipe: BoxTransport, domain: &str) -> Result<BoxTransport, DialError> {
