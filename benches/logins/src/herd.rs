@@ -156,7 +156,7 @@ impl Server<'_> {
             }
             sleep(Duration::from_millis(20)).await;
         }
-        Err("the server does not listen".to_owned())
+        Err("the server does not listen, or has no certificate".to_owned())
     }
 
     async fn kill(&mut self) -> Result<(), String> {
