@@ -1,37 +1,44 @@
-//! The connection factory: from a configuration to a session on one of the domain's
-//! servers. Owns the order of the candidates, when to go on to the next and when to
-//! stop, and what is remembered between sessions. One attempt is in `driver`, waiting
-//! before another walk in `backoff`.
+//! From an account and a configuration to a session on one of the domain's servers. Owns
+//! which candidates there are, their order, and what is remembered between sessions. How
+//! they race is in `race`, one attempt in `driver`, several accounts in `factory`, waiting
+//! before another round in `persistent`.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use stanchion_sasl::client::check_credentials;
 use stanchion_sasl::scram::keys::ScramKeys;
-use stanchion_stanza::stream::{StreamCondition, StreamError};
+use stanchion_stanza::stream::StreamCondition;
 use stanchion_transport::{Dial, Endpoint, Host, TcpDial, TlsConnector};
 use tokio::time::{Instant, timeout_at};
 
-use crate::config::{Account, ConfigError, ConnectConfig, Endpoints, Plaintext};
-use crate::connection::{Connect, Connection};
-use crate::driver::{Attempting, Clock};
+use crate::backoff::BackoffPolicy;
+use crate::config::{Account, ConfigError, ConnectConfig, Endpoints};
+use crate::connection::{Connect, Connection, SessionEnd};
 use crate::entropy::{Entropy, SystemEntropy, number};
 use crate::error::{Attempt, ConnectError};
 use crate::event::{ConnectEvent, Observer};
+use crate::health::{HealthBook, order};
 use crate::negotiation::{Resume, ResumeToken, Setup, Start};
 use crate::phase::Phase;
-use crate::resolve::{Resolve, discover};
+use crate::race::Race;
+use crate::registry::EndpointHealth;
+use crate::resolve::discover::{self, Candidate};
+use crate::resolve::{CachingResolver, Resolve};
 
-/// How many redirections one walk follows (RFC 6120 §4.9.3.19).
+/// How many redirections in a row are followed (RFC 6120 §4.9.3.19).
 pub const MAX_REDIRECTS: u8 = 3;
 
-/// How many addresses one walk tries at most.
-pub const MAX_ATTEMPTS: usize = 32;
-
 /// Connects over the network. Make one for each account and keep it: it remembers TLS
-/// sessions, DNS answers, and the keys derived from the password.
+/// sessions, DNS answers, which endpoints are well, and the keys derived from the
+/// password.
+///
+/// The candidates race up to a protected connection, 250 ms apart
+/// ([`RaceConfig`](crate::config::RaceConfig)). The first one there logs in, the others
+/// are closed; so no two servers ever see the login. If the login fails in a way that
+/// another server may cure, the race goes on with the rest.
 ///
 /// ```no_run
 /// use stanchion_connect::{Account, Connect, ConnectConfig, Connector};
@@ -52,6 +59,17 @@ pub struct Connector {
     observer: Arc<Observer<'static>>,
     /// One for each hash at most. Held only to copy in or out.
     keys: Mutex<Vec<ScramKeys>>,
+    ways: Mutex<Ways>,
+}
+
+/// What is known of the ways to the servers. Held only to copy in or out.
+#[derive(Debug, Default)]
+pub(crate) struct Ways {
+    pub(crate) health: HealthBook,
+    /// The address of the last session, and the name that it was found under.
+    pub(crate) names: Option<(Endpoint, Endpoint)>,
+    /// Where the last session was sent to (`see-other-host`).
+    moved: Option<Endpoint>,
 }
 
 impl fmt::Debug for Connector {
@@ -93,11 +111,12 @@ impl Connector {
             entropy: Arc::new(SystemEntropy),
             observer: Arc::new(|_| {}),
             keys: Mutex::new(Vec::new()),
+            ways: Mutex::new(Ways::default()),
         })
     }
 
     /// The same, with another resolver. Default: DNS by the system's configuration
-    /// (feature `dns`), else the operating system.
+    /// (feature `dns`), else the operating system; either with a memory.
     #[must_use]
     pub fn with_resolver(mut self, resolver: Arc<dyn Resolve>) -> Self {
         self.resolver = resolver;
@@ -118,6 +137,35 @@ impl Connector {
         self
     }
 
+    /// The same, with what is known of the endpoints from earlier, as
+    /// [`Connector::health`] told it. Default: nothing.
+    #[must_use]
+    pub fn with_health(self, known: Vec<(Endpoint, EndpointHealth)>) -> Self {
+        self.ways().health = HealthBook::new(known);
+        self
+    }
+
+    /// What is known of the endpoints: of the names that DNS or the configuration gives,
+    /// and of the addresses behind them.
+    #[must_use]
+    pub fn health(&self) -> HealthBook {
+        self.ways().health.clone()
+    }
+
+    /// What is known, to be changed.
+    pub(crate) fn ways(&self) -> std::sync::MutexGuard<'_, Ways> {
+        // Nothing can panic between lock and unlock and leave it half changed.
+        self.ways.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn dial(&self) -> &dyn Dial {
+        &*self.dial
+    }
+
+    pub(crate) fn resolver(&self) -> &dyn Resolve {
+        &*self.resolver
+    }
+
     /// The configuration.
     #[must_use]
     pub const fn config(&self) -> &ConnectConfig {
@@ -130,59 +178,109 @@ impl Connector {
         &self.account
     }
 
-    /// Begins a walk over the candidates.
+    /// One race over the candidates, of `limit` at most.
+    pub(crate) async fn connect_for(
+        &self,
+        resume: Option<ResumeToken>,
+        observer: &Observer<'_>,
+        limit: Duration,
+    ) -> Result<Connection, ConnectError> {
+        let mut race = self.begin(resume, observer, limit).await?;
+        let mut failed = Vec::new();
+        while let Some(result) = race.next().await {
+            match result {
+                Ok(mut connection) => {
+                    connection.failed = failed;
+                    return Ok(connection);
+                }
+                Err(attempt) if attempt.error.ends_the_walk() => return Err(attempt.error),
+                Err(attempt) => failed.push(attempt),
+            }
+        }
+        Err(match (failed.pop(), failed.is_empty()) {
+            (Some(only), true) => only.error,
+            (Some(last), false) => {
+                failed.push(last);
+                ConnectError::AllFailed(failed)
+            }
+            // Every race has a candidate; only a time limit of nothing gets here.
+            (None, _) => ConnectError::Deadline {
+                phase: Phase::Resolve,
+                limit,
+            },
+        })
+    }
+
+    /// Begins a race over the candidates, of `limit` at most.
     pub(crate) async fn begin<'a>(
         &'a self,
         resume: Option<ResumeToken>,
         observer: &'a Observer<'a>,
-    ) -> Result<Walk<'a>, ConnectError> {
-        let give_up = Instant::now() + self.config.timeouts.total;
-        let hosts = match &self.config.endpoints {
-            Endpoints::Explicit(endpoints) => endpoints.clone(),
-            Endpoints::Discover => {
-                let limit = self.config.timeouts.resolve;
-                let mut fault = None;
-                let random = || {
-                    number(&*self.entropy).unwrap_or_else(|e| {
-                        fault = Some(e);
-                        0
-                    })
-                };
-                let hosts = discover::hosts(&*self.resolver, self.account.jid.domain(), random);
-                let hosts = timeout_at(give_up.min(Instant::now() + limit), hosts)
-                    .await
-                    .map_err(|_| ConnectError::Deadline {
-                        phase: Phase::Resolve,
-                        limit,
-                    })??;
-                if let Some(fault) = fault {
-                    return Err(fault.into());
-                }
-                hosts
-            }
+        limit: Duration,
+    ) -> Result<Race<'a>, ConnectError> {
+        let give_up = Instant::now() + limit;
+        let candidates = match &self.config.endpoints {
+            // Their order is their priority.
+            Endpoints::Explicit(endpoints) => (0..=u16::MAX)
+                .zip(endpoints)
+                .map(|(priority, endpoint)| Candidate {
+                    priority,
+                    endpoint: endpoint.clone(),
+                })
+                .collect(),
+            Endpoints::Discover => self.discover(give_up).await?,
         };
-        let mut queue: VecDeque<Endpoint> = hosts.into();
-        if self.config.endpoints == Endpoints::Discover
-            && let Some(location) = resume.as_ref().and_then(|t| t.location.as_deref())
-            && let Some(first) = queue.front()
-            && let Some(place) = place(location, first)
-        {
-            queue.retain(|e| *e != place);
-            queue.push_front(place);
+        let mut order = self.ordered(candidates);
+        let location = resume.as_ref().and_then(|t| t.location.as_deref());
+        let location = match (&self.config.endpoints, location, order.first()) {
+            (Endpoints::Discover, Some(location), Some(like)) => place(location, like),
+            _ => None,
+        };
+        // Once: if the session is not there, the usual places are.
+        let moved = self.ways().moved.take();
+        for first in [location, moved].into_iter().flatten() {
+            order.retain(|known| *known != first);
+            order.insert(0, first);
         }
-        observer(&ConnectEvent::Candidates(queue.make_contiguous()));
-        Ok(Walk {
-            connector: self,
-            observer,
-            queue,
-            give_up,
-            resume: resume.map_or(Resume::No, Resume::Try),
-            redirects: 0,
-            attempts: 0,
-        })
+        observer(&ConnectEvent::Candidates(&order));
+        let resume = resume.map_or(Resume::No, Resume::Try);
+        Ok(Race::new(self, observer, order, give_up, resume))
     }
 
-    fn setup(&self, resume: Resume) -> Result<Setup, ConnectError> {
+    async fn discover(&self, give_up: Instant) -> Result<Vec<Candidate>, ConnectError> {
+        let limit = self.config.timeouts.resolve;
+        let mut fault = None;
+        let random = || {
+            number(&*self.entropy).unwrap_or_else(|e| {
+                fault = Some(e);
+                0
+            })
+        };
+        let hosts = discover::hosts(&*self.resolver, self.account.jid.domain(), random);
+        let hosts = timeout_at(give_up.min(Instant::now() + limit), hosts)
+            .await
+            .map_err(|_| ConnectError::Deadline {
+                phase: Phase::Resolve,
+                limit,
+            })??;
+        match fault {
+            Some(fault) => Err(fault.into()),
+            None => Ok(hosts),
+        }
+    }
+
+    /// Puts candidates in the order that their history suggests.
+    pub(crate) fn ordered(&self, candidates: Vec<Candidate>) -> Vec<Endpoint> {
+        let ways = self.ways();
+        let with_history = candidates
+            .into_iter()
+            .map(|c| (c.priority, ways.health.get(&c.endpoint), c.endpoint))
+            .collect();
+        let ordered = order(with_history, SystemTime::now());
+        ordered.into_iter().map(|(_, _, endpoint)| endpoint).collect()
+    }
+
+    pub(crate) fn setup(&self, resume: Resume) -> Result<Setup, ConnectError> {
         let mut entropy = [0; 48];
         self.entropy.fill(&mut entropy)?;
         Ok(Setup {
@@ -205,7 +303,7 @@ impl Connector {
 
     /// Remembers what a login derived, or forgets all after a refusal: the password may
     /// have been changed.
-    fn remember(&self, result: &Result<Connection, Attempt>) {
+    pub(crate) fn remember(&self, result: &Result<Connection, Attempt>) {
         match result {
             Ok(connection) => {
                 if let Some(new) = &connection.established.keys {
@@ -227,172 +325,37 @@ impl Connector {
 impl Connect for Connector {
     async fn connect(&self, resume: Option<ResumeToken>) -> Result<Connection, ConnectError> {
         let observer = Arc::clone(&self.observer);
-        let mut walk = self.begin(resume, &*observer).await?;
-        let mut failed = Vec::new();
-        while let Some(result) = walk.next().await {
-            match result {
-                Ok(mut connection) => {
-                    connection.failed = failed;
-                    return Ok(connection);
-                }
-                Err(attempt) if attempt.error.ends_the_walk() => return Err(attempt.error),
-                Err(attempt) => failed.push(attempt),
-            }
-        }
-        Err(match (failed.pop(), failed.is_empty()) {
-            (Some(only), true) => only.error,
-            (Some(last), false) => {
-                failed.push(last);
-                ConnectError::AllFailed(failed)
-            }
-            // Every walk has a candidate; only a time limit of nothing gets here.
-            (None, _) => ConnectError::Deadline {
-                phase: Phase::Resolve,
-                limit: self.config.timeouts.total,
-            },
-        })
-    }
-}
-
-/// The candidates that are left, and what the walk has learnt.
-pub(crate) struct Walk<'a> {
-    connector: &'a Connector,
-    observer: &'a Observer<'a>,
-    queue: VecDeque<Endpoint>,
-    give_up: Instant,
-    resume: Resume,
-    redirects: u8,
-    attempts: usize,
-}
-
-impl Walk<'_> {
-    /// Tries the next candidate. `None` when there is none, or no time, left.
-    pub(crate) async fn next(&mut self) -> Option<Result<Connection, Attempt>> {
-        loop {
-            if Instant::now() >= self.give_up || self.attempts >= MAX_ATTEMPTS {
-                return None;
-            }
-            let endpoint = self.queue.pop_front()?;
-            let started = Instant::now();
-            let (phase, error) = if let Host::Name(_) = endpoint.host {
-                match self.addresses(&endpoint).await {
-                    Ok(addresses) => {
-                        for address in addresses.into_iter().rev() {
-                            self.queue.push_front(address);
-                        }
-                        continue;
-                    }
-                    Err(error) => (Phase::Resolve, error),
-                }
-            } else {
-                match self.attempt(&endpoint).await {
-                    Ok(connection) => {
-                        let result = Ok(connection);
-                        self.connector.remember(&result);
-                        return Some(result);
-                    }
-                    Err((_, ConnectError::ResumeUnanswered)) => {
-                        // The old session is gone. The same server is asked for a new one.
-                        self.resume = Resume::Lost;
-                        self.queue.push_front(endpoint);
-                        continue;
-                    }
-                    Err((phase, error)) => match self.redirect(&endpoint, error) {
-                        Ok(()) => continue,
-                        Err(error) => (phase, error),
-                    },
-                }
-            };
-            self.attempts += 1;
-            let attempt = Attempt {
-                endpoint,
-                phase,
-                elapsed: started.elapsed(),
-                error,
-            };
-            tracing::debug!(endpoint = %attempt.endpoint, %phase, error = %attempt.error, "attempt failed");
-            (self.observer)(&ConnectEvent::Failed(&attempt));
-            let result = Err(attempt);
-            self.connector.remember(&result);
-            return Some(result);
-        }
+        let limit = self.config.timeouts.total;
+        self.connect_for(resume, &*observer, limit).await
     }
 
-    async fn addresses(&self, endpoint: &Endpoint) -> Result<Vec<Endpoint>, ConnectError> {
-        (self.observer)(&ConnectEvent::Phase(endpoint, Phase::Resolve));
-        let limit = self.connector.config.timeouts.resolve;
-        let found = discover::addresses(&*self.connector.resolver, endpoint);
-        let found = timeout_at(self.give_up.min(Instant::now() + limit), found)
-            .await
-            .map_err(|_| ConnectError::Deadline {
-                phase: Phase::Resolve,
-                limit,
-            })?;
-        Ok(found?)
-    }
-
-    async fn attempt(&self, endpoint: &Endpoint) -> Result<Connection, (Phase, ConnectError)> {
-        let connector = self.connector;
-        let setup = connector
-            .setup(self.resume.clone())
-            .map_err(|e| (Phase::Tcp, e))?;
-        let mut attempting = Attempting {
-            dial: &*connector.dial,
-            config: &connector.config,
-            domain: connector.account.jid.domain(),
-            endpoint,
-            observer: self.observer,
-            clock: Clock::start(connector.config.timeouts, self.give_up),
+    fn ended(&self, end: &SessionEnd<'_>) {
+        let mut ways = self.ways();
+        let now = SystemTime::now();
+        let name = ways.names.take_if(|(address, _)| address == end.endpoint);
+        let mut note = |change: fn(&mut EndpointHealth, SystemTime)| {
+            ways.health.note(end.endpoint, |health| change(health, now));
+            if let Some((_, name)) = &name {
+                ways.health.note(name, |health| change(health, now));
+            }
         };
-        let or_plaintext = connector.config.plaintext == Plaintext::Allow;
-        // Boxed: a login's state is large, and this future sits in that of the session.
-        let result = Box::pin(attempting.run(setup, or_plaintext)).await;
-        let Clock { timings, .. } = &mut attempting.clock;
-        let timings = std::mem::take(timings);
-        match result {
-            Ok((stream, established)) => {
-                let event = ConnectEvent::Established(endpoint, &established, &timings);
-                (self.observer)(&event);
-                let mut connection = Connection::new(stream, established, endpoint.clone());
-                connection.timings = timings;
-                Ok(connection)
+        let condition = end.error.map(|error| error.condition);
+        match condition {
+            Some(StreamCondition::SystemShutdown | StreamCondition::ResourceConstraint) => {
+                note(EndpointHealth::shun);
             }
-            Err(error) => Err((attempting.clock.phase(), error)),
+            Some(StreamCondition::SeeOtherHost) => {
+                let value = end.error.and_then(|error| error.value.as_deref());
+                ways.moved = value.and_then(|value| place(value, end.endpoint));
+            }
+            _ if end.lasted < BackoffPolicy::default().lasting => note(EndpointHealth::failed),
+            _ => {}
         }
-    }
-
-    /// Follows a redirection, if the error is one that can be followed.
-    fn redirect(&mut self, from: &Endpoint, error: ConnectError) -> Result<(), ConnectError> {
-        let ConnectError::Stream {
-            error:
-                StreamError {
-                    condition: StreamCondition::SeeOtherHost,
-                    value: Some(value),
-                    ..
-                },
-            ..
-        } = &error
-        else {
-            return Err(error);
-        };
-        let Some(to) = place(value, from) else {
-            return Err(error);
-        };
-        if self.redirects >= MAX_REDIRECTS {
-            return Err(ConnectError::TooManyRedirects {
-                limit: MAX_REDIRECTS,
-            });
-        }
-        self.redirects += 1;
-        // Safe wherever it leads: the certificate must still be the domain's.
-        (self.observer)(&ConnectEvent::Redirected { from, to: &to });
-        self.queue.push_front(to);
-        Ok(())
     }
 }
 
 /// Reads `host`, `host:port`, `[v6]` or `[v6]:port`; what is missing is as in `like`.
-fn place(text: &str, like: &Endpoint) -> Option<Endpoint> {
+pub(crate) fn place(text: &str, like: &Endpoint) -> Option<Endpoint> {
     let text = text.trim();
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
@@ -427,20 +390,21 @@ fn place(text: &str, like: &Endpoint) -> Option<Endpoint> {
 }
 
 #[cfg(feature = "dns")]
-fn default_resolver() -> Arc<dyn Resolve> {
+pub(crate) fn default_resolver() -> Arc<dyn Resolve> {
     use crate::resolve::{HickoryResolver, SystemResolver};
-    match HickoryResolver::from_system() {
+    let resolver: Arc<dyn Resolve> = match HickoryResolver::from_system() {
         Ok(resolver) => Arc::new(resolver),
         Err(error) => {
             tracing::warn!(%error, "no DNS configuration: SRV records are not looked up");
             Arc::new(SystemResolver)
         }
-    }
+    };
+    Arc::new(CachingResolver::new(resolver))
 }
 
 #[cfg(not(feature = "dns"))]
-fn default_resolver() -> Arc<dyn Resolve> {
-    Arc::new(crate::resolve::SystemResolver)
+pub(crate) fn default_resolver() -> Arc<dyn Resolve> {
+    Arc::new(CachingResolver::new(Arc::new(crate::resolve::SystemResolver)))
 }
 
 #[cfg(test)]

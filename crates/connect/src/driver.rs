@@ -1,6 +1,7 @@
-//! One attempt at one address: dials, runs the negotiation over a stream, and keeps the
-//! clock. Owns the sockets and the deadlines of the attempt; which address comes next
-//! is the connector's affair.
+//! One attempt at one address, in two halves: up to a protected connection, and the login
+//! over it. Dials, runs the negotiation over a stream, and keeps the clock. Owns the
+//! sockets and the deadlines of the attempt; which address comes next, and which one logs
+//! in, is the race's affair.
 
 use std::future::Future;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use stanchion_sasl::policy::{ChannelSecurity, TlsVersion};
 use stanchion_sasl::{Channel, ChannelBindings};
 use stanchion_stanza::stream::StreamError;
-use stanchion_stanza::{Limits, Payload as _};
+use stanchion_stanza::{Limits, Payload as _, StreamEvent};
 use stanchion_transport::security::{self, Security, Trust};
 use stanchion_transport::stream::DetachError;
 use stanchion_transport::{BoxTransport, Dial, Endpoint, StreamFault, TlsMode, XmppStream};
@@ -16,7 +17,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::config::{ConnectConfig, Timeouts};
 use crate::connection::Timings;
-use crate::error::{ConnectError, Misuse};
+use crate::error::{ConnectError, Foreign, Misuse};
 use crate::event::{ConnectEvent, Observer};
 use crate::misbehaviour::Misbehaviour;
 use crate::negotiation::{Established, Input, Negotiation, Output, Setup, Start};
@@ -34,9 +35,25 @@ pub(crate) struct Attempting<'a> {
     pub(crate) dial: &'a dyn Dial,
     pub(crate) config: &'a ConnectConfig,
     pub(crate) domain: &'a str,
-    pub(crate) endpoint: &'a Endpoint,
+    pub(crate) endpoint: Endpoint,
     pub(crate) observer: &'a Observer<'a>,
     pub(crate) clock: Clock,
+    /// The other side has shown that it speaks XMPP.
+    pub(crate) opened: bool,
+}
+
+/// A connection as protected as it is going to be. Nothing that belongs to the account
+/// has been sent over it.
+pub(crate) struct Secured {
+    stream: XmppStream,
+    negotiation: Negotiation,
+}
+
+/// How far to go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Until {
+    Secured,
+    Established,
 }
 
 /// Which phase runs since when, and how long the ones before took.
@@ -97,47 +114,77 @@ impl Clock {
 }
 
 impl Attempting<'_> {
-    /// Connects and logs in. `setup.start` is overwritten by what the endpoint says.
-    pub(crate) async fn run(
+    /// Connects, up to and with the TLS handshake. `setup.start` is overwritten by what
+    /// the endpoint says.
+    pub(crate) async fn secure(
         &mut self,
         mut setup: Setup,
         or_plaintext: bool,
-    ) -> Result<(XmppStream, Established), ConnectError> {
-        self.tell(&ConnectEvent::Phase(self.endpoint, Phase::Tcp));
+    ) -> Result<Secured, ConnectError> {
+        self.tell(&ConnectEvent::Phase(&self.endpoint, Phase::Tcp));
         let pipe = self.connect().await?;
         setup.start = match self.endpoint.mode {
             TlsMode::StartTls => Start::StartTls { or_plaintext },
             TlsMode::None => Start::Plaintext,
             TlsMode::Direct => Start::Protected(channel(pipe.security())),
         };
-        let mut stream = XmppStream::new(pipe, self.config.limits);
-        let mut negotiation = Negotiation::new(setup);
-        let result = self.negotiate(&mut negotiation, &mut stream).await;
+        let mut secured = Secured {
+            stream: XmppStream::new(pipe, self.config.limits),
+            negotiation: Negotiation::new(setup),
+        };
+        if self.endpoint.mode == TlsMode::StartTls {
+            let result = self.negotiate(&mut secured, Until::Secured).await;
+            if let Err(error) = result {
+                // The others do not wait for a farewell.
+                self.part(&mut secured.stream, &error, Duration::ZERO).await;
+                return Err(error);
+            }
+        }
+        Ok(secured)
+    }
+
+    /// Logs in.
+    pub(crate) async fn log_in(
+        &mut self,
+        mut secured: Secured,
+    ) -> Result<(XmppStream, Established), ConnectError> {
+        let result = self.negotiate(&mut secured, Until::Established).await;
         self.clock.stop();
+        let mut stream = secured.stream;
         match result {
-            Ok(established) => {
+            Ok(Some(established)) => {
                 if let Some(bytes) = established.features.max_bytes {
                     let bytes = bytes.clamp(*SENDABLE.start(), *SENDABLE.end());
                     let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
                     stream.set_send_limits(Limits::default().with_stanza_bytes(bytes));
                 }
-                Ok((stream, established))
+                Ok((stream, *established))
             }
+            // Only where the login is not asked for.
+            Ok(None) => Err(ConnectError::Lost {
+                phase: self.clock.phase(),
+                source: None,
+            }),
             Err(error) => {
-                if let ConnectError::PeerMisbehaved(Misbehaviour::Decode(fault)) = &error {
-                    // RFC 6120 §4.9: it is told which rule it broke.
-                    let _ = stream.send(&StreamError::new(fault.condition()).to_element());
-                }
                 // The server may keep what it has for this stream until it hears this;
                 // it gets one short chance.
-                let _ = timeout(FAREWELL, stream.close()).await;
+                self.part(&mut stream, &error, FAREWELL).await;
                 Err(error)
             }
         }
     }
 
+    /// Gives a stream up, and says why if a rule was broken (RFC 6120 §4.9).
+    async fn part(&self, stream: &mut XmppStream, error: &ConnectError, limit: Duration) {
+        if let ConnectError::PeerMisbehaved(Misbehaviour::Decode(fault)) = error {
+            let _ = stream.send(&StreamError::new(fault.condition()).to_element());
+        }
+        let _ = timeout(limit, stream.close()).await;
+    }
+
     async fn connect(&mut self) -> Result<BoxTransport, ConnectError> {
-        let refused = |error| ConnectError::dial(self.endpoint, error);
+        let endpoint = self.endpoint.clone();
+        let refused = |error| ConnectError::dial(&endpoint, error);
         // The handshake of direct TLS comes apart, under its own deadline.
         let mode = match self.endpoint.mode {
             TlsMode::Direct => TlsMode::None,
@@ -154,17 +201,27 @@ impl Attempting<'_> {
             .clock
             .limit(self.dial.direct(pipe, self.domain))
             .await?
-            .map_err(|error| ConnectError::dial(self.endpoint, error))?;
-        self.tell(&ConnectEvent::Secured(self.endpoint, pipe.security()));
+            .map_err(refused)?;
+        self.tell(&ConnectEvent::Secured(&self.endpoint, pipe.security()));
         Ok(pipe)
     }
 
+    /// `None`: it is secured, and that was all that was asked for.
     async fn negotiate(
         &mut self,
-        negotiation: &mut Negotiation,
-        stream: &mut XmppStream,
-    ) -> Result<Established, ConnectError> {
+        secured: &mut Secured,
+        until: Until,
+    ) -> Result<Option<Box<Established>>, ConnectError> {
+        let Secured {
+            stream,
+            negotiation,
+        } = secured;
         loop {
+            // Also where there is no TLS and plaintext is allowed: the outputs that wait
+            // now are the beginning of the login.
+            if until == Until::Secured && negotiation.phase() == Phase::Authentication {
+                return Ok(None);
+            }
             self.enter(negotiation.phase());
             let input = match negotiation.poll_output() {
                 Some(Output::OpenStream(header)) => {
@@ -180,12 +237,18 @@ impl Attempting<'_> {
                     continue;
                 }
                 Some(Output::Report(report)) => {
-                    self.tell(&ConnectEvent::Login(self.endpoint, &report));
+                    self.tell(&ConnectEvent::Login(&self.endpoint, &report));
                     continue;
                 }
-                Some(Output::Done(established)) => return Ok(*established),
+                Some(Output::Done(established)) => return Ok(Some(established)),
                 Some(Output::Failed(error)) => return Err(error),
-                Some(Output::StartTls) => self.secure(stream).await?,
+                Some(Output::StartTls) => {
+                    negotiation.handle(self.upgrade(stream).await?);
+                    if until == Until::Secured {
+                        return Ok(None);
+                    }
+                    continue;
+                }
                 Some(Output::Derive(derivation)) => {
                     // Dropping the handle leaves the thread to finish its rounds, whose
                     // number is bounded.
@@ -196,9 +259,20 @@ impl Attempting<'_> {
                     }
                 }
                 None => match self.clock.limit(stream.next()).await? {
-                    Ok(event) => Input::Event(event),
+                    Ok(event) => {
+                        self.opened |= matches!(event, StreamEvent::Open(_));
+                        Input::Event(event)
+                    }
                     Err(StreamFault::Decode(error)) => {
-                        return Err(Misbehaviour::Decode(error).into());
+                        let source = Misbehaviour::Decode(error);
+                        if self.opened {
+                            return Err(source.into());
+                        }
+                        return Err(ConnectError::NotXmpp {
+                            endpoint: self.endpoint.clone(),
+                            what: Foreign::of(stream.unread()),
+                            source,
+                        });
                     }
                     Err(fault) => return Err(disconnected(negotiation, fault)),
                 },
@@ -208,7 +282,7 @@ impl Attempting<'_> {
     }
 
     /// STARTTLS was agreed: the handshake, and a new stream over it.
-    async fn secure(&mut self, stream: &mut XmppStream) -> Result<Input, ConnectError> {
+    async fn upgrade(&mut self, stream: &mut XmppStream) -> Result<Input, ConnectError> {
         let lost = |fault| ConnectError::Lost {
             phase: Phase::Tls,
             source: Some(fault),
@@ -228,8 +302,8 @@ impl Attempting<'_> {
             .clock
             .limit(self.dial.upgrade(pipe, self.domain))
             .await?
-            .map_err(|error| ConnectError::dial(self.endpoint, error))?;
-        self.tell(&ConnectEvent::Secured(self.endpoint, pipe.security()));
+            .map_err(|error| ConnectError::dial(&self.endpoint, error))?;
+        self.tell(&ConnectEvent::Secured(&self.endpoint, pipe.security()));
         let channel = channel(pipe.security());
         *stream = XmppStream::new(pipe, self.config.limits);
         Ok(Input::TlsReady(channel))
@@ -237,7 +311,7 @@ impl Attempting<'_> {
 
     fn enter(&mut self, phase: Phase) {
         if self.clock.enter(phase) {
-            self.tell(&ConnectEvent::Phase(self.endpoint, phase));
+            self.tell(&ConnectEvent::Phase(&self.endpoint, phase));
         }
     }
 

@@ -47,11 +47,13 @@ mod driver;
 pub mod entropy;
 pub mod error;
 pub mod event;
+pub mod health;
 pub mod memory;
 pub mod misbehaviour;
 pub mod negotiation;
 pub mod phase;
 pub mod probe;
+mod race;
 pub mod registry;
 pub mod resolve;
 

@@ -227,6 +227,12 @@ impl XmppStream {
         })
     }
 
+    /// What was read and belongs to no event yet. After a [`StreamFault::Decode`] it
+    /// begins where the fault is, or before.
+    pub fn unread(&mut self) -> &[u8] {
+        self.decoder.buffer_mut()
+    }
+
     /// Waits for a new stream header, as after SASL (RFC 6120 §6.4.6). The transport,
     /// what is queued and what was read stay.
     pub fn reset(&mut self) {

@@ -1,6 +1,8 @@
 //! A server of this process that follows a script: right until the step where the
 //! script says otherwise. Speaks real TLS and real SASL.
 
+#![allow(dead_code, reason = "each test file uses a part")]
+
 use std::collections::HashMap;
 use std::future::pending;
 use std::sync::Arc;
