@@ -257,7 +257,9 @@ mod tests {
         let devices = 20_000u32;
         let mut random = 1u64;
         let mut next = || {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
             random
         };
         // All lose the server at once, and it stays away for twenty minutes.
@@ -293,6 +295,9 @@ mod tests {
             backoff.established(ZERO);
             assert!(backoff.failed(Duration::MAX, u64::MAX) <= Duration::from_secs(7 * 24 * 3600));
         }
-        assert_eq!(BackoffPolicy::for_fleet(u32::MAX).base.as_secs(), 42_949_672);
+        assert_eq!(
+            BackoffPolicy::for_fleet(u32::MAX).base.as_secs(),
+            42_949_672
+        );
     }
 }

@@ -29,22 +29,22 @@ pub trait Connect: Send + Sync {
 
     /// Hears how a session ended that it gave: a server that shuts down, or ends each
     /// session at once, is then not the first to be tried. Default: nothing.
-    fn ended(&self, end: &SessionEnd<'_>) {
+    fn ended(&self, end: &SessionEnd) {
         let _ = end;
     }
 }
 
 /// How a session ended.
-#[derive(Debug, Clone, Copy)]
-pub struct SessionEnd<'a> {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionEnd {
     /// Whose it was.
-    pub jid: &'a FullJid,
+    pub jid: FullJid,
     /// Where it was: [`Connection::endpoint`].
-    pub endpoint: &'a Endpoint,
+    pub endpoint: Endpoint,
     /// How long it lasted.
     pub lasted: Duration,
     /// What the server said, if it said anything.
-    pub error: Option<&'a StreamError>,
+    pub error: Option<StreamError>,
 }
 
 /// A session's stream, ready for stanzas.

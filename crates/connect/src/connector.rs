@@ -277,7 +277,10 @@ impl Connector {
             .map(|c| (c.priority, ways.health.get(&c.endpoint), c.endpoint))
             .collect();
         let ordered = order(with_history, SystemTime::now());
-        ordered.into_iter().map(|(_, _, endpoint)| endpoint).collect()
+        ordered
+            .into_iter()
+            .map(|(_, _, endpoint)| endpoint)
+            .collect()
     }
 
     pub(crate) fn setup(&self, resume: Resume) -> Result<Setup, ConnectError> {
@@ -329,24 +332,25 @@ impl Connect for Connector {
         self.connect_for(resume, &*observer, limit).await
     }
 
-    fn ended(&self, end: &SessionEnd<'_>) {
+    fn ended(&self, end: &SessionEnd) {
         let mut ways = self.ways();
         let now = SystemTime::now();
-        let name = ways.names.take_if(|(address, _)| address == end.endpoint);
+        let name = ways.names.take_if(|(address, _)| *address == end.endpoint);
         let mut note = |change: fn(&mut EndpointHealth, SystemTime)| {
-            ways.health.note(end.endpoint, |health| change(health, now));
+            ways.health
+                .note(&end.endpoint, |health| change(health, now));
             if let Some((_, name)) = &name {
                 ways.health.note(name, |health| change(health, now));
             }
         };
-        let condition = end.error.map(|error| error.condition);
+        let condition = end.error.as_ref().map(|error| error.condition);
         match condition {
             Some(StreamCondition::SystemShutdown | StreamCondition::ResourceConstraint) => {
                 note(EndpointHealth::shun);
             }
             Some(StreamCondition::SeeOtherHost) => {
-                let value = end.error.and_then(|error| error.value.as_deref());
-                ways.moved = value.and_then(|value| place(value, end.endpoint));
+                let value = end.error.as_ref().and_then(|error| error.value.as_deref());
+                ways.moved = value.and_then(|value| place(value, &end.endpoint));
             }
             _ if end.lasted < BackoffPolicy::default().lasting => note(EndpointHealth::failed),
             _ => {}
@@ -404,7 +408,9 @@ pub(crate) fn default_resolver() -> Arc<dyn Resolve> {
 
 #[cfg(not(feature = "dns"))]
 pub(crate) fn default_resolver() -> Arc<dyn Resolve> {
-    Arc::new(CachingResolver::new(Arc::new(crate::resolve::SystemResolver)))
+    Arc::new(CachingResolver::new(Arc::new(
+        crate::resolve::SystemResolver,
+    )))
 }
 
 #[cfg(test)]

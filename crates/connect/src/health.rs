@@ -400,7 +400,10 @@ mod tests {
         assert_eq!(book.of_the_server().circuit(at(4)), Circuit::Open);
         book.note(&place(1), |h| h.succeeded(at(4), Duration::ZERO));
         let server = book.of_the_server();
-        assert_eq!((server.failures, server.circuit(at(5))), (0, Circuit::Closed));
+        assert_eq!(
+            (server.failures, server.circuit(at(5))),
+            (0, Circuit::Closed)
+        );
         assert_eq!(server.failed_at, Some(at(3)));
     }
 }

@@ -246,7 +246,10 @@ impl<'a> Race<'a> {
                     let now = SystemTime::now();
                     let health = &mut self.connector.ways().health;
                     health.note(&entrant.endpoint, |h| h.overtaken(now, ran));
-                    if let Some(name) = entrant.name.as_ref().filter(|_| entrant.name != winner.name)
+                    if let Some(name) = entrant
+                        .name
+                        .as_ref()
+                        .filter(|_| entrant.name != winner.name)
                     {
                         health.note(name, |h| h.overtaken(now, ran));
                     }
@@ -326,7 +329,9 @@ impl<'a> Race<'a> {
             health.note(&entrant.endpoint, |h| h.failed(now));
             let others = self.runners.iter().map(|r| &r.entrant).chain(&self.queue);
             if let Some(name) = &entrant.name
-                && !others.into_iter().any(|other| other.name.as_ref() == Some(name))
+                && !others
+                    .into_iter()
+                    .any(|other| other.name.as_ref() == Some(name))
             {
                 health.note(name, |h| h.failed(now));
             }

@@ -290,6 +290,98 @@ async fn conflict_ends_the_attempts() {
     );
 }
 
+/// What a session does that has lasted for `lasted` and is ended with `error`: its
+/// status, and what is to be resumed if another connection is asked for.
+async fn ended_with(error: StreamCondition, lasted: Duration) -> (Status, Option<bool>) {
+    let mut w = world(Image::default(), |_| {}).await;
+    let mut stream = accept(w.server.next().await.unwrap(), Resumption::NotTried).await;
+    let mut status = w.session.status();
+    status
+        .wait_for(|s| matches!(s, Status::Connected { .. }))
+        .await
+        .unwrap();
+    tokio::time::sleep(lasted).await;
+    say(&mut stream, &StreamError::new(error).to_element()).await;
+    stream.close().await.unwrap();
+    let status = status
+        .wait_for(|s| matches!(s, Status::Refused(_) | Status::Waiting { .. }))
+        .await
+        .unwrap()
+        .clone();
+    let next = match status {
+        Status::Waiting { .. } => w.server.next().await.map(|r| r.resume.is_some()),
+        _ => None,
+    };
+    (status, next)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_server_says_at_the_end_decides_whether_and_with_what_to_come_back() {
+    use StreamCondition as C;
+    let long = Duration::from_secs(30);
+    for condition in [
+        C::SystemShutdown,
+        C::ResourceConstraint,
+        C::PolicyViolation,
+        C::SeeOtherHost,
+        C::Reset,
+        C::ConnectionTimeout,
+    ] {
+        let (status, resumes) = ended_with(condition, long).await;
+        assert_eq!(resumes, Some(true), "{condition:?}");
+        let Status::Waiting { cause, .. } = status else {
+            panic!("{status:?}");
+        };
+        assert!(matches!(cause, Disconnect::Stream(e) if e.condition == condition));
+    }
+    // The next login shows whether the account is refused.
+    let (_, resumes) = ended_with(C::NotAuthorized, long).await;
+    assert_eq!(resumes, Some(false));
+    let (status, _) = ended_with(C::NotAuthorized, Duration::ZERO).await;
+    assert!(matches!(status, Status::Refused(_)));
+    let (status, _) = ended_with(C::Conflict, long).await;
+    assert!(matches!(status, Status::Refused(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_ends_each_session_at_once_sees_at_most_three_connections_in_six_seconds() {
+    let mut w = world(Image::default(), |_| {}).await;
+    let mut begun = Vec::new();
+    for _ in 0..40 {
+        let request = w.server.next().await.unwrap();
+        begun.push(tokio::time::Instant::now());
+        drop(accept(request, Resumption::NotTried).await);
+    }
+    for four in begun.windows(4) {
+        assert!(four[3] - four[0] >= Duration::from_secs(6), "{four:?}");
+    }
+    // And it becomes quieter still.
+    assert!(begun[39] - begun[0] > Duration::from_secs(5 * 60));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_connector_hears_how_a_session_ended() {
+    let mut w = world(Image::default(), |_| {}).await;
+    let mut stream = accept(w.server.next().await.unwrap(), Resumption::NotTried).await;
+    let mut status = w.session.status();
+    status
+        .wait_for(|s| matches!(s, Status::Connected { .. }))
+        .await
+        .unwrap();
+    let mut error = StreamError::new(StreamCondition::SeeOtherHost);
+    error.value = Some(Text::from_static("other.example:5222"));
+    say(&mut stream, &error.to_element()).await;
+    stream.close().await.unwrap();
+    w.server.next().await.unwrap();
+    let ends = w.server.ends();
+    let [end] = &ends[..] else {
+        panic!("{ends:?}");
+    };
+    assert_eq!(end.jid.as_str(), US);
+    assert_eq!(end.endpoint.port, 5222);
+    assert_eq!(end.error.as_ref(), Some(&error));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_silent_server_is_given_up() {
     let mut w = world(Image::default(), |_| {}).await;
