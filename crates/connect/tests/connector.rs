@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use scripted::{DOMAIN, Script, World, endpoint, stream_error, timeouts};
+use scripted::{DOMAIN, Script, World, endpoint, hanging, stream_error, timeouts, token};
 use stanchion_connect::config::{ConfigError, Plaintext};
 use stanchion_connect::error::ConnectError;
 use stanchion_connect::misbehaviour::Misbehaviour;
@@ -27,28 +27,10 @@ use stanchion_connect::{
     ResumeToken, Resumption, Retry,
 };
 use stanchion_sasl::binding::{Binding, BindingType};
-use stanchion_stanza::Text;
 use stanchion_stanza::stream::StreamCondition;
 use stanchion_transport::tls::CertificateFault;
 use stanchion_transport::{BoxTransport, Dial, DialError, Host, MemoryDial, TlsMode};
 use tokio::time::Instant;
-
-fn token(location: Option<&'static str>) -> ResumeToken {
-    ResumeToken {
-        jid: format!("juliet@{DOMAIN}/old").parse().unwrap(),
-        id: Text::from_static("session"),
-        h: 2,
-        max_seconds: None,
-        location: location.map(Text::from_static),
-    }
-}
-
-fn hanging(phase: Phase) -> Script {
-    Script {
-        hang: Some(phase),
-        ..Script::default()
-    }
-}
 
 async fn refusal(connector: &Connector) -> ConnectError {
     connector.connect(None).await.unwrap_err()

@@ -6,12 +6,15 @@
 use std::collections::HashMap;
 use std::future::pending;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use stanchion_connect::config::Timeouts;
 use stanchion_connect::entropy::SeededEntropy;
-use stanchion_connect::{Account, ConnectConfig, Connector, Endpoint, Endpoints, Phase};
+use stanchion_connect::{
+    Account, ConnectConfig, Connector, Endpoint, Endpoints, Phase, ResumeToken,
+};
 use stanchion_sasl::accounts::MemoryAccounts;
 use stanchion_sasl::server::{ServerAuth, ServerChannel, ServerPolicy, Step};
 use stanchion_sasl::{ChannelBindings, Nonce};
@@ -62,7 +65,15 @@ pub(crate) struct World {
     pub(crate) endpoints: Vec<Endpoint>,
     /// Aborted with the world.
     servers: JoinSet<()>,
-    visits: HashMap<u16, Arc<std::sync::atomic::AtomicUsize>>,
+    visits: HashMap<u16, Arc<Visits>>,
+}
+
+/// What came to a port.
+#[derive(Default)]
+struct Visits {
+    connections: AtomicUsize,
+    /// Of these, those that began to log in.
+    logins: AtomicUsize,
 }
 
 impl World {
@@ -116,13 +127,19 @@ impl World {
             mode,
             acceptor,
             accounts: Arc::clone(&self.accounts),
+            visits,
         };
-        self.servers.spawn(listen(server, listener, visits));
+        self.servers.spawn(listen(server, listener));
     }
 
     /// How many connections came to a port.
     pub(crate) fn visits(&self, port: u16) -> usize {
-        self.visits[&port].load(std::sync::atomic::Ordering::SeqCst)
+        self.visits[&port].connections.load(Ordering::SeqCst)
+    }
+
+    /// How many of them began to log in.
+    pub(crate) fn logins(&self, port: u16) -> usize {
+        self.visits[&port].logins.load(Ordering::SeqCst)
     }
 
     fn identity(&self, script: &Script) -> Identity {
@@ -176,6 +193,23 @@ pub(crate) fn timeouts() -> Timeouts {
     }
 }
 
+pub(crate) fn token(location: Option<&'static str>) -> ResumeToken {
+    ResumeToken {
+        jid: format!("juliet@{DOMAIN}/old").parse().unwrap(),
+        id: Text::from_static("session"),
+        h: 2,
+        max_seconds: None,
+        location: location.map(Text::from_static),
+    }
+}
+
+pub(crate) fn hanging(phase: Phase) -> Script {
+    Script {
+        hang: Some(phase),
+        ..Script::default()
+    }
+}
+
 pub(crate) fn endpoint(port: u16, mode: TlsMode) -> Endpoint {
     Endpoint::at(([127, 0, 0, 1], port).into(), mode)
 }
@@ -193,15 +227,12 @@ struct Server {
     mode: TlsMode,
     acceptor: TlsAcceptor,
     accounts: Arc<MemoryAccounts>,
+    visits: Arc<Visits>,
 }
 
-async fn listen(
-    server: Server,
-    mut listener: MemoryListener,
-    visits: Arc<std::sync::atomic::AtomicUsize>,
-) {
+async fn listen(server: Server, mut listener: MemoryListener) {
     while let Some(pipe) = listener.accept().await {
-        visits.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        server.visits.connections.fetch_add(1, Ordering::SeqCst);
         // One after the other is enough; a client that leaves ends it.
         server.serve(pipe).await;
     }
@@ -288,6 +319,7 @@ impl Server {
 
     async fn log_in(&self, stream: &mut XmppStream, auth: &mut ServerAuth) -> Option<()> {
         let asked = element(stream).await?;
+        self.visits.logins.fetch_add(1, Ordering::SeqCst);
         self.reach(Phase::Authentication, Some(stream)).await;
         let asked = sasl::Auth::from_element(&asked).ok()?;
         let nonce = Nonce::from_entropy([3; 24]);
