@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use stanchion_stanza::FullJid;
 use stanchion_stanza::stream::StreamError;
 use stanchion_transport::{Endpoint, XmppStream};
+use tokio::time::timeout;
 
 use crate::error::{Attempt, ConnectError};
 use crate::negotiation::{Established, ResumeToken};
@@ -26,6 +27,26 @@ pub trait Connect: Send + Sync {
     /// [`ConnectError`]; [`ConnectError::retry`] says whether to call again. The token
     /// stays good for the next call.
     async fn connect(&self, resume: Option<ResumeToken>) -> Result<Connection, ConnectError>;
+
+    /// The same, but for `limit` at most.
+    ///
+    /// # Errors
+    /// As [`Connect::connect`]; [`ConnectError::GaveUp`] if the time is over and nothing
+    /// more is known.
+    async fn connect_by(
+        &self,
+        resume: Option<ResumeToken>,
+        limit: Duration,
+    ) -> Result<Connection, ConnectError> {
+        let gave_up = ConnectError::GaveUp {
+            within: limit,
+            rounds: 1,
+            last: None,
+        };
+        timeout(limit, self.connect(resume))
+            .await
+            .unwrap_or(Err(gave_up))
+    }
 
     /// Hears how a session ended that it gave: a server that shuts down, or ends each
     /// session at once, is then not the first to be tried. Default: nothing.

@@ -66,10 +66,20 @@ pub struct Connector {
 #[derive(Debug, Default)]
 pub(crate) struct Ways {
     pub(crate) health: HealthBook,
-    /// The address of the last session, and the name that it was found under.
-    pub(crate) names: Option<(Endpoint, Endpoint)>,
+    pub(crate) last: Option<LastSession>,
     /// Where the last session was sent to (`see-other-host`).
     moved: Option<Endpoint>,
+}
+
+/// Where the last session was given.
+#[derive(Debug)]
+pub(crate) struct LastSession {
+    pub(crate) address: Endpoint,
+    /// The name that the address was found under.
+    pub(crate) name: Option<Endpoint>,
+    /// Failures in a row of the address before. A session that does not last has undone
+    /// none of them.
+    pub(crate) failures: u32,
 }
 
 impl fmt::Debug for Connector {
@@ -327,32 +337,42 @@ impl Connector {
 #[async_trait]
 impl Connect for Connector {
     async fn connect(&self, resume: Option<ResumeToken>) -> Result<Connection, ConnectError> {
-        let observer = Arc::clone(&self.observer);
-        let limit = self.config.timeouts.total;
-        self.connect_for(resume, &*observer, limit).await
+        self.connect_by(resume, self.config.timeouts.total).await
+    }
+
+    async fn connect_by(
+        &self,
+        resume: Option<ResumeToken>,
+        limit: Duration,
+    ) -> Result<Connection, ConnectError> {
+        let limit = limit.min(self.config.timeouts.total);
+        self.connect_for(resume, &*self.observer, limit).await
     }
 
     fn ended(&self, end: &SessionEnd) {
         let mut ways = self.ways();
         let now = SystemTime::now();
-        let name = ways.names.take_if(|(address, _)| *address == end.endpoint);
-        let mut note = |change: fn(&mut EndpointHealth, SystemTime)| {
-            ways.health
-                .note(&end.endpoint, |health| change(health, now));
-            if let Some((_, name)) = &name {
-                ways.health.note(name, |health| change(health, now));
+        let last = ways.last.take_if(|last| last.address == end.endpoint);
+        let failures = last.as_ref().map_or(0, |last| last.failures);
+        let name = last.and_then(|last| last.name);
+        let mut note = |change: &dyn Fn(&mut EndpointHealth)| {
+            for endpoint in std::iter::once(&end.endpoint).chain(&name) {
+                ways.health.note(endpoint, change);
             }
         };
         let condition = end.error.as_ref().map(|error| error.condition);
         match condition {
             Some(StreamCondition::SystemShutdown | StreamCondition::ResourceConstraint) => {
-                note(EndpointHealth::shun);
+                note(&|health| health.shun(now));
             }
             Some(StreamCondition::SeeOtherHost) => {
                 let value = end.error.as_ref().and_then(|error| error.value.as_deref());
                 ways.moved = value.and_then(|value| place(value, &end.endpoint));
             }
-            _ if end.lasted < BackoffPolicy::default().lasting => note(EndpointHealth::failed),
+            _ if end.lasted < BackoffPolicy::default().lasting => note(&|health| {
+                health.failures = health.failures.max(failures);
+                health.failed(now);
+            }),
             _ => {}
         }
     }

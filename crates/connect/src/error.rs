@@ -166,15 +166,15 @@ pub enum ConnectError {
     #[error("no server gave a session: {}", servers(.0))]
     AllServersFailed(Vec<ServerFailure>),
     /// The time is over that the application gave. The source tells of the last round.
-    #[error("no session within {} s, in {rounds} rounds", .within.as_secs_f32())]
+    #[error("no session within {} s, in {rounds} rounds; try for longer, or look at the server", .within.as_secs_f32())]
     GaveUp {
         /// How long it was tried.
         within: Duration,
         /// How often.
         rounds: u32,
-        /// What happened in the last round.
+        /// What happened in the last round, if that is known.
         #[source]
-        last: Box<ConnectError>,
+        last: Option<Box<ConnectError>>,
     },
 }
 
@@ -200,7 +200,7 @@ impl Foreign {
         match first {
             // A record of TLS: an alert or a handshake, version 3.x (RFC 8446 §5.1).
             [21 | 22, 3, ..] => Self::Tls,
-            _ if starts("http/") || starts("<html") || starts("<!doctype html") => Self::Http,
+            _ if starts("http/") || starts("<!doctype html") => Self::Http,
             _ => Self::Unknown,
         }
     }
@@ -362,7 +362,7 @@ impl ConnectError {
                 let retries = self.parts().map(Self::retry);
                 retries.min().unwrap_or(Retry::Later)
             }
-            Self::GaveUp { last, .. } => last.retry(),
+            Self::GaveUp { last, .. } => last.as_ref().map_or(Retry::Later, |e| e.retry()),
         }
     }
 
@@ -375,7 +375,7 @@ impl ConnectError {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::AllFailed(_) | Self::AllServersFailed(_) => self.parts().any(Self::may_pass),
-            Self::GaveUp { last, .. } => last.may_pass(),
+            Self::GaveUp { last, .. } => last.as_ref().is_none_or(|e| e.may_pass()),
             _ => {
                 let passing = matches!(self.kind(), Kind::Network | Kind::Security | Kind::Peer);
                 self.retry() == Retry::Later || passing
@@ -396,12 +396,22 @@ impl ConnectError {
     /// again is of no use, and may lock the account.
     #[must_use]
     pub fn is_a_refusal(&self) -> bool {
+        self.refusal().is_some()
+    }
+
+    /// The refusal in it, if there is one.
+    pub(crate) fn refusal(&self) -> Option<Self> {
         match self {
-            Self::AuthRefused { condition, .. } => {
-                !matches!(condition, SaslCondition::TemporaryAuthFailure)
+            Self::AuthRefused { condition, text }
+                if !matches!(condition, SaslCondition::TemporaryAuthFailure) =>
+            {
+                Some(Self::AuthRefused {
+                    condition: *condition,
+                    text: text.clone(),
+                })
             }
-            Self::AllFailed(_) => self.parts().any(Self::is_a_refusal),
-            _ => false,
+            Self::AllFailed(_) => self.parts().find_map(Self::refusal),
+            _ => None,
         }
     }
 
@@ -466,7 +476,7 @@ impl ConnectError {
             Self::PeerMisbehaved(_) => Kind::Peer,
             Self::Misuse(_) => Kind::Misuse,
             Self::StillRefused(error) => error.kind(),
-            Self::GaveUp { last, .. } => last.kind(),
+            Self::GaveUp { last, .. } => last.as_ref().map_or(Kind::Network, |e| e.kind()),
             Self::AllFailed(_) | Self::AllServersFailed(_) => {
                 let kinds: Vec<Kind> = self.parts().map(Self::kind).collect();
                 [

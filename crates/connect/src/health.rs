@@ -98,7 +98,7 @@ impl EndpointHealth {
     }
 
     /// Whether it failed within `time` before `now`.
-    fn failed_within(&self, now: SystemTime, time: Duration) -> bool {
+    pub(crate) fn failed_within(&self, now: SystemTime, time: Duration) -> bool {
         let since = self.failed_at.and_then(|at| now.duration_since(at).ok());
         since.is_some_and(|since| since < time)
     }

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::config::Plaintext;
 use crate::connection::Connection;
-use crate::connector::{Connector, MAX_REDIRECTS, place};
+use crate::connector::{Connector, LastSession, MAX_REDIRECTS, place};
 use crate::driver::{Attempting, Clock, Secured};
 use crate::error::{Attempt, ConnectError};
 use crate::event::{ConnectEvent, Observer};
@@ -277,12 +277,15 @@ impl<'a> Race<'a> {
             Ok((stream, established)) => {
                 let mut ways = self.connector.ways();
                 let now = SystemTime::now();
-                for endpoint in [Some(&entrant.endpoint), entrant.name.as_ref()] {
-                    if let Some(endpoint) = endpoint {
-                        ways.health.note(endpoint, |h| h.succeeded(now, latency));
-                    }
+                let failures = ways.health.get(&entrant.endpoint).failures;
+                for endpoint in std::iter::once(&entrant.endpoint).chain(&entrant.name) {
+                    ways.health.note(endpoint, |h| h.succeeded(now, latency));
                 }
-                ways.names = entrant.name.map(|name| (entrant.endpoint.clone(), name));
+                ways.last = Some(LastSession {
+                    address: entrant.endpoint.clone(),
+                    name: entrant.name,
+                    failures,
+                });
                 drop(ways);
                 let Clock { timings, .. } = attempting.clock;
                 let event = ConnectEvent::Established(&entrant.endpoint, &established, &timings);

@@ -24,7 +24,7 @@ use stanchion_connect::probe::{Scope, inspect};
 use stanchion_connect::resolve::{Answer, Resolve, ResolveError, SrvRecord, TableResolver};
 use stanchion_connect::{
     Account, Connect, ConnectConfig, ConnectEvent, Connector, Endpoint, Endpoints, Kind, Phase,
-    ResumeToken, Resumption, Retry,
+    Resumption, Retry,
 };
 use stanchion_sasl::binding::{Binding, BindingType};
 use stanchion_stanza::stream::StreamCondition;

@@ -150,7 +150,8 @@ impl<T: Clone> Memory<T> {
         let fresh = now < entry.until || entry.recheck.is_some_and(|at| now < at);
         // That there was nothing is no reason not to look again.
         let useful = entry.found.as_ref().is_some_and(|found| !found.is_empty());
-        if !fresh && !(useful && now < entry.until + MAX_STALE) {
+        let usable = fresh || useful && now < entry.until + MAX_STALE;
+        if !usable {
             entries.remove(name);
             return None;
         }

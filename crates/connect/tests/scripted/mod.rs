@@ -29,6 +29,7 @@ use stanchion_transport::tls::{Identity, Roots};
 use stanchion_transport::{
     BoxTransport, Host, MemoryDial, TlsAcceptor, TlsConnector, TlsMode, TlsPolicy, XmppStream,
 };
+use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinSet;
 
 pub(crate) const DOMAIN: &str = "example.org";
@@ -54,6 +55,26 @@ pub(crate) struct Script {
     pub(crate) names: Vec<String>,
     /// Its certificate is over.
     pub(crate) expired: bool,
+    /// The domain that it serves, if not [`DOMAIN`].
+    pub(crate) domain: Option<&'static str>,
+    /// Writes these bytes as soon as somebody comes, and closes when that one leaves.
+    pub(crate) greeting: Option<&'static [u8]>,
+    /// Closes right behind `garbage`.
+    pub(crate) leave: bool,
+}
+
+impl Script {
+    /// A right server of another domain.
+    pub(crate) fn of(domain: &'static str) -> Self {
+        Self {
+            domain: Some(domain),
+            ..Self::default()
+        }
+    }
+
+    fn domain(&self) -> &'static str {
+        self.domain.unwrap_or(DOMAIN)
+    }
 }
 
 /// Servers at addresses, and a connector that knows them.
@@ -144,7 +165,7 @@ impl World {
 
     fn identity(&self, script: &Script) -> Identity {
         let names = match &script.names[..] {
-            [] => vec![DOMAIN.to_owned()],
+            [] => vec![script.domain().to_owned()],
             names => names.to_vec(),
         };
         let mut params = CertificateParams::new(names).unwrap();
@@ -241,6 +262,13 @@ async fn listen(server: Server, mut listener: MemoryListener) {
 impl Server {
     /// `None` when the client has left.
     async fn serve(&self, mut pipe: BoxTransport) -> Option<()> {
+        if let Some(bytes) = self.script.greeting {
+            pipe.write_all(bytes).await.ok()?;
+            tokio::io::copy(&mut pipe, &mut tokio::io::sink())
+                .await
+                .ok()?;
+            return None;
+        }
         if self.mode == TlsMode::Direct {
             self.reach(Phase::Tls, None).await;
             pipe = self.acceptor.upgrade(pipe).await.ok()?;
@@ -304,7 +332,7 @@ impl Server {
             panic!("no stream header");
         };
         self.reach(Phase::Stream, Some(stream)).await;
-        let domain = DOMAIN.parse().unwrap();
+        let domain = self.script.domain().parse().unwrap();
         stream.open(&StreamHeader::response(domain, Text::from_static("s")));
         if let Some(error) = &self.script.error {
             stream.send(&error.to_element()).ok()?;
@@ -314,7 +342,8 @@ impl Server {
             Some(bytes) => stream.send_bytes(bytes),
             None => stream.send(&features.to_element()).ok()?,
         }
-        stream.flush().await.ok()
+        stream.flush().await.ok()?;
+        (!self.script.leave).then_some(())
     }
 
     async fn log_in(&self, stream: &mut XmppStream, auth: &mut ServerAuth) -> Option<()> {
@@ -374,7 +403,8 @@ impl Server {
             } else {
                 self.reach(Phase::Binding, Some(stream)).await;
                 let request = Iq::from_element(asked).unwrap();
-                let jid = format!("juliet@{DOMAIN}/given").parse().unwrap();
+                let domain = self.script.domain();
+                let jid = format!("juliet@{domain}/given").parse().unwrap();
                 let bound = bind::Bind::Bound(jid).to_element();
                 let answer = request.result(Some(bound));
                 stream.send(&answer.to_element()).ok()?;
