@@ -3,7 +3,9 @@
 //! Every file in `fuzz/fuzz_targets` is a target. Seeds lie in
 //! `fuzz/seeds/TARGET` and are never written; what a run finds goes to
 //! `fuzz/work/TARGET`, and an input that breaks a target to
-//! `fuzz/artifacts/TARGET`. The targets' content is theirs.
+//! `fuzz/artifacts/TARGET`. The targets' content is theirs. How far the decoder
+//! agrees with another parser on all XML that was kept is for the example
+//! `agreement` of the codec to count; here it is run and reported.
 
 use crate::failure::{Context, Failure, Outcome};
 use crate::measure::Measure;
@@ -12,7 +14,7 @@ use clap::Args;
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::Mutex;
 
 /// What cargo-fuzz passes on nightly, without the sanitizers that only nightly
@@ -30,6 +32,10 @@ const MAX_LEN: u32 = 16 * 1024;
 const TIMEOUT: u32 = 5;
 /// The most memory a target may take, in MiB.
 const RSS_LIMIT: u32 = 1024;
+/// The target that compares the decoder with another parser.
+const DECODER: &str = "decoder";
+/// The targets whose inputs are XML: all that is kept of them is compared.
+const JUDGED: [&str; 4] = [DECODER, "framer", "payload", "roundtrip"];
 
 #[derive(Debug, Args)]
 pub(crate) struct Command {
@@ -53,9 +59,15 @@ pub(crate) struct Command {
 /// How a target's run ended.
 #[derive(Debug, Default, PartialEq)]
 struct Report {
+    /// Inputs that were tried.
+    executions: Option<f64>,
     executions_per_second: Option<f64>,
-    /// Edges and features of the program that some input reached.
+    /// Edges of the program that some input reached.
     coverage: Option<f64>,
+    /// Inputs that are kept, seeds not counted: each reaches what no other does.
+    corpus: Option<f64>,
+    /// Their size, in bytes.
+    corpus_bytes: Option<f64>,
     /// The input that broke the target.
     artifact: Option<String>,
 }
@@ -111,7 +123,7 @@ pub(crate) fn run(command: &Command) -> Outcome {
     });
     outcomes.sort_by(|a, b| a.0.cmp(&b.0));
 
-    let mut broken = 0;
+    let (mut broken, mut agreed) = (0, true);
     for (target, outcome) in outcomes {
         let report = outcome?;
         tell(&target, &report, command.json);
@@ -120,28 +132,85 @@ pub(crate) fn run(command: &Command) -> Outcome {
             eprintln!("{target} broke on {artifact}; to see it again:");
             eprintln!("  {} {artifact}", programs.join(&target).display());
         }
+        if target == DECODER {
+            agreed &= agreement(&folder, command.json)?;
+        }
     }
-    if broken == 0 {
-        return Ok(());
+    match (broken, agreed) {
+        (0, true) => Ok(()),
+        (0, false) => Err(Failure::Red(
+            "the decoder and rxml disagree where they may not".to_owned(),
+        )),
+        _ => Err(Failure::Red(format!("{broken} fuzz targets broke"))),
     }
-    Err(Failure::Red(format!("{broken} fuzz targets broke")))
+}
+
+/// How the decoder and rxml judge what the fuzzer kept, and the seeds: printed, and
+/// whether they agree wherever they must. The same inputs give the same counts.
+fn agreement(folder: &Path, json: bool) -> Outcome<bool> {
+    let mut command = program::cargo();
+    command.args(["run", "--quiet", "--package", "stanchion-stanza"]);
+    command.args(["--example", "agreement", "--"]);
+    for target in JUDGED {
+        let kinds = ["seeds", "work"].map(|kind| folder.join(kind).join(target));
+        command.args(kinds.iter().filter(|folder| folder.is_dir()));
+    }
+    let output = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|source| Failure::Spawn {
+            program: "agreement".to_owned(),
+            source,
+        })?;
+    let measures = agreement_measures(&String::from_utf8_lossy(&output.stdout));
+    if measures.is_empty() {
+        return Err(Failure::Malformed {
+            what: "the example agreement".to_owned(),
+            why: format!("it printed no count ({})", output.status),
+        });
+    }
+    for measure in &measures {
+        measure.print(json);
+    }
+    Ok(ExitStatus::success(&output.status) && measures.iter().all(|measure| measure.pass))
+}
+
+/// Reads lines of a count, a tab, and what was counted.
+fn agreement_measures(text: &str) -> Vec<Measure> {
+    let lines = text.lines().filter_map(|line| line.split_once('\t'));
+    lines
+        .filter_map(|(count, what)| {
+            let count: f64 = count.parse().ok()?;
+            let what = format!("fuzz/{DECODER}/agreement/{what}");
+            let never = ["ours is looser", "ours alone refuses without reason"];
+            let judged = never.iter().any(|never| what.ends_with(never));
+            Some(Measure {
+                goal: judged.then(|| "0".to_owned()),
+                pass: !judged || count == 0.0,
+                ..Measure::alone(what, count, "inputs")
+            })
+        })
+        .collect()
 }
 
 fn tell(target: &str, report: &Report, json: bool) {
     let pass = report.artifact.is_none();
-    let goal = Some("no input breaks it".to_owned());
     for (name, value, unit) in [
-        ("executions", report.executions_per_second, "1/s"),
+        ("executions", report.executions, "count"),
+        ("executions per second", report.executions_per_second, "1/s"),
         ("coverage", report.coverage, "edges"),
+        ("corpus", report.corpus, "inputs"),
+        ("corpus size", report.corpus_bytes, "bytes"),
     ] {
-        if let Some(value) = value {
-            let measure = Measure {
-                goal: goal.clone(),
-                pass,
-                ..Measure::alone(format!("fuzz/{target}/{name}"), value, unit)
-            };
-            measure.print(json);
+        let Some(value) = value else { continue };
+        let mut measure = Measure::alone(format!("fuzz/{target}/{name}"), value, unit);
+        // What breaks a target breaks it whatever it reached until then.
+        if name == "executions" {
+            measure.goal = Some("no input breaks it".to_owned());
+            measure.pass = pass;
         }
+        measure.print(json);
     }
 }
 
@@ -218,7 +287,10 @@ fn run_target(folder: &Path, programs: &Path, target: &str, seconds: u64) -> Out
             source,
         })?;
     let text = String::from_utf8_lossy(&fs::read(&log).doing("read", &log)?).into_owned();
-    let report = parse(&text);
+    let mut report = parse(&text);
+    let (inputs, bytes) = kept(&work)?;
+    report.corpus = Some(inputs);
+    report.corpus_bytes = Some(bytes);
     if !status.success() {
         print_tail(&text);
         if report.artifact.is_none() {
@@ -239,6 +311,17 @@ fn run_target(folder: &Path, programs: &Path, target: &str, seconds: u64) -> Out
     Ok(report)
 }
 
+/// Number and bytes of the files in a folder.
+fn kept(folder: &Path) -> Outcome<(f64, f64)> {
+    let mut totals = (0.0, 0.0);
+    for entry in fs::read_dir(folder).doing("read", folder)?.flatten() {
+        let bytes = entry.metadata().doing("look at", &entry.path())?.len();
+        totals.0 += 1.0;
+        totals.1 += bytes as f64;
+    }
+    Ok(totals)
+}
+
 fn print_tail(text: &str) {
     let lines: Vec<_> = text.lines().collect();
     for line in &lines[lines.len().saturating_sub(40)..] {
@@ -250,6 +333,9 @@ fn print_tail(text: &str) {
 fn parse(log: &str) -> Report {
     let mut report = Report::default();
     for line in log.lines() {
+        if let Some(count) = line.strip_prefix("stat::number_of_executed_units:") {
+            report.executions = count.trim().parse().ok();
+        }
         if let Some(rate) = line.strip_prefix("stat::average_exec_per_sec:") {
             report.executions_per_second = rate.trim().parse().ok();
         }
@@ -272,8 +358,10 @@ mod tests {
     fn coverage_and_speed_are_read_from_the_log() {
         let log = "#2\tINITED cov: 12 ft: 13 corp: 1/1b exec/s: 0 rss: 30Mb\n\
                    #524288\tpulse  cov: 57 ft: 90 corp: 20/1Kb exec/s: 99 rss: 40Mb\n\
+                   stat::number_of_executed_units: 524300\n\
                    stat::average_exec_per_sec:     123456\n";
         let report = parse(log);
+        assert_eq!(report.executions, Some(524_300.0));
         assert_eq!(report.coverage, Some(57.0));
         assert_eq!(report.executions_per_second, Some(123_456.0));
         assert_eq!(report.artifact, None);
@@ -283,6 +371,34 @@ mod tests {
     fn a_crash_names_its_input() {
         let log = "artifact_prefix='a/'; Test unit written to a/crash-0a1b\nBase64: AA==\n";
         assert_eq!(parse(log).artifact.as_deref(), Some("a/crash-0a1b"));
+    }
+
+    #[test]
+    fn what_is_kept_is_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a"), "12").unwrap();
+        fs::write(dir.path().join("b"), "345").unwrap();
+        assert_eq!(kept(dir.path()).unwrap(), (2.0, 5.0));
+    }
+
+    #[test]
+    fn one_input_that_ours_alone_accepts_is_red() {
+        let judge = |looser: u32| {
+            let text = format!(
+                "7\tinputs\n{looser}\tstream: ours is looser\n\
+                 2\tstream: ours alone refuses: more than 64 levels\n"
+            );
+            agreement_measures(&text)
+        };
+        let passes = |looser| judge(looser).iter().map(|m| m.pass).collect::<Vec<_>>();
+        assert_eq!(passes(0), [true, true, true]);
+        assert_eq!(passes(1), [true, false, true]);
+        let measure = &judge(1)[1];
+        assert_eq!(
+            measure.what,
+            "fuzz/decoder/agreement/stream: ours is looser"
+        );
+        assert_eq!((measure.value, measure.unit), (1.0, "inputs"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ pub(crate) struct Measure {
     /// What was measured, such as `codec/decode/message`.
     pub(crate) what: String,
     pub(crate) value: f64,
-    /// Of `value`: `ns`, `MB/s`, `1/s`, `edges`, `count`.
+    /// Of `value`: `ns`, `MB/s`, `1/s`, `edges`, `inputs`, `bytes`, `count`.
     pub(crate) unit: &'static str,
     /// What it is compared with; none when it stands alone.
     pub(crate) against: Option<String>,

@@ -10,6 +10,14 @@ use stanchion_peers_bench::{PORTION, corpus, ours, scans, theirs};
 
 const STANZAS: usize = 1000;
 
+/// How much one iteration reads or writes.
+fn amount(stream: &str) -> Throughput {
+    Throughput::ElementsAndBytes {
+        elements: STANZAS as u64,
+        bytes: stream.len() as u64,
+    }
+}
+
 fn decode(criterion: &mut Criterion) {
     let stream: String = corpus::stanzas(STANZAS)
         .into_iter()
@@ -17,7 +25,7 @@ fn decode(criterion: &mut Criterion) {
         .collect();
     let portions = || black_box(stream.as_bytes()).chunks(PORTION);
     let mut group = criterion.benchmark_group("decode");
-    group.throughput(Throughput::Bytes(stream.len() as u64));
+    group.throughput(amount(&stream));
     group.bench_function("ours, elements", |b| {
         let mut decoder = ours::decoder();
         b.iter(|| {
@@ -124,7 +132,7 @@ fn encode(criterion: &mut Criterion) {
     let mut parsed = Vec::new();
     theirs::Decoder::<theirs::Envelope>::new().elements(stream.as_bytes(), |e| parsed.push(e));
     let mut group = criterion.benchmark_group("encode");
-    group.throughput(Throughput::Bytes(stream.len() as u64));
+    group.throughput(amount(&stream));
     for (name, envelopes) in [("ours, built", &built), ("ours, decoded", &decoded)] {
         group.bench_function(name, |b| {
             let encoder = ours::encoder();

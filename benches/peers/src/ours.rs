@@ -1,15 +1,12 @@
 //! This project's codec, as a client would use it.
 
-use stanchion_stanza::payload::{caps, delay, disco, ping, receipts, sid, sm};
+use stanchion_stanza::payload::{caps, delay, disco, ping, pubsub, receipts, sid, sm};
 use stanchion_stanza::stanza::IqKind;
 use stanchion_stanza::xml::Node;
 use stanchion_stanza::{
-    Decoder, Element, Encoder, Iq, Jid, Limits, Message, Payload, Presence, Scope, Stanza,
-    StreamEvent, Text,
+    Decoder, Element, Encoder, Iq, Limits, Message, Payload, Presence, Scope, Stanza, StreamEvent,
+    Text,
 };
-
-/// Namespace of published events (XEP-0060), which is read by hand here.
-const EVENT: &str = "http://jabber.org/protocol/pubsub#event";
 
 /// A decoder behind the stream's opening tag.
 ///
@@ -28,6 +25,7 @@ pub fn decoder() -> Decoder {
 
 /// What the envelope says of a stanza; the payloads are elements.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "it is made to be dropped")]
 pub enum Envelope {
     /// One of the three.
     Stanza(Stanza),
@@ -89,35 +87,7 @@ pub enum Typed {
     Caps(caps::Caps),
     Ping(ping::Ping),
     Info(disco::DiscoInfo),
-    Event(Event),
-}
-
-/// Published items: node, and of each its id, its publisher, its content.
-#[derive(Debug)]
-pub struct Event {
-    pub node: Text,
-    pub items: Vec<(Option<Text>, Option<Jid>, Option<Element>)>,
-}
-
-fn event(element: &Element) -> Option<Event> {
-    let items = element.child("items", EVENT)?;
-    Some(Event {
-        node: items.attr_text("node")?,
-        items: items
-            .children()
-            .filter(|c| c.is("item", EVENT))
-            .map(|item| {
-                let publisher = item
-                    .attr_text("publisher")
-                    .map(|p| Jid::try_from(p).unwrap());
-                (
-                    item.attr_text("id"),
-                    publisher,
-                    item.children().next().cloned(),
-                )
-            })
-            .collect(),
-    })
+    Event(pubsub::Event),
 }
 
 /// Every payload that has a type.
@@ -149,8 +119,8 @@ pub fn typed(envelope: &Envelope, mut each: impl FnMut(Typed)) {
             each(Typed::Ping(Payload::from_element(payload).unwrap()));
         } else if disco::DiscoInfo::matches(payload) {
             each(Typed::Info(Payload::from_element(payload).unwrap()));
-        } else if payload.is("event", EVENT) {
-            each(Typed::Event(event(payload).unwrap()));
+        } else if pubsub::Event::matches(payload) {
+            each(Typed::Event(Payload::from_element(payload).unwrap()));
         }
     }
 }

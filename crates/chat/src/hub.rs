@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
-use stanchion_hub::{Accounts, Hub, HubConfig};
+use stanchion_hub::{Accounts, Hub, HubConfig, HubLimits};
 
 use crate::demo::{HubReady, end_of_input};
 use crate::exit::{Exit, Failure, Outcome, one_line};
@@ -36,6 +36,9 @@ pub(crate) struct Command {
     /// A TOML file with accounts
     #[arg(long, value_name = "FILE")]
     accounts: Option<PathBuf>,
+    /// Connections open at a time, logged in or not; one more is closed at once
+    #[arg(long, value_name = "N", default_value_t = HubLimits::default().connections)]
+    max_connections: usize,
     /// Offer no channel binding: for clients that bind by tls-unique, which TLS 1.3 does
     /// not have, such as slixmpp 1.8
     #[arg(long)]
@@ -59,6 +62,10 @@ pub(crate) async fn run(command: Command) -> Outcome {
         state: command.state.clone(),
         accounts,
         channel_binding: !command.no_channel_binding,
+        limits: HubLimits {
+            connections: command.max_connections,
+            ..HubLimits::default()
+        },
         ..HubConfig::default()
     })
     .await

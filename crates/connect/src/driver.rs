@@ -150,7 +150,10 @@ impl Attempting<'_> {
     ) -> Result<(XmppStream, Established), ConnectError> {
         let result = self.negotiate(&mut secured, Until::Established).await;
         self.clock.stop();
-        let mut stream = secured.stream;
+        let Secured {
+            mut stream,
+            negotiation,
+        } = secured;
         match result {
             Ok(Some(established)) => {
                 if let Some(bytes) = established.features.max_bytes {
@@ -165,7 +168,11 @@ impl Attempting<'_> {
                 phase: self.clock.phase(),
                 source: None,
             }),
-            Err(error) => {
+            Err(mut error) => {
+                // Silence to a request to resume would be the same at every other try.
+                if matches!(error, ConnectError::Deadline { .. }) && negotiation.may_be_resuming() {
+                    error = ConnectError::ResumeUnanswered;
+                }
                 // The server may keep what it has for this stream until it hears this;
                 // it gets one short chance.
                 self.part(&mut stream, &error, FAREWELL).await;

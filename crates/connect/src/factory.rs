@@ -8,9 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use stanchion_stanza::BareJid;
+use secrecy::ExposeSecret as _;
+use stanchion_stanza::payload::sasl2::UserAgent;
+use stanchion_stanza::{BareJid, Text};
 use stanchion_transport::{Dial, Endpoint, TcpDial, TlsConnector};
 use tokio::time::{Instant, timeout};
+use zeroize::Zeroizing;
 
 use crate::config::{ConfigError, ConnectConfig};
 use crate::connection::{Connect, Connection, SessionEnd};
@@ -19,8 +22,8 @@ use crate::entropy::{Entropy, SystemEntropy};
 use crate::error::{ConnectError, Misuse, ServerFailure};
 use crate::event::{ConnectEvent, Observer};
 use crate::health::{Circuit, HealthBook, RETURN_AFTER, order};
-use crate::negotiation::ResumeToken;
-use crate::registry::{EndpointHealth, RegistryError, Server, ServerRegistry};
+use crate::negotiation::{ResumeToken, ServerMemory};
+use crate::registry::{EndpointHealth, Note, RegistryError, Server, ServerRegistry};
 use crate::resolve::Resolve;
 
 /// The longest that one server is tried while another one is left.
@@ -28,6 +31,12 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The longest that a registry is waited for.
 const REGISTRY_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Under this key the registry keeps a [`ServerMemory`].
+const MEMORY: &str = "login";
+
+/// Under this key the registry keeps the id that servers are told.
+const AGENT: &str = "agent";
 
 /// Connects to one of the servers of a registry. Make one and keep it: it keeps a
 /// [`Connector`] for each server.
@@ -79,11 +88,69 @@ struct Entry {
     connector: Option<Arc<Connector>>,
     /// What the registry knew, until then.
     known: Vec<(Endpoint, EndpointHealth)>,
+    /// What a connector had learnt that was put aside because the entry was changed.
+    learnt: Option<Lore>,
+    /// What the registry keeps of it.
+    kept: Kept,
     /// It refused the account, and its entry is the same since.
     refused: Option<Arc<ConnectError>>,
 }
 
+/// What logins taught.
+#[derive(Debug, Clone, Default)]
+struct Lore {
+    memory: ServerMemory,
+    /// The id that servers are told: a token is good for one.
+    agent: Option<Text>,
+}
+
+/// What the registry is known to hold.
+#[derive(Clone, Default)]
+struct Kept {
+    memory: Option<Zeroizing<String>>,
+    agent: bool,
+}
+
+// The text may hold a token.
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kept").finish_non_exhaustive()
+    }
+}
+
 impl Entry {
+    fn new(server: Server, known: Vec<(Endpoint, EndpointHealth)>) -> Self {
+        Self {
+            server,
+            connector: None,
+            known,
+            learnt: None,
+            kept: Kept::default(),
+            refused: None,
+        }
+    }
+
+    /// The same after its entry in the registry was changed.
+    fn changed(self, server: Server) -> Self {
+        let Some(connector) = self.connector else {
+            return Self {
+                learnt: self.learnt,
+                kept: self.kept,
+                ..Self::new(server, self.known)
+            };
+        };
+        let health = connector.health();
+        let known = health.iter().map(|(e, h)| (e.clone(), h.clone()));
+        Self {
+            learnt: Some(Lore {
+                memory: connector.memory(),
+                agent: connector.agent_id(),
+            }),
+            kept: self.kept,
+            ..Self::new(server, known.collect())
+        }
+    }
+
     fn health(&self) -> EndpointHealth {
         match &self.connector {
             Some(connector) => connector.health().of_the_server(),
@@ -178,26 +245,11 @@ impl ConnectionFactory {
             let before = old.iter().position(|e| e.server.account.jid == *account);
             let entry = match before.map(|place| old.swap_remove(place)) {
                 Some(entry) if entry.server.logs_in_like(&server) => Entry { server, ..entry },
-                Some(changed) => Entry {
-                    known: match &changed.connector {
-                        Some(connector) => {
-                            let health = connector.health();
-                            health.iter().map(|(e, h)| (e.clone(), h.clone())).collect()
-                        }
-                        None => changed.known,
-                    },
-                    server,
-                    connector: None,
-                    refused: None,
-                },
+                Some(entry) => entry.changed(server),
                 None => {
                     let history = known.iter_mut().find(|(jid, _)| jid == account);
-                    Entry {
-                        known: history.map(|(_, h)| std::mem::take(h)).unwrap_or_default(),
-                        server,
-                        connector: None,
-                        refused: None,
-                    }
+                    let history = history.map(|(_, h)| std::mem::take(h));
+                    Entry::new(server, history.unwrap_or_default())
                 }
             };
             entries.push(entry);
@@ -244,7 +296,7 @@ impl ConnectionFactory {
 
     /// The connector of a server, made now if need be. `None`: it was removed meanwhile.
     async fn connector(&self, account: &BareJid) -> Result<Option<Arc<Connector>>, ConfigError> {
-        let (server, known) = {
+        let (server, known, learnt) = {
             let entries = self.entries();
             match entries.iter().find(|e| e.server.account.jid == *account) {
                 None => return Ok(None),
@@ -252,8 +304,16 @@ impl ConnectionFactory {
                     connector: Some(connector),
                     ..
                 }) => return Ok(Some(Arc::clone(connector))),
-                Some(entry) => (entry.server.clone(), entry.known.clone()),
+                Some(entry) => (
+                    entry.server.clone(),
+                    entry.known.clone(),
+                    entry.learnt.clone(),
+                ),
             }
+        };
+        let lore = match learnt {
+            Some(learnt) => learnt,
+            None => self.recall(account).await,
         };
         let dial = match &self.dial {
             Some(dial) => Arc::clone(dial),
@@ -273,7 +333,12 @@ impl ConnectionFactory {
         let connector = Connector::with_dial(server.account, config, dial)?
             .with_resolver(Arc::clone(&self.resolver))
             .with_entropy(Arc::clone(&self.entropy))
-            .with_health(known);
+            .with_health(known)
+            .with_memory(lore.memory)
+            .with_agent(UserAgent {
+                id: lore.agent,
+                ..UserAgent::default()
+            });
         let connector = Arc::new(connector);
         self.change(account, |entry| {
             entry.connector = Some(Arc::clone(&connector));
@@ -302,15 +367,64 @@ impl ConnectionFactory {
         result
     }
 
-    /// Gives the registry what an attempt has taught: the place for all that is to
-    /// outlive this process.
+    /// What logins of earlier processes have taught. Without it the next login takes more
+    /// round trips, and a server that offers less than before is not noticed.
+    async fn recall(&self, account: &BareJid) -> Lore {
+        let mut lore = Lore::default();
+        let notes = async {
+            let memory = self.registry.recall(account, MEMORY).await?;
+            let agent = self.registry.recall(account, AGENT).await?;
+            Ok((memory, agent))
+        };
+        let (memory, agent) = match in_time(notes).await {
+            Ok(notes) => notes,
+            Err(error) => {
+                tracing::warn!(%error, %account, "what earlier logins taught is not known");
+                return lore;
+            }
+        };
+        let text = |note: &Note| std::str::from_utf8(note.expose_secret()).map(str::to_owned);
+        if let Some(note) = &memory {
+            let memory = text(note).ok().map(Zeroizing::new);
+            match memory.as_ref().map(|text| ServerMemory::decode(text)) {
+                Some(Ok(memory)) => lore.memory = memory,
+                _ => tracing::warn!(%account, "what earlier logins taught cannot be read"),
+            }
+        }
+        let agent = agent.as_ref().and_then(|note| text(note).ok());
+        lore.agent = agent.and_then(|id| Text::new(id).ok());
+        lore
+    }
+
+    /// Gives the registry what an attempt has taught: all that is to outlive this process.
     async fn write_back(&self, account: &BareJid, connector: &Connector) {
         let changes = connector.ways().health.take_changes();
-        if changes.is_empty() {
-            return;
-        }
-        if let Err(error) = in_time(self.registry.note_health(account, changes)).await {
-            tracing::warn!(%error, %account, "its history is not kept");
+        let kept = {
+            let entries = self.entries();
+            let entry = entries.iter().find(|e| e.server.account.jid == *account);
+            entry.map(|e| e.kept.clone()).unwrap_or_default()
+        };
+        let memory = connector.memory().encode();
+        let note = |text: &str| Some(Note::from(text.as_bytes().to_vec()));
+        let agent = connector.agent_id().filter(|_| !kept.agent);
+        let written = async {
+            if !changes.is_empty() {
+                self.registry.note_health(account, changes).await?;
+            }
+            if let Some(agent) = &agent {
+                self.registry.learn(account, AGENT, note(agent)).await?;
+            }
+            if kept.memory.as_ref() != Some(&memory) {
+                self.registry.learn(account, MEMORY, note(&memory)).await?;
+            }
+            Ok(())
+        };
+        match in_time(written).await {
+            Ok(()) => self.change(account, |entry| {
+                entry.kept.memory = Some(memory);
+                entry.kept.agent |= agent.is_some();
+            }),
+            Err(error) => tracing::warn!(%error, %account, "what was learnt is not kept"),
         }
     }
 

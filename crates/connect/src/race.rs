@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::config::Plaintext;
 use crate::connection::Connection;
-use crate::connector::{Connector, LastSession, MAX_REDIRECTS, place};
+use crate::connector::{Connector, LastSession, MAX_FORGONE, MAX_REDIRECTS, place};
 use crate::driver::{Attempting, Clock, Secured};
 use crate::error::{Attempt, ConnectError};
 use crate::event::{ConnectEvent, Observer};
@@ -53,6 +53,8 @@ struct Entrant {
     name: Option<Endpoint>,
     /// Redirections that led here.
     hops: u8,
+    /// Short cuts of the login that were given up here.
+    forgone: u8,
 }
 
 /// Somebody who runs.
@@ -88,6 +90,7 @@ impl<'a> Race<'a> {
             endpoint,
             name: None,
             hops: 0,
+            forgone: 0,
         };
         Self {
             connector,
@@ -228,6 +231,7 @@ impl<'a> Race<'a> {
                 endpoint,
                 name: Some(entrant.endpoint.clone()),
                 hops: entrant.hops,
+                forgone: 0,
             });
         }
     }
@@ -311,14 +315,22 @@ impl<'a> Race<'a> {
         }
     }
 
-    /// Follows a redirection, or tells of a failure.
+    /// Follows a redirection, does without a short cut, or tells of a failure.
     fn failed(
         &mut self,
-        entrant: Entrant,
+        mut entrant: Entrant,
         began: Instant,
         phase: Phase,
         error: ConnectError,
     ) -> Option<Attempt> {
+        if let ConnectError::ShortCutRefused { short_cut, .. } = error
+            && entrant.forgone < MAX_FORGONE
+        {
+            entrant.forgone += 1;
+            self.connector.forgo(short_cut);
+            self.queue.push_front(entrant);
+            return None;
+        }
         let error = match self.redirect(&entrant, error) {
             Ok(()) => return None,
             Err(error) => error,
@@ -382,6 +394,7 @@ impl<'a> Race<'a> {
             endpoint: to,
             name: None,
             hops: from.hops + 1,
+            forgone: 0,
         });
         Ok(())
     }
@@ -413,7 +426,7 @@ async fn run<'a>(
     give_up: Instant,
     resume: Resume,
 ) -> Finish<'a> {
-    let setup = match connector.setup(resume) {
+    let setup = match connector.setup(&endpoint, resume) {
         Ok(setup) => setup,
         Err(error) => return Finish::Failed(Phase::Tcp, error),
     };

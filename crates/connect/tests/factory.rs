@@ -15,14 +15,17 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use scripted::{DOMAIN, Script, World, endpoint, hanging, stream_error, timeouts, token};
+use secrecy::ExposeSecret as _;
+use stanchion_connect::config::Plaintext;
 use stanchion_connect::connection::SessionEnd;
 use stanchion_connect::entropy::SeededEntropy;
 use stanchion_connect::error::ConnectError;
 use stanchion_connect::factory::ConnectionFactory;
+use stanchion_connect::negotiation::ServerMemory;
 use stanchion_connect::notice::{self, Notice};
 use stanchion_connect::persistent::Persistent;
 use stanchion_connect::registry::{
-    EndpointHealth, MemoryRegistry, RegistryError, Server, ServerRegistry,
+    EndpointHealth, MemoryRegistry, Note, RegistryError, Server, ServerRegistry,
 };
 use stanchion_connect::{
     Account, Connect, ConnectConfig, Connection, Endpoint, Endpoints, Kind, Phase, Resumption,
@@ -271,6 +274,47 @@ fn end(factory: &ConnectionFactory, of: &Connection, lasted: u64, condition: Str
         lasted: Duration::from_secs(lasted),
         error: Some(stream_error(condition, None)),
     });
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_login_teaches_is_known_to_the_next_process() {
+    let two = Two::well().await;
+    visit(&two.factory()).await;
+    let recall = async |key| {
+        let note = two.registry.recall(&jid(DOMAIN), key).await.unwrap();
+        String::from_utf8(note.unwrap().expose_secret().to_vec()).unwrap()
+    };
+    let (memory, agent) = (recall("login").await, recall("agent").await);
+    let strongest = ServerMemory::decode(&memory).unwrap().strongest;
+    assert!(strongest.to_string().contains("SCRAM"), "{strongest}");
+    assert_eq!(agent.len(), 36);
+
+    // Another process is the same user agent.
+    visit(&two.factory()).await;
+    assert_eq!(recall("agent").await, agent);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_had_tls_once_is_not_used_without_it_by_the_next_process() {
+    for (had_tls, expected) in [(false, DOMAIN), (true, SECOND)] {
+        let no_tls = Script {
+            no_tls: true,
+            ..Script::default()
+        };
+        let two = Two::new(no_tls, Script::default()).await;
+        let mut entry = server(DOMAIN, 1, 0, "r0m30");
+        entry.plaintext = Plaintext::Allow;
+        two.registry.put(entry).await.unwrap();
+        let mut memory = ServerMemory::default();
+        memory.tls = had_tls;
+        let note = Note::from(memory.encode().as_bytes().to_vec());
+        let account = jid(DOMAIN);
+        two.registry
+            .learn(&account, "login", Some(note))
+            .await
+            .unwrap();
+        assert_eq!(visit(&two.factory()).await, expected);
+    }
 }
 
 /// A registry whose disk fails while told so.

@@ -35,8 +35,20 @@ pub const FRAMING: &str = "urn:ietf:params:xml:ns:xmpp-framing";
 pub const HINTS: &str = "urn:xmpp:hints";
 /// Control of things (XEP-0325).
 pub const IOT_CONTROL: &str = "urn:xmpp:iot:control";
+/// Control of things, compact (IEEE P1451-99).
+pub const IOT_CONTROL_IEEE: &str = "urn:ieee:iot:ctr:1.0";
+/// The same, as most of its speakers spell it.
+pub const IOT_CONTROL_NF: &str = "urn:nf:iot:ctr:1.0";
+/// The same, as some spell it.
+pub const IOT_CONTROL_NFI: &str = "urn:nfi:iot:ctr:1.0";
 /// Sensor data (XEP-0323).
 pub const IOT_SENSORDATA: &str = "urn:xmpp:iot:sensordata";
+/// Sensor data, compact (IEEE P1451-99).
+pub const IOT_SENSORDATA_IEEE: &str = "urn:ieee:iot:sd:1.0";
+/// The same, as most of its speakers spell it.
+pub const IOT_SENSORDATA_NF: &str = "urn:nf:iot:sd:1.0";
+/// The same, as some spell it.
+pub const IOT_SENSORDATA_NFI: &str = "urn:nfi:iot:sd:1.0";
 /// Stanza content size and rate limits (XEP-0478).
 pub const LIMITS: &str = "urn:xmpp:stream-limits:0";
 /// Message archive management (XEP-0313).
@@ -127,7 +139,13 @@ pub(crate) const KNOWN: &[&str] = &[
     FRAMING,
     HINTS,
     IOT_CONTROL,
+    IOT_CONTROL_IEEE,
+    IOT_CONTROL_NF,
+    IOT_CONTROL_NFI,
     IOT_SENSORDATA,
+    IOT_SENSORDATA_IEEE,
+    IOT_SENSORDATA_NF,
+    IOT_SENSORDATA_NFI,
     LIMITS,
     MAM,
     MUC,
@@ -164,20 +182,32 @@ pub(crate) const KNOWN: &[&str] = &[
     XML,
 ];
 
-/// Where the known names of each length stand, one bit for each.
-const BY_LENGTH: [u128; 64] = {
-    let mut table = [0; 64];
+/// Where the known names of each slot stand, one bit for each.
+const BY_SLOT: [u128; SLOTS] = {
+    let mut table = [0; SLOTS];
     let mut at = 0;
     while at < KNOWN.len() {
-        table[KNOWN[at].len()] |= 1 << at;
+        table[slot(KNOWN[at].as_bytes())] |= 1 << at;
         at += 1;
     }
     table
 };
+const SLOTS: usize = 128;
+
+/// What tells known names apart without comparing them: length, and two bytes of those
+/// that differ most.
+const fn slot(name: &[u8]) -> usize {
+    match name.len() {
+        length @ 3.. => {
+            (length + 5 * name[length / 2] as usize + name[length - 3] as usize) % SLOTS
+        }
+        _ => 0,
+    }
+}
 
 /// The index of a known namespace name in [`KNOWN`].
 pub(crate) fn index(name: &[u8]) -> Option<usize> {
-    let mut candidates = *BY_LENGTH.get(name.len())?;
+    let mut candidates = BY_SLOT[slot(name)];
     while candidates != 0 {
         let at = candidates.trailing_zeros() as usize;
         if KNOWN[at].as_bytes() == name {

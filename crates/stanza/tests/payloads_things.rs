@@ -6,28 +6,25 @@ mod laws;
 mod support;
 
 use proptest::collection::vec;
-use proptest::option;
 use proptest::prelude::*;
 use stanchion_stanza::payload::control::{
     Color, GetForm, Parameter, ParameterError, ResponseCode, Set, SetResponse, Value as Setting,
 };
 use stanchion_stanza::payload::sensordata::{
     Accepted, Cancel, Cancelled, Categories, Done, Failure, Field, Fields, Node, NodeError,
-    NodeFields, Quality, Rejected, Request, Started, Timestamp, Tokens, Value,
+    Quality, Rejected, Request, Started, Tokens, Value,
 };
-use stanchion_stanza::payload::xs::Double;
 use stanchion_stanza::payload::{Payload, PayloadError};
 use stanchion_stanza::stanza::{DefinedCondition, ErrorType, IqKind, StanzaError};
 use stanchion_stanza::{Element, Stanza, ns};
-use support::values::{maybe_text, texts, travels};
-use support::{element, invalid, lacks, lacks_in, means, read, same, text, values};
+use support::things::{
+    double, node, node_fields, numbers, parameters, requests, responses, setting, tokens,
+};
+use support::values::{self, maybe_text, texts, travels};
+use support::{element, invalid, lacks, lacks_in, means, read, same, text};
 
 const SD: &str = "xmlns='urn:xmpp:iot:sensordata'";
 const CTR: &str = "xmlns='urn:xmpp:iot:control'";
-
-fn double(s: &str) -> Double {
-    s.parse().unwrap()
-}
 
 // XEP-0323.
 
@@ -46,7 +43,7 @@ fn a_request_is_read_as_in_xep_0323() {
              <node nodeId='Device03'/><field name='Energy'/><field name='Power'/></req>"
         ),
         Request {
-            seqnr: -2,
+            id: (-2).into(),
             categories: Categories::PEAK | Categories::HISTORICAL,
             all: true,
             nodes: vec![
@@ -76,19 +73,28 @@ fn a_request_is_read_as_in_xep_0323() {
 
 #[test]
 fn what_is_said_of_a_request_is_read_as_in_xep_0323() {
-    let accepted = |queued| Accepted { seqnr: 8, queued };
+    let accepted = |queued| Accepted {
+        id: 8.into(),
+        queued,
+    };
     same(&format!("<accepted {SD} seqnr='8'/>"), accepted(false));
     same(
         &format!("<accepted {SD} seqnr='8' queued='true'/>"),
         accepted(true),
     );
-    same(&format!("<started {SD} seqnr='8'/>"), Started { seqnr: 8 });
-    same(&format!("<cancel {SD} seqnr='8'/>"), Cancel { seqnr: 8 });
+    same(
+        &format!("<started {SD} seqnr='8'/>"),
+        Started { id: 8.into() },
+    );
+    same(
+        &format!("<cancel {SD} seqnr='8'/>"),
+        Cancel { id: 8.into() },
+    );
     same(
         &format!("<cancelled {SD} seqnr='8'/>"),
-        Cancelled { seqnr: 8 },
+        Cancelled { id: 8.into() },
     );
-    same(&format!("<done {SD} seqnr='8'/>"), Done { seqnr: 8 });
+    same(&format!("<done {SD} seqnr='8'/>"), Done { id: 8.into() });
 }
 
 #[test]
@@ -311,7 +317,7 @@ fn a_failure_is_read_as_in_xep_0323() {
              <error nodeId='Device01' timestamp='2026-02-03T17:13:30'>Timeout.</error></failure>"
         ),
         Failure {
-            seqnr: 2,
+            id: 2.into(),
             done: true,
             errors: vec![NodeError {
                 node: Node::new(text("Device01")),
@@ -335,7 +341,7 @@ fn a_failure_is_read_as_in_xep_0323() {
 #[test]
 fn a_rejection_of_old_is_found_in_an_iq_without_stanza_error() {
     let rejected = Rejected {
-        seqnr: Some(1),
+        id: Some(1.into()),
         errors: vec![text("Access denied.")],
     };
     let xml = format!("<rejected {SD} seqnr='1'><error>Access denied.</error></rejected>");
@@ -352,6 +358,37 @@ fn a_rejection_of_old_is_found_in_an_iq_without_stanza_error() {
     };
     assert_eq!(error, StanzaError::default());
     assert_eq!(Rejected::find(&child), Ok(Some(rejected)));
+}
+
+#[test]
+fn the_spelling_of_a_number_does_not_count() {
+    for (seqnr, number) in [
+        ("7", 7),
+        ("+7", 7),
+        ("007", 7),
+        ("0", 0),
+        ("-0", 0),
+        ("-1", -1),
+        ("2147483647", i32::MAX),
+        ("-2147483648", i32::MIN),
+    ] {
+        let read = read::<Done>(&format!("<done {SD} seqnr='{seqnr}'/>")).unwrap();
+        assert_eq!(read, Done { id: number.into() });
+        assert_eq!(read.id.number(), Some(number));
+    }
+}
+
+/// slixmpp waits for `done` on the last data and not for an element of its own.
+#[test]
+fn an_answer_in_one_says_that_it_is_the_last() {
+    let data = Fields::of(1, Node::new(text("a")), text("t"), Vec::new());
+    assert!(data.done);
+    assert_eq!(data.to_element().attr("done"), Some("true"));
+    let part = Fields {
+        done: false,
+        ..data
+    };
+    assert_eq!(part.to_element().attr("done"), None);
 }
 
 #[test]
@@ -560,6 +597,37 @@ fn nothing_but_ok_means_that_a_command_was_carried_out() {
     assert!(!read::<SetResponse>(&contradiction).unwrap().succeeded());
 }
 
+/// slixmpp says so: no stanza error, but a response in a stanza of type `error`.
+#[test]
+fn a_failed_command_of_old_is_found_in_an_iq_without_stanza_error() {
+    let iq = element(&format!(
+        "<iq type='error' id='1'><setResponse {CTR} responseCode='NotFound'>\
+         <node nodeId='a'/><parameter name='Level'/>\
+         <error var='Output'>Invalid field Level</error></setResponse></iq>"
+    ));
+    let Ok(Stanza::Iq(iq)) = Stanza::from_element(iq) else {
+        panic!()
+    };
+    let IqKind::Error(error, child) = iq.kind else {
+        panic!()
+    };
+    assert_eq!(error, StanzaError::default());
+    let response = SetResponse::find(&child).unwrap().unwrap();
+    assert_eq!(response.code, Some(ResponseCode::NotFound));
+    assert_eq!(response.parameters, [text("Level")]);
+    assert_eq!(response.errors.len(), 1);
+    assert!(!response.succeeded());
+}
+
+/// Smack's word for a boolean parameter is not that of the XEP.
+#[test]
+fn a_command_of_smack_is_understood_and_written_as_smack_wants_it() {
+    same(
+        &format!("<set {CTR}><bool name='Output' value='true'/></set>"),
+        Set::one(text("Output"), Setting::Bool(true)),
+    );
+}
+
 #[test]
 fn a_refused_command_names_the_parameter_in_the_stanza_error() {
     let wrong = ParameterError {
@@ -606,149 +674,43 @@ fn a_form_is_asked_for_as_in_xep_0325() {
 
 // Round trips.
 
-fn doubles() -> impl Strategy<Value = Double> {
-    prop_oneof![
-        any::<f64>().prop_map(Double::from),
-        "-?[0-9]{1,4}(\\.[0-9]{0,3})?([eE][+-]?[0-9]{1,2})?".prop_map(|s| double(&s)),
-    ]
-}
-
-fn categories() -> impl Strategy<Value = Categories> {
-    vec(prop::sample::select(Categories::ALL), 0..4).prop_map(|flags| {
-        flags
-            .into_iter()
-            .fold(Categories::NONE, |all, one| all | one)
-    })
-}
-
-fn quality() -> impl Strategy<Value = Quality> {
-    vec(prop::sample::select(Quality::ALL), 0..4)
-        .prop_map(|flags| flags.into_iter().fold(Quality::NONE, |all, one| all | one))
-}
-
-fn value() -> impl Strategy<Value = Value> {
-    prop_oneof![
-        any::<bool>().prop_map(Value::Boolean),
-        values::text().prop_map(Value::Date),
-        values::text().prop_map(Value::DateTime),
-        values::text().prop_map(Value::Duration),
-        (values::text(), values::text())
-            .prop_map(|(value, data_type)| Value::Enum { value, data_type }),
-        any::<i32>().prop_map(Value::Int),
-        any::<i64>().prop_map(Value::Long),
-        (doubles(), values::text()).prop_map(|(value, unit)| Value::Numeric { value, unit }),
-        values::text().prop_map(Value::String),
-        values::text().prop_map(Value::Time),
-    ]
-}
-
-fn fields() -> impl Strategy<Value = Field> {
-    (
-        (values::text(), value(), categories(), quality()),
-        (any::<Option<bool>>(), maybe_text(), maybe_text()),
-    )
-        .prop_map(
-            |((name, value, categories, quality), (writable, module, string_ids))| Field {
-                name,
-                value,
-                categories,
-                quality,
-                writable,
-                module,
-                string_ids,
-            },
-        )
-}
-
-fn node() -> impl Strategy<Value = Node> {
-    (values::text(), maybe_text(), maybe_text()).prop_map(|(id, source, partition)| Node {
-        id,
-        source,
-        partition,
-    })
-}
-
-fn node_fields() -> impl Strategy<Value = NodeFields> {
-    let timestamp =
-        (values::text(), vec(fields(), 0..4)).prop_map(|(at, fields)| Timestamp { at, fields });
-    (node(), vec(timestamp, 0..3)).prop_map(|(node, timestamps)| NodeFields { node, timestamps })
-}
-
-fn tokens() -> impl Strategy<Value = Tokens> {
-    (maybe_text(), maybe_text(), maybe_text()).prop_map(|(service, device, user)| Tokens {
-        service,
-        device,
-        user,
-    })
-}
-
-fn setting() -> impl Strategy<Value = Setting> {
-    let color = any::<(u8, u8, u8, Option<u8>)>().prop_map(|(red, green, blue, alpha)| Color {
-        red,
-        green,
-        blue,
-        alpha,
-    });
-    prop_oneof![
-        any::<bool>().prop_map(Setting::Boolean),
-        any::<bool>().prop_map(Setting::Bool),
-        color.prop_map(Setting::Color),
-        values::text().prop_map(Setting::Date),
-        values::text().prop_map(Setting::DateTime),
-        doubles().prop_map(Setting::Double),
-        values::text().prop_map(Setting::Duration),
-        any::<i32>().prop_map(Setting::Int),
-        any::<i64>().prop_map(Setting::Long),
-        values::text().prop_map(Setting::String),
-        values::text().prop_map(Setting::Time),
-    ]
-}
-
-fn parameters() -> impl Strategy<Value = Vec<Parameter>> {
-    let parameter = (values::text(), setting()).prop_map(|(name, value)| Parameter { name, value });
-    vec(parameter, 0..4)
-}
-
 proptest! {
     #[test]
     fn sensor_data_comes_back_as_it_went(
-        (seqnr, done) in any::<(i32, bool)>(),
+        (id, done) in (numbers(), any::<bool>()),
         nodes in vec(node_fields(), 0..3),
         failed in vec((node(), values::text(), values::text()), 0..3),
     ) {
         let errors = failed.into_iter();
         let errors = errors.map(|(node, timestamp, text)| NodeError { node, timestamp, text });
-        travels(&Failure { seqnr, done, errors: errors.collect() });
-        travels(&Fields { seqnr, done, nodes });
+        travels(&Failure { id: id.clone(), done, errors: errors.collect() });
+        travels(&Fields { id, done, nodes });
     }
 
     #[test]
     fn read_outs_come_back_as_they_went(
-        (seqnr, all, queued) in any::<(i32, bool, bool)>(),
-        (categories, tokens) in (categories(), tokens()),
-        (nodes, fields, errors) in (vec(node(), 0..3), texts(), texts()),
-        (from, to, when) in (maybe_text(), maybe_text(), maybe_text()),
+        (request, accepted) in (requests(numbers()), any::<bool>()),
+        errors in texts(),
     ) {
-        travels(&Request { seqnr, categories, all, nodes, fields, from, to, when, tokens });
-        travels(&Accepted { seqnr, queued });
-        travels(&Rejected { seqnr: all.then_some(seqnr), errors });
-        travels(&Started { seqnr });
-        travels(&Cancel { seqnr });
-        travels(&Cancelled { seqnr });
-        travels(&Done { seqnr });
+        let id = &request.id;
+        travels(&Accepted { id: id.clone(), queued: accepted });
+        travels(&Rejected { id: accepted.then(|| id.clone()), errors });
+        travels(&Started { id: id.clone() });
+        travels(&Cancel { id: id.clone() });
+        travels(&Cancelled { id: id.clone() });
+        travels(&Done { id: id.clone() });
+        travels(&request);
     }
 
     #[test]
     fn control_comes_back_as_it_went(
-        (nodes, parameters) in (vec(node(), 0..3), parameters()),
+        (nodes, parameters) in (vec(node(), 0..3), parameters(setting())),
         (tokens, lang, form) in (tokens(), maybe_text(), any::<bool>()),
-        code in option::of(prop::sample::select(ResponseCode::ALL.to_vec())),
-        (names, errors) in (texts(), vec((values::text(), values::text()), 0..3)),
+        response in responses(),
     ) {
         let form = form.then(|| Element::new("x", ns::FORMS));
         travels(&GetForm { nodes: nodes.clone(), tokens: tokens.clone(), lang: lang.clone() });
-        travels(&Set { nodes: nodes.clone(), parameters, form, tokens, lang });
-        let errors = errors.into_iter().map(|(name, text)| ParameterError { name, text });
-        travels(&SetResponse { code, nodes, parameters: names, errors: errors.collect() });
+        travels(&Set { nodes, parameters, form, tokens, lang });
+        travels(&response);
     }
 }

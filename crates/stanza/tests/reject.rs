@@ -487,6 +487,69 @@ fn only_a_stream_is_a_stream() {
 }
 
 #[test]
+fn an_opening_is_as_strict_as_a_stanza() {
+    let opening = |more: &str| HEADER.replace("version", &format!("{more} version"));
+    for (more, condition) in [
+        ("a='<'", NotWellFormed),
+        ("a='\u{1}'", NotWellFormed),
+        ("a='&#1;'", NotWellFormed),
+        ("a='\u{FFFE}'", NotWellFormed),
+        ("a='&#xFFFE;'", NotWellFormed),
+        ("a='&#xD800;'", NotWellFormed),
+        ("a='&amp'", NotWellFormed),
+        ("a='&x;'", RestrictedXml),
+        ("1a=''", NotWellFormed),
+        ("a", NotWellFormed),
+        ("a=b", NotWellFormed),
+        ("a=''b=''", NotWellFormed),
+        ("a='' a=''", NotWellFormed),
+        (
+            "xmlns:p='urn:x' xmlns:q='urn:x' p:a='' q:a=''",
+            NotWellFormed,
+        ),
+        ("xmlns:p=''", NotWellFormed),
+        ("xmlns:1='urn:x'", NotWellFormed),
+        ("xmlns:stream='urn:x'", NotWellFormed),
+        ("xmlns:xmlns='urn:x'", NotWellFormed),
+        ("xmlns:xml='urn:x'", NotWellFormed),
+        ("p:a=''", NotWellFormed),
+        ("a:b:c=''", NotWellFormed),
+        ("/ a=''", NotWellFormed),
+    ] {
+        header_refused(opening(more), condition);
+        let document = format!("{}{FOOTER}", opening(more));
+        assert!(document_of_rxml(document.as_bytes()).is_err(), "{more}");
+    }
+    header_refused(opening("").replace(' ', "\u{A0}"), NotWellFormed);
+    header_refused(
+        [b"<?xml version='1.0'?>\xFF", HEADER.as_bytes()].concat(),
+        StreamCondition::InvalidNamespace,
+    );
+    for between in ["\u{A0}", "\u{FEFF}", "&#32;", "x"] {
+        let opening = format!("<?xml version='1.0'?>{between}{HEADER}");
+        header_refused(opening, StreamCondition::InvalidNamespace);
+    }
+    header_refused(
+        format!("<?xml version='1.0'?><![CDATA[]]>{HEADER}"),
+        StreamCondition::BadFormat,
+    );
+}
+
+#[test]
+fn an_end_of_the_stream_inside_a_stanza_is_refused() {
+    for open in ["<a>", "<a><b/>", "<a><b></b>", "<p:stream xmlns:p='urn:x'>"] {
+        refused(format!("{open}{FOOTER}"), NotWellFormed);
+    }
+    for end in [
+        "</stream:stream\u{A0}>",
+        "</stream:stream a=''>",
+        "</stream:stream/>",
+    ] {
+        refused_here(end, NotWellFormed);
+    }
+}
+
+#[test]
 fn the_stream_ends_with_its_own_tag_and_once() {
     let after = |end: &str| {
         let stream = format!("{HEADER}{end}");

@@ -7,7 +7,7 @@
 pub(crate) mod certificates;
 pub(crate) mod daemon;
 mod ejabberd;
-mod ports;
+pub(crate) mod ports;
 pub(crate) mod prosody;
 mod ready;
 pub(crate) mod state;
@@ -249,6 +249,16 @@ pub(crate) struct Temporary {
 
 impl Temporary {
     pub(crate) fn start(kind: Kind, domain: &str, users: &[(&str, &str)]) -> Outcome<Self> {
+        Self::start_with(kind, domain, users, Options::default())
+    }
+
+    /// The same, with options.
+    pub(crate) fn start_with(
+        kind: Kind,
+        domain: &str,
+        users: &[(&str, &str)],
+        options: Options,
+    ) -> Outcome<Self> {
         let temp = std::env::temp_dir();
         let folder = tempfile::Builder::new()
             .prefix("stanchion-")
@@ -262,7 +272,7 @@ impl Temporary {
                 .iter()
                 .map(|(name, password)| ((*name).to_owned(), (*password).to_owned()))
                 .collect(),
-            options: Options::default(),
+            options,
         })?;
         Ok(Self {
             state,

@@ -5,6 +5,7 @@
 //! one, with tests that show it fire.
 
 mod builds;
+mod compliance;
 mod documents;
 mod floors;
 mod front_page;
@@ -148,14 +149,17 @@ fn check(files: &[TextFile], packages: &[Package]) -> Vec<Violation> {
     }
     violations.extend(sans_io::check(files));
     violations.extend(documents::unknown_commands(files));
+    violations.extend(compliance::check(files));
     violations
 }
 
 /// Every text file of the project: what a build or a run leaves behind is none
 /// of it.
 fn files(root: &Path) -> Outcome<Vec<TextFile>> {
-    const SKIP: [&str; 5] = [
+    const SKIP: [&str; 7] = [
         "target",
+        "benches/logins/target",
+        "benches/peers/target",
         ".git",
         "fuzz/work",
         "fuzz/artifacts",
@@ -239,7 +243,12 @@ mod tests {
     #[test]
     fn what_a_build_leaves_is_not_read() {
         let dir = tempfile::tempdir().unwrap();
-        for path in ["target/a.rs", "fuzz/work/b.rs", "src/c.rs"] {
+        for path in [
+            "target/a.rs",
+            "benches/peers/target/a.rs",
+            "fuzz/work/b.rs",
+            "src/c.rs",
+        ] {
             let path = dir.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "").unwrap();

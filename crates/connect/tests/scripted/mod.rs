@@ -55,6 +55,10 @@ pub(crate) struct Script {
     pub(crate) names: Vec<String>,
     /// Its certificate is over.
     pub(crate) expired: bool,
+    /// Leaves when something comes behind a stream header, before its features.
+    pub(crate) no_haste: bool,
+    /// Says nothing any more when something comes so; only over direct TLS.
+    pub(crate) hang_at_haste: bool,
     /// The domain that it serves, if not [`DOMAIN`].
     pub(crate) domain: Option<&'static str>,
     /// Writes these bytes as soon as somebody comes, and closes when that one leaves.
@@ -332,6 +336,18 @@ impl Server {
             panic!("no stream header");
         };
         self.reach(Phase::Stream, Some(stream)).await;
+        if (self.script.no_haste || self.script.hang_at_haste)
+            && let Some(StreamEvent::Element(_)) = stream.try_next().ok()?
+        {
+            if self.script.no_haste {
+                return None;
+            }
+            if stream.security().tls.is_some() {
+                while stream.next().await.is_ok() {}
+                return None;
+            }
+            panic!("only TLS is asked for in the clear");
+        }
         let domain = self.script.domain().parse().unwrap();
         stream.open(&StreamHeader::response(domain, Text::from_static("s")));
         if let Some(error) = &self.script.error {

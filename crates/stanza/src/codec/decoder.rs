@@ -184,3 +184,40 @@ impl Decoder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_held_of_a_stanza_stays_when_the_next_is_read() {
+        let mut decoder = Decoder::without_root(Scope::client(), Limits::default());
+        let mut read = |xml: String| {
+            decoder.push(xml.as_bytes());
+            match decoder.next_event() {
+                Ok(Some(StreamEvent::Element(element))) => element,
+                other => panic!("{other:?}"),
+            }
+        };
+        let (mut values, mut children) = (Vec::new(), Vec::new());
+        for n in 0..20 {
+            // Every other is dropped at once, and what was its memory holds another next.
+            let unheld = read(format!("<iq id='unheld{n}'><x xmlns='urn:odd{n}'/></iq>"));
+            assert_eq!(
+                unheld.children().next().map(Element::ns),
+                Some(&*format!("urn:odd{n}"))
+            );
+            drop(unheld);
+            let held = read(format!(
+                "<iq id='held{n}'><y xmlns='urn:{n}'>&lt;{n}</y></iq>"
+            ));
+            values.extend(held.attr_text("id"));
+            children.extend(held.into_children());
+        }
+        for n in 0..20 {
+            assert_eq!(values[n], *format!("held{n}"));
+            assert!(children[n].is("y", &format!("urn:{n}")));
+            assert_eq!(children[n].text(), format!("<{n}"));
+        }
+    }
+}

@@ -7,6 +7,7 @@ mod error;
 mod framer;
 mod limits;
 mod parse;
+mod scan;
 mod scope;
 mod xml_declaration;
 

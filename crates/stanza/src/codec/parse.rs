@@ -5,6 +5,7 @@
 use super::error::{DecodeError, Rule};
 use super::framer::is_space;
 use super::limits::Limits;
+use super::scan::plain_value;
 use super::scope::{Around, Bindings, Scope};
 use super::xml_declaration::after_declaration;
 use crate::xml::{Draft, Element, NsId, Record, Span, first_invalid, is_ncname_bytes, is_xml_char};
@@ -162,8 +163,8 @@ impl<'a> Parser<'a> {
         limits: &'a Limits,
     ) -> Self {
         memory.open.clear();
-        memory.bindings.clear();
         memory.draft.clear();
+        memory.bindings.begin(scope, &mut memory.draft);
         Self {
             around: Around { frame, scope },
             limits,
@@ -189,9 +190,10 @@ impl<'a> Parser<'a> {
         self.around.frame.get(self.at).copied()
     }
 
-    /// A part of the frame, or of what was decoded.
-    fn bytes(&self, span: Span) -> &[u8] {
-        self.draft.bytes(self.around.frame, span)
+    /// A part of the frame.
+    fn written(&self, span: Span) -> &'a [u8] {
+        let range = span.start as usize..span.end as usize;
+        self.around.frame.get(range).unwrap_or_default()
     }
 
     fn ns(&self, id: NsId) -> &[u8] {
@@ -207,9 +209,11 @@ impl<'a> Parser<'a> {
     }
 
     fn skip_space(&mut self) -> bool {
-        let space = self.rest().iter().take_while(|b| is_space(**b)).count();
-        self.at += space;
-        space > 0
+        let start = self.at;
+        while self.byte().is_some_and(is_space) {
+            self.at += 1;
+        }
+        self.at > start
     }
 
     /// Steps over `markup` if it is next.
@@ -315,7 +319,7 @@ impl<'a> Parser<'a> {
             .open
             .last()
             .ok_or(Rule::NotWellFormed("an end without a start"))?;
-        let qname = self.bytes(open.qname);
+        let qname = self.written(open.qname);
         let rest = &self.around.frame[self.at + 2..];
         let after = rest.strip_prefix(qname).ok_or(BROKEN_TAG)?;
         self.at += 2 + qname.len();
@@ -413,9 +417,7 @@ impl<'a> Parser<'a> {
     }
 
     fn resolve(&mut self, prefix: Span) -> Result<NsId, Rule> {
-        let frame = self.around.frame;
-        let range = prefix.start as usize..prefix.end as usize;
-        let prefix = frame.get(range).unwrap_or_default();
+        let prefix = self.written(prefix);
         self.bindings.resolve(prefix, self.around, self.draft)
     }
 
@@ -430,7 +432,7 @@ impl<'a> Parser<'a> {
         self.at += 1;
         self.skip_space();
         let value = self.value()?;
-        let declared = match (self.bytes(prefix), self.bytes(local)) {
+        let declared = match (self.written(prefix), self.written(local)) {
             (b"xmlns", _) => local,
             (b"", b"xmlns") => Span::default(),
             (b"", _) => {
@@ -450,7 +452,7 @@ impl<'a> Parser<'a> {
                 return Ok(true);
             }
         };
-        let name = self.bytes(declared);
+        let name = self.written(declared);
         if self.bindings.made_since(around, name, self.around) {
             return Err(Rule::NotWellFormed("an attribute stands twice"));
         }
@@ -476,12 +478,14 @@ impl<'a> Parser<'a> {
         }
         let attributes = self.draft.records.get(first..).unwrap_or_default();
         for (at, one) in attributes.iter().enumerate() {
+            let Record::Attribute { name: a, ns: x, .. } = one else {
+                continue;
+            };
             for other in &attributes[..at] {
-                if let (
-                    Record::Attribute { name: a, ns: x, .. },
-                    Record::Attribute { name: b, ns: y, .. },
-                ) = (one, other)
-                    && self.bytes(*a) == self.bytes(*b)
+                // Lengths first: they tell nearly all names apart.
+                if let Record::Attribute { name: b, ns: y, .. } = other
+                    && a.end - a.start == b.end - b.start
+                    && self.written(*a) == self.written(*b)
                     && (x == y || self.ns(*x) == self.ns(*y))
                 {
                     return Err(Rule::Namespace("two attributes have one expanded name"));
@@ -496,42 +500,47 @@ impl<'a> Parser<'a> {
     fn qname(&mut self) -> Result<QName, Rule> {
         let start = self.at;
         let rest = self.rest();
-        let mut seen = 0;
-        let mut length = 0;
-        for &b in rest {
-            let class = CLASS[usize::from(b)];
-            if class & END_OF_NAME != 0 {
-                break;
-            }
-            seen |= class;
-            length += 1;
+        let plain = |b: &u8| CLASS[usize::from(*b)] & IN_NAME != 0;
+        let length = rest.iter().take_while(|b| plain(b)).count();
+        let begins = rest
+            .first()
+            .is_some_and(|b| CLASS[usize::from(*b)] & NAME_START != 0);
+        let ends = |b: &u8| CLASS[usize::from(*b)] & END_OF_NAME != 0;
+        if begins && rest.get(length).is_none_or(ends) {
+            self.at += length;
+            return Ok(QName {
+                prefix: Span::default(),
+                local: self.since(start),
+            });
         }
+        self.odd_qname()
+    }
+
+    /// The same where it is not of ASCII letters, digits and marks alone.
+    #[inline(never)]
+    fn odd_qname(&mut self) -> Result<QName, Rule> {
+        let start = self.at;
+        let rest = self.rest();
+        let ends = |b: &u8| CLASS[usize::from(*b)] & END_OF_NAME != 0;
+        let length = rest.iter().position(ends).unwrap_or(rest.len());
         self.at += length;
-        let colon = if seen & ODD_IN_NAME == 0 {
-            None
-        } else {
-            memchr::memchr(b':', &rest[..length]).map(|at| start + at)
-        };
-        let qname = match colon {
+        let qname = match memchr::memchr(b':', &rest[..length]) {
             None => QName {
                 prefix: Span::default(),
                 local: self.since(start),
             },
-            Some(colon) if colon == start || colon + 1 == self.at => {
+            Some(colon) if colon == 0 || colon + 1 == length => {
                 return Err(Rule::NotWellFormed("a name begins or ends with a colon"));
             }
             Some(colon) => QName {
                 prefix: Span {
                     start: start as u32,
-                    end: colon as u32,
+                    end: (start + colon) as u32,
                 },
-                local: self.since(colon + 1),
+                local: self.since(start + colon + 1),
             },
         };
-        let first = rest.first().map_or(0, |b| CLASS[usize::from(*b)]);
-        let plain = seen & ODD_IN_NAME == 0 && colon.is_none() && first & NAME_START != 0;
-        let there = qname.local.start < qname.local.end;
-        if there && (plain || is_ncname_bytes(self.bytes(qname.local))) {
+        if is_ncname_bytes(self.written(qname.local)) {
             Ok(qname)
         } else {
             Err(BROKEN_NAME)
@@ -540,9 +549,7 @@ impl<'a> Parser<'a> {
 
     /// A part of the frame as text: of what was not checked yet, it may be no UTF-8.
     fn text_of(&self, span: Span) -> Result<&'a str, Rule> {
-        let range = span.start as usize..span.end as usize;
-        let part = self.around.frame.get(range).unwrap_or_default();
-        std::str::from_utf8(part).map_err(|_| Rule::Utf8)
+        std::str::from_utf8(self.written(span)).map_err(|_| Rule::Utf8)
     }
 
     /// A quoted value, references expanded and white space normalised (XML 1.0 §3.3.3).
@@ -554,27 +561,19 @@ impl<'a> Parser<'a> {
         self.at += 1;
         let start = self.at;
         let rest = self.rest();
-        let mut seen = 0;
-        let mut length = 0;
-        for &b in rest {
-            let class = CLASS[usize::from(b)];
-            if class & QUOTE != 0 && b == quote {
-                break;
-            }
-            seen |= class;
-            length += 1;
+        let plain = plain_value(rest, quote);
+        self.at += plain;
+        if self.byte() == Some(quote) {
+            let written = self.since(start);
+            self.at += 1;
+            return Ok(written);
         }
-        self.at += length;
-        if self.byte().is_none() {
-            return Err(BROKEN_ATTRIBUTE);
-        }
+        let odd = memchr::memchr(quote, &rest[plain..]).ok_or(BROKEN_ATTRIBUTE)?;
+        self.at += odd;
         let written = self.since(start);
         self.at += 1;
-        if seen & MARKUP != 0 {
+        if memchr::memchr(b'<', &rest[plain..plain + odd]).is_some() {
             return Err(Rule::NotWellFormed("`<` in an attribute"));
-        }
-        if seen & ODD_IN_VALUE == 0 {
-            return Ok(written);
         }
         self.decode_value(self.text_of(written)?)
     }
@@ -626,11 +625,14 @@ impl<'a> Parser<'a> {
             Some(b'&') => false,
             _ => true,
         };
-        if whole && memchr::memchr(b'\r', self.bytes(written)).is_none() {
+        if whole && memchr::memchr(b'\r', self.written(written)).is_none() {
             self.draft.records.push(Record::Text(written));
             return Ok(());
         }
         let decoded = self.draft.decoded_end();
+        // Nothing stands for more than its own length: one reservation up to the next tag.
+        let ahead = memchr::memchr(b'<', self.rest()).unwrap_or_default();
+        self.draft.decoded_mut().reserve(self.at - start + ahead);
         self.append(self.text_of(written)?);
         loop {
             if self.skip(b"&") {
@@ -706,14 +708,8 @@ const UNFINISHED: Rule = Rule::NotWellFormed("`&` without `;`");
 const END_OF_NAME: u8 = 1;
 /// An ASCII letter or `_`.
 const NAME_START: u8 = 2;
-/// Not an ASCII character of names: to be looked at, or a colon.
-const ODD_IN_NAME: u8 = 4;
-/// A quotation mark.
-const QUOTE: u8 = 8;
-/// `<`.
-const MARKUP: u8 = 16;
-/// A value that holds it is not written as it reads.
-const ODD_IN_VALUE: u8 = 32;
+/// An ASCII character of names, but no colon.
+const IN_NAME: u8 = 4;
 
 /// What a byte may be.
 const CLASS: [u8; 256] = {
@@ -721,19 +717,11 @@ const CLASS: [u8; 256] = {
     let mut b = 0;
     while b < 256 {
         let byte = b as u8;
-        if !matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'0'..=b'9' | b'-' | b'.') {
-            table[b] |= ODD_IN_NAME;
-        }
-        if matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'_') {
-            table[b] |= NAME_START;
-        }
-        table[b] |= match byte {
-            b' ' => END_OF_NAME,
-            b'\t' | b'\r' | b'\n' => END_OF_NAME | ODD_IN_VALUE,
-            b'/' | b'>' | b'=' => END_OF_NAME,
-            b'<' => END_OF_NAME | MARKUP,
-            b'"' | b'\'' => END_OF_NAME | QUOTE,
-            b'&' => ODD_IN_VALUE,
+        table[b] = match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' => NAME_START | IN_NAME,
+            b'0'..=b'9' | b'-' | b'.' => IN_NAME,
+            b'/' | b'>' | b'=' | b'<' | b'"' | b'\'' => END_OF_NAME,
+            _ if is_space(byte) => END_OF_NAME,
             _ => 0,
         };
         b += 1;

@@ -29,6 +29,11 @@ impl Outer {
             ns,
         }
     }
+
+    /// Its namespace in the tree that is read.
+    fn id(&self, draft: &mut Draft) -> NsId {
+        self.known.unwrap_or_else(|| draft.outer(&self.ns))
+    }
 }
 
 impl Scope {
@@ -90,6 +95,8 @@ struct Inner {
     /// In the text that is read.
     prefix: Span,
     ns: NsId,
+    /// The default namespace before it.
+    default: NsId,
 }
 
 /// The bindings in force while one element is read, beyond those around it. Kept from
@@ -97,6 +104,8 @@ struct Inner {
 #[derive(Debug, Default)]
 pub(super) struct Bindings {
     inner: Vec<Inner>,
+    /// The default namespace in force: nearly all names are in it.
+    default: NsId,
 }
 
 /// What [`Bindings`] are looked up in.
@@ -115,8 +124,10 @@ impl Around<'_> {
 }
 
 impl Bindings {
-    pub(super) fn clear(&mut self) {
+    /// Only those of `scope`, before anything is read.
+    pub(super) fn begin(&mut self, scope: &Scope, draft: &mut Draft) {
         self.inner.clear();
+        self.default = scope.find(b"").map_or(NsId::NONE, |bound| bound.id(draft));
     }
 
     /// All of them, hidden ones too.
@@ -131,7 +142,10 @@ impl Bindings {
 
     /// Forgets the bindings made since `mark`.
     pub(super) fn close(&mut self, mark: usize) {
-        self.inner.truncate(mark);
+        if let Some(first) = self.inner.get(mark) {
+            self.default = first.default;
+            self.inner.truncate(mark);
+        }
     }
 
     /// Whether `prefix` was bound since `mark`.
@@ -171,7 +185,15 @@ impl Bindings {
             Some(id) => id,
             None => self.foreign(name, around, draft),
         };
-        self.inner.push(Inner { prefix: span, ns });
+        let default = self.default;
+        if prefix.is_empty() {
+            self.default = ns;
+        }
+        self.inner.push(Inner {
+            prefix: span,
+            ns,
+            default,
+        });
         Ok(())
     }
 
@@ -197,15 +219,17 @@ impl Bindings {
         around: Around<'_>,
         draft: &mut Draft,
     ) -> Result<NsId, Rule> {
+        if prefix.is_empty() {
+            return Ok(self.default);
+        }
         let mut innermost_first = self.inner.iter().rev();
         if let Some(bound) = innermost_first.find(|b| around.prefix(b.prefix) == prefix) {
             return Ok(bound.ns);
         }
         if let Some(bound) = around.scope.find(prefix) {
-            return Ok(bound.known.unwrap_or_else(|| draft.outer(&bound.ns)));
+            return Ok(bound.id(draft));
         }
         match prefix {
-            b"" => Ok(NsId::NONE),
             b"xml" => Ok(NsId::XML),
             _ => Err(Rule::Namespace("a prefix is not declared")),
         }

@@ -37,6 +37,13 @@ impl Jid {
     /// # Errors
     /// [`JidError`] names the part and the rule.
     pub fn new(s: &str) -> Result<Self, JidError> {
+        if let Some((domain, slash)) = prepare::plain(s) {
+            return Ok(Self {
+                text: Text::counted(s),
+                domain,
+                slash,
+            });
+        }
         let (local, domain, resource) = split(s);
         let prepared = Prepared::new(local, domain, resource)?;
         Ok(if prepared.is(local, domain, resource) {
@@ -196,6 +203,13 @@ impl TryFrom<Text> for Jid {
 
     /// As [`Jid::new`]; what was decoded and is canonical is shared, not copied.
     fn try_from(text: Text) -> Result<Self, JidError> {
+        if let Some((domain, slash)) = prepare::plain(&text) {
+            return Ok(Self {
+                text: text.into_shared(),
+                domain,
+                slash,
+            });
+        }
         let (local, domain, resource) = split(&text);
         let prepared = Prepared::new(local, domain, resource)?;
         if !prepared.is(local, domain, resource) {
@@ -457,6 +471,32 @@ mod tests {
         assert!(Jid::new(&format!("{long}a@b")).is_err());
         assert!(Jid::new(&format!("b/{long}")).is_ok());
         assert!(Jid::new(&format!("b/{long}a")).is_err());
+    }
+
+    #[test]
+    fn the_short_way_takes_only_what_the_long_way_leaves_as_it_is() {
+        const ALPHABET: [char; 10] = ['a', '1', 'A', '-', '.', '@', '/', ' ', '[', 'é'];
+        let mut taken = 0;
+        for mut number in 0..ALPHABET.len().pow(5) {
+            let mut s = String::new();
+            while number > 0 {
+                s.push(ALPHABET[number % ALPHABET.len()]);
+                number /= ALPHABET.len();
+            }
+            if let Some(offsets) = prepare::plain(&s) {
+                let (local, domain, resource) = split(&s);
+                let prepared = Prepared::new(local, domain, resource).unwrap();
+                assert!(prepared.is(local, domain, resource), "{s}");
+                assert_eq!(prepared.offsets(), offsets, "{s}");
+                taken += 1;
+            }
+        }
+        assert!(taken > 1000, "{taken}");
+        assert!(prepare::plain("a1@b.c/A é").is_none() && prepare::plain("a1@b.c/A ~").is_some());
+        let long = "a".repeat(1021);
+        assert!(prepare::plain(&format!("{long}/b")).is_none());
+        assert!(prepare::plain(&format!("b/{long}")).is_some());
+        assert!(prepare::plain(&format!("b/{long}a")).is_none());
     }
 
     #[test]

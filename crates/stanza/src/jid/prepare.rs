@@ -79,6 +79,10 @@ const IS_EXCLUDED: u8 = 2;
 const UPPER: u8 = 4;
 /// Nothing that plain domain names are made of.
 const NOT_IN_DOMAIN: u8 = 8;
+/// `-` or `.`, which only stand between letters and digits.
+const DOMAIN_MARK: u8 = 16;
+/// Nothing that resources of plain ASCII are made of.
+const NOT_IN_RESOURCE: u8 = 32;
 
 /// What a byte may be.
 const CLASS: [u8; 256] = {
@@ -95,6 +99,12 @@ const CLASS: [u8; 256] = {
         if !byte.is_ascii_alphanumeric() && byte != b'-' && byte != b'.' {
             table[b] |= NOT_IN_DOMAIN;
         }
+        if byte == b'-' || byte == b'.' {
+            table[b] |= DOMAIN_MARK;
+        }
+        if !byte.is_ascii_graphic() && byte != b' ' {
+            table[b] |= NOT_IN_RESOURCE;
+        }
         b += 1;
     }
     let mut at = 0;
@@ -108,6 +118,43 @@ const CLASS: [u8; 256] = {
 /// The classes of all bytes.
 fn classes(s: &str) -> u8 {
     s.bytes().fold(0, |seen, b| seen | CLASS[usize::from(b)])
+}
+
+/// Where the domain of an address begins and where `/` stands, if one pass can tell that
+/// all of it is canonical as it stands: lower-case ASCII, and short.
+pub(super) fn plain(s: &str) -> Option<(u16, Option<u16>)> {
+    let bytes = s.as_bytes();
+    let run = |start: usize, ends: u8| {
+        let rest = bytes.get(start..).unwrap_or_default();
+        let inside = |b: &u8| CLASS[usize::from(*b)] & ends == 0;
+        start + rest.iter().take_while(|b| inside(b)).count()
+    };
+    let head = run(0, NOT_GRAPHIC | IS_EXCLUDED | UPPER);
+    let (domain, slash) = match bytes.get(head) {
+        Some(b'@') if head > 0 => (head + 1, run(head + 1, NOT_IN_DOMAIN | UPPER)),
+        Some(b'/') | None => (0, head),
+        _ => return None,
+    };
+    let end = match bytes.get(slash) {
+        Some(b'/') => run(slash + 1, NOT_IN_RESOURCE),
+        _ => slash,
+    };
+    // A lone `/` has nothing behind it.
+    let whole = end == bytes.len() && end != slash + 1 && end <= MAX_PART;
+    (whole && is_plain_domain(&bytes[domain..slash]))
+        .then_some((domain as u16, (slash < end).then_some(slash as u16)))
+}
+
+/// Whether that is a name of lower-case letters and digits, with single marks between them.
+fn is_plain_domain(name: &[u8]) -> bool {
+    const LONGEST_LABEL: usize = 63;
+    let mut marked = true;
+    let plain = name.iter().all(|b| {
+        let class = CLASS[usize::from(*b)];
+        let follows = std::mem::replace(&mut marked, class & DOMAIN_MARK != 0);
+        class & (NOT_IN_DOMAIN | UPPER) == 0 && !(follows && marked)
+    });
+    plain && !marked && name.len() <= LONGEST_LABEL
 }
 
 /// Runs a PRECIS profile until stable: a result that changes when it is prepared

@@ -1,16 +1,15 @@
-//! Control of things (XEP-0325), the legacy profile: parameters set, and what became of
-//! it. A command in a message gets no answer, so it proves nothing: use an iq.
+//! Control of things: parameters set, and what became of it, in the legacy profile
+//! (XEP-0325) or a compact one (IEEE P1451-99), see [`Profile`]. A command in a message
+//! gets no answer, so it proves nothing: use an iq.
 
 use std::fmt;
 use std::str::FromStr;
 
-use super::sensordata::{Dialect, Node, Tokens};
-use super::xs::{Double, boolean, required_parsed};
+use super::sensordata::{Dialect, Node, Profile, Profiled, Tokens, profiled};
+use super::xs::{Double, boolean, double, required_parsed};
 use super::{Payload, PayloadError, required};
 use crate::ns;
-use crate::xml::{Element, Text};
-
-const WORDS: Dialect = Dialect::long(ns::IOT_CONTROL);
+use crate::xml::{Element, Text, View};
 
 /// A color (§3.2): six or eight hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -60,7 +59,8 @@ impl fmt::Display for Color {
 pub enum Value {
     /// Yes or no, `<boolean/>`.
     Boolean(bool),
-    /// The same as `<bool/>`, which is what Smack reads and writes.
+    /// The same as `<bool/>`, which is what Smack reads and writes. The legacy profile
+    /// alone has it; in the others it is written as [`Value::Boolean`].
     Bool(bool),
     /// A color.
     Color(Color),
@@ -72,6 +72,14 @@ pub enum Value {
     Double(Double),
     /// A length of time, such as `PT3M30S`.
     Duration(Text),
+    /// One of a set of words. The compact profiles alone have it; in the legacy one it is
+    /// written as [`Value::String`] (XEP-0325 §5.2).
+    Enum {
+        /// The word.
+        value: Text,
+        /// The set's name.
+        data_type: Text,
+    },
     /// 32 bits, signed.
     Int(i32),
     /// 64 bits, signed.
@@ -96,7 +104,7 @@ const BOOL: &str = "bool";
 
 impl Parameter {
     /// Reads a parameter; `None` if the element is none.
-    pub(crate) fn read(element: &Element, words: &Dialect) -> Result<Option<Self>, PayloadError> {
+    pub(crate) fn read(element: View<'_>, words: &Dialect) -> Result<Option<Self>, PayloadError> {
         if element.ns() != words.ns {
             return Ok(None);
         }
@@ -120,10 +128,16 @@ impl Parameter {
         } else if name == words.date_time {
             (words.date_time, Value::DateTime(text(words.date_time)?))
         } else if name == words.double {
-            let number = required_parsed(element, words.double, words.value)?;
+            let number = double(element, words.double, words.value)?;
             (words.double, Value::Double(number))
         } else if name == words.duration {
             (words.duration, Value::Duration(text(words.duration)?))
+        } else if words.short && name == words.enumeration {
+            let value = Value::Enum {
+                value: text(words.enumeration)?,
+                data_type: required(element, words.enumeration, words.data_type)?,
+            };
+            (words.enumeration, value)
         } else if name == words.int {
             let number = required_parsed(element, words.int, words.value)?;
             (words.int, Value::Int(number))
@@ -144,7 +158,7 @@ impl Parameter {
     /// Reads all children that are parameters; one that is none, and nothing else that
     /// may stand there, is an error.
     pub(crate) fn read_all(
-        element: &Element,
+        element: View<'_>,
         kind: &'static str,
         words: &Dialect,
     ) -> Result<Vec<Self>, PayloadError> {
@@ -174,19 +188,22 @@ impl Parameter {
             Value::DateTime(value) => (words.date_time, value.clone()),
             Value::Double(value) => (words.double, value.clone().into()),
             Value::Duration(value) => (words.duration, value.clone()),
+            Value::Enum { value, .. } if words.short => (words.enumeration, value.clone()),
+            Value::Enum { value, .. } => (words.string, value.clone()),
             Value::Int(value) => (words.int, Text::from(*value)),
             Value::Long(value) => (words.long, Text::from(*value)),
             Value::String(value) => (words.string, value.clone()),
             Value::Time(value) => (words.time, value.clone()),
         };
+        let data_type = match &self.value {
+            Value::Enum { data_type, .. } if words.short => Some(data_type.clone()),
+            _ => None,
+        };
         Element::new(kind, words.ns)
             .with_attr(words.name, self.name.clone())
             .with_attr(words.value, value)
+            .with_attr_opt(words.data_type, data_type)
     }
-}
-
-fn lang(element: &Element) -> Option<Text> {
-    element.lang().map(|l| Text::checked(l.to_owned()))
 }
 
 fn with_lang(mut element: Element, lang: Option<&Text>) -> Element {
@@ -223,32 +240,30 @@ impl Set {
             ..Self::default()
         }
     }
-}
 
-impl Payload for Set {
-    const NAME: &'static str = "set";
-    const NS: &'static str = ns::IOT_CONTROL;
-
-    fn from_element(element: &Element) -> Result<Self, PayloadError> {
+    fn read(element: View<'_>, words: &Dialect) -> Result<Self, PayloadError> {
+        let form = element.children().find(|c| c.is("x", ns::FORMS));
         Ok(Self {
-            nodes: Node::read_all(element, &WORDS)?,
-            parameters: Parameter::read_all(element, Self::NAME, &WORDS)?,
-            form: element.child("x", ns::FORMS).cloned(),
-            tokens: Tokens::read(element, &WORDS),
-            lang: lang(element),
+            nodes: Node::read_all(element, words)?,
+            parameters: Parameter::read_all(element, "set", words)?,
+            form: form.map(View::to_element),
+            tokens: Tokens::read(element, words),
+            lang: element.to_element().lang_text(),
         })
     }
 
-    fn to_element(&self) -> Element {
+    fn write(&self, words: &Dialect) -> Element {
         let set = self
             .tokens
-            .write_to(Element::new(Self::NAME, Self::NS), &WORDS)
-            .with_children(self.nodes.iter().map(|n| n.write(&WORDS)))
-            .with_children(self.parameters.iter().map(|p| p.write(&WORDS)))
+            .write_to(Element::new("set", words.ns), words)
+            .with_children(self.nodes.iter().map(|n| n.write(words)))
+            .with_children(self.parameters.iter().map(|p| p.write(words)))
             .with_children(self.form.clone());
         with_lang(set, self.lang.as_ref())
     }
 }
+
+profiled!(Set, "set", "set", control, control_words);
 
 /// What became of a command, in a word: so until version 0.3 of XEP-0325, and some wait
 /// for it still.
@@ -302,6 +317,8 @@ impl ResponseCode {
     }
 }
 
+const RESPONSE_CODE: &str = "responseCode";
+
 /// What is wrong with one parameter; beside a stanza error's own condition (§3.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParameterError {
@@ -312,44 +329,49 @@ pub struct ParameterError {
 }
 
 impl ParameterError {
-    fn read(element: &Element, kind: &'static str) -> Result<Self, PayloadError> {
+    fn read_as(element: View<'_>, kind: &'static str) -> Result<Self, PayloadError> {
         Ok(Self {
             name: required(element, kind, "var")?,
-            text: element.text_value(),
+            text: element.to_element().text_value(),
         })
     }
 
-    fn write(&self, kind: &'static str) -> Element {
-        Element::new(kind, ns::IOT_CONTROL)
+    fn write_as(&self, kind: &'static str, words: &Dialect) -> Element {
+        Element::new(kind, words.ns)
             .with_attr("var", self.name.clone())
             .with_text(self.text.clone())
     }
-}
 
-impl Payload for ParameterError {
-    const NAME: &'static str = "paramError";
-    const NS: &'static str = ns::IOT_CONTROL;
-
-    fn from_element(element: &Element) -> Result<Self, PayloadError> {
-        Self::read(element, Self::NAME)
+    fn read(element: View<'_>, _: &Dialect) -> Result<Self, PayloadError> {
+        Self::read_as(element, "paramError")
     }
 
-    fn to_element(&self) -> Element {
-        self.write(Self::NAME)
+    fn write(&self, words: &Dialect) -> Element {
+        self.write_as("paramError", words)
     }
 }
+
+profiled!(
+    ParameterError,
+    "paramError",
+    "paramError",
+    control,
+    control_words
+);
 
 /// The command was carried out, if [`SetResponse::succeeded`] says so: the only proof
 /// that it was.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SetResponse {
-    /// The result in a word; `None` means [`ResponseCode::Ok`].
+    /// The result in a word; `None` means [`ResponseCode::Ok`]. The compact profiles have
+    /// no word for it: there `OK` is not written. Another one is, so that nobody takes the
+    /// response for a success, but is not known beyond this crate: send a stanza error.
     pub code: Option<ResponseCode>,
     /// Which things it was carried out on, if those are not all that were named.
     pub nodes: Vec<Node>,
     /// Which parameters were set, if those are not all that were named.
     pub parameters: Vec<Text>,
-    /// Which could not be set: so until version 0.3.
+    /// Which could not be set: in the legacy profile so until version 0.3.
     pub errors: Vec<ParameterError>,
 }
 
@@ -369,35 +391,36 @@ impl SetResponse {
     pub fn succeeded(&self) -> bool {
         matches!(self.code, None | Some(ResponseCode::Ok)) && self.errors.is_empty()
     }
-}
 
-impl Payload for SetResponse {
-    const NAME: &'static str = "setResponse";
-    const NS: &'static str = ns::IOT_CONTROL;
-
-    fn from_element(element: &Element) -> Result<Self, PayloadError> {
-        let all = |name: &'static str| element.children().filter(move |c| c.is(name, Self::NS));
-        let parameters = all("parameter").map(|p| required(p, "parameter", WORDS.name));
-        let errors = all("error").map(|e| ParameterError::read(e, "error"));
+    fn read(element: View<'_>, words: &Dialect) -> Result<Self, PayloadError> {
+        let all = |name: &'static str| element.children().filter(move |c| c.is(name, words.ns));
+        let parameters = all(words.parameter).map(|p| required(p, words.parameter, words.name));
+        let errors =
+            all(words.parameter_error).map(|e| ParameterError::read_as(e, words.parameter_error));
+        let code = element.attr(RESPONSE_CODE).map(ResponseCode::from_name);
         Ok(Self {
-            code: element.attr("responseCode").map(ResponseCode::from_name),
-            nodes: Node::read_all(element, &WORDS)?,
+            code: code.filter(|c| !words.short || *c != ResponseCode::Ok),
+            nodes: Node::read_all(element, words)?,
             parameters: parameters.collect::<Result<_, _>>()?,
             errors: errors.collect::<Result<_, _>>()?,
         })
     }
 
-    fn to_element(&self) -> Element {
+    fn write(&self, words: &Dialect) -> Element {
         let parameter =
-            |n: &Text| Element::new("parameter", Self::NS).with_attr(WORDS.name, n.clone());
-        let code = self.code.map(|c| Text::from_static(c.as_str()));
-        Element::new(Self::NAME, Self::NS)
-            .with_attr_opt("responseCode", code)
-            .with_children(self.nodes.iter().map(|n| n.write(&WORDS)))
+            |n: &Text| Element::new(words.parameter, words.ns).with_attr(words.name, n.clone());
+        let error = |e: &ParameterError| e.write_as(words.parameter_error, words);
+        let code = self.code.filter(|c| !words.short || *c != ResponseCode::Ok);
+        let code = code.map(|c| Text::from_static(c.as_str()));
+        Element::new(words.set_response, words.ns)
+            .with_attr_opt(RESPONSE_CODE, code)
+            .with_children(self.nodes.iter().map(|n| n.write(words)))
             .with_children(self.parameters.iter().map(parameter))
-            .with_children(self.errors.iter().map(|e| e.write("error")))
+            .with_children(self.errors.iter().map(error))
     }
 }
+
+profiled!(SetResponse, "setResponse", "resp", control, control_words);
 
 /// The parameters as a form, please (§3.3). The answer is the form itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -410,23 +433,22 @@ pub struct GetForm {
     pub lang: Option<Text>,
 }
 
-impl Payload for GetForm {
-    const NAME: &'static str = "getForm";
-    const NS: &'static str = ns::IOT_CONTROL;
-
-    fn from_element(element: &Element) -> Result<Self, PayloadError> {
+impl GetForm {
+    fn read(element: View<'_>, words: &Dialect) -> Result<Self, PayloadError> {
         Ok(Self {
-            nodes: Node::read_all(element, &WORDS)?,
-            tokens: Tokens::read(element, &WORDS),
-            lang: lang(element),
+            nodes: Node::read_all(element, words)?,
+            tokens: Tokens::read(element, words),
+            lang: element.to_element().lang_text(),
         })
     }
 
-    fn to_element(&self) -> Element {
+    fn write(&self, words: &Dialect) -> Element {
         let form = self
             .tokens
-            .write_to(Element::new(Self::NAME, Self::NS), &WORDS)
-            .with_children(self.nodes.iter().map(|n| n.write(&WORDS)));
+            .write_to(Element::new("getForm", words.ns), words)
+            .with_children(self.nodes.iter().map(|n| n.write(words)));
         with_lang(form, self.lang.as_ref())
     }
 }
+
+profiled!(GetForm, "getForm", "getForm", control, control_words);

@@ -18,6 +18,7 @@ pub mod fast;
 pub mod forms;
 pub mod forward;
 pub mod hints;
+pub mod known;
 pub mod limits;
 pub mod mam;
 pub mod markers;
@@ -38,7 +39,7 @@ pub mod starttls;
 pub mod xs;
 
 use crate::jid::{Jid, JidError};
-use crate::xml::{Element, Text};
+use crate::xml::{Element, Text, View};
 
 /// A typed view of one element.
 ///
@@ -121,12 +122,12 @@ pub enum PayloadError {
 }
 
 /// The attribute `name`, or an error that names it.
-pub(crate) fn required(
-    element: &Element,
+pub(crate) fn required<'a>(
+    element: impl Into<View<'a>>,
     kind: &'static str,
     name: &'static str,
 ) -> Result<Text, PayloadError> {
-    let value = element.attr_text(name);
+    let value = element.into().attr_text(name);
     value.ok_or(PayloadError::MissingAttribute {
         element: kind,
         attribute: name,
@@ -134,12 +135,13 @@ pub(crate) fn required(
 }
 
 /// The attribute `name` read as a number or the like, if it is there.
-pub(crate) fn parsed<T: std::str::FromStr>(
-    element: &Element,
+pub(crate) fn parsed<'a, T: std::str::FromStr>(
+    element: impl Into<View<'a>>,
     kind: &'static str,
     name: &'static str,
 ) -> Result<Option<T>, PayloadError> {
     element
+        .into()
         .attr(name)
         .map(|v| {
             v.parse().map_err(|_| PayloadError::Invalid {
@@ -151,12 +153,13 @@ pub(crate) fn parsed<T: std::str::FromStr>(
 }
 
 /// The attribute `name` read as an address, if it is there.
-pub(crate) fn address(
-    element: &Element,
+pub(crate) fn address<'a>(
+    element: impl Into<View<'a>>,
     kind: &'static str,
     name: &'static str,
 ) -> Result<Option<Jid>, PayloadError> {
     element
+        .into()
         .attr_text(name)
         .map(|v| {
             Jid::try_from(v).map_err(|source| PayloadError::Jid {

@@ -2,7 +2,7 @@
 //! hold one text or number.
 
 use super::PayloadError;
-use crate::xml::{Element, Text};
+use crate::xml::{Element, Text, View};
 
 /// An attribute's list of values, as an enum. An unlisted value is an error where the
 /// text needs one of them; with `Other`, it is kept.
@@ -82,8 +82,8 @@ macro_rules! names {
 pub(crate) use names;
 
 /// The attribute `name` as one of a list, if it is there.
-pub(crate) fn named<T>(
-    element: &Element,
+pub(crate) fn named<'a, T>(
+    element: impl Into<View<'a>>,
     kind: &'static str,
     name: &'static str,
     from_name: impl Fn(&str) -> Option<T>,
@@ -92,7 +92,7 @@ pub(crate) fn named<T>(
         element: kind,
         what: name,
     };
-    let value = element.attr(name);
+    let value = element.into().attr(name);
     value.map(|v| from_name(v).ok_or(invalid)).transpose()
 }
 

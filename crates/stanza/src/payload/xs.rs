@@ -6,18 +6,18 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::parts::{self, named};
-use super::{PayloadError, parsed};
-use crate::xml::{Element, Text};
+use super::{PayloadError, parsed, required};
+use crate::xml::{Text, View};
 
 /// A boolean whose default is `false` (§3.2.2): `true` or `1`. Anything else is false:
 /// what is not said in so many words is not the case.
-pub(crate) fn flag(element: &Element, name: &str) -> bool {
-    matches!(element.attr(name), Some("true" | "1"))
+pub(crate) fn flag<'a>(element: impl Into<View<'a>>, name: &str) -> bool {
+    matches!(element.into().attr(name), Some("true" | "1"))
 }
 
 /// A boolean without default: one of its four spellings, or an error that names it.
-pub(crate) fn boolean(
-    element: &Element,
+pub(crate) fn boolean<'a>(
+    element: impl Into<View<'a>>,
     kind: &'static str,
     name: &'static str,
 ) -> Result<Option<bool>, PayloadError> {
@@ -25,14 +25,28 @@ pub(crate) fn boolean(
 }
 
 /// The attribute `name` read as a number or the like, or an error that names it.
-pub(crate) fn required_parsed<T: FromStr>(
-    element: &Element,
+pub(crate) fn required_parsed<'a, T: FromStr>(
+    element: impl Into<View<'a>>,
     kind: &'static str,
     name: &'static str,
 ) -> Result<T, PayloadError> {
     parsed(element, kind, name)?.ok_or(PayloadError::MissingAttribute {
         element: kind,
         attribute: name,
+    })
+}
+
+/// The attribute `name` read as a double, whose digits are kept where they stand, or an
+/// error that names it.
+pub(crate) fn double<'a>(
+    element: impl Into<View<'a>>,
+    kind: &'static str,
+    name: &'static str,
+) -> Result<Double, PayloadError> {
+    let digits = required(element, kind, name)?;
+    Double::try_from(digits).map_err(|_| PayloadError::Invalid {
+        element: kind,
+        what: name,
     })
 }
 
@@ -70,17 +84,27 @@ impl Double {
     }
 }
 
+impl TryFrom<Text> for Double {
+    type Error = NotADouble;
+
+    /// Keeps the text as it is, without a copy.
+    fn try_from(text: Text) -> Result<Self, NotADouble> {
+        let digit = |b: u8| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E');
+        let number = text.bytes().all(digit) && text.parse::<f64>().is_ok();
+        if number || matches!(text.as_str(), "INF" | "-INF" | "NaN") {
+            Ok(Self(text))
+        } else {
+            Err(NotADouble(text.into_string()))
+        }
+    }
+}
+
 impl FromStr for Double {
     type Err = NotADouble;
 
     fn from_str(s: &str) -> Result<Self, NotADouble> {
-        let digit = |b: u8| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E');
-        let number = s.bytes().all(digit) && s.parse::<f64>().is_ok();
-        if number || matches!(s, "INF" | "-INF" | "NaN") {
-            Ok(Self(Text::checked(s.to_owned())))
-        } else {
-            Err(NotADouble(s.to_owned()))
-        }
+        let text = Text::new(s).map_err(|_| NotADouble(s.to_owned()))?;
+        Self::try_from(text)
     }
 }
 

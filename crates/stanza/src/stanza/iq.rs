@@ -82,7 +82,7 @@ impl Iq {
     /// [`StanzaParseError`]: an address is no JID, the id or type is missing or wrong,
     /// or the children do not fit the type.
     pub fn from_element(element: Element) -> Result<Self, StanzaParseError> {
-        let header = Header::from_element(&element, "iq")?;
+        let (header, kind) = Header::read(&element, "iq")?;
         if header.id.is_none() {
             return Err(PayloadError::MissingAttribute {
                 element: "iq",
@@ -90,26 +90,11 @@ impl Iq {
             }
             .into());
         }
-        let kind = element.attr_text("type");
-        let mut children = element.into_children();
-        let kind = match kind.as_deref() {
-            Some("get") => {
-                IqKind::Get(only(children, "get")?.ok_or(StanzaParseError::IqChildren("get"))?)
-            }
-            Some("set") => {
-                IqKind::Set(only(children, "set")?.ok_or(StanzaParseError::IqChildren("set"))?)
-            }
-            Some("result") => IqKind::Result(only(children, "result")?),
-            Some("error") => {
-                let at = children.iter().position(StanzaError::matches);
-                // Some peers leave the error out; it is an error all the same.
-                let error = match at {
-                    Some(at) => StanzaError::from_element(&children.remove(at))?,
-                    None => StanzaError::default(),
-                };
-                let request = children.into_iter().find(|c| !StanzaError::matches(c));
-                IqKind::Error(error, request)
-            }
+        let kind = match kind {
+            Some("get") => IqType::Get,
+            Some("set") => IqType::Set,
+            Some("result") => IqType::Result,
+            Some("error") => IqType::Error,
             Some(_) => {
                 return Err(PayloadError::Invalid {
                     element: "iq",
@@ -123,6 +108,26 @@ impl Iq {
                     attribute: "type",
                 }
                 .into());
+            }
+        };
+        let mut children = element.into_children();
+        let kind = match kind {
+            IqType::Get => {
+                IqKind::Get(only(children, "get")?.ok_or(StanzaParseError::IqChildren("get"))?)
+            }
+            IqType::Set => {
+                IqKind::Set(only(children, "set")?.ok_or(StanzaParseError::IqChildren("set"))?)
+            }
+            IqType::Result => IqKind::Result(only(children, "result")?),
+            IqType::Error => {
+                let at = children.iter().position(StanzaError::matches);
+                // Some peers leave the error out; it is an error all the same.
+                let error = match at {
+                    Some(at) => StanzaError::from_element(&children.remove(at))?,
+                    None => StanzaError::default(),
+                };
+                let request = children.into_iter().find(|c| !StanzaError::matches(c));
+                IqKind::Error(error, request)
             }
         };
         Ok(Self { header, kind })
@@ -152,6 +157,14 @@ impl Iq {
         };
         (child.ns() == namespace).then_some(child)
     }
+}
+
+/// The values of `type` (RFC 6120 §8.2.3).
+enum IqType {
+    Get,
+    Set,
+    Result,
+    Error,
 }
 
 fn only(

@@ -120,8 +120,8 @@ impl Message {
     /// # Errors
     /// [`StanzaParseError`] if an address is no JID.
     pub fn from_element(element: Element) -> Result<Self, StanzaParseError> {
-        let header = Header::from_element(&element, "message")?;
-        let kind = match element.attr("type") {
+        let (header, kind) = Header::read(&element, "message")?;
+        let kind = match kind {
             Some("chat") => MessageType::Chat,
             Some("error") => MessageType::Error,
             Some("groupchat") => MessageType::Groupchat,

@@ -123,7 +123,11 @@ pub struct Header {
 }
 
 impl Header {
-    fn from_element(element: &Element, kind: &'static str) -> Result<Self, PayloadError> {
+    /// Reads the header of a stanza called `kind`, and its type.
+    fn read<'a>(
+        element: &'a Element,
+        kind: &'static str,
+    ) -> Result<(Self, Option<&'a str>), PayloadError> {
         let address = |value| {
             Jid::try_from(value).map_err(|source| PayloadError::Jid {
                 element: kind,
@@ -131,17 +135,18 @@ impl Header {
             })
         };
         let mut header = Self::default();
+        let mut stanza_type = None;
         for attribute in element.view().attributes() {
             match (attribute.ns(), attribute.name()) {
                 ("", "to") => header.to = Some(address(attribute.shared_value())?),
                 ("", "from") => header.from = Some(address(attribute.shared_value())?),
                 ("", "id") => header.id = Some(attribute.shared_value()),
-                ("", "type") => {}
+                ("", "type") => stanza_type = Some(attribute.value()),
                 (ns::XML, "lang") => header.lang = Some(attribute.shared_value()),
                 _ => header.other.push(attribute.to_attribute()),
             }
         }
-        Ok(header)
+        Ok((header, stanza_type))
     }
 
     fn to_element(

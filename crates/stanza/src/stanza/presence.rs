@@ -167,8 +167,8 @@ impl Presence {
     /// [`StanzaParseError`] if an address is no JID or the type is unknown: no presence
     /// may be mistaken for "available".
     pub fn from_element(element: Element) -> Result<Self, StanzaParseError> {
-        let header = Header::from_element(&element, "presence")?;
-        let kind = match element.attr("type") {
+        let (header, kind) = Header::read(&element, "presence")?;
+        let kind = match kind {
             None => PresenceType::Available,
             Some("error") => PresenceType::Error,
             Some("probe") => PresenceType::Probe,

@@ -191,8 +191,8 @@ impl Element {
     }
 
     /// The root of a tree.
-    pub(crate) fn decoded(tree: Tree) -> Self {
-        Self(Repr::Decoded(Decoded::new(Arc::new(tree), 0)))
+    pub(crate) const fn decoded(tree: Arc<Tree>) -> Self {
+        Self(Repr::Decoded(Decoded::new(tree, 0)))
     }
 
     /// The element as it lies there; lends out nothing that has to be made first.
@@ -236,7 +236,7 @@ impl Element {
     /// Whether this is `name` in `ns`.
     #[must_use]
     pub fn is(&self, name: &str, ns: &str) -> bool {
-        self.name() == name && self.ns() == ns
+        self.view().is(name, ns)
     }
 
     /// The value of the attribute `name` in no namespace.
@@ -248,20 +248,19 @@ impl Element {
     /// The value of the attribute `name` in namespace `ns`.
     #[must_use]
     pub fn attr_ns(&self, ns: &str, name: &str) -> Option<&str> {
-        self.view()
-            .attributes()
-            .find(|a| a.name() == name && a.ns() == ns)
-            .map(AttributeView::value)
+        self.attr_view(ns, name).map(AttributeView::value)
+    }
+
+    fn attr_view(&self, ns: &str, name: &str) -> Option<AttributeView<'_>> {
+        let mut attributes = self.view().attributes();
+        attributes.find(|a| a.is(name, ns))
     }
 
     /// The value of the attribute `name` in no namespace, to keep: of a decoded element it
     /// is no copy (see [`Text`]).
     #[must_use]
     pub fn attr_text(&self, name: &str) -> Option<Text> {
-        self.view()
-            .attributes()
-            .find(|a| a.name() == name && a.ns().is_empty())
-            .map(AttributeView::shared_value)
+        self.attr_view("", name).map(AttributeView::shared_value)
     }
 
     /// The attribute as [`Text`], to be put into another element without a check.
@@ -289,9 +288,7 @@ impl Element {
 
     /// [`Element::lang`] as a value of its own.
     pub(crate) fn lang_text(&self) -> Option<Text> {
-        self.view()
-            .attributes()
-            .find(|a| a.name() == "lang" && a.ns() == ns::XML)
+        self.attr_view(ns::XML, "lang")
             .map(AttributeView::shared_value)
     }
 
@@ -491,7 +488,7 @@ impl Element {
 /// An element as it lies in memory.
 #[derive(Clone, Copy)]
 pub(crate) enum View<'a> {
-    Built(&'a Built),
+    Built(&'a Arc<Built>),
     Decoded(Branch<'a>),
 }
 
@@ -506,6 +503,12 @@ pub(crate) enum AttributeView<'a> {
 pub(crate) enum NodeView<'a> {
     Element(View<'a>),
     Text(&'a str),
+}
+
+impl<'a> From<&'a Element> for View<'a> {
+    fn from(element: &'a Element) -> Self {
+        element.view()
+    }
 }
 
 impl<'a> View<'a> {
@@ -523,6 +526,13 @@ impl<'a> View<'a> {
         }
     }
 
+    pub(crate) fn is(self, name: &str, ns: &str) -> bool {
+        match self {
+            Self::Built(built) => built.name.as_str() == name && built.ns.as_str() == ns,
+            Self::Decoded(branch) => branch.is(name, ns),
+        }
+    }
+
     pub(crate) fn attributes(self) -> Attributes<'a> {
         match self {
             Self::Built(built) => Attributes::Built(built.attrs.iter()),
@@ -535,6 +545,34 @@ impl<'a> View<'a> {
             Self::Built(built) => Nodes::Built(built.nodes.iter()),
             Self::Decoded(branch) => Nodes::Decoded(branch.children()),
         }
+    }
+
+    fn attribute(self, name: &str) -> Option<AttributeView<'a>> {
+        self.attributes().find(|a| a.is(name, ""))
+    }
+
+    pub(crate) fn attr(self, name: &str) -> Option<&'a str> {
+        self.attribute(name).map(AttributeView::value)
+    }
+
+    pub(crate) fn attr_text(self, name: &str) -> Option<Text> {
+        self.attribute(name).map(AttributeView::shared_value)
+    }
+
+    /// The child elements; unlike [`Element::children`], nothing is made for them.
+    pub(crate) fn children(self) -> impl Iterator<Item = Self> {
+        self.nodes().filter_map(|n| match n {
+            NodeView::Element(child) => Some(child),
+            NodeView::Text(_) => None,
+        })
+    }
+
+    /// The element, to keep: shared, not copied.
+    pub(crate) fn to_element(self) -> Element {
+        Element(match self {
+            Self::Built(built) => Repr::Built(built.clone()),
+            Self::Decoded(branch) => Repr::Decoded(Decoded::of(branch)),
+        })
     }
 }
 
@@ -579,6 +617,15 @@ impl<'a> Iterator for Nodes<'a> {
 }
 
 impl<'a> AttributeView<'a> {
+    fn is(self, name: &str, ns: &str) -> bool {
+        match self {
+            Self::Built(attribute) => {
+                attribute.name.as_str() == name && attribute.ns.as_str() == ns
+            }
+            Self::Decoded(leaf) => leaf.is(name, ns),
+        }
+    }
+
     pub(crate) fn ns(self) -> &'a str {
         match self {
             Self::Built(attribute) => attribute.ns.as_str(),

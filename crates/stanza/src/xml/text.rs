@@ -32,26 +32,31 @@ pub(crate) const fn is_xml_char(c: char) -> bool {
 pub(crate) fn first_invalid(s: &str) -> Option<InvalidChar> {
     /// Bytes looked at in one go, without a branch, so that vector instructions do it.
     const STEP: usize = 32;
-    let bytes = s.as_bytes();
-    let mut at = 0;
-    for chunk in bytes.chunks(STEP) {
-        let suspicious = chunk.iter().fold(false, |seen, &b| {
+    let suspicious = |chunk: &[u8; STEP]| {
+        chunk.iter().fold(false, |seen, &b| {
             seen | ((b < 0x20) & (b != b'\t') & (b != b'\n') & (b != b'\r')) | (b == 0xEF)
-        });
-        if suspicious {
-            let found = chunk
-                .iter()
-                .enumerate()
-                .find(|(i, b)| is_forbidden(**b, &bytes[at + i..]));
-            if let Some((i, _)) = found {
-                let offset = at + i;
-                return s[offset..]
-                    .chars()
-                    .next()
-                    .map(|character| InvalidChar { character, offset });
-            }
+        })
+    };
+    let bytes = s.as_bytes();
+    for start in (0..bytes.len()).step_by(STEP) {
+        // The last chunk begins inside of the one before, so as to be whole.
+        let start = start.min(bytes.len().saturating_sub(STEP));
+        let chunk = match bytes[start..].first_chunk::<STEP>() {
+            Some(chunk) if !suspicious(chunk) => continue,
+            Some(chunk) => chunk.as_slice(),
+            None => bytes,
+        };
+        let found = chunk
+            .iter()
+            .enumerate()
+            .find(|(i, b)| is_forbidden(**b, &bytes[start + i..]));
+        if let Some((i, _)) = found {
+            let offset = start + i;
+            return s[offset..]
+                .chars()
+                .next()
+                .map(|character| InvalidChar { character, offset });
         }
-        at += chunk.len();
     }
     None
 }
@@ -135,7 +140,7 @@ impl Text {
         } else if tree.is_light() {
             Self(Repr::Part(tree.clone(), span))
         } else {
-            Self(Repr::Owned(tree.str(span).to_owned()))
+            Self::counted(tree.str(span))
         }
     }
 

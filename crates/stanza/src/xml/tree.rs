@@ -68,7 +68,7 @@ pub(crate) enum Record {
 }
 
 /// One decoded element with all that is in it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Tree {
     /// The element as written, and behind it what references and line ends stood for.
     text: String,
@@ -104,10 +104,29 @@ impl Tree {
             Foreign::Outer(ns) => ns.as_str().len(),
             Foreign::Own(..) => 0,
         });
-        self.text.len()
-            + self.records.len() * size_of::<Record>()
-            + self.foreign.len() * size_of::<Foreign>()
+        self.text.capacity()
+            + self.records.capacity() * size_of::<Record>()
+            + self.foreign.capacity() * size_of::<Foreign>()
             + outer.sum::<usize>()
+    }
+
+    /// Takes what was read from `frame`, in place of what it held. Grows to what is needed
+    /// and no further, so that its memory stays that of the heaviest it held.
+    fn fill(&mut self, frame: &str, draft: &mut Draft) {
+        self.text.clear();
+        self.text.reserve_exact(frame.len() + draft.decoded.len());
+        self.text.push_str(frame);
+        self.text.push_str(&draft.decoded);
+        self.records.clear();
+        self.records.reserve_exact(draft.records.len());
+        self.records.extend_from_slice(&draft.records);
+        self.foreign.clear();
+        self.foreign.reserve_exact(draft.foreign.len());
+        self.foreign.append(&mut draft.foreign);
+        if !draft.decoded.is_empty() {
+            self.settle(frame.len() as u32);
+        }
+        self.light = self.weight() <= Self::LIGHT;
     }
 
     /// What was decoded stands behind a frame of that length from now on.
@@ -137,6 +156,27 @@ impl Tree {
         self.text
             .get(span.start as usize..span.end as usize)
             .unwrap_or_default()
+    }
+
+    /// Whether that part of the text reads so.
+    fn reads(&self, span: Span, s: &str) -> bool {
+        // The length first: it tells most names apart.
+        (span.end - span.start) as usize == s.len()
+            && self
+                .text
+                .as_bytes()
+                .get(span.start as usize..span.end as usize)
+                == Some(s.as_bytes())
+    }
+
+    /// Whether that namespace has the name.
+    fn is_named(&self, id: NsId, ns: &str) -> bool {
+        match place(&self.foreign, id) {
+            // No comparison: some memory routines take long for empty ones.
+            Place::None => ns.is_empty(),
+            Place::Known(name) => name == ns,
+            Place::Foreign(_) => self.ns_str(id) == ns,
+        }
     }
 
     pub(crate) fn ns_str(&self, id: NsId) -> &str {
@@ -186,6 +226,10 @@ pub(crate) struct Draft {
     pub(crate) records: Vec<Record>,
     decoded: String,
     foreign: Vec<Foreign>,
+    /// The tree before, if it is light. When the next is read, and nobody holds this one any
+    /// more, it is filled again: a program that is done with one stanza before it takes
+    /// the next has all of them read into the same memory.
+    last: Option<Arc<Tree>>,
 }
 
 impl Draft {
@@ -259,20 +303,16 @@ impl Draft {
     }
 
     /// The tree of all that was read from `frame`.
-    pub(crate) fn finish(&mut self, frame: &str) -> Tree {
-        let mut text = String::with_capacity(frame.len() + self.decoded.len());
-        text.push_str(frame);
-        text.push_str(&self.decoded);
-        let mut tree = Tree {
-            text,
-            records: self.records.as_slice().to_vec(),
-            foreign: std::mem::take(&mut self.foreign),
-            light: false,
-        };
-        if !self.decoded.is_empty() {
-            tree.settle(frame.len() as u32);
+    pub(crate) fn finish(&mut self, frame: &str) -> Arc<Tree> {
+        let mut tree = self.last.take().unwrap_or_default();
+        if let Some(free) = Arc::get_mut(&mut tree) {
+            free.fill(frame, self);
+        } else {
+            let mut fresh = Tree::default();
+            fresh.fill(frame, self);
+            tree = Arc::new(fresh);
         }
-        tree.light = tree.weight() <= Tree::LIGHT;
+        self.last = tree.is_light().then(|| tree.clone());
         tree
     }
 }
@@ -311,6 +351,11 @@ impl<'a> Branch<'a> {
 
     pub(crate) fn name(self) -> &'a str {
         self.tree.str(self.head().0)
+    }
+
+    pub(super) fn is(self, name: &str, ns: &str) -> bool {
+        let (span, id, _) = self.head();
+        self.tree.reads(span, name) && self.tree.is_named(id, ns)
     }
 
     pub(crate) fn name_span(self) -> Span {
@@ -403,6 +448,10 @@ impl<'a> Iterator for Twigs<'a> {
 }
 
 impl<'a> Leaf<'a> {
+    pub(super) fn is(self, name: &str, ns: &str) -> bool {
+        self.tree.reads(self.name, name) && self.tree.is_named(self.ns, ns)
+    }
+
     pub(crate) fn name(self) -> &'a str {
         self.tree.str(self.name)
     }

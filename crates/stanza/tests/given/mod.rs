@@ -3,4 +3,5 @@
 #![allow(dead_code, unused_imports, reason = "no test uses all of them")]
 
 pub(crate) mod examples;
+pub(crate) mod seeds;
 pub(crate) mod values;

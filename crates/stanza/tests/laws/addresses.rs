@@ -1,6 +1,9 @@
 //! The laws of addresses (RFC 7622). The property tests and the fuzz target `jid` look
 //! for a counterexample.
 
+use std::borrow::Borrow as _;
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
+
 use stanchion_stanza::{BareJid, FullJid, Jid, Text};
 
 /// Whatever parses is canonical, whole, within the limits and writable in XML.
@@ -51,4 +54,43 @@ pub(crate) fn canonical_or_refused(s: &str) {
     }
     // The value goes into attributes without another check.
     assert_eq!(Text::new(jid.as_str()), Ok(Text::from(&jid)));
+    // Every way in and out is the same.
+    assert_eq!(jid.to_string(), jid.as_str());
+    assert_eq!(s.parse().as_ref(), Ok(&jid));
+    if let Ok(text) = Text::new(s) {
+        assert_eq!(Jid::try_from(text).as_ref(), Ok(&jid));
+    }
+    // A map of addresses is asked with a bare one as with any other.
+    let as_address: &Jid = bare.borrow();
+    assert_eq!(hash(&bare), hash(as_address));
+    assert_eq!(*as_address == jid, jid.is_bare());
+}
+
+/// Two addresses compare as their canonical forms do, and exchange their parts freely.
+///
+/// # Panics
+/// If a law is broken.
+pub(crate) fn compared_by_canonical_form(one: &str, other: &str) {
+    let (Ok(one), Ok(other)) = (Jid::new(one), Jid::new(other)) else {
+        return;
+    };
+    assert_eq!(one == other, one.as_str() == other.as_str());
+    assert_eq!(one.cmp(&other), one.as_str().cmp(other.as_str()));
+    assert!(one != other || hash(&one) == hash(&other));
+    assert_eq!(
+        one.to_bare() == other.to_bare(),
+        one.bare_str() == other.bare_str()
+    );
+    let parts = (one.local(), other.domain(), one.resource());
+    let mixed = Jid::from_parts(parts.0, parts.1, parts.2);
+    assert_eq!(
+        mixed
+            .as_ref()
+            .map(|m| (m.local(), m.domain(), m.resource())),
+        Ok(parts)
+    );
+}
+
+fn hash(value: &impl std::hash::Hash) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(value)
 }

@@ -4,6 +4,7 @@
 
 use std::fmt::Debug;
 
+use stanchion_stanza::payload::sensordata::{Profile, Profiled};
 use stanchion_stanza::payload::{
     Payload, bind, bind2, caps, carbons, channel_binding, chat_states, commands, control,
     correction, csi, delay, disco, fast, forms, forward, hints, limits, mam, markers, muc, ping,
@@ -62,21 +63,16 @@ pub(crate) fn header_survives(header: &StreamHeader) {
 /// If not.
 pub(crate) fn element_survives(element: &Element, limits: Limits) {
     for scope in [Scope::client(), Scope::empty()] {
-        if let Ok(bytes) = Encoder::new(scope.clone(), limits).to_bytes(element) {
-            let mut decoder = Decoder::without_root(scope, limits);
-            decoder.push(&bytes);
-            assert_eq!(
-                decoder.next_event(),
-                Ok(Some(StreamEvent::Element(element.clone()))),
-                "{}",
-                String::from_utf8_lossy(&bytes)
-            );
-        }
+        bytes_survive(element, &scope, limits);
     }
     stanza_survives(element);
-    for child in element.children().chain([element]) {
-        views_survive(child);
-    }
+    views_within_survive(element);
+}
+
+/// The views of the element and of whatever is in it.
+fn views_within_survive(element: &Element) {
+    views_survive(element, &mut |_| {});
+    element.children().for_each(views_within_survive);
 }
 
 fn stanza_survives(element: &Element) {
@@ -90,58 +86,129 @@ fn stanza_survives(element: &Element) {
     );
 }
 
-/// Every type that claims the element.
-fn views_survive(element: &Element) {
-    view_survives::<bind::Bind>(element);
-    view_survives::<caps::Caps>(element);
-    view_survives::<carbons::Disable>(element);
-    view_survives::<carbons::Enable>(element);
-    view_survives::<carbons::Private>(element);
-    view_survives::<delay::Delay>(element);
-    view_survives::<disco::DiscoInfo>(element);
-    view_survives::<disco::DiscoItems>(element);
-    view_survives::<forms::Form>(element);
-    view_survives::<forward::Forwarded>(element);
-    view_survives::<mam::ArchiveResult>(element);
-    view_survives::<mam::Fin>(element);
-    view_survives::<mam::Metadata>(element);
-    view_survives::<mam::Prefs>(element);
-    view_survives::<mam::Query>(element);
-    view_survives::<muc::Admin>(element);
-    view_survives::<muc::Join>(element);
-    view_survives::<muc::Owner>(element);
-    view_survives::<muc::User>(element);
-    view_survives::<ping::Ping>(element);
-    view_survives::<pubsub::Answer>(element);
-    view_survives::<pubsub::Event>(element);
-    view_survives::<pubsub::Owner>(element);
-    view_survives::<pubsub::Request>(element);
-    view_survives::<receipts::Received>(element);
-    view_survives::<receipts::Request>(element);
-    view_survives::<roster::Roster>(element);
-    view_survives::<rsm::Page>(element);
-    view_survives::<rsm::PageRequest>(element);
-    view_survives::<sasl::Abort>(element);
-    view_survives::<sasl::Auth>(element);
-    view_survives::<sasl::Challenge>(element);
-    view_survives::<sasl::Failure>(element);
-    view_survives::<sasl::Response>(element);
-    view_survives::<sasl::Success>(element);
-    view_survives::<sid::OriginId>(element);
-    view_survives::<sid::StanzaId>(element);
-    view_survives::<sm::Ack>(element);
-    view_survives::<sm::AckRequest>(element);
-    view_survives::<sm::Enable>(element);
-    view_survives::<sm::Enabled>(element);
-    view_survives::<sm::Failed>(element);
-    view_survives::<sm::Resume>(element);
-    view_survives::<sm::Resumed>(element);
-    view_survives::<starttls::Failure>(element);
-    view_survives::<starttls::Proceed>(element);
-    view_survives::<starttls::StartTls>(element);
-    view_survives::<StanzaError>(element);
-    view_survives::<StreamError>(element);
-    view_survives::<StreamFeatures>(element);
+/// Every payload that has a type of its own, and what to do with one.
+macro_rules! payloads {
+    ($($payload:ty),* $(,)?) => {
+        /// The names of the types in `payloads!`.
+        pub(crate) fn all_payloads() -> Vec<&'static str> {
+            vec![$(std::any::type_name::<$payload>(),)*]
+        }
+
+        /// Every type that claims the element and can read it, by name.
+        fn payloads_survive(element: &Element, read: &mut dyn FnMut(&'static str)) {
+            $(
+                if <$payload>::matches(element)
+                    && let Ok(payload) = <$payload>::from_element(element)
+                {
+                    payload_survives(&payload);
+                    read(std::any::type_name::<$payload>());
+                }
+            )*
+        }
+    };
+}
+
+payloads! {
+    bind2::Bound,
+    bind2::Feature,
+    bind2::Request,
+    bind::Bind,
+    caps::Caps,
+    carbons::Disable,
+    carbons::Enable,
+    carbons::Private,
+    channel_binding::ChannelBindings,
+    commands::Command,
+    control::GetForm,
+    control::ParameterError,
+    control::Set,
+    control::SetResponse,
+    correction::Replace,
+    csi::Feature,
+    delay::Delay,
+    disco::DiscoInfo,
+    disco::DiscoItems,
+    fast::Fast,
+    fast::Feature,
+    fast::RequestToken,
+    fast::Token,
+    forms::Form,
+    forward::Forwarded,
+    limits::StreamLimits,
+    mam::ArchiveResult,
+    mam::Fin,
+    mam::Metadata,
+    mam::Prefs,
+    mam::Query,
+    markers::Displayed,
+    markers::Markable,
+    muc::Admin,
+    muc::Join,
+    muc::Owner,
+    muc::User,
+    ping::Ping,
+    pubsub::Answer,
+    pubsub::Event,
+    pubsub::Owner,
+    pubsub::Request,
+    receipts::Received,
+    receipts::Request,
+    register::Feature,
+    register::Query,
+    roster::Roster,
+    rsm::Page,
+    rsm::PageRequest,
+    sasl2::Abort,
+    sasl2::Authenticate,
+    sasl2::Authentication,
+    sasl2::Challenge,
+    sasl2::Continue,
+    sasl2::Failure,
+    sasl2::Next,
+    sasl2::Response,
+    sasl2::Success,
+    sasl2::TaskData,
+    sasl2::UserAgent,
+    sasl::Abort,
+    sasl::Auth,
+    sasl::Challenge,
+    sasl::Failure,
+    sasl::Response,
+    sasl::Success,
+    sensordata::Accepted,
+    sensordata::Cancel,
+    sensordata::Cancelled,
+    sensordata::Done,
+    sensordata::Failure,
+    sensordata::Fields,
+    sensordata::Rejected,
+    sensordata::Request,
+    sensordata::Started,
+    sid::OriginId,
+    sid::StanzaId,
+    sm::Ack,
+    sm::AckRequest,
+    sm::Enable,
+    sm::Enabled,
+    sm::Failed,
+    sm::Resume,
+    sm::Resumed,
+    starttls::Failure,
+    starttls::Proceed,
+    starttls::StartTls,
+    StanzaError,
+    StreamError,
+    StreamFeatures,
+}
+
+/// Every typed view of the element, written and read, is the same; `read` is told the
+/// name of each payload's type.
+///
+/// # Panics
+/// If one is not.
+pub(crate) fn views_survive(element: &Element, read: &mut dyn FnMut(&'static str)) {
+    payloads_survive(element, read);
+    profiled_payloads_survive(element);
     if let Ok(Some(form)) = forms::Form::find([element]) {
         form_views_survive(&form);
     }
@@ -149,87 +216,21 @@ fn views_survive(element: &Element) {
         let again = carbons::Carbon::from_element(&carbon.to_element());
         assert_eq!(again, Some(Ok(carbon)));
     }
-    login_survives(element);
-    talk_survives(element);
-    services_survive(element);
-    if let Some(fault) = pubsub::Fault::from_element(element) {
-        assert_eq!(
-            pubsub::Fault::from_element(&fault.to_element()),
-            Some(fault)
-        );
+    /// Views of elements with different names.
+    macro_rules! survive {
+        ($($view:ty),*) => {$(
+            if let Some(view) = <$view>::from_element(element) {
+                assert_eq!(<$view>::from_element(&view.to_element()), Some(view));
+            }
+        )*};
     }
-    things_survive(element);
-    if let Some(hint) = hints::Hint::from_element(element) {
-        assert_eq!(hints::Hint::from_element(&hint.to_element()), Some(hint));
-    }
-}
-
-/// SASL2 and what goes along with it.
-fn login_survives(element: &Element) {
-    view_survives::<bind2::Bound>(element);
-    view_survives::<bind2::Feature>(element);
-    view_survives::<bind2::Request>(element);
-    view_survives::<channel_binding::ChannelBindings>(element);
-    view_survives::<fast::Fast>(element);
-    view_survives::<fast::Feature>(element);
-    view_survives::<fast::RequestToken>(element);
-    view_survives::<fast::Token>(element);
-    view_survives::<limits::StreamLimits>(element);
-    view_survives::<sasl2::Abort>(element);
-    view_survives::<sasl2::Authenticate>(element);
-    view_survives::<sasl2::Authentication>(element);
-    view_survives::<sasl2::Challenge>(element);
-    view_survives::<sasl2::Continue>(element);
-    view_survives::<sasl2::Failure>(element);
-    view_survives::<sasl2::Next>(element);
-    view_survives::<sasl2::Response>(element);
-    view_survives::<sasl2::Success>(element);
-    view_survives::<sasl2::TaskData>(element);
-    view_survives::<sasl2::UserAgent>(element);
-}
-
-/// What things say and are told.
-fn things_survive(element: &Element) {
-    view_survives::<control::GetForm>(element);
-    view_survives::<control::ParameterError>(element);
-    view_survives::<control::Set>(element);
-    view_survives::<control::SetResponse>(element);
-    view_survives::<sensordata::Accepted>(element);
-    view_survives::<sensordata::Cancel>(element);
-    view_survives::<sensordata::Cancelled>(element);
-    view_survives::<sensordata::Done>(element);
-    view_survives::<sensordata::Failure>(element);
-    view_survives::<sensordata::Fields>(element);
-    view_survives::<sensordata::Rejected>(element);
-    view_survives::<sensordata::Request>(element);
-    view_survives::<sensordata::Started>(element);
-}
-
-/// What services are asked.
-fn services_survive(element: &Element) {
-    view_survives::<commands::Command>(element);
-    view_survives::<register::Feature>(element);
-    view_survives::<register::Query>(element);
-    if let Some(condition) = commands::Condition::from_element(element) {
-        let written = condition.to_element();
-        assert_eq!(commands::Condition::from_element(&written), Some(condition));
-    }
-}
-
-/// What people's messages carry.
-fn talk_survives(element: &Element) {
-    view_survives::<correction::Replace>(element);
-    view_survives::<csi::Feature>(element);
-    view_survives::<markers::Displayed>(element);
-    view_survives::<markers::Markable>(element);
-    if let Some(state) = chat_states::ChatState::from_element(element) {
-        let written = state.to_element();
-        assert_eq!(chat_states::ChatState::from_element(&written), Some(state));
-    }
-    if let Some(state) = csi::ClientState::from_element(element) {
-        let written = state.to_element();
-        assert_eq!(csi::ClientState::from_element(&written), Some(state));
-    }
+    survive!(
+        chat_states::ChatState,
+        commands::Condition,
+        csi::ClientState,
+        hints::Hint,
+        pubsub::Fault
+    );
 }
 
 /// Every typed view of a form.
@@ -252,16 +253,8 @@ fn form_views_survive(form: &forms::Form) {
     );
 }
 
-fn view_survives<P: Payload + PartialEq + Debug>(element: &Element) {
-    if !P::matches(element) {
-        return;
-    }
-    if let Ok(view) = P::from_element(element) {
-        payload_survives(&view);
-    }
-}
-
-/// A payload, written and read, is the same.
+/// A payload, written and read, is the same, and what is written is an element that
+/// comes through bytes unchanged.
 ///
 /// # Panics
 /// If it is not.
@@ -269,4 +262,56 @@ pub(crate) fn payload_survives<P: Payload + PartialEq + Debug>(payload: &P) {
     let element = payload.to_element();
     assert!(P::matches(&element), "{element:?}");
     assert_eq!(P::from_element(&element).as_ref(), Ok(payload));
+    bytes_survive(&element, &Scope::client(), Limits::default());
+}
+
+/// What is written under `limits`, if it can be, is read as the same under them.
+fn bytes_survive(element: &Element, scope: &Scope, limits: Limits) {
+    if let Ok(bytes) = Encoder::new(scope.clone(), limits).to_bytes(element) {
+        let mut decoder = Decoder::without_root(scope.clone(), limits);
+        decoder.push(&bytes);
+        assert_eq!(
+            decoder.next_event(),
+            Ok(Some(StreamEvent::Element(element.clone()))),
+            "{}",
+            String::from_utf8_lossy(&bytes)
+        );
+    }
+}
+
+/// What things say and are told, in whatever profile.
+fn profiled_payloads_survive(element: &Element) {
+    macro_rules! survive {
+        ($($view:ty),*) => {$( profiled_view_survives::<$view>(element); )*};
+    }
+    survive!(
+        control::GetForm,
+        control::ParameterError,
+        control::Set,
+        control::SetResponse,
+        sensordata::Accepted,
+        sensordata::Cancel,
+        sensordata::Done,
+        sensordata::Fields,
+        sensordata::Request,
+        sensordata::Started
+    );
+}
+
+fn profiled_view_survives<P: Profiled + PartialEq + Debug>(element: &Element) {
+    if let Ok(Some((profile, view))) = P::find_any([element]) {
+        profiled_survives(&view, profile);
+    }
+}
+
+/// A payload, written in the words of `profile` and read, is the same.
+///
+/// # Panics
+/// If it is not.
+pub(crate) fn profiled_survives<P: Profiled + PartialEq + Debug>(payload: &P, profile: Profile) {
+    let element = payload.to_element_in(profile);
+    let Ok(Some((found, read))) = P::find_any([&element]) else {
+        panic!("{element:?}");
+    };
+    assert_eq!((found, &read), (profile, payload), "{element:?}");
 }

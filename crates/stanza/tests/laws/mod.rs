@@ -5,8 +5,10 @@
 
 pub(crate) mod addresses;
 pub(crate) mod cuts;
+pub(crate) mod edits;
 pub(crate) mod journey;
 pub(crate) mod oracle;
+pub(crate) mod recipe;
 
 use stanchion_stanza::{Limits, Payload};
 

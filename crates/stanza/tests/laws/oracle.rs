@@ -1,7 +1,9 @@
 //! The law of the oracle: what this decoder accepts, rxml accepts too, and reads the
 //! same from it. The property tests and the fuzz target `decoder` look for a
-//! counterexample.
+//! counterexample; the example `agreement` counts how the two judge a whole corpus.
 
+use super::recipe::recipe;
+use rxml::error::EndOrError;
 use rxml::{Event, Parse as _, Parser, WithOptions as _};
 use stanchion_stanza::codec::Rule;
 use stanchion_stanza::xml::Node;
@@ -22,35 +24,44 @@ enum Branch {
     Text(String),
 }
 
-/// Takes `input` for one document without declaration: both parsers must accept it, or
-/// both refuse it.
+/// How the two judge one input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Both read it, and the same.
+    BothAccept,
+    /// Both refuse it.
+    BothRefuse,
+    /// We alone refuse it: what XMPP forbids, what our limits do, or what rxml lets pass.
+    Stricter(Rule),
+    /// We alone refuse it, by a rule that rxml keeps too: one of the two is wrong.
+    Unfounded(Rule),
+    /// rxml refuses what is there of a stream; we read no element of what it refuses, and
+    /// wait for the rest.
+    Undecided,
+    /// rxml refuses it for a character of names that it does not know.
+    NamesOfRxml,
+    /// We read what rxml refuses, or we read something else. Never.
+    Looser(String),
+}
+
+impl Verdict {
+    /// # Panics
+    /// If the two may not disagree so.
+    fn hold(&self, input: &[u8]) {
+        assert!(
+            !matches!(self, Self::Looser(_) | Self::Unfounded(_)),
+            "{self:?}\n{}",
+            String::from_utf8_lossy(input)
+        );
+    }
+}
+
+/// Takes `input` for one document: both parsers must accept it, or both refuse it.
 ///
 /// # Panics
 /// If they disagree.
 pub(crate) fn agree_on_a_document(input: &[u8]) {
-    let limits = Limits::default();
-    // White space before the root is skipped between stanzas; in a document of its own
-    // rxml refuses it.
-    let input = input.trim_ascii_start();
-    // The limits are ours alone, and of declarations a stanza has none.
-    if input.len() > limits.stanza_bytes || input.starts_with(b"<?") || differs_on_names(input) {
-        return;
-    }
-    match parse_element(input, &Scope::empty(), &limits) {
-        Ok(element) => same(
-            input,
-            &document_of_rxml(input).map(|theirs| vec![Some(theirs)]),
-            &[Some(tree(&element))],
-        ),
-        Err(ours) if is_ours_alone(&ours.rule) => {}
-        Err(ours) => {
-            let theirs = document_of_rxml(input);
-            assert!(
-                theirs.is_err(),
-                "refused: {ours}, but rxml reads {theirs:?}"
-            );
-        }
-    }
+    judge_document(input).hold(input);
 }
 
 /// Takes `input` for a stream: every element that we hand out, rxml reads too.
@@ -58,25 +69,118 @@ pub(crate) fn agree_on_a_document(input: &[u8]) {
 /// # Panics
 /// If rxml stops earlier or reads something else.
 pub(crate) fn accept_no_more_of_a_stream(input: &[u8]) {
-    if differs_on_names(input) {
-        return;
+    judge_stream(input).hold(input);
+}
+
+/// What the two make of `input` as a document.
+pub(crate) fn judge_document(input: &[u8]) -> Verdict {
+    // White space before the root is skipped between stanzas; in a document of its own
+    // rxml refuses it.
+    let input = input.trim_ascii_start();
+    let theirs = document_of_rxml(input);
+    match (
+        parse_element(input, &Scope::empty(), &Limits::default()),
+        theirs,
+    ) {
+        (Ok(ours), Ok(theirs)) => same(&[Some(tree(&ours))], &[Some(theirs)]),
+        (Ok(_), Err(_)) if differs_on_names(input) => Verdict::NamesOfRxml,
+        (Ok(ours), Err(fault)) => Verdict::Looser(format!("{ours:?}, but rxml: {fault}")),
+        (Err(_), Err(_)) => Verdict::BothRefuse,
+        (Err(ours), Ok(_)) if is_ours_alone(&ours.rule) => Verdict::Stricter(ours.rule),
+        (Err(ours), Ok(_)) => Verdict::Unfounded(ours.rule),
     }
+}
+
+/// What the two make of `input` as a stream, or the beginning of one.
+pub(crate) fn judge_stream(input: &[u8]) -> Verdict {
     let mut decoder = Decoder::new(Limits::default());
     decoder.push(input);
     let mut ours = Vec::new();
-    while let Ok(Some(event)) = decoder.next_event() {
-        match event {
-            StreamEvent::Element(element) => ours.push(Some(tree(&element))),
-            StreamEvent::Open(_) | StreamEvent::Close => ours.push(None),
+    let refused = loop {
+        match decoder.next_event() {
+            Ok(Some(StreamEvent::Element(element))) => ours.push(Some(tree(&element))),
+            Ok(Some(StreamEvent::Open(_) | StreamEvent::Close)) => ours.push(None),
+            Ok(None) => break None,
+            Err(fault) => break Some(fault.rule),
+        }
+    };
+    // White space before the root is skipped here, and refused there; before a
+    // declaration XML allows none.
+    let trimmed = input.trim_ascii_start();
+    let declared = trimmed.starts_with(b"<?");
+    let (theirs, fault) = stream_of_rxml(if declared { input } else { trimmed });
+    let (read, fault) = match (theirs.get(..ours.len()), fault) {
+        (Some(theirs), fault) => (same(&ours, theirs), fault),
+        (None, Some(_)) if differs_on_names(input) => return Verdict::NamesOfRxml,
+        (None, fault) => return Verdict::Looser(format!("{ours:?}, but rxml: {fault:?}")),
+    };
+    match (refused, fault) {
+        _ if read != Verdict::BothAccept => read,
+        (None, None) => Verdict::BothAccept,
+        (None, Some(fault)) if decoder.pending() == 0 => {
+            Verdict::Looser(format!("all is read, but rxml: {fault}"))
+        }
+        (None, Some(_)) => Verdict::Undecided,
+        (Some(_), Some(_)) => Verdict::BothRefuse,
+        (Some(rule), None) if is_ours_alone(&rule) || is_of_streams(&rule) => {
+            Verdict::Stricter(rule)
+        }
+        // rxml judges no quote before the next one.
+        (Some(_), None) if refused_when_quoted(input) => Verdict::BothRefuse,
+        (Some(rule), None) => Verdict::Unfounded(rule),
+    }
+}
+
+/// Whether rxml refuses the input once an open quote is closed.
+fn refused_when_quoted(input: &[u8]) -> bool {
+    let refused = |quote: &u8| {
+        let closed = [input, &[*quote]].concat();
+        stream_of_rxml(closed.trim_ascii_start()).1.is_some()
+    };
+    b"'\"".iter().any(refused)
+}
+
+/// Narrower limits only end a stream earlier: what is read before is the same, and a
+/// limit is what ends it. The limits stand behind the last NUL (see `recipe`): two bytes
+/// of size, one of depth, one of attributes.
+///
+/// # Panics
+/// If they do anything else.
+pub(crate) fn limits_only_cut_short(input: &[u8]) {
+    let (input, numbers) = recipe(input);
+    let [low, high, depth, attributes, ..] = *numbers else {
+        return;
+    };
+    let default = Limits::default();
+    let narrow = default
+        .with_stanza_bytes(u16::from_le_bytes([low, high]).into())
+        .with_depth(default.depth.min(depth.into()))
+        .with_attributes(default.attributes.min(attributes.into()));
+    let (wide, end) = read(input, default);
+    let (cut, cut_end) = read(input, narrow);
+    assert!(wide.starts_with(&cut), "{narrow:?}: {cut:?} {wide:?}");
+    match cut_end {
+        Some(Rule::Limit { .. }) => {}
+        other => assert_eq!((cut.len(), other), (wide.len(), end), "{narrow:?}"),
+    }
+}
+
+/// All events, and what ended them.
+fn read(input: &[u8], limits: Limits) -> (Vec<StreamEvent>, Option<Rule>) {
+    let mut decoder = Decoder::new(limits);
+    decoder.push(input);
+    let mut events = Vec::new();
+    loop {
+        match decoder.next_event() {
+            Ok(Some(event)) => events.push(event),
+            Ok(None) => return (events, None),
+            Err(fault) => return (events, Some(fault.rule)),
         }
     }
-    let (theirs, fault) = stream_of_rxml(input.trim_ascii_start());
-    let enough = theirs.get(..ours.len()).map(<[_]>::to_vec);
-    same(input, &enough.ok_or(fault), &ours);
 }
 
 /// Rules that rxml does not keep: our limits, equal declarations, the namespace of
-/// `xmlns`, and CDATA sections around the root.
+/// `xmlns`, CDATA sections around the root, and the declaration that no stanza has.
 fn is_ours_alone(rule: &Rule) -> bool {
     match rule {
         Rule::Limit { .. } => true,
@@ -84,8 +188,17 @@ fn is_ours_alone(rule: &Rule) -> bool {
             matches!(*what, "an attribute stands twice" | "text outside the root")
         }
         Rule::Namespace(what) => *what == "`xmlns` may not be declared",
+        Rule::Restricted(what) => *what == "XML declarations inside a stream",
         _ => false,
     }
+}
+
+/// Rules of RFC 6120 §4 on what a stream is, of which XML knows nothing.
+const fn is_of_streams(rule: &Rule) -> bool {
+    matches!(
+        rule,
+        Rule::NotAStream | Rule::Stream(_) | Rule::Address | Rule::Version
+    )
 }
 
 /// Whether there may be a character from U+FDC0 on: rxml takes none of U+FDF0 to
@@ -95,14 +208,12 @@ fn differs_on_names(input: &[u8]) -> bool {
     pairs.any(|pair| pair[0] == 0xEF && pair[1] >= 0xB7)
 }
 
-/// Both read, and read the same.
-fn same(input: &[u8], theirs: &Result<Vec<Option<Tree>>, String>, ours: &[Option<Tree>]) {
-    match theirs {
-        Ok(theirs) => assert_eq!(theirs, ours, "rxml (left) reads something else"),
-        Err(fault) => panic!(
-            "rxml refuses what we read as {ours:?}: {fault}\n{}",
-            String::from_utf8_lossy(input)
-        ),
+/// Both read; whether they read the same.
+fn same(ours: &[Option<Tree>], theirs: &[Option<Tree>]) -> Verdict {
+    if ours == theirs {
+        Verdict::BothAccept
+    } else {
+        Verdict::Looser(format!("{ours:?}, but rxml reads {theirs:?}"))
     }
 }
 
@@ -166,8 +277,8 @@ pub(crate) fn document_of_rxml(input: &[u8]) -> Result<Tree, String> {
     }
 }
 
-/// Opening tag (`None`), elements, and closing tag (`None`), and what ended it.
-fn stream_of_rxml(input: &[u8]) -> (Vec<Option<Tree>>, String) {
+/// Opening tag (`None`), elements, and closing tag (`None`), and what is wrong then.
+fn stream_of_rxml(input: &[u8]) -> (Vec<Option<Tree>>, Option<String>) {
     let mut events = Vec::new();
     let mut depth = 0;
     let mut grower = Grower::default();
@@ -189,7 +300,11 @@ fn stream_of_rxml(input: &[u8]) -> (Vec<Option<Tree>>, String) {
             event => events.extend(grower.grow(event).map(Some)),
         }
     });
-    (events, format!("{end:?}"))
+    let fault = match end {
+        Ok(()) | Err(EndOrError::NeedMoreData) => None,
+        Err(fault) => Some(format!("{fault:?}")),
+    };
+    (events, fault)
 }
 
 /// Events to trees.

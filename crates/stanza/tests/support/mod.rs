@@ -1,6 +1,7 @@
 //! Reading and comparing payloads, for the tests named `payloads_*`.
 #![allow(dead_code, reason = "no test uses all of them")]
 
+pub(crate) mod things;
 pub(crate) mod values;
 
 use std::fmt::Debug;

@@ -1,7 +1,9 @@
 -- Accounts for Prosody under test, with SCRAM-*-PLUS on every TLS version.
 --
 -- Passwords lie in plain text in the store, so that PLAIN and each SCRAM
--- variant are offered together. Prosody 0.12 knows channel binding only as
+-- variant are offered together; yet an account's salt stays the same from login
+-- to login, as in a store of hashed passwords: clients may keep what they derive
+-- from it. Prosody 0.12 knows channel binding only as
 -- tls-unique, which TLS 1.3 has not: this module hands each session a SASL
 -- handler that also knows tls-exporter (RFC 9266) and tls-server-end-point
 -- (RFC 5929), and lists them in the stream features (XEP-0440).
@@ -11,6 +13,10 @@ local scram = require "util.sasl.scram";
 local usermanager = require "core.usermanager";
 
 local bindings = { "tls-unique", "tls-exporter", "tls-server-end-point" };
+local hashers = scram.hashers;
+local uuid = require "util.uuid".generate;
+local iterations = 10000;
+
 local accounts = module:open_store("accounts");
 local auth = {};
 
@@ -79,12 +85,31 @@ function auth.delete_user(name)
 	return accounts:set(name, nil);
 end
 
+-- What SCRAM needs of an account: name, hash and password to salt and keys.
+local derived = {};
+
+local function keys(hash, name)
+	local password = auth.get_password(name);
+	if not password then return nil; end
+	local id = hash .. "\0" .. name;
+	local known = derived[id];
+	if not known or known.password ~= password then
+		local salt = uuid();
+		local ok, stored_key, server_key = hashers[hash](password, salt, iterations);
+		if not ok then return nil; end
+		known = { password = password, salt = salt, stored_key = stored_key, server_key = server_key };
+		derived[id] = known;
+	end
+	return known.stored_key, known.server_key, iterations, known.salt, true;
+end
+
 function auth.get_sasl_handler(session)
 	local profile = {
-		plain = function (_, name, realm)
-			local password = usermanager.get_password(name, realm);
-			return password or "", password and true or nil;
+		plain_test = function (_, name, password, realm)
+			return usermanager.test_password(name, realm, password), true;
 		end;
+		scram_sha_1 = function (_, name) return keys("SHA-1", name); end;
+		scram_sha_256 = function (_, name) return keys("SHA-256", name); end;
 	};
 	-- An empty table would count as "channel binding is possible".
 	local cb = session and available(session) or {};

@@ -101,7 +101,7 @@ impl Payload for Answer {
                 "options" => Self::Options {
                     jid: required_address(e, "options", "jid")?,
                     node: node(e),
-                    subid: e.attr_value("subid").cloned(),
+                    subid: e.attr_text("subid"),
                     form: form(e)?,
                 },
                 "default" => Self::DefaultOptions {

@@ -82,7 +82,7 @@ impl Fault {
         }
         Condition::from_name(element.name()).map(|condition| Self {
             condition,
-            feature: element.attr_value("feature").cloned(),
+            feature: element.attr_text("feature"),
         })
     }
 

@@ -17,7 +17,7 @@ pub use config::{
     PublishOptions, SendLast,
 };
 pub use error::{Condition, Fault};
-pub use event::Event;
+pub use event::{Event, Membership};
 pub use options::{
     MetaData, SubscribeAuthorization, SubscribeOptions, SubscriptionDepth, SubscriptionType,
 };
@@ -28,7 +28,7 @@ use super::forms::Form;
 use super::parts::{named, names};
 use super::{Payload, PayloadError, address, required_address};
 use crate::jid::Jid;
-use crate::xml::{Element, Text};
+use crate::xml::{Element, Text, View};
 
 names! {
     /// What an entity may do with a node (XEP-0060 §4.1).
@@ -97,9 +97,9 @@ impl Item {
 
     /// Two payloads are an error: the service answers with
     /// [`Condition::InvalidPayload`] (§7.1.3.6).
-    fn from_element(element: &Element) -> Result<Self, PayloadError> {
+    fn read(element: View<'_>) -> Result<Self, PayloadError> {
         let mut payloads = element.children();
-        let payload = payloads.next().cloned();
+        let payload = payloads.next().map(View::to_element);
         if payloads.next().is_some() {
             return Err(PayloadError::Invalid {
                 element: "item",
@@ -107,7 +107,7 @@ impl Item {
             });
         }
         Ok(Self {
-            id: element.attr_value("id").cloned(),
+            id: element.attr_text("id"),
             publisher: address(element, "item", "publisher")?,
             payload,
         })
@@ -121,9 +121,10 @@ impl Item {
     }
 
     /// The children `<item/>`.
-    fn list(element: &Element) -> Result<Vec<Self>, PayloadError> {
+    fn list<'a>(element: impl Into<View<'a>>) -> Result<Vec<Self>, PayloadError> {
+        let element = element.into();
         let items = element.children().filter(|c| c.is("item", element.ns()));
-        items.map(Self::from_element).collect()
+        items.map(Self::read).collect()
     }
 }
 
@@ -177,14 +178,14 @@ impl Subscription {
         Ok(Self {
             jid: required_address(element, "subscription", "jid")?,
             node: node(element),
-            subid: element.attr_value("subid").cloned(),
+            subid: element.attr_text("subid"),
             state: named(
                 element,
                 "subscription",
                 "subscription",
                 SubscriptionState::from_name,
             )?,
-            expiry: element.attr_value("expiry").cloned(),
+            expiry: element.attr_text("expiry"),
             options: options.map(required),
         })
     }
@@ -207,7 +208,7 @@ impl Subscription {
 
 /// The attribute `node`.
 fn node(element: &Element) -> Option<Text> {
-    element.attr_value("node").cloned()
+    element.attr_text("node")
 }
 
 /// The form in `element`.

@@ -114,7 +114,7 @@ impl Payload for Request {
         // `configure`, `options` and `publish-options` may stand beside another request,
         // which says what they are for.
         let beside = |name| child(name).map(form).transpose().map(Option::flatten);
-        let subid = |e: &Element| e.attr_value("subid").cloned();
+        let subid = |e: &Element| e.attr_text("subid");
         if let Some(e) = child("create") {
             return Ok(Self::Create {
                 node: node(e),

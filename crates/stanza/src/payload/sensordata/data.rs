@@ -1,10 +1,11 @@
 //! What a read-out gives: fields by node and time, or errors (XEP-0323 §3).
 
-use super::super::xs::{flag, required_parsed};
+use super::super::xs::flag;
 use super::super::{Payload, PayloadError, required};
-use super::{Dialect, Field, Node, WORDS};
+use super::profile::profiled;
+use super::{Dialect, Field, LEGACY, Node, Profile, Profiled, RequestId};
 use crate::ns;
-use crate::xml::{Element, Text};
+use crate::xml::{Element, Text, View};
 
 /// Fields of one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub struct Timestamp {
 }
 
 impl Timestamp {
-    pub(crate) fn read(element: &Element, words: &Dialect) -> Result<Self, PayloadError> {
+    fn read(element: View<'_>, words: &Dialect) -> Result<Self, PayloadError> {
         let fields = element.children().map(|c| Field::read(c, words));
         Ok(Self {
             at: required(element, words.timestamp, words.value)?,
@@ -26,7 +27,7 @@ impl Timestamp {
         })
     }
 
-    pub(crate) fn write(&self, words: &Dialect) -> Element {
+    fn write(&self, words: &Dialect) -> Element {
         Element::new(words.timestamp, words.ns)
             .with_attr(words.value, self.at.clone())
             .with_children(self.fields.iter().map(|f| f.write(words)))
@@ -43,7 +44,7 @@ pub struct NodeFields {
 }
 
 impl NodeFields {
-    pub(crate) fn read(element: &Element, words: &Dialect) -> Result<Self, PayloadError> {
+    fn read(element: View<'_>, words: &Dialect) -> Result<Self, PayloadError> {
         let timestamps = element
             .children()
             .filter(|c| c.is(words.timestamp, words.ns));
@@ -55,7 +56,7 @@ impl NodeFields {
         })
     }
 
-    pub(crate) fn write(&self, words: &Dialect) -> Element {
+    fn write(&self, words: &Dialect) -> Element {
         let node = self.node.write(words);
         node.with_children(self.timestamps.iter().map(|t| t.write(words)))
     }
@@ -79,9 +80,10 @@ impl NodeFields {
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fields {
-    /// The request's number.
-    pub seqnr: i32,
-    /// Whether this is the last. Default `false`.
+    /// The request's id.
+    pub id: RequestId,
+    /// Whether this is the last. The legacy profile says it of the last, the compact ones
+    /// say of all others that more comes. Default `false`.
     pub done: bool,
     /// The data.
     pub nodes: Vec<NodeFields>,
@@ -90,9 +92,9 @@ pub struct Fields {
 impl Fields {
     /// The whole answer: one thing at one moment.
     #[must_use]
-    pub fn of(seqnr: i32, node: Node, at: Text, fields: Vec<Field>) -> Self {
+    pub fn of(id: impl Into<RequestId>, node: Node, at: Text, fields: Vec<Field>) -> Self {
         Self {
-            seqnr,
+            id: id.into(),
             done: true,
             nodes: vec![NodeFields {
                 node,
@@ -108,32 +110,37 @@ impl Fields {
             timestamps.flat_map(|t| t.fields.iter().map(|f| (&n.node, &t.at, f)))
         })
     }
-}
-
-impl Payload for Fields {
-    const NAME: &'static str = "fields";
-    const NS: &'static str = ns::IOT_SENSORDATA;
 
     /// Reads the data. A field of an unknown type is left out; one of a known type whose
     /// value is none of that type is an error.
-    fn from_element(element: &Element) -> Result<Self, PayloadError> {
-        let nodes = element.children().filter(|c| c.is(WORDS.node, WORDS.ns));
+    fn read(element: View<'_>, words: &Dialect) -> Result<Self, PayloadError> {
+        let nodes = element.children().filter(|c| c.is(words.node, words.ns));
         Ok(Self {
-            seqnr: required_parsed(element, Self::NAME, "seqnr")?,
-            done: flag(element, "done"),
+            id: RequestId::read(element, words.fields, words)?,
+            done: if words.short {
+                !flag(element, "more")
+            } else {
+                flag(element, "done")
+            },
             nodes: nodes
-                .map(|n| NodeFields::read(n, &WORDS))
+                .map(|n| NodeFields::read(n, words))
                 .collect::<Result<_, _>>()?,
         })
     }
 
-    fn to_element(&self) -> Element {
-        Element::new(Self::NAME, Self::NS)
-            .with_attr("seqnr", self.seqnr)
-            .with_attr_opt("done", self.done.then_some(true))
-            .with_children(self.nodes.iter().map(|n| n.write(&WORDS)))
+    fn write(&self, words: &Dialect) -> Element {
+        let (end, is_said) = match words.short {
+            true => ("more", !self.done),
+            false => ("done", self.done),
+        };
+        Element::new(words.fields, words.ns)
+            .with_attr(words.id, self.id.clone())
+            .with_attr_opt(end, is_said.then_some(true))
+            .with_children(self.nodes.iter().map(|n| n.write(words)))
     }
 }
+
+profiled!(Fields, "fields", "resp", sensor_data, sensor_data_words);
 
 /// Why a thing could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,11 +153,12 @@ pub struct NodeError {
     pub text: Text,
 }
 
-/// Some or all things could not be read (§3.2). Data of others may come as well.
+/// Some or all things could not be read (§3.2). Data of others may come as well. The legacy
+/// profile alone has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Failure {
-    /// The request's number.
-    pub seqnr: i32,
+    /// The request's id.
+    pub id: RequestId,
     /// Whether this is the last. Default `false`.
     pub done: bool,
     /// What failed.
@@ -165,13 +173,13 @@ impl Payload for Failure {
         let mut errors = Vec::new();
         for error in element.children().filter(|c| c.is("error", Self::NS)) {
             errors.push(NodeError {
-                node: Node::read(error, "error", &WORDS)?,
+                node: Node::read(error.view(), "error", LEGACY)?,
                 timestamp: required(error, "error", "timestamp")?,
                 text: error.text_value(),
             });
         }
         Ok(Self {
-            seqnr: required_parsed(element, Self::NAME, "seqnr")?,
+            id: RequestId::read(element.view(), Self::NAME, LEGACY)?,
             done: flag(element, "done"),
             errors,
         })
@@ -180,13 +188,13 @@ impl Payload for Failure {
     fn to_element(&self) -> Element {
         let error = |e: &NodeError| {
             let error = Element::new("error", Self::NS);
-            let error = e.node.write_to(error, &WORDS);
+            let error = e.node.write_to(error, LEGACY);
             error
                 .with_attr("timestamp", e.timestamp.clone())
                 .with_text(e.text.clone())
         };
         Element::new(Self::NAME, Self::NS)
-            .with_attr("seqnr", self.seqnr)
+            .with_attr(LEGACY.id, self.id.clone())
             .with_attr_opt("done", self.done.then_some(true))
             .with_children(self.errors.iter().map(error))
     }

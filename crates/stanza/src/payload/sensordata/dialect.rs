@@ -3,6 +3,13 @@
 /// The names of elements and attributes. Each is a name that XML allows.
 pub(crate) struct Dialect {
     pub(crate) ns: &'static str,
+    /// What a read-out is known by, in everything that belongs to it.
+    pub(crate) id: &'static str,
+    /// Data; and what became of a command, with the parameters that it names.
+    pub(crate) fields: &'static str,
+    pub(crate) set_response: &'static str,
+    pub(crate) parameter: &'static str,
+    pub(crate) parameter_error: &'static str,
     /// A reference to a node: element, and its three attributes.
     pub(crate) node: &'static str,
     pub(crate) node_id: &'static str,
@@ -46,6 +53,11 @@ impl Dialect {
     pub(crate) const fn long(ns: &'static str) -> Self {
         Self {
             ns,
+            id: "seqnr",
+            fields: "fields",
+            set_response: "setResponse",
+            parameter: "parameter",
+            parameter_error: "error",
             node: "node",
             node_id: "nodeId",
             source: "sourceId",
@@ -75,6 +87,47 @@ impl Dialect {
             string: "string",
             time: "time",
             short: false,
+        }
+    }
+
+    /// The short names of IEEE P1451-99.
+    pub(crate) const fn compact(ns: &'static str) -> Self {
+        Self {
+            ns,
+            id: "id",
+            fields: "resp",
+            set_response: "resp",
+            parameter: "p",
+            parameter_error: "paramError",
+            node: "nd",
+            node_id: "id",
+            source: "src",
+            partition: "pt",
+            service_token: "st",
+            device_token: "dt",
+            user_token: "ut",
+            field: "f",
+            timestamp: "ts",
+            name: "n",
+            value: "v",
+            unit: "u",
+            data_type: "t",
+            module: "lns",
+            string_ids: "loc",
+            writable: "ctr",
+            boolean: "b",
+            color: "cl",
+            date: "d",
+            date_time: "dt",
+            double: "db",
+            duration: "dr",
+            enumeration: "e",
+            int: "i",
+            long: "l",
+            numeric: "q",
+            string: "s",
+            time: "t",
+            short: true,
         }
     }
 }

@@ -1,10 +1,10 @@
 //! A field: one value with its name, kind and quality (XEP-0323 §5.4).
 
-use super::super::xs::{Double, boolean, required_parsed};
+use super::super::xs::{Double, boolean, double, required_parsed};
 use super::super::{PayloadError, required};
 use super::dialect::Dialect;
 use super::{Categories, Quality};
-use crate::xml::{Element, Text};
+use crate::xml::{Element, Text, View};
 
 /// A value of one of the ten types. Dates and times stay text, in the forms of XML
 /// Schema; [`datetime::utc`](crate::payload::datetime::utc) writes a moment.
@@ -79,7 +79,7 @@ impl Field {
 
     /// Reads a field; `None` if the element is none. Before version 0.3 of XEP-0323, a
     /// duration was a `timeSpan`.
-    pub(crate) fn read(element: &Element, words: &Dialect) -> Result<Option<Self>, PayloadError> {
+    pub(crate) fn read(element: View<'_>, words: &Dialect) -> Result<Option<Self>, PayloadError> {
         if element.ns() != words.ns {
             return Ok(None);
         }
@@ -113,9 +113,9 @@ impl Field {
             let value = required_parsed(element, words.long, words.value)?;
             (words.long, Value::Long(value))
         } else if name == words.numeric {
-            let unit = element.attr_value(words.unit).cloned();
+            let unit = element.attr_text(words.unit);
             let value = Value::Numeric {
-                value: required_parsed(element, words.numeric, words.value)?,
+                value: double(element, words.numeric, words.value)?,
                 unit: unit.unwrap_or_default(),
             };
             (words.numeric, value)
@@ -134,8 +134,8 @@ impl Field {
             categories: Categories::read(element, words),
             quality: Quality::read(element, words),
             writable: boolean(element, kind, words.writable)?,
-            module: element.attr_value(words.module).cloned(),
-            string_ids: element.attr_value(words.string_ids).cloned(),
+            module: element.attr_text(words.module),
+            string_ids: element.attr_text(words.string_ids),
         }))
     }
 

@@ -6,7 +6,7 @@ use std::ops::{BitOr, BitOrAssign};
 
 use super::super::xs::flag;
 use super::dialect::Dialect;
-use crate::xml::Element;
+use crate::xml::{Element, View};
 
 macro_rules! flags {
     (
@@ -53,7 +53,7 @@ macro_rules! flags {
             }
 
             /// The first flag of each name that is set.
-            pub(crate) fn read(element: &Element, dialect: &Dialect) -> Self {
+            pub(crate) fn read(element: View<'_>, dialect: &Dialect) -> Self {
                 let mut all = Self::NONE;
                 let mut last = "";
                 for (one, name) in Self::names(dialect) {

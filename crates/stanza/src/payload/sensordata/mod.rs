@@ -1,6 +1,7 @@
-//! Sensor data (XEP-0323), the legacy profile: a read-out asked for and answered.
-//! Requests and what is said about them are here, the data in `data`. When to read, and
-//! what a peer understands of all this, is not for this crate.
+//! Sensor data: a read-out asked for and answered, in the legacy profile (XEP-0323) or a
+//! compact one (IEEE P1451-99), see [`Profile`]. Requests and what is said about them are
+//! here, the data in `data`. When to read, and what a peer understands of all this, is not
+//! for this crate.
 //!
 //! The client asks ([`Request`], in a get) and the device accepts or refuses at once; the
 //! data follows in messages. The last says so (`done`), or [`Done`] does.
@@ -9,20 +10,26 @@ mod data;
 mod dialect;
 mod field;
 mod flags;
+mod id;
+mod profile;
 
 use std::fmt;
 
-use super::xs::{flag, required_parsed};
-use super::{Payload, PayloadError, parsed, required};
+use super::xs::flag;
+use super::{Payload, PayloadError, required};
 use crate::ns;
-use crate::xml::{Element, Text};
+use crate::xml::{Element, Text, View};
 
 pub use data::{Failure, Fields, NodeError, NodeFields, Timestamp};
 pub(crate) use dialect::Dialect;
 pub use field::{Field, Value};
 pub use flags::{Categories, Quality};
+pub use id::RequestId;
+pub(crate) use profile::profiled;
+pub use profile::{Profile, Profiled};
 
-const WORDS: Dialect = Dialect::long(ns::IOT_SENSORDATA);
+/// The words of what the legacy profile alone has.
+const LEGACY: &Dialect = Profile::Legacy.sensor_data_words();
 
 /// Which of the things behind an address (§5.9).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -48,19 +55,19 @@ impl Node {
 
     /// Reads the attributes of a node.
     pub(crate) fn read(
-        element: &Element,
+        element: View<'_>,
         kind: &'static str,
         words: &Dialect,
     ) -> Result<Self, PayloadError> {
         Ok(Self {
             id: required(element, kind, words.node_id)?,
-            source: element.attr_value(words.source).cloned(),
-            partition: element.attr_value(words.partition).cloned(),
+            source: element.attr_text(words.source),
+            partition: element.attr_text(words.partition),
         })
     }
 
     /// Reads the children that are nodes.
-    pub(crate) fn read_all(element: &Element, words: &Dialect) -> Result<Vec<Self>, PayloadError> {
+    pub(crate) fn read_all(element: View<'_>, words: &Dialect) -> Result<Vec<Self>, PayloadError> {
         let nodes = element.children().filter(|c| c.is(words.node, words.ns));
         nodes.map(|n| Self::read(n, words.node, words)).collect()
     }
@@ -102,11 +109,11 @@ impl fmt::Debug for Tokens {
 }
 
 impl Tokens {
-    pub(crate) fn read(element: &Element, words: &Dialect) -> Self {
+    pub(crate) fn read(element: View<'_>, words: &Dialect) -> Self {
         Self {
-            service: element.attr_value(words.service_token).cloned(),
-            device: element.attr_value(words.device_token).cloned(),
-            user: element.attr_value(words.user_token).cloned(),
+            service: element.attr_text(words.service_token),
+            device: element.attr_text(words.device_token),
+            user: element.attr_text(words.user_token),
         }
     }
 
@@ -122,7 +129,7 @@ impl Tokens {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Request {
     /// Unique among the requests of this client; everything that answers has it.
-    pub seqnr: i32,
+    pub id: RequestId,
     /// Which kinds of values. Some devices want
     /// [`Categories::MOMENTARY`] at least.
     pub categories: Categories,
@@ -145,88 +152,90 @@ pub struct Request {
 impl Request {
     /// All momentary values, now.
     #[must_use]
-    pub fn momentary(seqnr: i32) -> Self {
+    pub fn momentary(id: impl Into<RequestId>) -> Self {
         Self {
-            seqnr,
+            id: id.into(),
             categories: Categories::MOMENTARY,
             ..Self::default()
         }
     }
-}
 
-impl Payload for Request {
-    const NAME: &'static str = "req";
-    const NS: &'static str = ns::IOT_SENSORDATA;
-
-    fn from_element(element: &Element) -> Result<Self, PayloadError> {
-        let fields = element.children().filter(|c| c.is(WORDS.field, WORDS.ns));
-        let time = |name| element.attr_value(name).cloned();
+    fn read(element: View<'_>, words: &Dialect) -> Result<Self, PayloadError> {
+        let fields = element.children().filter(|c| c.is(words.field, words.ns));
         Ok(Self {
-            seqnr: required_parsed(element, Self::NAME, "seqnr")?,
-            categories: Categories::read(element, &WORDS),
+            id: RequestId::read(element, "req", words)?,
+            categories: Categories::read(element, words),
             all: flag(element, "all"),
-            nodes: Node::read_all(element, &WORDS)?,
+            nodes: Node::read_all(element, words)?,
             fields: fields
-                .map(|f| required(f, WORDS.field, WORDS.name))
+                .map(|f| required(f, words.field, words.name))
                 .collect::<Result<_, _>>()?,
-            from: time("from"),
-            to: time("to"),
-            when: time("when"),
-            tokens: Tokens::read(element, &WORDS),
+            from: element.attr_text("from"),
+            to: element.attr_text("to"),
+            when: element.attr_text("when"),
+            tokens: Tokens::read(element, words),
         })
     }
 
-    fn to_element(&self) -> Element {
+    fn write(&self, words: &Dialect) -> Element {
         let field =
-            |name: &Text| Element::new(WORDS.field, WORDS.ns).with_attr(WORDS.name, name.clone());
-        let mut request = Element::new(Self::NAME, Self::NS).with_attr("seqnr", self.seqnr);
-        self.categories.write(&mut request, &WORDS);
+            |name: &Text| Element::new(words.field, words.ns).with_attr(words.name, name.clone());
+        let mut request = Element::new("req", words.ns).with_attr(words.id, self.id.clone());
+        self.categories.write(&mut request, words);
         let request = request
             .with_attr_opt("all", self.all.then_some(true))
             .with_attr_opt("from", self.from.clone())
             .with_attr_opt("to", self.to.clone())
             .with_attr_opt("when", self.when.clone());
         self.tokens
-            .write_to(request, &WORDS)
-            .with_children(self.nodes.iter().map(|n| n.write(&WORDS)))
+            .write_to(request, words)
+            .with_children(self.nodes.iter().map(|n| n.write(words)))
             .with_children(self.fields.iter().map(field))
     }
 }
 
+profiled!(Request, "req", "req", sensor_data, sensor_data_words);
+
 /// The device will read (§3). It may leave this out and send data at once.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Accepted {
-    /// The request's number.
-    pub seqnr: i32,
+    /// The request's id.
+    pub id: RequestId,
     /// Whether it will do so later, and send [`Started`] then. Default `false`.
     pub queued: bool,
 }
 
-impl Payload for Accepted {
-    const NAME: &'static str = "accepted";
-    const NS: &'static str = ns::IOT_SENSORDATA;
-
-    fn from_element(element: &Element) -> Result<Self, PayloadError> {
+impl Accepted {
+    fn read(element: View<'_>, words: &Dialect) -> Result<Self, PayloadError> {
         Ok(Self {
-            seqnr: required_parsed(element, Self::NAME, "seqnr")?,
+            id: RequestId::read(element, "accepted", words)?,
             queued: flag(element, "queued"),
         })
     }
 
-    fn to_element(&self) -> Element {
-        Element::new(Self::NAME, Self::NS)
-            .with_attr("seqnr", self.seqnr)
+    fn write(&self, words: &Dialect) -> Element {
+        Element::new("accepted", words.ns)
+            .with_attr(words.id, self.id.clone())
             .with_attr_opt("queued", self.queued.then_some(true))
     }
 }
 
+profiled!(
+    Accepted,
+    "accepted",
+    "accepted",
+    sensor_data,
+    sensor_data_words
+);
+
 /// The device will not read: so until version 0.3, and some still say it in a stanza of
 /// type `error` without a stanza error. Look for it in
-/// [`IqKind::Error`](crate::stanza::IqKind::Error); do not send it.
+/// [`IqKind::Error`](crate::stanza::IqKind::Error); do not send it. The legacy profile alone
+/// has it: a stanza error refuses in all of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rejected {
-    /// The request's number; the stanza's id says it as well.
-    pub seqnr: Option<i32>,
+    /// The request's id; the stanza's says it as well.
+    pub id: Option<RequestId>,
     /// Why, for people.
     pub errors: Vec<Text>,
 }
@@ -238,7 +247,10 @@ impl Payload for Rejected {
     fn from_element(element: &Element) -> Result<Self, PayloadError> {
         let errors = element.children().filter(|c| c.is("error", Self::NS));
         Ok(Self {
-            seqnr: parsed(element, Self::NAME, "seqnr")?,
+            id: match element.attr(LEGACY.id) {
+                Some(_) => Some(RequestId::read(element.view(), Self::NAME, LEGACY)?),
+                None => None,
+            },
             errors: errors.map(Element::text_value).collect(),
         })
     }
@@ -246,7 +258,7 @@ impl Payload for Rejected {
     fn to_element(&self) -> Element {
         let error = |e: &Text| Element::new("error", Self::NS).with_text(e.clone());
         Element::new(Self::NAME, Self::NS)
-            .with_attr_opt("seqnr", self.seqnr)
+            .with_attr_opt(LEGACY.id, self.id.clone())
             .with_children(self.errors.iter().map(error))
     }
 }
@@ -254,23 +266,20 @@ impl Payload for Rejected {
 macro_rules! numbered {
     ($(#[$doc:meta])* $name:ident, $wire:literal) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[derive(Debug, Clone, PartialEq, Eq)]
         pub struct $name {
-            /// The request's number.
-            pub seqnr: i32,
+            /// The request's id.
+            pub id: RequestId,
         }
 
-        impl Payload for $name {
-            const NAME: &'static str = $wire;
-            const NS: &'static str = ns::IOT_SENSORDATA;
-
-            fn from_element(element: &Element) -> Result<Self, PayloadError> {
-                let seqnr = required_parsed(element, Self::NAME, "seqnr")?;
-                Ok(Self { seqnr })
+        impl $name {
+            fn read(element: View<'_>, words: &Dialect) -> Result<Self, PayloadError> {
+                let id = RequestId::read(element, $wire, words)?;
+                Ok(Self { id })
             }
 
-            fn to_element(&self) -> Element {
-                Element::new(Self::NAME, Self::NS).with_attr("seqnr", self.seqnr)
+            fn write(&self, words: &Dialect) -> Element {
+                Element::new($wire, words.ns).with_attr(words.id, self.id.clone())
             }
         }
     };
@@ -280,16 +289,41 @@ numbered! {
     /// A queued request is worked on now.
     Started, "started"
 }
+profiled!(
+    Started,
+    "started",
+    "started",
+    sensor_data,
+    sensor_data_words
+);
+
 numbered! {
     /// A queued request shall go (§3.7).
     Cancel, "cancel"
 }
+profiled!(Cancel, "cancel", "cancel", sensor_data, sensor_data_words);
+
 numbered! {
-    /// It is gone (§3.7).
+    /// It is gone (§3.7). The legacy profile alone has it.
     Cancelled, "cancelled"
 }
+
+impl Payload for Cancelled {
+    const NAME: &'static str = "cancelled";
+    const NS: &'static str = ns::IOT_SENSORDATA;
+
+    fn from_element(element: &Element) -> Result<Self, PayloadError> {
+        Self::read(element.view(), LEGACY)
+    }
+
+    fn to_element(&self) -> Element {
+        self.write(LEGACY)
+    }
+}
+
 numbered! {
     /// There is no more data. Better say so in the last [`Fields`] or [`Failure`]: some
     /// wait for that and not for this.
     Done, "done"
 }
+profiled!(Done, "done", "done", sensor_data, sensor_data_words);
