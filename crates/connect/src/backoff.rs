@@ -39,7 +39,8 @@ impl Default for BackoffPolicy {
 /// it some milliseconds of one core.
 const LOGINS_A_SECOND: u32 = 100;
 
-/// Connections within [`BURST_TIME`], at most.
+/// Connections within [`BURST_TIME`], at most, as long as each attempt needs as many as
+/// the one before.
 pub const BURST: usize = 3;
 
 /// See [`BURST`].
@@ -101,6 +102,8 @@ pub struct Backoff {
     established: Option<Duration>,
     /// When the last connections were begun, the newest first.
     begun: [Option<Duration>; BURST],
+    /// Connections of this attempt; the next one may need as many.
+    needed: usize,
 }
 
 impl Backoff {
@@ -112,6 +115,7 @@ impl Backoff {
             failures: 0,
             established: None,
             begun: [None; BURST],
+            needed: 0,
         }
     }
 
@@ -120,6 +124,7 @@ impl Backoff {
     pub fn began(&mut self, now: Duration) {
         self.begun.rotate_right(1);
         self.begun[0] = Some(now);
+        self.needed = self.needed.saturating_add(1);
     }
 
     /// A session was established: resource bound, or resumed. Nothing less counts, and
@@ -143,7 +148,8 @@ impl Backoff {
         self.failures = self.failures.saturating_add(1);
         let nanos = (ceiling.as_nanos() * u128::from(random)) >> 64;
         let wait = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
-        let oldest = self.begun[BURST - 1];
+        let needed = std::mem::take(&mut self.needed).clamp(1, BURST);
+        let oldest = self.begun[BURST - needed];
         let allowed = oldest.map_or(now, |oldest| oldest.saturating_add(BURST_TIME));
         wait.max(allowed.saturating_sub(now))
     }
@@ -238,13 +244,15 @@ mod tests {
 
     #[test]
     fn whatever_the_dice_say_at_most_three_connections_begin_in_six_seconds() {
-        for random in [0, 1 << 60, 1 << 63] {
+        for (random, needed) in [(0, 1), (1 << 60, 1), (1 << 63, 1), (0, 2), (1 << 60, 3)] {
             let mut backoff = default();
             let mut now = ZERO;
             let mut begun = Vec::new();
             for _ in 0..50 {
-                backoff.began(now);
-                begun.push(now);
+                for _ in 0..needed {
+                    backoff.began(now);
+                    begun.push(now);
+                }
                 backoff.established(now);
                 now += backoff.failed(now, random);
             }
