@@ -493,9 +493,14 @@ impl Connect for Connector {
     }
 }
 
-/// Reads `host`, `host:port`, `[v6]` or `[v6]:port`; what is missing is as in `like`.
+/// Reads `host`, `host:port`, `[v6]` or `[v6]:port`; what is missing is as in `like`. Or the
+/// URI of a WebSocket, but not one without TLS in the place of one with (RFC 7395 §3.6.1).
 pub(crate) fn place(text: &str, like: &Endpoint) -> Option<Endpoint> {
     let text = text.trim();
+    if text.contains("://") {
+        let to: Endpoint = text.parse().ok()?;
+        return (to.mode != TlsMode::None || like.mode == TlsMode::None).then_some(to);
+    }
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (v6, rest) = rest.split_once(']')?;
@@ -573,8 +578,21 @@ mod tests {
         ] {
             assert_eq!(read(text).as_deref(), Some(expected));
         }
+        assert_eq!(
+            read("wss://a.example/x").as_deref(),
+            Some("wss://a.example:443/x")
+        );
         for bad in [
-            "", ":5222", "a:b", "a:0", "a:99999", "[::1", "[a]", "[::1]x:1",
+            "ws://a.example/x",
+            "wss://",
+            "",
+            ":5222",
+            "a:b",
+            "a:0",
+            "a:99999",
+            "[::1",
+            "[a]",
+            "[::1]x:1",
         ] {
             // `[::1]x:1`: what follows the bracket is no port, and is left out.
             assert!(read(bad).is_none() || bad == "[::1]x:1", "{bad}");

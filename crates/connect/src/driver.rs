@@ -129,7 +129,7 @@ impl Attempting<'_> {
             TlsMode::Direct => Start::Protected(channel(pipe.security())),
         };
         let mut secured = Secured {
-            stream: XmppStream::new(pipe, self.config.limits),
+            stream: self.frame(pipe).await?,
             negotiation: Negotiation::new(setup),
         };
         if self.endpoint.mode == TlsMode::StartTls {
@@ -197,7 +197,7 @@ impl Attempting<'_> {
             TlsMode::Direct => TlsMode::None,
             mode => mode,
         };
-        let place = Endpoint::new(self.endpoint.host.clone(), self.endpoint.port, mode);
+        let place = self.endpoint.clone().with_mode(mode);
         let dialled = self.dial.dial(&place, self.domain);
         let pipe = self.clock.limit(dialled).await?.map_err(refused)?;
         if self.endpoint.mode != TlsMode::Direct {
@@ -206,11 +206,22 @@ impl Attempting<'_> {
         self.enter(Phase::Tls);
         let pipe = self
             .clock
-            .limit(self.dial.direct(pipe, self.domain))
+            .limit(self.dial.direct(pipe, &self.endpoint, self.domain))
             .await?
             .map_err(refused)?;
         self.tell(&ConnectEvent::Secured(&self.endpoint, pipe.security()));
         Ok(pipe)
+    }
+
+    /// Makes a stream of the pipe, by way of a WebSocket if the endpoint is one.
+    async fn frame(&mut self, pipe: BoxTransport) -> Result<XmppStream, ConnectError> {
+        let Some(uri) = self.endpoint.websocket().cloned() else {
+            return Ok(XmppStream::new(pipe, self.config.limits));
+        };
+        self.enter(Phase::Stream);
+        let upgraded = XmppStream::websocket(pipe, &uri, self.config.limits);
+        let upgraded = self.clock.limit(upgraded).await?;
+        upgraded.map_err(|error| ConnectError::dial(&self.endpoint, error))
     }
 
     /// `None`: it is secured, and that was all that was asked for.
@@ -270,16 +281,17 @@ impl Attempting<'_> {
                         self.opened |= matches!(event, StreamEvent::Open(_));
                         Input::Event(event)
                     }
-                    Err(StreamFault::Decode(error)) => {
-                        let source = Misbehaviour::Decode(error);
-                        if self.opened {
-                            return Err(source.into());
-                        }
+                    Err(fault @ (StreamFault::Decode(_) | StreamFault::WebServer { .. }))
+                        if !self.opened =>
+                    {
                         return Err(ConnectError::NotXmpp {
                             endpoint: self.endpoint.clone(),
-                            what: Foreign::of(stream.unread()),
-                            source,
+                            what: Foreign::of(&fault, stream.unread()),
+                            source: fault,
                         });
+                    }
+                    Err(StreamFault::Decode(error)) => {
+                        return Err(Misbehaviour::Decode(error).into());
                     }
                     Err(fault) => return Err(disconnected(negotiation, fault)),
                 },

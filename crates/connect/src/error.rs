@@ -68,7 +68,7 @@ pub enum ConnectError {
         /// What it speaks.
         what: Foreign,
         /// How that showed.
-        source: Misbehaviour,
+        source: StreamFault,
     },
     /// The server ended the stream, and said why. [`ConnectError::retry`] depends on it.
     #[error("{phase}: the server ended the stream with {error}; {}", advice(.error.condition))]
@@ -219,16 +219,12 @@ pub enum Foreign {
 }
 
 impl Foreign {
-    /// By the first bytes that came.
-    pub(crate) fn of(first: &[u8]) -> Self {
-        let starts = |word: &str| {
-            let first = first.trim_ascii_start();
-            first.len() >= word.len() && first[..word.len()].eq_ignore_ascii_case(word.as_bytes())
-        };
-        match first {
+    /// By the fault of the stream, and by what was read.
+    pub(crate) const fn of(fault: &StreamFault, read: &[u8]) -> Self {
+        match (fault, read) {
+            (StreamFault::WebServer { .. }, _) => Self::Http,
             // A record of TLS: an alert or a handshake, version 3.x (RFC 8446 §5.1).
-            [21 | 22, 3, ..] => Self::Tls,
-            _ if starts("http/") || starts("<!doctype html") => Self::Http,
+            (_, [21 | 22, 3, ..]) => Self::Tls,
             _ => Self::Unknown,
         }
     }
@@ -765,19 +761,6 @@ mod tests {
         ]);
         assert_eq!(all.kind(), Kind::Security);
         assert_eq!(all.retry(), Retry::Later);
-    }
-
-    #[test]
-    fn what_no_xmpp_server_says_is_told_by_its_first_bytes() {
-        for (bytes, expected) in [
-            (&b"HTTP/1.1 400 Bad Request\r\n"[..], Foreign::Http),
-            (b"\r\n<!DOCTYPE HTML>", Foreign::Http),
-            (b"\x15\x03\x01\0\x02\x02\x46", Foreign::Tls),
-            (b"220 mail.example ESMTP", Foreign::Unknown),
-            (b"", Foreign::Unknown),
-        ] {
-            assert_eq!(Foreign::of(bytes), expected);
-        }
     }
 
     #[test]

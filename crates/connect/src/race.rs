@@ -11,8 +11,8 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
-use stanchion_stanza::stream::{StreamCondition, StreamError};
-use stanchion_transport::{Endpoint, Host};
+use stanchion_stanza::stream::StreamCondition;
+use stanchion_transport::{Endpoint, Host, StreamFault};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::config::Plaintext;
@@ -365,19 +365,19 @@ impl<'a> Race<'a> {
     }
 
     fn redirect(&mut self, from: &Entrant, error: ConnectError) -> Result<(), ConnectError> {
-        let ConnectError::Stream {
-            error:
-                StreamError {
-                    condition: StreamCondition::SeeOtherHost,
-                    value: Some(value),
-                    ..
-                },
-            ..
-        } = &error
-        else {
-            return Err(error);
+        let value = match &error {
+            ConnectError::Stream { error, .. }
+                if error.condition == StreamCondition::SeeOtherHost =>
+            {
+                error.value.as_deref()
+            }
+            ConnectError::Lost {
+                source: Some(StreamFault::SeeOther { uri }),
+                ..
+            } => Some(uri.as_str()),
+            _ => None,
         };
-        let Some(to) = place(value, &from.endpoint) else {
+        let Some(to) = value.and_then(|value| place(value, &from.endpoint)) else {
             return Err(error);
         };
         if from.hops >= MAX_REDIRECTS {

@@ -444,8 +444,13 @@ impl Dial for Gate {
             source: std::io::ErrorKind::ConnectionRefused.into(),
         })
     }
-    async fn direct(&self, pipe: BoxTransport, domain: &str) -> Result<BoxTransport, DialError> {
-        self.dial.direct(pipe, domain).await
+    async fn direct(
+        &self,
+        pipe: BoxTransport,
+        at: &Endpoint,
+        domain: &str,
+    ) -> Result<BoxTransport, DialError> {
+        self.dial.direct(pipe, at, domain).await
     }
     async fn upgrade(&self, pipe: BoxTransport, domain: &str) -> Result<BoxTransport, DialError> {
         self.dial.upgrade(pipe, domain).await

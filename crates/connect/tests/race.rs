@@ -404,8 +404,13 @@ impl Dial for Mixed {
             self.holes.dial(at, domain).await
         }
     }
-    async fn direct(&self, pipe: BoxTransport, domain: &str) -> Result<BoxTransport, DialError> {
-        self.world.direct(pipe, domain).await
+    async fn direct(
+        &self,
+        pipe: BoxTransport,
+        at: &Endpoint,
+        domain: &str,
+    ) -> Result<BoxTransport, DialError> {
+        self.world.direct(pipe, at, domain).await
     }
     async fn upgrade(&self, pipe: BoxTransport, domain: &str) -> Result<BoxTransport, DialError> {
         self.world.upgrade(pipe, domain).await

@@ -463,6 +463,12 @@ impl Driver {
     }
 
     fn stream_fault(&mut self, fault: StreamFault) {
+        if let StreamFault::SeeOther { uri } = &fault {
+            // What the stream error says elsewhere, a WebSocket says so (RFC 7395 §3.6.1).
+            let mut error = StreamError::new(StreamCondition::SeeOtherHost);
+            error.value = Some(uri.clone());
+            self.last_words = Some(error);
+        }
         self.lost(Disconnect::Lost(with_sources(&fault)));
     }
 
