@@ -70,6 +70,8 @@ pub struct ServerReport {
     pub phases: Vec<Phase>,
     /// How long each phase took, if the login came to its end.
     pub timings: Timings,
+    /// Another address was secured first, and the connection to this one was closed.
+    pub overtaken: bool,
     /// How long the attempt took, if it failed.
     pub elapsed: Option<Duration>,
     /// What ended it, if it did not come to its end.
@@ -89,6 +91,7 @@ impl ServerReport {
             round_trips: None,
             phases: Vec::new(),
             timings: Timings::new(),
+            overtaken: false,
             elapsed: None,
             error: None,
         }
@@ -122,6 +125,9 @@ impl Inspection {
             ConnectEvent::Phase(at, phase) => {
                 // An address begins with TCP; a name that must be looked up is none yet.
                 if *phase == Phase::Tcp {
+                    // It runs again, because the login at the other one failed.
+                    self.servers
+                        .retain(|s| !(s.overtaken && s.endpoint == **at));
                     self.servers.push(ServerReport::new((*at).clone()));
                 }
                 if let Some(server) = self.server(at) {
@@ -131,6 +137,11 @@ impl Inspection {
             ConnectEvent::Secured(at, security) => {
                 if let Some(server) = self.server(at) {
                     server.security = Some((*security).clone());
+                }
+            }
+            ConnectEvent::Overtaken(at) => {
+                if let Some(server) = self.server(at) {
+                    server.overtaken = true;
                 }
             }
             ConnectEvent::Login(at, report) => {
@@ -150,9 +161,9 @@ impl Inspection {
         }
     }
 
-    /// The report of the address that is being tried.
+    /// The report of an address that is being tried, the newest if it was tried before.
     fn server(&mut self, at: &Endpoint) -> Option<&mut ServerReport> {
-        self.servers.last_mut().filter(|s| s.endpoint == *at)
+        self.servers.iter_mut().rfind(|s| s.endpoint == *at)
     }
 }
 

@@ -18,6 +18,7 @@ use async_trait::async_trait;
 use scripted::{DOMAIN, Script, World, endpoint, hanging, stream_error, token};
 use stanchion_connect::connection::SessionEnd;
 use stanchion_connect::error::ConnectError;
+use stanchion_connect::probe::{Scope, ServerReport, inspect};
 use stanchion_connect::registry::EndpointHealth;
 use stanchion_connect::resolve::{Answer, Resolve, ResolveError, SrvRecord, TableResolver};
 use stanchion_connect::{
@@ -483,4 +484,21 @@ async fn four_black_holes_do_not_keep_the_fifth_from_giving_a_session_in_time() 
     connection_over(connection).await;
     session(&connector).await;
     assert!(begin.elapsed() < Duration::from_millis(250));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_inspection_shows_who_was_overtaken_and_all_one_by_one_if_asked() {
+    let mut world = World::new();
+    world.add(1, TlsMode::StartTls, hanging(Phase::Stream));
+    world.add(2, TlsMode::StartTls, Script::default());
+    world.add(3, TlsMode::StartTls, Script::default());
+    let shown = async |scope| {
+        let found = inspect(&world.connector(), scope).await;
+        let one = |s: &ServerReport| (s.endpoint.port, s.overtaken, s.is_established());
+        found.servers.iter().map(one).collect::<Vec<_>>()
+    };
+    let raced = shown(Scope::UntilEstablished).await;
+    assert_eq!(raced, [(1, true, false), (2, false, true)]);
+    let all = shown(Scope::All).await;
+    assert_eq!(all, [(1, false, false), (2, false, true), (3, false, true)]);
 }

@@ -140,6 +140,8 @@ impl Report {
             let after = server.elapsed.unwrap_or_default();
             self.words("failed", &one_line(error), INDENT);
             self.line("", &format!("after {:.1} ms", ms(after)));
+        } else if server.overtaken {
+            self.words("closed", "another address was secured first", INDENT);
         } else if server.is_established() {
             self.line("result", "a session can be established");
         }
