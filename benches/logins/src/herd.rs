@@ -264,24 +264,21 @@ async fn client(
     no_jitter: bool,
 ) {
     let mut backoff = Backoff::new(BackoffPolicy::default());
+    let started = Instant::now();
     // Only the first login waits for its turn.
     let mut turn = gate.acquire_owned().await.ok();
     loop {
+        backoff.began(started.elapsed());
         let connected = connector.connect(None).await;
         drop(turn.take());
         if let Ok(connection) = connected {
-            backoff.established();
+            backoff.established(started.elapsed());
             herd.up.fetch_add(1, Ordering::Relaxed);
             hold(connection.stream).await;
             herd.up.fetch_sub(1, Ordering::Relaxed);
         }
-        let wait = if no_jitter {
-            let ceiling = backoff.ceiling();
-            backoff.failed(0);
-            ceiling
-        } else {
-            backoff.failed(random())
-        };
+        let random = if no_jitter { u64::MAX } else { random() };
+        let wait = backoff.failed(started.elapsed(), random);
         sleep(wait).await;
     }
 }

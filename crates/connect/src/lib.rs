@@ -2,8 +2,9 @@
 //! says exactly what went wrong when it cannot.
 //!
 //! For whoever wants a logged-in XMPP stream without writing the login: it finds the
-//! hosts in DNS, tries them in order, negotiates TLS, authentication, a resource and
-//! stream management, or resumes the session before. Then it leaves: after the login no
+//! hosts in DNS, lets them race up to TLS, negotiates authentication, a resource and
+//! stream management with the winner, or resumes the session before; and if a device has
+//! accounts at several servers, it takes the one that is there. Then it leaves: after the login no
 //! byte passes through it. What to do with the stream is the caller's affair, or that of
 //! the reliability layer above.
 //!
@@ -32,17 +33,25 @@
 //!   configuration allows plaintext in so many words.
 //! - A login counts only when the server has proved itself as its mechanism can; a
 //!   server's `<success/>` alone is no login.
-//! - A password that was refused is not tried again, neither at another server.
+//! - Candidates race, but a login is made at one of them only, and nothing that belongs
+//!   to the account leaves before. Connections that lost are closed.
+//! - A password that was refused is not tried again, neither at another host of the
+//!   domain; by a [`factory`], not before its entry in the registry is changed.
+//! - A host with an open circuit is tried last, but it is tried.
 //! - A server that offers weaker mechanisms, weaker channel bindings or no TLS where it
 //!   once did is refused, as long as the connector or its memory lives.
 //! - Every phase has a deadline, and the error names the phase.
 //! - What a server sends cannot panic, loop or fill the memory.
 //!
 //! # Where things are
-//! [`Connector`] walks the candidates; [`negotiation`] is the login without I/O, to be
-//! used on its own over any transport; [`resolve`] asks DNS; [`backoff`] says how long
-//! to wait before the next call; [`registry`] holds the servers of a device; [`probe`] looks servers over for people, with a [`timeline`] of what it did; [`memory`]
-//! stands in for all of it in tests.
+//! [`Connector`] connects one account, by a race of the candidates; [`negotiation`] is
+//! the login without I/O, to be used on its own over any transport; [`resolve`] asks DNS,
+//! and remembers; [`health`] says which candidates are well. [`factory`] connects to one
+//! of several servers, which a [`registry`] holds; [`persistent`] goes on trying for a
+//! given time; [`backoff`] says how long to wait before the next call. [`event`] tells an
+//! observer what happens, [`notice`] makes a stream of it; [`probe`] looks servers over
+//! for people, with a [`timeline`] of what it did; [`memory`] stands in for all of it in
+//! tests.
 
 pub mod backoff;
 pub mod config;
@@ -52,11 +61,16 @@ mod driver;
 pub mod entropy;
 pub mod error;
 pub mod event;
+pub mod factory;
+pub mod health;
 pub mod memory;
 pub mod misbehaviour;
 pub mod negotiation;
+pub mod notice;
+pub mod persistent;
 pub mod phase;
 pub mod probe;
+mod race;
 pub mod registry;
 pub mod resolve;
 pub mod timeline;

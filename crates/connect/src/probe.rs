@@ -70,6 +70,8 @@ pub struct ServerReport {
     pub phases: Vec<Phase>,
     /// How long each phase took, if the login came to its end.
     pub timings: Timings,
+    /// Another address was secured first, and the connection to this one was closed.
+    pub overtaken: bool,
     /// How long the attempt took, if it failed.
     pub elapsed: Option<Duration>,
     /// What ended it, if it did not come to its end.
@@ -89,6 +91,7 @@ impl ServerReport {
             round_trips: None,
             phases: Vec::new(),
             timings: Timings::new(),
+            overtaken: false,
             elapsed: None,
             error: None,
         }
@@ -122,6 +125,9 @@ impl Inspection {
             ConnectEvent::Phase(at, phase) => {
                 // An address begins with TCP; a name that must be looked up is none yet.
                 if *phase == Phase::Tcp {
+                    // It runs again, because the login at the other one failed.
+                    self.servers
+                        .retain(|s| !(s.overtaken && s.endpoint == **at));
                     self.servers.push(ServerReport::new((*at).clone()));
                 }
                 if let Some(server) = self.server(at) {
@@ -131,6 +137,11 @@ impl Inspection {
             ConnectEvent::Secured(at, security) => {
                 if let Some(server) = self.server(at) {
                     server.security = Some((*security).clone());
+                }
+            }
+            ConnectEvent::Overtaken(at) => {
+                if let Some(server) = self.server(at) {
+                    server.overtaken = true;
                 }
             }
             ConnectEvent::Login(at, report) => {
@@ -146,13 +157,13 @@ impl Inspection {
                     server.timings = (*timings).clone();
                 }
             }
-            ConnectEvent::Redirected { .. } | ConnectEvent::Failed(_) => {}
+            _ => {}
         }
     }
 
-    /// The report of the address that is being tried.
+    /// The report of an address that is being tried, the newest if it was tried before.
     fn server(&mut self, at: &Endpoint) -> Option<&mut ServerReport> {
-        self.servers.last_mut().filter(|s| s.endpoint == *at)
+        self.servers.iter_mut().rfind(|s| s.endpoint == *at)
     }
 }
 
@@ -173,10 +184,15 @@ impl ServerReport {
 pub async fn inspect(connector: &Connector, scope: Scope) -> Inspection {
     let found = Mutex::new(Inspection::default());
     let observer = |event: &ConnectEvent<'_>| lock(&found).note(event);
-    match connector.begin(None, &observer).await {
+    let limit = connector.config().timeouts.total;
+    match connector.begin(None, &observer, limit).await {
         Err(error) => lock(&found).unresolved = Some(error),
-        Ok(mut walk) => {
-            while let Some(result) = walk.next().await {
+        Ok(race) => {
+            let mut race = match scope {
+                Scope::UntilEstablished => race,
+                Scope::All => race.one_after_the_other(),
+            };
+            while let Some(result) = race.next().await {
                 match result {
                     Ok(mut connection) => {
                         // Whether the server hears the farewell does not matter.

@@ -140,6 +140,8 @@ impl Report {
             let after = server.elapsed.unwrap_or_default();
             self.words("failed", &one_line(error), INDENT);
             self.line("", &format!("after {:.1} ms", ms(after)));
+        } else if server.overtaken {
+            self.words("closed", "another address was secured first", INDENT);
         } else if server.is_established() {
             self.line("result", "a session can be established");
         }
@@ -301,6 +303,7 @@ fn happened(step: &Step, is_first: bool) -> String {
         What::Secured if is_first => "secured, the first".to_owned(),
         What::Secured => "secured".to_owned(),
         What::Redirected(to) => format!("sends us to {to}"),
+        What::Overtaken => "closed: another one was secured first".to_owned(),
         What::Failed(phase) => format!("closed: {phase} failed"),
         What::Established => "gave a session".to_owned(),
         // A newer kind of step.
