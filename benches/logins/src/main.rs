@@ -11,6 +11,7 @@ mod herd;
 mod measure;
 mod ours;
 mod proxy;
+mod task;
 
 use std::process::ExitCode;
 
@@ -27,7 +28,7 @@ enum Verb {
     /// Measure all clients; one JSON object a line
     Measure(measure::Plan),
     /// Log in again and again
-    Client(clients::Task),
+    Client(task::Task),
     /// Kill a server under many clients
     Herd(herd::Plan),
 }

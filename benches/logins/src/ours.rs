@@ -7,7 +7,7 @@ use stanchion_transport::tls::Roots;
 use stanchion_transport::{TlsMode, TlsPolicy, XmppStream};
 use tokio::time::timeout;
 
-use crate::clients::{Task, Way};
+use crate::task::{Task, Way};
 
 /// The connector, if it is kept.
 pub struct Logins(Option<Connector>);
@@ -53,6 +53,7 @@ fn connector(task: &Task) -> Result<Connector, String> {
     let config = ConnectConfig {
         endpoints: Endpoints::Explicit(vec![place]),
         tls: TlsPolicy::with_roots(vec![Roots::PemFile(task.ca.clone())]),
+        fast: task.way == Way::OursFast,
         ..ConnectConfig::default()
     };
     Connector::new(Account::with_password(jid, &task.password), config).map_err(|e| told(&e))

@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::exit::{Failure, Outcome};
 use crate::terminal::harmless;
-use crate::{demo, doctor, hub, listen, send};
+use crate::{demo, doctor, hub, lint, listen, send, server};
 
 /// Reliable messages over XMPP, for things and people
 #[derive(Debug, Parser)]
@@ -27,10 +27,12 @@ enum Verb {
     Send(send::Command),
     Listen(listen::Command),
     Doctor(doctor::Command),
+    Server(server::Command),
     Demo(Box<demo::Command>),
     #[command(hide = true)]
     DemoEnd(Box<demo::EndCommand>),
     Hub(hub::Command),
+    Lint(lint::Command),
 }
 
 pub(crate) fn run<W: Into<OsString> + Clone>(words: impl IntoIterator<Item = W>) -> u8 {
@@ -95,9 +97,11 @@ async fn verb(verb: Verb) -> Outcome {
         Verb::Send(command) => send::run(command).await,
         Verb::Listen(command) => listen::run(command).await,
         Verb::Doctor(command) => doctor::run(command).await,
+        Verb::Server(command) => Box::pin(server::run(command)).await,
         Verb::Demo(command) => Box::pin(demo::run(*command)).await,
         Verb::DemoEnd(command) => Box::pin(demo::run_end(*command)).await,
         Verb::Hub(command) => hub::run(command).await,
+        Verb::Lint(command) => lint::run(&command),
     }
 }
 
@@ -128,10 +132,12 @@ mod tests {
 
     #[test]
     fn a_password_is_never_an_argument() {
-        for verb in Cli::command().get_subcommands() {
+        fn look(verb: &clap::Command) {
             for argument in verb.get_arguments() {
                 assert_ne!(argument.get_long(), Some("password"), "{}", verb.get_name());
             }
+            verb.get_subcommands().for_each(look);
         }
+        look(&Cli::command());
     }
 }

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use stanchion::connect::registry::RegistryError;
+use stanchion::reliability::registry::RegistryFault;
+
 /// How a command ended. Every code but 0 comes with one line on standard error that
 /// says what happened and what to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,4 +83,20 @@ pub(crate) fn one_line(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text.replace('\n', " ")
+}
+
+/// What to do about a registry that gives no answer.
+pub(crate) fn registry_failure(error: &RegistryError) -> Failure {
+    match error {
+        RegistryError::Storage(source) => {
+            let exit = match source.downcast_ref() {
+                Some(RegistryFault::Readable { .. }) => Exit::Usage,
+                _ => Exit::Failed,
+            };
+            // The fault says it all: which file, what is wrong, what to do.
+            Failure::new(exit, one_line(&**source))
+        }
+        RegistryError::Unreadable { .. } => Failure::failed(one_line(error)),
+        _ => Failure::usage(one_line(error)),
+    }
 }

@@ -5,8 +5,10 @@
 //! stanchion send --jid sensor@example.org --to cloud@example.org "21.5"
 //! stanchion listen --jid cloud@example.org
 //! stanchion doctor --jid sensor@example.org
+//! stanchion server add sensor@example.org
 //! stanchion demo
 //! stanchion hub --user alice:secret
+//! stanchion lint capture.xml
 //! ```
 //!
 //! This library is the command without its `main`, so that a test can run it. It
@@ -25,9 +27,12 @@ mod exit;
 mod hub;
 mod interrupt;
 mod lines;
+mod lint;
 mod listen;
 mod send;
+mod server;
 mod settings;
+mod table;
 mod terminal;
 mod watch;
 

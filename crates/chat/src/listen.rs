@@ -39,7 +39,7 @@ pub(crate) struct Command {
 /// Carries out the command.
 pub(crate) async fn run(command: Command) -> Outcome {
     let over = Instant::now() + command.timeout;
-    let settings = Settings::load(&command.connection)?;
+    let settings = Settings::load(&command.connection).await?;
     let mut interrupt = Interrupt::watch()?;
     let (client, mut incoming) = settings.start(|_| {}).await?;
     let done = tokio::select! {

@@ -53,7 +53,7 @@ pub(crate) struct Command {
 /// Carries out the command.
 pub(crate) async fn run(command: Command) -> Outcome {
     let over = Instant::now() + command.timeout;
-    let settings = Settings::load(&command.connection)?;
+    let settings = Settings::load(&command.connection).await?;
     let mut interrupt = Interrupt::watch()?;
     // Before anything is kept: so a command that ends without a connection leaves
     // nothing behind that a later one would send.

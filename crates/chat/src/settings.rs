@@ -1,5 +1,7 @@
 //! Which account, which server, which store: from flags, the environment and the
 //! configuration file, in this order of precedence.
+//!
+//! Without an account, the registered servers are used: see `Settings::registered`.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -8,17 +10,21 @@ use std::time::Duration;
 use clap::Args;
 use secrecy::SecretString;
 use serde::Deserialize;
+use stanchion::connect::registry::{Server, ServerRegistry as _};
+use stanchion::reliability::registry::SqliteRegistry;
 use stanchion::reliability::store::StoreError;
 use stanchion::session::{Receiver, SessionConfig, SessionError};
 use stanchion::{BareJid, Client, ClientBuilder, Fingerprint, Roots, StartError};
+use stanchion_sasl::Credentials;
 
-use crate::exit::{Failure, one_line};
+use crate::exit::{Failure, one_line, registry_failure};
 
 /// How to reach the server; the same for every command.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct ConnectionArgs {
-    /// The account, as name@domain
+    /// The account, as name@domain (default: that of the first registered server; see
+    /// `stanchion server`)
     #[arg(long, value_name = "JID", env = "STANCHION_JID")]
     pub(crate) jid: Option<BareJid>,
     /// Connect there, past any look-up; the certificate must still be the domain's
@@ -40,7 +46,7 @@ pub(crate) struct ConnectionArgs {
     #[arg(long)]
     pub(crate) insecure_plaintext: bool,
     /// Keep messages in this file, for one command at a time (default: one for each
-    /// account, in the data folder)
+    /// account, in the data folder); the servers registered in it count, too
     #[arg(long, value_name = "FILE")]
     pub(crate) store: Option<PathBuf>,
     /// Read the password from this file, not from STANCHION_PASSWORD; only its owner may
@@ -93,6 +99,21 @@ pub(crate) struct Settings {
     insecure_plaintext: bool,
     /// Default: one for each account.
     store: Option<PathBuf>,
+    /// Instead of all of these but the store.
+    server: Option<Box<Server>>,
+}
+
+impl ConnectionArgs {
+    /// Whether something is said of a server, which then needs an account.
+    fn names_a_server(&self) -> bool {
+        self.connect.is_some()
+            || self.direct_tls
+            || !self.ca.is_empty()
+            || self.pin.is_some()
+            || self.native_roots
+            || self.insecure_plaintext
+            || self.password_file.is_some()
+    }
 }
 
 impl Settings {
@@ -100,8 +121,15 @@ impl Settings {
     ///
     /// # Errors
     /// Names what is missing or wrong, and where to put it.
-    pub(crate) fn load(args: &ConnectionArgs) -> Result<Self, Failure> {
+    pub(crate) async fn load(args: &ConnectionArgs) -> Result<Self, Failure> {
         let file = read_file(args.config.as_deref())?;
+        if args.jid.is_none()
+            && file.jid.is_none()
+            && !args.names_a_server()
+            && let Some(settings) = Self::registered(args, file.store.as_deref()).await?
+        {
+            return Ok(settings);
+        }
         let jid = match (&args.jid, &file.jid) {
             (Some(jid), _) => jid.clone(),
             (None, Some(jid)) => jid
@@ -109,7 +137,8 @@ impl Settings {
                 .map_err(|e| Failure::usage(format!("the configuration's jid {jid:?}: {e}")))?,
             (None, None) => {
                 return Err(Failure::usage(
-                    "no account: give --jid name@domain, or set jid in the configuration file",
+                    "no account: give --jid name@domain, set jid in the configuration file, \
+                     or register a server by `stanchion server add`",
                 ));
             }
         };
@@ -139,16 +168,12 @@ impl Settings {
                  begin with TLS",
             ));
         }
-        let environment = std::env::var("STANCHION_PASSWORD").ok().map(Into::into);
-        let password = match (&args.password_file, environment, &file.password_file) {
-            (Some(path), _, _) | (None, None, Some(path)) => read_password(path)?,
-            (None, Some(password), _) => password,
-            (None, None, None) => {
-                return Err(Failure::usage(format!(
-                    "no password for {jid}: set STANCHION_PASSWORD, or give --password-file FILE"
-                )));
-            }
-        };
+        let (flag, in_file) = (args.password_file.as_deref(), file.password_file.as_deref());
+        let password = password(flag, in_file)?.ok_or_else(|| {
+            Failure::usage(format!(
+                "no password for {jid}: set STANCHION_PASSWORD, or give --password-file FILE"
+            ))
+        })?;
         Ok(Self {
             jid,
             password,
@@ -163,7 +188,61 @@ impl Settings {
             native_roots: args.native_roots || file.native_roots,
             insecure_plaintext: args.insecure_plaintext,
             store: args.store.clone().or(file.store),
+            server: None,
         })
+    }
+
+    /// The registered server that comes first; `None` if there is no registry, or none
+    /// in it. The messages are then kept beside it: they belong to this machine, and
+    /// may leave by any of its accounts.
+    async fn registered(
+        args: &ConnectionArgs,
+        in_file: Option<&Path>,
+    ) -> Result<Option<Self>, Failure> {
+        let path = match args.store.as_deref().or(in_file) {
+            Some(path) => path.to_owned(),
+            None => default_registry()?,
+        };
+        if !path.exists() {
+            return Ok(None);
+        }
+        let servers = match SqliteRegistry::open(&path).await {
+            Ok(registry) => registry.servers().await,
+            Err(error) => Err(error),
+        };
+        let servers = servers.map_err(|e| registry_failure(&e))?;
+        // The one place where the choice among them is made.
+        let Some(server) = servers.into_iter().next() else {
+            return Ok(None);
+        };
+        let jid = server.account.jid.clone();
+        let Credentials::Password {
+            authcid,
+            password,
+            authzid: None,
+        } = &server.account.credentials
+        else {
+            return Err(Failure::usage(format!(
+                "{jid} is registered without a password; give --jid and a password"
+            )));
+        };
+        if jid.local() != Some(authcid) {
+            return Err(Failure::usage(format!(
+                "{jid} is registered with another user name; give --jid and a password"
+            )));
+        }
+        Ok(Some(Self {
+            password: password.clone(),
+            jid,
+            connect: None,
+            direct_tls: false,
+            ca: Vec::new(),
+            pin: None,
+            native_roots: false,
+            insecure_plaintext: false,
+            store: Some(path),
+            server: Some(Box::new(server)),
+        }))
     }
 
     /// Describes a client that has no store yet.
@@ -172,6 +251,12 @@ impl Settings {
     /// A file that cannot be read.
     pub(crate) fn client(&self) -> Result<ClientBuilder, Failure> {
         let mut builder = Client::builder(self.jid.clone()).password(self.password.clone());
+        if let Some(server) = &self.server {
+            if let Some(resource) = &server.account.resource {
+                builder = builder.resource(resource.as_str());
+            }
+            return Ok(builder.connect_config(|config| *config = server.config(config)));
+        }
         if let Some((host, port)) = &self.connect {
             builder = builder.server(host, *port);
         }
@@ -262,21 +347,32 @@ fn read_file(path: Option<&Path>) -> Result<File, Failure> {
     };
     match std::fs::read_to_string(&path) {
         Ok(text) => {
-            let file: File = toml::from_str(&text).map_err(|e| {
-                // Without the line's text: it may be a password in the wrong place.
-                let before = e.span().map_or(0, |span| span.start).min(text.len());
-                let line = 1 + text.as_bytes()[..before]
-                    .iter()
-                    .filter(|b| **b == b'\n')
-                    .count();
-                let message = e.message().replace('\n', " ");
-                Failure::usage(format!("{}, line {line}: {message}", path.display()))
-            })?;
+            let file: File = toml::from_str(&text).map_err(|e| toml_failure(&path, &text, &e))?;
             Ok(file.seen_from(path.parent().unwrap_or(Path::new(""))))
         }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound && !required => Ok(File::default()),
         Err(e) => Err(Failure::usage(format!("{}: {e}", path.display()))),
     }
+}
+
+/// A mistake in a TOML file, with its line and without the line's text or a value: either
+/// may be a password in the wrong place.
+pub(crate) fn toml_failure(path: &Path, text: &str, error: &toml::de::Error) -> Failure {
+    let line = line_of(text, error.span().map_or(0, |span| span.start));
+    let message = error.message().replace('\n', " ");
+    let message = match message.rsplit_once("expected ") {
+        Some((before, expected)) if before.starts_with("invalid ") => {
+            format!("a value of another kind, expected {expected}")
+        }
+        _ => message,
+    };
+    Failure::usage(format!("{}, line {line}: {message}", path.display()))
+}
+
+/// The number of the line, from 1, in which a byte of the text is.
+pub(crate) fn line_of(text: &str, byte: usize) -> usize {
+    let before = text.bytes().take(byte);
+    1 + before.filter(|b| *b == b'\n').count()
 }
 
 fn folder(kind: impl Fn(&etcetera::base_strategy::Xdg) -> PathBuf) -> Result<PathBuf, Failure> {
@@ -291,6 +387,25 @@ fn default_store(jid: &BareJid) -> Result<PathBuf, Failure> {
         .map_err(|e| Failure::failed(format!("{}: {e}", folder.display())))?;
     // A canonical address has no `/`; other characters are fine in file names.
     Ok(folder.join(format!("{jid}.sqlite")))
+}
+
+/// The registry that all accounts of the user share.
+fn default_registry() -> Result<PathBuf, Failure> {
+    Ok(folder(etcetera::BaseStrategy::data_dir)?.join("servers.sqlite"))
+}
+
+/// Where the registered servers are: `store`, or what the configuration says.
+pub(crate) fn registry_file(
+    store: Option<&Path>,
+    config: Option<&Path>,
+) -> Result<PathBuf, Failure> {
+    if let Some(store) = store {
+        return Ok(store.to_owned());
+    }
+    match read_file(config)?.store {
+        Some(store) => Ok(store),
+        None => default_registry(),
+    }
 }
 
 /// `host:port`, the host a name, an IPv4 address or a bracketed IPv6 address.
@@ -314,23 +429,26 @@ pub(crate) fn host_port(text: &str) -> Result<(String, u16), Failure> {
     }
 }
 
+/// From the file of the command line, else the environment, else the file of the
+/// configuration.
+pub(crate) fn password(
+    flag: Option<&Path>,
+    in_file: Option<&Path>,
+) -> Result<Option<SecretString>, Failure> {
+    let environment = || std::env::var("STANCHION_PASSWORD").ok().map(Into::into);
+    match (flag, environment(), in_file) {
+        (Some(path), _, _) | (None, None, Some(path)) => read_password(path).map(Some),
+        (None, password, _) => Ok(password),
+    }
+}
+
 /// From a file that only its owner can read. Never from an argument, which every user
 /// of the machine could see.
-fn read_password(path: &Path) -> Result<SecretString, Failure> {
+pub(crate) fn read_password(path: &Path) -> Result<SecretString, Failure> {
     let wrong =
         |what: &dyn std::fmt::Display| Failure::usage(format!("{}: {what}", path.display()));
     let mut file = std::fs::File::open(path).map_err(|e| wrong(&e))?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        let mode = file.metadata().map_err(|e| wrong(&e))?.permissions().mode();
-        if mode & 0o077 != 0 {
-            return Err(wrong(&format_args!(
-                "others can read it (mode {:o}); run chmod 600 on it",
-                mode & 0o777
-            )));
-        }
-    }
+    only_for_owner(&file).map_err(|what| wrong(&what))?;
     let mut text = String::new();
     file.read_to_string(&mut text).map_err(|e| wrong(&e))?;
     let line = text.lines().next().unwrap_or_default();
@@ -339,6 +457,31 @@ fn read_password(path: &Path) -> Result<SecretString, Failure> {
     } else {
         Ok(line.to_owned().into())
     }
+}
+
+/// Whether only its owner can read a file, where the system knows others.
+///
+/// # Errors
+/// What is wrong and what to do, without the file's name.
+pub(crate) fn only_for_owner(file: &std::fs::File) -> Result<(), String> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = file
+            .metadata()
+            .map_err(|e| e.to_string())?
+            .permissions()
+            .mode();
+        if mode & 0o077 != 0 {
+            return Err(format!(
+                "others can read it (mode {:o}), and it holds a password; run chmod 600 on it",
+                mode & 0o777
+            ));
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = file;
+    Ok(())
 }
 
 /// `10s`, `500ms`, `2m`: for clap.

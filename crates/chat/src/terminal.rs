@@ -17,6 +17,13 @@ pub(crate) enum Reader {
     Gone,
 }
 
+/// How wide a text for people may be: as the terminal, within reason; 80 where there is
+/// none.
+pub(crate) fn columns() -> usize {
+    let wide = terminal_size::terminal_size().map(|(columns, _)| usize::from(columns.0));
+    wide.unwrap_or(80).clamp(60, 160)
+}
+
 /// Text as one line that cannot control a terminal: control characters, and those that
 /// turn the direction of writing, are spelled out, as in `\u{1b}`. Tabs stay.
 pub(crate) fn harmless(text: &str) -> String {

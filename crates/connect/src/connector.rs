@@ -6,32 +6,41 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
+use stanchion_sasl::SaslCondition;
 use stanchion_sasl::client::check_credentials;
 use stanchion_sasl::scram::keys::ScramKeys;
+use stanchion_stanza::Text;
+use stanchion_stanza::payload::datetime::utc;
+use stanchion_stanza::payload::sasl2::UserAgent;
 use stanchion_stanza::stream::{StreamCondition, StreamError};
-use stanchion_transport::{Dial, Endpoint, Host, TcpDial, TlsConnector};
+use stanchion_transport::{Dial, Endpoint, Host, TcpDial, TlsConnector, TlsMode};
 use tokio::time::{Instant, timeout_at};
 
 use crate::config::{Account, ConfigError, ConnectConfig, Endpoints, Plaintext};
 use crate::connection::{Connect, Connection};
 use crate::driver::{Attempting, Clock};
 use crate::entropy::{Entropy, SystemEntropy, number};
-use crate::error::{Attempt, ConnectError};
+use crate::error::{Attempt, ConnectError, ShortCut};
 use crate::event::{ConnectEvent, Observer};
-use crate::negotiation::{Resume, ResumeToken, Setup, Start};
+use crate::negotiation::{Resume, ResumeToken, ServerMemory, Setup, Start};
 use crate::phase::Phase;
 use crate::resolve::{Resolve, discover};
 
 /// How many redirections one walk follows (RFC 6120 §4.9.3.19).
 pub const MAX_REDIRECTS: u8 = 3;
 
+/// How many short cuts of the login one walk gives up, each at the price of a connection.
+const MAX_FORGONE: u8 = 2;
+
 /// How many addresses one walk tries at most.
 pub const MAX_ATTEMPTS: usize = 32;
 
 /// Connects over the network. Make one for each account and keep it: it remembers TLS
-/// sessions, DNS answers, and the keys derived from the password.
+/// sessions, DNS answers, the keys derived from the password, and what the servers
+/// offered, which saves round trips and shows a downgrade.
 ///
 /// ```no_run
 /// use stanchion_connect::{Account, Connect, ConnectConfig, Connector};
@@ -50,8 +59,17 @@ pub struct Connector {
     resolver: Arc<dyn Resolve>,
     entropy: Arc<dyn Entropy>,
     observer: Arc<Observer<'static>>,
-    /// One for each hash at most. Held only to copy in or out.
-    keys: Mutex<Vec<ScramKeys>>,
+    learnt: Mutex<Learnt>,
+}
+
+/// What earlier logins taught. Held only to copy in or out.
+#[derive(Debug, Default)]
+struct Learnt {
+    /// One for each hash at most.
+    keys: Vec<ScramKeys>,
+    memory: ServerMemory,
+    /// With an id before the first login.
+    agent: UserAgent,
 }
 
 impl fmt::Debug for Connector {
@@ -92,7 +110,7 @@ impl Connector {
             resolver: default_resolver(),
             entropy: Arc::new(SystemEntropy),
             observer: Arc::new(|_| {}),
-            keys: Mutex::new(Vec::new()),
+            learnt: Mutex::new(Learnt::default()),
         })
     }
 
@@ -116,6 +134,30 @@ impl Connector {
     pub fn with_observer(mut self, observer: Arc<Observer<'static>>) -> Self {
         self.observer = observer;
         self
+    }
+
+    /// The same, with what an earlier connector learnt of the account's servers
+    /// ([`Connector::memory`]). Default: nothing.
+    #[must_use]
+    pub fn with_memory(self, memory: ServerMemory) -> Self {
+        self.learnt().memory = memory;
+        self
+    }
+
+    /// The same, and servers are told this (XEP-0388 §2.3). `id` must be a version 4 UUID,
+    /// the same for ever: a token is good for one id. Default: an id for the life of this
+    /// connector, and nothing else.
+    #[must_use]
+    pub fn with_agent(self, agent: UserAgent) -> Self {
+        self.learnt().agent = agent;
+        self
+    }
+
+    /// What the logins so far have taught, to be kept for [`Connector::with_memory`]. **It
+    /// may hold a token that is as good as the password.**
+    #[must_use]
+    pub fn memory(&self) -> ServerMemory {
+        self.learnt().memory.clone()
     }
 
     /// The configuration.
@@ -178,49 +220,117 @@ impl Connector {
             give_up,
             resume: resume.map_or(Resume::No, Resume::Try),
             redirects: 0,
+            forgone: 0,
             attempts: 0,
         })
     }
 
-    fn setup(&self, resume: Resume) -> Result<Setup, ConnectError> {
-        let mut entropy = [0; 48];
+    fn setup(&self, endpoint: &Endpoint, resume: Resume) -> Result<Setup, ConnectError> {
+        let mut entropy = [0; 72];
         self.entropy.fill(&mut entropy)?;
+        let mut random = [0; 16];
+        self.entropy.fill(&mut random)?;
+        let mut learnt = self.learnt();
+        let agent = &mut learnt.agent;
+        agent.id.get_or_insert_with(|| uuid(random));
+        let agent = agent.clone();
         Ok(Setup {
             account: self.account.jid.clone(),
             resource: self.account.resource.clone(),
             credentials: self.account.credentials.clone(),
             sasl: self.config.sasl.clone(),
-            keys: self.keys().clone(),
+            keys: learnt.keys.clone(),
             start: Start::Plaintext,
             resume,
             stream_management: self.config.stream_management,
+            agent: Some(agent),
+            fast: self.config.fast,
+            memory: if is_remembered(endpoint) {
+                learnt.for_a_login()
+            } else {
+                ServerMemory::default()
+            },
             entropy,
         })
     }
 
-    fn keys(&self) -> std::sync::MutexGuard<'_, Vec<ScramKeys>> {
-        // Nothing can panic between lock and unlock and leave a half-made list.
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    fn learnt(&self) -> std::sync::MutexGuard<'_, Learnt> {
+        // Nothing can panic between lock and unlock and leave it half changed.
+        self.learnt.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Remembers what a login derived, or forgets all after a refusal: the password may
-    /// have been changed.
+    /// Remembers what a login taught, or forgets what a refusal puts in doubt.
     fn remember(&self, result: &Result<Connection, Attempt>) {
+        let mut learnt = self.learnt();
         match result {
             Ok(connection) => {
-                if let Some(new) = &connection.established.keys {
-                    let mut keys = self.keys();
-                    keys.retain(|k| k.hash() != new.hash());
-                    keys.push(new.clone());
+                let established = &connection.established;
+                if let Some(new) = &established.keys {
+                    learnt.keys.retain(|k| k.hash() != new.hash());
+                    learnt.keys.push(new.clone());
+                }
+                if is_remembered(&connection.endpoint) {
+                    learnt.memory = established.memory.clone();
                 }
             }
-            Err(Attempt {
-                error: ConnectError::AuthRefused { .. },
-                ..
-            }) => self.keys().clear(),
-            Err(_) => {}
+            Err(attempt) => match &attempt.error {
+                // The password may have been changed.
+                ConnectError::AuthRefused { condition, .. }
+                    if *condition != SaslCondition::TemporaryAuthFailure =>
+                {
+                    learnt.keys.clear();
+                    learnt.memory.token = None;
+                }
+                // Maybe over what was sent ahead: the next one goes step by step.
+                ConnectError::Deadline { .. }
+                    if attempt.phase >= Phase::Stream && learnt.memory.is_relied_on() =>
+                {
+                    learnt.memory.distrust();
+                }
+                _ => {}
+            },
         }
     }
+
+    /// Goes without a short cut that a server did not take.
+    fn forgo(&self, short_cut: ShortCut) {
+        let mut learnt = self.learnt();
+        match short_cut {
+            ShortCut::Token => learnt.memory.token = None,
+            ShortCut::Ahead => learnt.memory.distrust(),
+        }
+    }
+}
+
+impl Learnt {
+    /// The memory for one login; a token is counted before it is used.
+    fn for_a_login(&mut self) -> ServerMemory {
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let ms = since_1970.map_or(0, |t| i64::try_from(t.as_millis()).unwrap_or(i64::MAX));
+        let token = &mut self.memory.token;
+        token.take_if(|t| t.has_ended(&utc(ms)));
+        if let Some(token) = token {
+            token.count = token.count.saturating_add(1);
+        }
+        self.memory.clone()
+    }
+}
+
+/// Whether what is learnt there holds at the account's other servers: not in the clear,
+/// where less is offered.
+fn is_remembered(endpoint: &Endpoint) -> bool {
+    endpoint.mode != TlsMode::None
+}
+
+/// A UUID of random bytes (RFC 9562 §5.4).
+fn uuid(random: [u8; 16]) -> Text {
+    let n = u128::from_be_bytes(random);
+    let n = n & !(0xF000 << 64) & !(0xC000 << 48) | (0x4000 << 64) | (0x8000 << 48);
+    let (a, b, c) = (n >> 96, n >> 80 & 0xFFFF, n >> 64 & 0xFFFF);
+    let (d, e) = (n >> 48 & 0xFFFF, n & 0xFFFF_FFFF_FFFF);
+    let text = format!("{a:08x}-{b:04x}-{c:04x}-{d:04x}-{e:012x}");
+    // Hexadecimal digits are fit for XML.
+    Text::new(text).unwrap_or_default()
 }
 
 #[async_trait]
@@ -262,6 +372,8 @@ pub(crate) struct Walk<'a> {
     give_up: Instant,
     resume: Resume,
     redirects: u8,
+    /// Short cuts that were given up.
+    forgone: u8,
     attempts: usize,
 }
 
@@ -294,6 +406,14 @@ impl Walk<'_> {
                     Err((_, ConnectError::ResumeUnanswered)) => {
                         // The old session is gone. The same server is asked for a new one.
                         self.resume = Resume::Lost;
+                        self.queue.push_front(endpoint);
+                        continue;
+                    }
+                    Err((_, ConnectError::ShortCutRefused { short_cut, .. }))
+                        if self.forgone < MAX_FORGONE =>
+                    {
+                        self.forgone += 1;
+                        self.connector.forgo(short_cut);
                         self.queue.push_front(endpoint);
                         continue;
                     }
@@ -334,7 +454,7 @@ impl Walk<'_> {
     async fn attempt(&self, endpoint: &Endpoint) -> Result<Connection, (Phase, ConnectError)> {
         let connector = self.connector;
         let setup = connector
-            .setup(self.resume.clone())
+            .setup(endpoint, self.resume.clone())
             .map_err(|e| (Phase::Tcp, e))?;
         let mut attempting = Attempting {
             dial: &*connector.dial,
@@ -446,7 +566,12 @@ fn default_resolver() -> Arc<dyn Resolve> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stanchion_transport::TlsMode;
+
+    #[test]
+    fn a_random_id_is_a_uuid_of_version_4() {
+        assert_eq!(uuid([0; 16]), "00000000-0000-4000-8000-000000000000");
+        assert_eq!(uuid([0xFF; 16]), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+    }
 
     #[test]
     fn a_place_is_read_in_every_way_that_it_is_written() {

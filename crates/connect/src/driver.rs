@@ -123,7 +123,11 @@ impl Attempting<'_> {
                 }
                 Ok((stream, established))
             }
-            Err(error) => {
+            Err(mut error) => {
+                // Silence to a request to resume would be the same at every other try.
+                if matches!(error, ConnectError::Deadline { .. }) && negotiation.may_be_resuming() {
+                    error = ConnectError::ResumeUnanswered;
+                }
                 if let ConnectError::PeerMisbehaved(Misbehaviour::Decode(fault)) = &error {
                     // RFC 6120 §4.9: it is told which rule it broke.
                     let _ = stream.send(&StreamError::new(fault.condition()).to_element());

@@ -3,7 +3,7 @@
 //! `backoff`, and the choice of the next candidate in `connector`.
 
 use std::error::Error as _;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use stanchion_sasl::{AuthError, SaslCondition, SelectError};
@@ -64,10 +64,19 @@ pub enum ConnectError {
         /// What it said.
         error: StreamError,
     },
-    /// The server closed the stream instead of answering `<resume/>`: the session
-    /// before is gone. Connect again without it; the connector does so by itself.
+    /// The server closed the stream instead of answering `<resume/>`, or gave no answer in
+    /// time: the session before is as good as gone. Connect again without it; the connector does so by itself.
     #[error("the server did not answer the request to resume; connect again without it")]
     ResumeUnanswered,
+    /// The server did not go along with a short cut of the login. Connect again without
+    /// it; the connector does so by itself.
+    #[error("the server did not take {short_cut}; connect again without")]
+    ShortCutRefused {
+        /// Which.
+        short_cut: ShortCut,
+        /// How it said so.
+        source: Option<Box<ConnectError>>,
+    },
     /// The server, or an attacker, redirects (`see-other-host`) again and again.
     #[error("the server redirects more than {limit} times; name the server's host and port")]
     TooManyRedirects {
@@ -81,6 +90,13 @@ pub enum ConnectError {
          operator for TLS, or allow plaintext for this server if the network is yours alone"
     )]
     TlsNotOffered,
+    /// Policy: no TLS where there was TLS before, so plaintext is refused although it is
+    /// allowed.
+    #[error(
+        "the server offered TLS before and offers none now: somebody on the way may have \
+         removed it; if its operator did, forget what is remembered of this server"
+    )]
+    TlsVanished,
     /// Policy: the server demands TLS, and the endpoint was given as one without.
     #[error("the server demands TLS; give the endpoint's mode as STARTTLS")]
     TlsDemanded,
@@ -120,6 +136,18 @@ pub enum ConnectError {
         /// What the server says for people.
         text: Option<Text>,
     },
+    /// The server wants more than the password: a second factor, or a new password
+    /// (XEP-0388 §2.6.3). No task is known here.
+    #[error(
+        "the server wants {} after the password, which only a person can give{}; ask its \
+         operator for an account for devices", names(.tasks), spoken(.text.as_ref())
+    )]
+    TasksDemanded {
+        /// The tasks to choose from.
+        tasks: Vec<Text>,
+        /// What the server says for people.
+        text: Option<Text>,
+    },
     /// Logged in, and then refused a resource (RFC 6120 §7.6.2, §7.7.2).
     #[error(
         "the server gives this login no resource; close another session of the account, or ask the server's operator"
@@ -138,6 +166,25 @@ pub enum ConnectError {
     /// attempts. At least two; a single attempt's error is reported as itself.
     #[error("no server gave a session: {}", attempts(.0))]
     AllFailed(Vec<Attempt>),
+}
+
+/// A way to log in with fewer round trips.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ShortCut {
+    /// What was offered last time was used before it was offered this time.
+    Ahead,
+    /// The login by a token, or another login after its refusal (XEP-0484).
+    Token,
+}
+
+impl fmt::Display for ShortCut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ahead => "what it offered last time",
+            Self::Token => "the token, nor another login after it",
+        })
+    }
 }
 
 /// What the caller did wrong.
@@ -214,14 +261,17 @@ impl ConnectError {
             | Self::Unreachable { .. }
             | Self::Deadline { .. }
             | Self::Lost { .. }
-            | Self::ResumeUnanswered => Retry::Later,
+            | Self::ResumeUnanswered
+            | Self::ShortCutRefused { .. } => Retry::Later,
             Self::Resolve(_) | Self::TooManyRedirects { .. } => Retry::AfterUser,
             Self::Stream { error, .. } => stream_retry(error.condition),
             Self::TlsNotOffered
+            | Self::TlsVanished
             | Self::TlsDemanded
             | Self::TlsRefused
             | Self::Certificate { .. }
-            | Self::NoMechanism(..) => Retry::AfterUser,
+            | Self::NoMechanism(..)
+            | Self::TasksDemanded { .. } => Retry::AfterUser,
             Self::Tls { source, .. } => match source {
                 TlsError::Io(_) | TlsError::Closed => Retry::Later,
                 TlsError::PeerMisbehaved(_) | TlsError::Domain(_) => Retry::Never,
@@ -268,6 +318,7 @@ impl ConnectError {
             | Self::Deadline { .. }
             | Self::Lost { .. }
             | Self::ResumeUnanswered
+            | Self::ShortCutRefused { .. }
             | Self::TooManyRedirects { .. } => Kind::Network,
             Self::Stream { error, .. } => match error.condition {
                 StreamCondition::NotAuthorized | StreamCondition::Conflict => Kind::Authentication,
@@ -275,6 +326,7 @@ impl ConnectError {
                 _ => Kind::Network,
             },
             Self::TlsNotOffered
+            | Self::TlsVanished
             | Self::TlsDemanded
             | Self::TlsRefused
             | Self::Certificate { .. }
@@ -291,7 +343,9 @@ impl ConnectError {
                 AuthError::Misuse | AuthError::Framework => Kind::Misuse,
                 _ => Kind::Security,
             },
-            Self::AuthRefused { .. } | Self::BindRefused(_) => Kind::Authentication,
+            Self::AuthRefused { .. } | Self::TasksDemanded { .. } | Self::BindRefused(_) => {
+                Kind::Authentication
+            }
             Self::PeerMisbehaved(_) => Kind::Peer,
             Self::Misuse(_) => Kind::Misuse,
             Self::AllFailed(attempts) => {
@@ -316,9 +370,12 @@ impl ConnectError {
             Self::AuthRefused { condition, .. } => {
                 !matches!(condition, SaslCondition::TemporaryAuthFailure)
             }
-            Self::Login(_) | Self::BindRefused(_) | Self::Misuse(_) | Self::ResumeUnanswered => {
-                true
-            }
+            Self::Login(_)
+            | Self::TasksDemanded { .. }
+            | Self::BindRefused(_)
+            | Self::Misuse(_)
+            | Self::ResumeUnanswered
+            | Self::ShortCutRefused { .. } => true,
             _ => false,
         }
     }

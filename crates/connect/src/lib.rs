@@ -7,6 +7,9 @@
 //! byte passes through it. What to do with the stream is the caller's affair, or that of
 //! the reliability layer above.
 //!
+//! What it learns of a server makes the next login shorter: [`negotiation`] says which bytes
+//! ride together, and [`Connector::memory`] gives what may be kept.
+//!
 //! ```
 //! use stanchion_connect::resolve::TableResolver;
 //! use stanchion_connect::{Account, Connect, ConnectConfig, Connector, Kind, Retry};
@@ -30,13 +33,15 @@
 //! - A login counts only when the server has proved itself as its mechanism can; a
 //!   server's `<success/>` alone is no login.
 //! - A password that was refused is not tried again, neither at another server.
+//! - A server that offers weaker mechanisms, weaker channel bindings or no TLS where it
+//!   once did is refused, as long as the connector or its memory lives.
 //! - Every phase has a deadline, and the error names the phase.
 //! - What a server sends cannot panic, loop or fill the memory.
 //!
 //! # Where things are
 //! [`Connector`] walks the candidates; [`negotiation`] is the login without I/O, to be
 //! used on its own over any transport; [`resolve`] asks DNS; [`backoff`] says how long
-//! to wait before the next call; [`registry`] holds the servers of a device; [`probe`] looks servers over for people; [`memory`]
+//! to wait before the next call; [`registry`] holds the servers of a device; [`probe`] looks servers over for people, with a [`timeline`] of what it did; [`memory`]
 //! stands in for all of it in tests.
 
 pub mod backoff;
@@ -54,6 +59,7 @@ pub mod phase;
 pub mod probe;
 pub mod registry;
 pub mod resolve;
+pub mod timeline;
 
 pub use config::{Account, ConnectConfig, Endpoints};
 pub use connection::{Connect, Connection};

@@ -54,6 +54,9 @@ pub enum Misbehaviour {
     /// It resumed a session that nobody asked for.
     #[error("it resumed another session than the one asked for (XEP-0198 §5)")]
     AnotherSession,
+    /// It says that a resource is bound, and names none.
+    #[error("it bound a resource and does not say which (XEP-0386 §3.2)")]
+    BoundToNothing,
     /// Bytes came between `<proceed/>` and the TLS handshake.
     #[error("{0} bytes came before the TLS handshake, maybe injected (RFC 6120 §5.4.3.3)")]
     Injected(usize),

@@ -18,6 +18,7 @@ use crate::error::ConnectError;
 use crate::event::ConnectEvent;
 use crate::negotiation::{FeatureStage, LoginReport, Report, SmSession};
 use crate::phase::Phase;
+use crate::timeline::Timeline;
 
 /// How many candidates to look at.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -39,6 +40,8 @@ pub struct Inspection {
     pub servers: Vec<ServerReport>,
     /// Why there was nothing to try, if there was not.
     pub unresolved: Option<ConnectError>,
+    /// What happened when.
+    pub timeline: Timeline,
 }
 
 /// One address. What is empty was not reached.
@@ -113,6 +116,7 @@ impl Inspection {
     }
 
     fn note(&mut self, event: &ConnectEvent<'_>) {
+        self.timeline.note(event);
         match event {
             ConnectEvent::Candidates(all) => self.candidates = all.to_vec(),
             ConnectEvent::Phase(at, phase) => {

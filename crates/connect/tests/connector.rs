@@ -75,7 +75,6 @@ async fn a_server_that_hangs_is_told_by_the_phase_it_hangs_in() {
         Phase::Stream,
         Phase::StartTls,
         Phase::Authentication,
-        Phase::Resumption,
         Phase::Binding,
         Phase::StreamManagement,
     ] {
@@ -85,10 +84,9 @@ async fn a_server_that_hangs_is_told_by_the_phase_it_hangs_in() {
             }
             let mut world = World::new();
             world.add(5222, mode, hanging(phase));
-            let resume = (phase == Phase::Resumption).then(|| token(None));
             let connector = world.connector();
             let begin = Instant::now();
-            let error = connector.connect(resume).await.unwrap_err();
+            let error = refusal(&connector).await;
             let ConnectError::Deadline { phase: told, limit } = error else {
                 panic!("{phase}: {error:?}");
             };
@@ -98,6 +96,22 @@ async fn a_server_that_hangs_is_told_by_the_phase_it_hangs_in() {
             assert_eq!((error.kind(), error.retry()), (Kind::Network, Retry::Later));
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_says_nothing_to_a_resumption_gives_a_new_session() {
+    let world = World::with(hanging(Phase::Resumption));
+    let connector = world.connector();
+    let begin = Instant::now();
+    let connection = connector.connect(Some(token(None))).await.unwrap();
+    assert_eq!(
+        connection.established.resumption,
+        Resumption::Failed {
+            h: None,
+            reason: ResumeFailure::StreamClosed
+        }
+    );
+    assert!(begin.elapsed() < timeouts().resume + Duration::from_millis(1100));
 }
 
 #[tokio::test(start_paused = true)]

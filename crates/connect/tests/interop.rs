@@ -1,11 +1,14 @@
 //! Logins on the real servers that `STANCHION_TEST_SERVERS` names: what they really
-//! offer, refuse and say. Hangs and hostility are left to the scripted server.
+//! offer, refuse and say. How many round trips a login takes is in `round_trips`; hangs
+//! and hostility are left to the scripted server.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     reason = "a test fails by panicking"
 )]
+
+mod round_trips;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -4,7 +4,8 @@
 //! For an application that wants more than "written to a socket", on any store and any
 //! connection. [`session::Session`] is a running session; [`engine::Engine`] is its
 //! core, without sockets, clock, store or runtime, for simulators and other drivers;
-//! [`store`] is where messages are kept.
+//! [`store`] is where messages are kept, and [`registry`] where servers are: in the same
+//! file.
 //!
 //! ```
 //! use std::{sync::Arc, time::Duration};
@@ -30,6 +31,7 @@
 
 pub mod engine;
 pub mod outcome;
+pub mod registry;
 pub mod session;
 pub mod store;
 

@@ -77,10 +77,19 @@ async fn streams() -> (XmppStream, XmppStream) {
 
 /// Answers a request with a managed, resumable session.
 async fn accept(request: MemoryRequest, resumption: Resumption) -> XmppStream {
+    accept_with(request, resumption, |_| {}).await
+}
+
+async fn accept_with(
+    request: MemoryRequest,
+    resumption: Resumption,
+    change: impl FnOnce(&mut Established),
+) -> XmppStream {
     let (near, far) = streams().await;
     let mut established = Established::new(US.parse().unwrap());
     established.stream_management = Some(SmSession::resumable(Text::from_static("token")));
     established.resumption = resumption;
+    change(&mut established);
     let endpoint = Endpoint::at(([127, 0, 0, 1], 5222).into(), TlsMode::None);
     request.answer(Ok(Connection::new(near, established, endpoint)));
     far
@@ -182,6 +191,29 @@ async fn the_receipt_leaves_after_the_commit_and_not_before() {
         .unwrap()
         .unwrap();
     assert_eq!(receipt.id, "1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn stanzas_of_the_login_are_counted_from_stream_management_on_and_not_before() {
+    let mut w = world(Image::default(), |_| {}).await;
+    let request = w.server.next().await.unwrap();
+    let mut stream = accept_with(request, Resumption::NotTried, |established| {
+        established.early = vec![from_peer("1", "early")];
+        established.counted = vec![from_peer("2", "counted")];
+    })
+    .await;
+    for body in ["early", "counted"] {
+        let got = w.received.recv().await.unwrap();
+        assert_eq!(got.message().body().unwrap(), body);
+    }
+    say(&mut stream, &AckRequest.to_element()).await;
+    loop {
+        let answer = element(&mut stream).await;
+        if Ack::matches(&answer) {
+            assert_eq!(Ack::from_element(&answer).unwrap().h, 1);
+            break;
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -40,6 +40,12 @@ pub trait Authenticator: Send {
     /// [`AuthError`] if the credentials cannot be used, or on a second call.
     fn initial_response(&mut self) -> Result<Option<Vec<u8>>, AuthError>;
 
+    /// Replaces the offer that a server has to vouch for (XEP-0474), and that decides
+    /// nothing else any more: for an exchange begun before the features were read. To be
+    /// called before the first [`challenge`](Self::challenge); later it does nothing.
+    /// Mechanisms that check no offer ignore it.
+    fn expect_offer(&mut self, _offer: &Offer<'_>) {}
+
     /// How many iterations of PBKDF2 [`challenge`](Self::challenge) will run for
     /// this data; 0 if none. From about 10 000 on, an asynchronous caller should
     /// move that call to a thread for blocking work.
@@ -177,10 +183,7 @@ impl ClientAuth {
                 ..
             }
         );
-        let offer = selection.mechanism.scram_hash().map(|hash| ExpectedOffer {
-            hash: offer_hash(hash, &offer.mechanisms, offer.bindings.as_deref()),
-            required: selection.offer_hash_required,
-        });
+        let offer = expected(selection, offer);
         Ok(Self {
             selection,
             username,
@@ -264,6 +267,15 @@ impl Authenticator for ClientAuth {
         Ok(Some(self.step(None)?.message))
     }
 
+    fn expect_offer(&mut self, offer: &Offer<'_>) {
+        let offer = expected(self.selection, offer);
+        match &mut self.stage {
+            Stage::Selected(setup) => setup.offer = offer,
+            Stage::Running(session) => session.expect_offer(offer),
+            Stage::Over => {}
+        }
+    }
+
     fn iterations(&self, challenge: &[u8]) -> u32 {
         match (&self.stage, self.selection.mechanism.scram_hash()) {
             (Stage::Running(session), Some(hash)) if !session.is_finished() => {
@@ -333,6 +345,15 @@ impl Authenticator for ClientAuth {
             _ => Retry::GiveUp,
         }
     }
+}
+
+/// What a server that vouches for its offer has to say.
+fn expected(selection: Selection, offer: &Offer<'_>) -> Option<ExpectedOffer> {
+    let hash = selection.mechanism.scram_hash()?;
+    Some(ExpectedOffer {
+        hash: offer_hash(hash, &offer.mechanisms, offer.bindings.as_deref()),
+        required: selection.offer_hash_required,
+    })
 }
 
 /// Whether these credentials can be used at all, before any connection.

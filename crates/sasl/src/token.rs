@@ -99,6 +99,14 @@ impl TokenAuth {
     }
 }
 
+impl TokenAuth {
+    /// What is done about channel binding.
+    #[must_use]
+    pub const fn binding(&self) -> Binding {
+        self.binding
+    }
+}
+
 impl Authenticator for TokenAuth {
     fn mechanism(&self) -> &'static str {
         self.mechanism

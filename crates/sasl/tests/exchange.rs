@@ -323,6 +323,35 @@ fn a_changed_offer_is_noticed_by_the_client_through_the_hash() {
 }
 
 #[test]
+fn an_offer_that_is_read_after_the_first_message_is_the_one_that_is_checked() {
+    let remembered = Offer {
+        mechanisms: vec!["SCRAM-SHA-1-PLUS", "SCRAM-SHA-1"],
+        bindings: Some(vec!["tls-exporter"]),
+        ..Offer::default()
+    };
+    let begin = |server: &mut ServerAuth, read: &Offer<'_>| {
+        let mut client = select(&remembered, &tls(exporter()), &alice());
+        let initial = client.initial_response().unwrap();
+        client.expect_offer(read);
+        let Step::Challenge(data) = server.start(client.mechanism(), initial.as_deref(), nonce(3))
+        else {
+            panic!();
+        };
+        client.challenge(&data)
+    };
+    let mut one = server(encrypted(exporter()));
+    let right = offer(&one);
+    assert!(begin(&mut one, &right).is_ok());
+    let mut other = server(encrypted(exporter()));
+    let mut stripped = offer(&other);
+    stripped.mechanisms.retain(|m| *m != "SCRAM-SHA-512-PLUS");
+    assert_eq!(
+        begin(&mut other, &stripped).err(),
+        Some(AuthError::OfferTampered)
+    );
+}
+
+#[test]
 fn one_cannot_act_as_somebody_else() {
     for (authzid, allowed) in [
         ("alice@example.org", true),

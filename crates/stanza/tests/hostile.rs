@@ -265,3 +265,22 @@ fn white_space_keeps_a_stream_alive_and_takes_no_memory() {
         Rule::Limit { limit: 1000, .. }
     ));
 }
+
+#[test]
+fn an_element_that_grows_when_it_is_written_takes_no_more_than_its_limit_allows() {
+    // Half of the elements stand in one long namespace and half in another, by prefixes:
+    // written without prefixes, each declares its own.
+    let [one, other] = ["a", "b"].map(|c| format!("urn:{}", c.repeat(10_000)));
+    let pairs = "<p:x><q:x/></p:x>".repeat(2_000);
+    let xml = format!("<r xmlns:p='{one}' xmlns:q='{other}'>{pairs}</r>");
+    let element = parse_element(xml.as_bytes(), &Scope::client(), &Limits::default()).unwrap();
+    let mut out = Vec::new();
+    let refused = Encoder::new(Scope::client(), Limits::default()).element(&element, &mut out);
+    assert!(matches!(refused, Err(EncodeError::TooLarge { .. })));
+    // 40 MB, were it written to its end.
+    assert!(
+        out.is_empty() && out.capacity() < 1 << 20,
+        "{}",
+        out.capacity()
+    );
+}

@@ -7,10 +7,10 @@ use given::examples::{child_lacks, element, invalid, no_address, read, same, tex
 use stanchion_stanza::payload::PayloadError;
 use stanchion_stanza::payload::forms::{Field, FieldType, Form, FormType};
 use stanchion_stanza::payload::pubsub::{
-    AccessModel, Affiliation, Answer, Condition, Configurable, Event, Fault, Item, Limit, MetaData,
-    NodeConfig, NodeFull, Owner, OwnerSubscription, PublishModel, PublishOptions, Request,
-    SendLast, SubscribeAuthorization, SubscribeOptions, Subscription, SubscriptionDepth,
-    SubscriptionState,
+    AccessModel, Affiliation, Answer, Condition, Configurable, Event, Fault, Item, Limit,
+    Membership, MetaData, NodeConfig, NodeFull, Owner, OwnerSubscription, PublishModel,
+    PublishOptions, Request, SendLast, SubscribeAuthorization, SubscribeOptions, Subscription,
+    SubscriptionDepth, SubscriptionState,
 };
 use stanchion_stanza::payload::rsm::{Page, PageRequest, Position, Range};
 use stanchion_stanza::stanza::{DefinedCondition, ErrorType, StanzaError};
@@ -411,8 +411,31 @@ fn an_owner_sees_and_changes_who_is_what() {
              subscription='pending'/></subscriptions>",
         ),
         Owner::Subscriptions {
-            node: text("n"),
+            node: Some(text("n")),
             subscriptions: vec![pending],
+        },
+    );
+    // As Prosody answers.
+    let subscribed = OwnerSubscription {
+        jid: meter(),
+        subid: None,
+        state: SubscriptionState::Subscribed,
+    };
+    assert_eq!(
+        read::<Owner>(&owner(
+            "<subscriptions><subscription node='n' jid='meter@example.org' \
+             subscription='subscribed'/></subscriptions>",
+        )),
+        Ok(Owner::Subscriptions {
+            node: Some(text("n")),
+            subscriptions: vec![subscribed],
+        })
+    );
+    same(
+        &owner("<subscriptions/>"),
+        Owner::Subscriptions {
+            node: None,
+            subscriptions: Vec::new(),
         },
     );
     for affiliation in Affiliation::ALL {
@@ -429,13 +452,7 @@ fn an_owner_sees_and_changes_who_is_what() {
             },
         );
     }
-    for kind in [
-        "configure",
-        "delete",
-        "purge",
-        "subscriptions",
-        "affiliations",
-    ] {
+    for kind in ["configure", "delete", "purge", "affiliations"] {
         child_lacks::<Owner>(&owner(&format!("<{kind}/>")), kind, "node");
     }
     let list = |item: &str| owner(&format!("<affiliations node='n'>{item}</affiliations>"));
@@ -457,6 +474,35 @@ fn an_owner_sees_and_changes_who_is_what() {
 }
 
 // Notifications.
+
+#[test]
+fn subscribers_are_told_what_a_collection_holds() {
+    let collection = |content: &str| event(&format!("<collection node='c'>{content}</collection>"));
+    let changed = |change| Event::Collection {
+        node: Some(text("c")),
+        change,
+    };
+    let dissociated = || changed(Membership::Dissociated { node: text("n") });
+    same(
+        &collection("<associate node='n'><x xmlns='jabber:x:data' type='result'/></associate>"),
+        changed(Membership::Associated {
+            node: text("n"),
+            form: Some(Form::new(FormType::Result)),
+        }),
+    );
+    same(&collection("<dissociate node='n'/>"), dissociated());
+    assert_eq!(
+        read::<Event>(&collection("<disassociate node='n'/>")),
+        Ok(dissociated())
+    );
+    child_lacks::<Event>(&collection("<associate/>"), "associate", "node");
+    child_lacks::<Event>(&collection("<dissociate/>"), "dissociate", "node");
+    let missing = PayloadError::MissingChild {
+        element: "collection",
+        child: "associate",
+    };
+    assert_eq!(read::<Event>(&collection("")), Err(missing));
+}
 
 #[test]
 fn subscribers_are_told_of_every_change() {

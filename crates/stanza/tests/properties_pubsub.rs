@@ -12,8 +12,8 @@ use proptest::prelude::*;
 use stanchion_stanza::Text;
 use stanchion_stanza::payload::forms::{Form, FormType};
 use stanchion_stanza::payload::pubsub::{
-    AccessModel, Affiliation, Answer, Configurable, Event, Item, Limit, NodeConfig, Owner,
-    OwnerSubscription, PublishOptions, Request, Subscription, SubscriptionState,
+    AccessModel, Affiliation, Answer, Configurable, Event, Item, Limit, Membership, NodeConfig,
+    Owner, OwnerSubscription, PublishOptions, Request, Subscription, SubscriptionState,
 };
 
 fn some_form() -> impl Strategy<Value = Option<Form>> {
@@ -148,7 +148,7 @@ fn owner_request() -> impl Strategy<Value = Owner> {
         some_form().prop_map(|form| Owner::Default { form }),
         (values::text(), some_text()).prop_map(|(node, redirect)| Owner::Delete { node, redirect }),
         values::text().prop_map(|node| Owner::Purge { node }),
-        (values::text(), vec(subscription, 0..3)).prop_map(|(node, subscriptions)| {
+        (some_text(), vec(subscription, 0..3)).prop_map(|(node, subscriptions)| {
             Owner::Subscriptions {
                 node,
                 subscriptions,
@@ -156,6 +156,14 @@ fn owner_request() -> impl Strategy<Value = Owner> {
         }),
         (values::text(), vec((values::jid(), affiliation()), 0..3))
             .prop_map(|(node, affiliations)| Owner::Affiliations { node, affiliations }),
+    ]
+}
+
+fn membership() -> impl Strategy<Value = Membership> {
+    prop_oneof![
+        (values::text(), some_form())
+            .prop_map(|(node, form)| Membership::Associated { node, form }),
+        values::text().prop_map(|node| Membership::Dissociated { node }),
     ]
 }
 
@@ -168,6 +176,7 @@ fn notification() -> impl Strategy<Value = Event> {
                 retracted,
             }
         ),
+        (some_text(), membership()).prop_map(|(node, change)| Event::Collection { node, change }),
         (some_text(), some_form()).prop_map(|(node, form)| Event::Configuration { node, form }),
         (values::text(), some_text()).prop_map(|(node, redirect)| Event::Delete { node, redirect }),
         values::text().prop_map(|node| Event::Purge { node }),

@@ -3,6 +3,9 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
+
+use crate::tls::PeerCertificate;
 
 /// What protects a pipe. The default is plaintext.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -41,6 +44,8 @@ pub struct TlsInfo {
     /// SHA-256 of the peer's end-entity certificate, if it showed one. To pin a
     /// server, keep this.
     pub peer_sha256: Option<Fingerprint>,
+    /// What that certificate says of itself, for people.
+    pub peer_certificate: Option<Arc<PeerCertificate>>,
     /// The application protocol agreed on (RFC 7301): `xmpp-client` for direct TLS with
     /// a server that knows it (XEP-0368), `None` after STARTTLS.
     pub alpn: Option<Vec<u8>>,
@@ -61,6 +66,7 @@ impl TlsInfo {
             cipher: String::new(),
             trust,
             peer_sha256: None,
+            peer_certificate: None,
             alpn: None,
             client_certificate: false,
             resumed: false,

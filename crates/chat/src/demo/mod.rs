@@ -102,7 +102,7 @@ enum EndArg {
 
 /// Carries out `demo-end`.
 pub(crate) async fn run_end(command: EndCommand) -> Outcome {
-    let settings = Settings::load(&command.connection)?;
+    let settings = Settings::load(&command.connection).await?;
     match (command.end, command.to) {
         (EndArg::Sensor, Some(to)) => ends::sensor(&settings, to, command.messages).await,
         (EndArg::Sensor, None) => Err(Failure::usage("the sensor needs --to")),

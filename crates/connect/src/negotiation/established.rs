@@ -1,10 +1,12 @@
 //! What a negotiation leaves behind: plain data, nothing in it acts.
 
 use stanchion_sasl::binding::Binding;
-use stanchion_sasl::policy::{ChannelSecurity, OfferStrength};
+use stanchion_sasl::policy::{ChannelSecurity, OfferStrength, SaslProfile};
 use stanchion_sasl::scram::keys::ScramKeys;
 use stanchion_stanza::stanza::DefinedCondition;
 use stanchion_stanza::{Element, FullJid, Text, stream::StreamFeatures};
+
+use super::remembered::ServerMemory;
 
 /// A stream on which stanzas may be sent.
 #[derive(Debug, Clone)]
@@ -12,7 +14,8 @@ use stanchion_stanza::{Element, FullJid, Text, stream::StreamFeatures};
 pub struct Established {
     /// The address that the server gave, whatever was wished for.
     pub jid: FullJid,
-    /// What the server offers after authentication. `bind` may still be among it.
+    /// What the server offers after authentication. `bind` may still be among it. Empty
+    /// but for `max_bytes` after a resumption inline, which comes without.
     pub features: StreamFeatures,
     /// Stream management, if it is on. Both counters are 0, or after a resumption
     /// where they were.
@@ -29,6 +32,12 @@ pub struct Established {
     /// Stanzas that came between binding and `<enabled/>`, in order, to be treated
     /// before all others. They are outside of stream management: not counted in `h`.
     pub early: Vec<Element>,
+    /// What came after stream management began and before the features of a login by
+    /// SASL2, in order, to be treated next: as if it had come on the stream, so its
+    /// stanzas are counted in `h`.
+    pub counted: Vec<Element>,
+    /// What there is to know for the next login at this server. A secret.
+    pub memory: ServerMemory,
     /// The keys derived from the password, to save the next login PBKDF2. A secret.
     pub keys: Option<ScramKeys>,
 }
@@ -47,6 +56,7 @@ impl Established {
                 mechanism: "ANONYMOUS",
                 binding: Binding::NotApplicable,
                 server_proved: false,
+                profile: SaslProfile::Rfc6120,
                 offered: Vec::new(),
                 strength: OfferStrength::default(),
                 exchanges: 0,
@@ -55,6 +65,8 @@ impl Established {
             security: ChannelSecurity::Plaintext,
             round_trips: 0,
             early: Vec::new(),
+            counted: Vec::new(),
+            memory: ServerMemory::default(),
             keys: None,
         }
     }
@@ -156,7 +168,7 @@ pub enum ResumeFailure {
     /// By `<failed/>`, with a condition or none (`item-not-found`: timed out, or the
     /// server was restarted).
     Refused(Option<DefinedCondition>),
-    /// It closed the stream without an answer.
+    /// It closed the stream without an answer, or gave none in time.
     StreamClosed,
     /// It offers no stream management any more.
     NotOffered,
@@ -166,6 +178,8 @@ pub enum ResumeFailure {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LoginReport {
+    /// The profile of SASL: that of RFC 6120, or SASL2.
+    pub profile: SaslProfile,
     /// The mechanism's name.
     pub mechanism: &'static str,
     /// What became of channel binding. `RefusedByServer` is worth a warning: the
@@ -178,7 +192,8 @@ pub struct LoginReport {
     pub offered: Vec<Text>,
     /// What the offer is worth, to be remembered against a later downgrade.
     pub strength: OfferStrength,
-    /// Exchanges that it took: 1, or 2 when channel binding was refused.
+    /// Exchanges that it took: 1, and one more for each that was refused: over channel
+    /// binding, over a token, or because it was begun ahead in vain.
     pub exchanges: u8,
     /// Messages of the client that the server had to answer.
     pub round_trips: u32,

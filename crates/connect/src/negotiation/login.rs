@@ -1,28 +1,38 @@
-//! The SASL part of the negotiation (RFC 6120 §6): choosing, the exchange, the one
-//! permitted retry. What is inside the messages is `stanchion_sasl`'s.
+//! The login itself (RFC 6120 §6, XEP-0388 §2): choosing, the exchange, and what follows
+//! a refusal. What is inside the messages is `stanchion_sasl`'s; what goes along inline
+//! and what comes after a success of SASL2 is in `sasl2`.
 
 use std::fmt;
 
-use stanchion_sasl::binding::Binding;
-use stanchion_sasl::binding::BindingRefused;
-use stanchion_sasl::policy::{ChannelSecurity, OfferStrength};
+use stanchion_sasl::binding::{Binding, BindingRefused};
+use stanchion_sasl::policy::{ChannelSecurity, OfferStrength, Selection};
 use stanchion_sasl::scram::keys::ScramKeys;
+use stanchion_sasl::token::TokenAuth;
 use stanchion_sasl::{
-    AuthError, Authenticated, Authenticator, Channel, ClientAuth, Nonce, Offer, Retry,
-    SaslCondition,
+    AuthError, Authenticated, Authenticator, Channel, ClientAuth, Nonce, Retry, SaslCondition,
+    SelectError,
 };
-use stanchion_stanza::payload::sasl::{Abort, Auth, Challenge, Failure, Response, Success};
+use stanchion_stanza::payload::{sasl, sasl2};
 use stanchion_stanza::{Element, Payload, Text, stream::StreamFeatures};
 
 use super::established::LoginReport;
 use super::output::{Derivation, Derived, Output, Report};
+use super::remembered::LoginOffer;
+use super::sasl2::Inline;
 use super::{Negotiation, Stage, State, Step, payload, unexpected};
-use crate::error::ConnectError;
+use crate::error::{ConnectError, ShortCut};
 use crate::phase::Phase;
 
 /// From this many rounds of PBKDF2 on, the driver is asked to compute elsewhere: about
 /// 5 ms on a PC, 50 ms and more on a small device.
 const LONG: u32 = 10_000;
+
+/// Exchanges with a nonce on one stream: one begun ahead in vain, one that the server
+/// refuses over channel binding, and one without.
+const MAX_NONCES: usize = 3;
+
+/// Bytes of a nonce.
+const NONCE: usize = 24;
 
 /// An exchange under way.
 pub(super) struct Exchange {
@@ -33,12 +43,42 @@ pub(super) struct Exchange {
 /// An exchange without its mechanism, which is out for a computation.
 #[derive(Debug)]
 pub(super) struct Suspended {
-    channel: Channel,
-    mechanisms: Vec<Text>,
-    bindings: Option<Vec<Text>>,
+    pub(super) channel: Channel,
+    /// What the server offers in the profile that is used.
+    pub(super) offer: LoginOffer,
+    /// What it offers in the best profile, for the next time.
+    learnt: LoginOffer,
+    means: Means,
+    footing: Footing,
+    /// What goes along in SASL2.
+    pub(super) inline: Inline,
+    /// A token was refused on this stream.
+    token_refused: bool,
+    /// The client has said all that it has to say: what comes next is the outcome.
+    said_all: bool,
     strength: OfferStrength,
     exchanges: u8,
     round_trips: u32,
+}
+
+/// What the client proves itself with.
+#[derive(Debug, Clone, Copy)]
+enum Means {
+    /// Its credentials, bound like this.
+    Credentials(Binding),
+    /// A token (XEP-0484), bound like this.
+    Token(Binding),
+}
+
+/// How an exchange stands to what the server offers.
+#[derive(Debug)]
+enum Footing {
+    /// The server offers it.
+    Offered,
+    /// It was begun before the features were read.
+    Ahead,
+    /// It was begun ahead, and the features lead to another: the server has to refuse it.
+    Mistaken(Box<StreamFeatures>),
 }
 
 impl fmt::Debug for Exchange {
@@ -50,45 +90,177 @@ impl fmt::Debug for Exchange {
     }
 }
 
+impl Exchange {
+    pub(super) const fn rest(&self) -> &Suspended {
+        &self.rest
+    }
+}
+
+impl Suspended {
+    fn new(channel: Channel, offer: LoginOffer, learnt: LoginOffer) -> Self {
+        Self {
+            channel,
+            offer,
+            learnt,
+            means: Means::Credentials(Binding::NotApplicable),
+            footing: Footing::Offered,
+            inline: Inline::default(),
+            token_refused: false,
+            said_all: false,
+            strength: OfferStrength::default(),
+            exchanges: 0,
+            round_trips: 0,
+        }
+    }
+
+    /// A token was refused, and the server has not let us in since.
+    pub(super) const fn token_refused(&self) -> bool {
+        self.token_refused
+    }
+
+    /// The server was asked to resume, and may have come to that.
+    pub(super) const fn may_be_resuming(&self) -> bool {
+        self.inline.resume && self.said_all
+    }
+}
+
 /// A verified login.
 #[derive(Debug)]
 pub(super) struct LoggedIn {
     pub(super) report: LoginReport,
     pub(super) keys: Option<ScramKeys>,
     pub(super) security: ChannelSecurity,
+    pub(super) offer: LoginOffer,
+}
+
+/// What the server says, of either profile.
+enum Said {
+    Challenge(Vec<u8>),
+    Success(sasl::Success),
+    Success2(Box<sasl2::Success>),
+    Failure(Refusal),
+    Continue(sasl2::Continue),
+}
+
+struct Refusal {
+    condition: SaslCondition,
+    text: Option<Text>,
 }
 
 impl Negotiation {
     /// Begins the login that the features offer.
-    pub(super) fn login(&mut self, channel: Channel, features: StreamFeatures) -> Step {
+    pub(super) fn login(&mut self, channel: Channel, features: &StreamFeatures) -> Step {
         self.phase = Phase::Authentication;
-        self.exchange(
-            Suspended {
-                channel,
-                mechanisms: features.mechanisms,
-                bindings: features.channel_bindings,
-                strength: OfferStrength::default(),
-                exchanges: 0,
-                round_trips: 0,
-            },
-            None,
-        )
+        let offer = LoginOffer::of(features, is_protected(&channel));
+        let rest = Suspended::new(channel, offer.clone(), offer);
+        self.exchange(rest, None)
     }
 
-    fn exchange(&mut self, mut rest: Suspended, refused: Option<BindingRefused>) -> Step {
-        let offer = Offer {
-            mechanisms: rest.mechanisms.iter().map(Text::as_str).collect(),
-            bindings: rest
-                .bindings
-                .as_ref()
-                .map(|b| b.iter().map(Text::as_str).collect()),
-            ..Offer::default()
+    /// Begins it anew: what was begun ahead was another one.
+    fn login_anew(&mut self, mistaken: Suspended, features: &StreamFeatures) -> Step {
+        let offer = LoginOffer::of(features, is_protected(&mistaken.channel));
+        let rest = Suspended {
+            exchanges: mistaken.exchanges,
+            round_trips: mistaken.round_trips,
+            ..Suspended::new(mistaken.channel, offer.clone(), offer)
         };
-        let (first, second) = self.setup.entropy.split_at(24);
-        let half = if refused.is_none() { first } else { second };
-        let mut entropy = [0; 24];
-        entropy.copy_from_slice(half);
-        let nonce = Nonce::from_entropy(entropy);
+        self.exchange(rest, None)
+    }
+
+    fn exchange(&mut self, rest: Suspended, refused: Option<BindingRefused>) -> Step {
+        let mut exchange = self.choose(rest, refused)?;
+        self.start(&mut exchange).map_err(ConnectError::Login)?;
+        Ok(State::Login(Box::new(exchange)))
+    }
+
+    /// Begins the login that was offered last time, if that gives nothing away.
+    pub(super) fn login_ahead(&mut self, channel: Channel) -> Stage {
+        let memory = &self.setup.memory;
+        let offer = match &memory.offer {
+            Some(offer) if memory.may_send_ahead() && is_protected(&channel) => offer.clone(),
+            _ => return Stage::Protected(Box::new(channel)),
+        };
+        let rest = Suspended::new(channel.clone(), offer.clone(), offer);
+        // What cannot be chosen now is judged when the features are there.
+        let nonces = self.nonces;
+        let Ok(mut exchange) = self.choose(rest, None) else {
+            self.nonces = nonces;
+            return Stage::Protected(Box::new(channel));
+        };
+        let secret = match exchange.rest.means {
+            Means::Token(_) => false,
+            // The first message of SCRAM holds the user name and a nonce, no more.
+            Means::Credentials(_) => !exchange.auth.mechanism().starts_with("SCRAM-"),
+        };
+        if secret || self.start(&mut exchange).is_err() {
+            self.nonces = nonces;
+            return Stage::Protected(Box::new(channel));
+        }
+        exchange.rest.footing = Footing::Ahead;
+        self.sent_ahead();
+        Stage::Begun(Box::new(exchange))
+    }
+
+    /// The features to a login that was begun ahead. The rules against a downgrade hold
+    /// as if they had come first.
+    pub(super) fn login_begun(&mut self, mut exchange: Exchange, features: StreamFeatures) -> Step {
+        self.phase = Phase::Authentication;
+        let rest = &mut exchange.rest;
+        let protected = is_protected(&rest.channel);
+        let offer = LoginOffer::of(&features, protected && rest.offer.is_sasl2());
+        rest.learnt = LoginOffer::of(&features, protected);
+        let choice = Selection::choose(
+            &offer.as_offer(),
+            &rest.channel,
+            &self.setup.credentials,
+            &self.setup.sasl,
+            None,
+        );
+        let choice = choice.map_err(|e| not_chosen(e, &offer))?;
+        if offer.profile != rest.offer.profile {
+            return Err(ahead_refused(None));
+        }
+        let name = exchange.auth.mechanism();
+        let is_offered = match rest.means {
+            Means::Token(_) => offer.fast.iter().any(|m| *m == name),
+            Means::Credentials(binding) => {
+                offer.mechanisms.iter().any(|m| *m == name)
+                    && choice.binding == binding
+                    && !choice.offer_hash_required
+            }
+        };
+        rest.strength = choice.offered;
+        rest.footing = if is_offered {
+            exchange.auth.expect_offer(&offer.as_offer());
+            rest.offer = offer;
+            Footing::Offered
+        } else {
+            Footing::Mistaken(Box::new(features))
+        };
+        Ok(State::Login(Box::new(exchange)))
+    }
+
+    /// Takes the token, or chooses a mechanism. Sends nothing.
+    fn choose(
+        &mut self,
+        mut rest: Suspended,
+        refused: Option<BindingRefused>,
+    ) -> Result<Exchange, ConnectError> {
+        if refused.is_none()
+            && !rest.token_refused
+            && let Some(token) = self.token(&rest.channel, &rest.offer)
+        {
+            rest.strength = OfferStrength::of(&rest.offer.as_offer());
+            if let Some(pinned) = self.setup.sasl.pinned {
+                let weaker = pinned.refuse_weaker(rest.strength);
+                weaker.map_err(|e| not_chosen(e.into(), &rest.offer))?;
+            }
+            rest.means = Means::Token(token.binding());
+            let auth = Box::new(token);
+            return Ok(Exchange { auth, rest });
+        }
+        let nonce = self.nonce();
+        let offer = rest.offer.as_offer();
         let (channel, credentials) = (&rest.channel, &self.setup.credentials);
         let policy = &self.setup.sasl;
         let selected = match refused {
@@ -102,57 +274,127 @@ impl Negotiation {
                 refused,
             ),
         };
-        let mut auth =
-            selected.map_err(|e| ConnectError::NoMechanism(e, rest.mechanisms.clone()))?;
+        let mut auth = selected.map_err(|e| not_chosen(e, &rest.offer))?;
         let selection = auth.selection();
         if let Some(hash) = selection.mechanism.scram_hash()
             && let Some(keys) = self.setup.keys.iter().find(|k| k.hash() == hash)
         {
             auth.use_keys(keys.clone());
         }
+        rest.means = Means::Credentials(selection.binding);
         rest.strength = selection.offered;
-        rest.exchanges += 1;
-        rest.round_trips += 1;
+        let auth = Box::new(auth);
+        Ok(Exchange { auth, rest })
+    }
+
+    /// The token of an earlier login, where it can be used (XEP-0484 §3.4).
+    fn token(&self, channel: &Channel, offer: &LoginOffer) -> Option<TokenAuth> {
+        let token = self.setup.memory.token.as_ref()?;
+        let ours = self.wants_tokens(channel) && self.agent_id() == Some(&token.agent);
+        // A stronger binding than when it was given: better a new token.
+        if !ours || self.token_mechanism(channel, offer) != Some(&token.mechanism) {
+            return None;
+        }
+        let user = self.user()?;
+        // What cannot be used is the same as none.
+        TokenAuth::new(&token.mechanism, user, &token.secret, &channel.bindings)
+            .ok()
+            .flatten()
+    }
+
+    fn nonce(&mut self) -> Nonce {
+        let at = self.nonces.min(MAX_NONCES - 1) * NONCE;
+        self.nonces += 1;
+        let mut entropy = [0; NONCE];
+        entropy.copy_from_slice(&self.setup.entropy[at..at + NONCE]);
+        Nonce::from_entropy(entropy)
+    }
+
+    /// Sends the first message, and what goes along with it.
+    fn start(&mut self, exchange: &mut Exchange) -> Result<(), AuthError> {
+        let Exchange { auth, rest } = exchange;
+        let initial = auth.initial_response()?;
+        let (Means::Credentials(binding) | Means::Token(binding)) = rest.means;
         self.report(Report::Mechanism {
             name: auth.mechanism(),
-            binding: selection.binding,
+            binding,
         });
-        let initial = auth.initial_response().map_err(ConnectError::Login)?;
-        let element = Auth {
-            mechanism: Text::from_static(auth.mechanism()),
-            initial,
+        let mechanism = Text::from_static(auth.mechanism());
+        rest.exchanges += 1;
+        rest.round_trips += 1;
+        rest.said_all = !auth.mechanism().starts_with("SCRAM-");
+        let element = if rest.offer.is_sasl2() {
+            let with_token = matches!(rest.means, Means::Token(_));
+            rest.inline = self.inline(&rest.channel, &rest.offer, with_token);
+            self.authenticate(mechanism, initial, &rest.inline)
+        } else {
+            sasl::Auth { mechanism, initial }.to_element()
         };
-        self.send(element.to_element());
-        let auth = Box::new(auth);
-        Ok(State::Login(Box::new(Exchange { auth, rest })))
+        self.send(element);
+        Ok(())
     }
 
     /// A SASL element of the server.
     pub(super) fn login_element(&mut self, exchange: Exchange, e: &Element) -> Step {
-        let Exchange { mut auth, rest } = exchange;
-        if Challenge::matches(e) {
-            let Challenge(data) = Challenge::from_element(e)
-                .map_err(|fault| self.abort(payload("RFC 6120 §6.4.3")(fault)))?;
-            if auth.iterations(&data) >= LONG {
-                let derivation = Derivation::new(auth, data);
-                self.outputs.push_back(Output::Derive(derivation));
-                return Ok(State::Deriving(Box::new(rest)));
+        let Exchange { mut auth, mut rest } = exchange;
+        let said = said(rest.offer.is_sasl2(), e).map_err(|fault| {
+            // A challenge that cannot be read still waits for an answer.
+            if e.name() == "challenge" {
+                self.abort(&rest, fault)
+            } else {
+                fault
             }
-            let answer = auth.challenge(&data);
-            return self.answer(auth, rest, answer);
+        })?;
+        let Some(said) = said else {
+            let (awaited, section) = State::Login(Box::new(Exchange { auth, rest })).awaits();
+            return Err(unexpected(e, awaited, section));
+        };
+        if let Footing::Mistaken(features) = &mut rest.footing {
+            let features = std::mem::take(features);
+            // The server knows as well as we do that this is not to go on.
+            return match said {
+                Said::Failure(_) => {
+                    self.owed = false;
+                    self.login_anew(rest, &features)
+                }
+                _ => Err(ahead_refused(None)),
+            };
         }
-        if Success::matches(e) {
-            let Success(data) = Success::from_element(e).map_err(payload("RFC 6120 §6.4.6"))?;
-            // Nothing but this makes a login: the server's word is not enough.
-            let done = auth.success(data.as_deref()).map_err(ConnectError::Login)?;
-            return Ok(self.logged_in(done, rest));
+        self.owed = false;
+        match said {
+            Said::Challenge(data) => {
+                if auth.iterations(&data) >= LONG {
+                    let derivation = Derivation::new(auth, data);
+                    self.outputs.push_back(Output::Derive(derivation));
+                    return Ok(State::Deriving(Box::new(rest)));
+                }
+                let answer = auth.challenge(&data);
+                self.answer(auth, rest, answer)
+            }
+            // Nothing but `success` of the mechanism makes a login: the server's word is
+            // not enough.
+            Said::Success(sasl::Success(data)) => {
+                let done = auth.success(data.as_deref()).map_err(ConnectError::Login)?;
+                let logged_in = self.logged_in(done, rest);
+                self.outputs.push_back(Output::RestartStream);
+                Ok(self.open_after(logged_in))
+            }
+            Said::Success2(success) => {
+                let data = success.additional_data.as_deref();
+                let done = auth.success(data).map_err(ConnectError::Login)?;
+                let inline = rest.inline;
+                let logged_in = self.logged_in(done, rest);
+                self.sasl2_success(logged_in, inline, &success)
+            }
+            Said::Failure(refusal) => self.refused(auth, rest, refusal),
+            Said::Continue(more) => {
+                let error = ConnectError::TasksDemanded {
+                    tasks: more.tasks,
+                    text: more.text,
+                };
+                Err(self.abort(&rest, error))
+            }
         }
-        if Failure::matches(e) {
-            let failure = Failure::from_element(e).map_err(payload("RFC 6120 §6.5"))?;
-            return self.refused(auth, rest, failure);
-        }
-        let (awaited, section) = State::Login(Box::new(Exchange { auth, rest })).awaits();
-        Err(unexpected(e, awaited, section))
     }
 
     /// The computation is done.
@@ -169,11 +411,16 @@ impl Negotiation {
         match answer {
             Ok(data) => {
                 rest.round_trips += 1;
-                self.send(Response(data).to_element());
+                rest.said_all = true;
+                self.send(if rest.offer.is_sasl2() {
+                    sasl2::Response(data).to_element()
+                } else {
+                    sasl::Response(data).to_element()
+                });
             }
             // The server says so inside the mechanism; `<failure/>` follows.
             Err(AuthError::Refused(_)) => {}
-            Err(error) => return Err(self.abort(ConnectError::Login(error))),
+            Err(error) => return Err(self.abort(&rest, ConnectError::Login(error))),
         }
         Ok(State::Login(Box::new(Exchange { auth, rest })))
     }
@@ -181,29 +428,46 @@ impl Negotiation {
     fn refused(
         &mut self,
         mut auth: Box<dyn Authenticator>,
-        rest: Suspended,
-        failure: Failure,
+        mut rest: Suspended,
+        refusal: Refusal,
     ) -> Step {
-        let condition =
-            SaslCondition::parse(&failure.condition).unwrap_or(SaslCondition::NotAuthorized);
-        match auth.failure(condition, failure.text.as_deref()) {
-            Retry::WithoutBinding(refused) if rest.exchanges == 1 => {
+        let condition = refusal.condition;
+        let retry = auth.failure(condition, refusal.text.as_deref());
+        let error = ConnectError::AuthRefused {
+            condition,
+            text: refusal.text,
+        };
+        match (rest.means, retry) {
+            // The server cannot tell now: the token may be as good as ever.
+            (Means::Token(_), Retry::Later) => Err(error),
+            (Means::Token(_), _) => {
+                self.setup.memory.token = None;
+                self.report(Report::TokenRefused(condition));
+                rest.token_refused = true;
+                self.exchange(rest, None)
+            }
+            (_, Retry::WithoutBinding(refused)) if self.nonces < MAX_NONCES => {
                 self.report(Report::BindingRefused(refused.evidence()));
                 self.exchange(rest, Some(refused))
             }
-            _ => Err(ConnectError::AuthRefused {
-                condition,
-                text: failure.text,
-            }),
+            // One server knows no mechanism but the token's once that was tried.
+            _ if rest.token_refused && condition == SaslCondition::InvalidMechanism => {
+                Err(ConnectError::ShortCutRefused {
+                    short_cut: ShortCut::Token,
+                    source: Some(Box::new(error)),
+                })
+            }
+            _ => Err(error),
         }
     }
 
-    fn logged_in(&mut self, done: Authenticated, rest: Suspended) -> State {
+    fn logged_in(&mut self, done: Authenticated, rest: Suspended) -> LoggedIn {
         let report = LoginReport {
+            profile: rest.offer.profile,
             mechanism: done.mechanism,
             binding: done.binding,
             server_proved: done.server_proved,
-            offered: rest.mechanisms,
+            offered: rest.offer.mechanisms,
             strength: rest.strength,
             exchanges: rest.exchanges,
             round_trips: rest.round_trips,
@@ -212,17 +476,79 @@ impl Negotiation {
             tracing::warn!("the server offers channel binding and refuses it");
         }
         self.report(Report::LoggedIn(report.clone()));
-        self.outputs.push_back(Output::RestartStream);
-        self.open(Stage::LoggedIn(Box::new(LoggedIn {
+        LoggedIn {
             report,
             keys: done.keys,
             security: rest.channel.security,
-        })))
+            offer: rest.learnt,
+        }
     }
 
-    /// Tells the server that the exchange is over (RFC 6120 §6.4.4).
-    fn abort(&mut self, error: ConnectError) -> ConnectError {
-        self.send(Abort.to_element());
+    /// Tells the server that the exchange is over (RFC 6120 §6.4.4, XEP-0388 §4.5).
+    fn abort(&mut self, rest: &Suspended, error: ConnectError) -> ConnectError {
+        self.send(if rest.offer.is_sasl2() {
+            sasl2::Abort::default().to_element()
+        } else {
+            sasl::Abort.to_element()
+        });
         error
     }
+}
+
+/// SASL2 comes only inside of TLS, and nothing goes ahead outside of it.
+const fn is_protected(channel: &Channel) -> bool {
+    is_protected_by(channel.security)
+}
+
+pub(super) const fn is_protected_by(security: ChannelSecurity) -> bool {
+    !matches!(security, ChannelSecurity::Plaintext)
+}
+
+pub(super) fn ahead_refused(source: Option<ConnectError>) -> ConnectError {
+    ConnectError::ShortCutRefused {
+        short_cut: ShortCut::Ahead,
+        source: source.map(Box::new),
+    }
+}
+
+fn not_chosen(error: SelectError, offer: &LoginOffer) -> ConnectError {
+    ConnectError::NoMechanism(error, offer.mechanisms.clone())
+}
+
+/// Reads what the server says in a profile; `None` if it belongs to another.
+fn said(is_sasl2: bool, e: &Element) -> Result<Option<Said>, ConnectError> {
+    let refusal = |condition: &Text, text| {
+        Said::Failure(Refusal {
+            condition: SaslCondition::parse(condition).unwrap_or(SaslCondition::NotAuthorized),
+            text,
+        })
+    };
+    Ok(Some(if is_sasl2 {
+        if sasl2::Challenge::matches(e) {
+            let read = sasl2::Challenge::from_element(e);
+            Said::Challenge(read.map_err(payload("XEP-0388 §2.5"))?.0)
+        } else if sasl2::Success::matches(e) {
+            let read = sasl2::Success::from_element(e);
+            Said::Success2(Box::new(read.map_err(payload("XEP-0388 §2.6.1"))?))
+        } else if sasl2::Failure::matches(e) {
+            let read = sasl2::Failure::from_element(e);
+            let failure = read.map_err(payload("XEP-0388 §2.6.2"))?;
+            refusal(&failure.condition, failure.text)
+        } else if sasl2::Continue::matches(e) {
+            let read = sasl2::Continue::from_element(e);
+            Said::Continue(read.map_err(payload("XEP-0388 §2.6.3"))?)
+        } else {
+            return Ok(None);
+        }
+    } else if sasl::Challenge::matches(e) {
+        let read = sasl::Challenge::from_element(e);
+        Said::Challenge(read.map_err(payload("RFC 6120 §6.4.3"))?.0)
+    } else if sasl::Success::matches(e) {
+        Said::Success(sasl::Success::from_element(e).map_err(payload("RFC 6120 §6.4.6"))?)
+    } else if sasl::Failure::matches(e) {
+        let failure = sasl::Failure::from_element(e).map_err(payload("RFC 6120 §6.5"))?;
+        refusal(&failure.condition, failure.text)
+    } else {
+        return Ok(None);
+    }))
 }

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use stanchion_sasl::binding::{Binding, RefusalEvidence};
-use stanchion_sasl::{AuthError, Authenticator, Channel};
+use stanchion_sasl::{AuthError, Authenticator, Channel, SaslCondition};
 use stanchion_stanza::stanza::{DefinedCondition, StanzaError};
 use stanchion_stanza::{
     Element, FullJid, StreamEvent,
@@ -99,6 +99,8 @@ pub enum Report {
     /// The server refused the channel binding that it had offered; the login is
     /// tried once more without.
     BindingRefused(RefusalEvidence),
+    /// The server refused the token; the login goes on with the password.
+    TokenRefused(SaslCondition),
     /// Logged in.
     LoggedIn(LoginReport),
     /// `<resume/>` was answered, or could not be sent.

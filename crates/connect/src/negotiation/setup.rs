@@ -4,9 +4,11 @@ use std::fmt;
 
 use stanchion_sasl::scram::keys::ScramKeys;
 use stanchion_sasl::{Channel, Credentials, Policy};
+use stanchion_stanza::payload::sasl2::UserAgent;
 use stanchion_stanza::{BareJid, Text};
 
 use super::established::ResumeToken;
+use super::remembered::ServerMemory;
 
 /// What a negotiation starts from. One value serves one stream.
 #[derive(Clone)]
@@ -15,7 +17,8 @@ pub struct Setup {
     /// answer as. For an anonymous login, the domain alone.
     pub account: BareJid,
     /// The resource to wish for. `None` leaves it to the server, which is the better
-    /// choice unless something outside needs to know the address beforehand.
+    /// choice unless something outside needs to know the address beforehand: with a wish,
+    /// Bind 2 cannot be used, and stream management waits for the answer.
     pub resource: Option<Text>,
     /// How the account proves itself.
     pub credentials: Credentials,
@@ -29,9 +32,19 @@ pub struct Setup {
     pub resume: Resume,
     /// Whether to enable stream management where it is offered.
     pub stream_management: bool,
-    /// Fresh bytes of a cryptographic source: two nonces of 24 bytes. Who knows them
+    /// Who asks, where SASL2 is used (XEP-0388 §2.3): `id` is a version 4 UUID, the same
+    /// for ever; without one no token is asked for. `software` is also the beginning of
+    /// the resource that Bind 2 gives, so others may see it. `None`: says nothing.
+    pub agent: Option<UserAgent>,
+    /// Whether to ask for a token and to use it instead of the password (XEP-0484),
+    /// where the server is verified and [`Setup::agent`] has an id.
+    pub fast: bool,
+    /// What earlier logins at this server have taught. Default: nothing; then everything
+    /// waits until it is offered.
+    pub memory: ServerMemory,
+    /// Fresh bytes of a cryptographic source: three nonces of 24 bytes. Who knows them
     /// can replay a login; use none twice.
-    pub entropy: [u8; 48],
+    pub entropy: [u8; 72],
 }
 
 // The nonces are secret until they are used.
@@ -44,6 +57,9 @@ impl fmt::Debug for Setup {
             .field("start", &self.start)
             .field("resume", &self.resume)
             .field("stream_management", &self.stream_management)
+            .field("agent", &self.agent)
+            .field("fast", &self.fast)
+            .field("memory", &self.memory)
             .finish_non_exhaustive()
     }
 }
@@ -73,7 +89,7 @@ pub enum Resume {
     No,
     /// Try this one; where that fails, bind a new one.
     Try(ResumeToken),
-    /// It was tried on another stream, and the server closed that without an answer:
+    /// It was tried on another stream, and the server gave no answer there:
     /// bind a new one, and report the old one as lost.
     Lost,
 }

@@ -5,10 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use secrecy::ExposeSecret as _;
 use stanchion_stanza::BareJid;
 use stanchion_transport::Endpoint;
 
-use super::{EndpointHealth, MAX_ENDPOINTS, MAX_SERVERS, RegistryError, Server, ServerRegistry};
+use super::{
+    EndpointHealth, MAX_ENDPOINTS, MAX_NOTES, MAX_SERVERS, Note, RegistryError, Server,
+    ServerRegistry, check_note,
+};
 
 /// Servers in memory.
 ///
@@ -34,6 +38,7 @@ pub struct MemoryRegistry {
 struct Entry {
     server: Server,
     health: Vec<(Endpoint, EndpointHealth)>,
+    notes: BTreeMap<String, Note>,
 }
 
 impl MemoryRegistry {
@@ -65,8 +70,12 @@ impl ServerRegistry for MemoryRegistry {
             Some(entry) => entry.server = server,
             None if full => return Err(RegistryError::Full),
             None => {
-                let health = Vec::new();
-                entries.insert(server.account.jid.clone(), Entry { server, health });
+                let entry = Entry {
+                    server,
+                    health: Vec::new(),
+                    notes: BTreeMap::new(),
+                };
+                entries.insert(entry.server.account.jid.clone(), entry);
             }
         }
         Ok(())
@@ -99,6 +108,35 @@ impl ServerRegistry for MemoryRegistry {
             }
             let surplus = entry.health.len().saturating_sub(MAX_ENDPOINTS);
             entry.health.drain(..surplus);
+        }
+        Ok(())
+    }
+
+    async fn recall(&self, account: &BareJid, key: &str) -> Result<Option<Note>, RegistryError> {
+        let entries = self.entries();
+        let note = entries.get(account).and_then(|e| e.notes.get(key));
+        Ok(note.map(|n| n.expose_secret().to_vec().into()))
+    }
+
+    async fn learn(
+        &self,
+        account: &BareJid,
+        key: &str,
+        value: Option<Note>,
+    ) -> Result<(), RegistryError> {
+        if let Some(value) = &value {
+            check_note(account, key, value)?;
+        }
+        let mut entries = self.entries();
+        let Some(entry) = entries.get_mut(account) else {
+            return Ok(());
+        };
+        match value {
+            None => drop(entry.notes.remove(key)),
+            Some(_) if entry.notes.len() >= MAX_NOTES && !entry.notes.contains_key(key) => {
+                return Err(RegistryError::not_kept(account, "too many notes"));
+            }
+            Some(value) => drop(entry.notes.insert(key.to_owned(), value)),
         }
         Ok(())
     }
@@ -148,6 +186,46 @@ mod tests {
         assert!(registry.remove(&jid).await.unwrap());
         assert!(!registry.remove(&jid).await.unwrap());
         assert!(registry.health(&jid).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_note_is_of_its_account_goes_with_it_and_does_not_show() {
+        let registry = MemoryRegistry::new();
+        let jid = "a@b.example".parse().unwrap();
+        let note = || Some(Note::from(b"hunter2".to_vec()));
+        registry.learn(&jid, "token", note()).await.unwrap();
+        assert!(registry.recall(&jid, "token").await.unwrap().is_none());
+        registry.put(server("a@b.example", 0)).await.unwrap();
+        registry.learn(&jid, "token", note()).await.unwrap();
+        let recalled = registry.recall(&jid, "token").await.unwrap().unwrap();
+        assert_eq!(recalled.expose_secret(), b"hunter2");
+        assert!(!format!("{registry:?}").contains("104, 117"));
+        registry.learn(&jid, "token", None).await.unwrap();
+        assert!(registry.recall(&jid, "token").await.unwrap().is_none());
+        registry.learn(&jid, "token", note()).await.unwrap();
+        registry.remove(&jid).await.unwrap();
+        registry.put(server("a@b.example", 0)).await.unwrap();
+        assert!(registry.recall(&jid, "token").await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn notes_have_an_end_in_number_and_size() {
+        let registry = MemoryRegistry::new();
+        let jid = "a@b.example".parse().unwrap();
+        registry.put(server("a@b.example", 0)).await.unwrap();
+        let note = |bytes| Some(Note::from(vec![0; bytes]));
+        for n in 0..MAX_NOTES {
+            let key = format!("{n}");
+            registry.learn(&jid, &key, note(1)).await.unwrap();
+        }
+        for (key, bytes) in [("one more", 1), ("", 1), ("0", super::super::MAX_NOTE + 1)] {
+            let refused = registry.learn(&jid, key, note(bytes)).await;
+            assert!(
+                matches!(refused, Err(RegistryError::NotKept { .. })),
+                "{key}"
+            );
+        }
+        registry.learn(&jid, "0", note(2)).await.unwrap();
     }
 
     #[tokio::test]

@@ -6,6 +6,8 @@
 
 mod health;
 mod memory;
+mod note;
+mod place;
 mod server;
 
 use std::fmt;
@@ -17,6 +19,8 @@ use thiserror::Error;
 
 pub use health::EndpointHealth;
 pub use memory::MemoryRegistry;
+pub use note::{MAX_NOTE, MAX_NOTE_KEY, MAX_NOTES, Note, check_note};
+pub use place::{BadPlace, read_place, write_place};
 pub use server::Server;
 
 /// Servers that a registry holds, at most. More is a mistake: each may be tried in turn.
@@ -33,6 +37,8 @@ pub const MAX_ENDPOINTS: usize = 64;
 #[async_trait]
 pub trait ServerRegistry: Send + Sync + fmt::Debug {
     /// All servers, those of the lowest [`Server::priority`] first, then by account.
+    /// Those that cannot be read are left out, unless there is no other; which they are
+    /// is told by [`Self::unreadable`].
     ///
     /// # Errors
     /// [`RegistryError`].
@@ -70,6 +76,41 @@ pub trait ServerRegistry: Send + Sync + fmt::Debug {
         account: &BareJid,
         health: Vec<(Endpoint, EndpointHealth)>,
     ) -> Result<(), RegistryError>;
+
+    /// Why some servers are left out of [`Self::servers`]: one
+    /// [`RegistryError::Unreadable`] for each. Default: none is.
+    ///
+    /// # Errors
+    /// [`RegistryError`], if nothing can be read at all.
+    async fn unreadable(&self) -> Result<Vec<RegistryError>, RegistryError> {
+        Ok(Vec::new())
+    }
+
+    /// What was learnt last under `key` at this account. Default: nothing.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    async fn recall(&self, account: &BareJid, key: &str) -> Result<Option<Note>, RegistryError> {
+        let _ = (account, key);
+        Ok(None)
+    }
+
+    /// Keeps what a login taught, or forgets it (`None`). Of an account that is not
+    /// registered nothing is kept. Default: nothing is kept, which costs round trips at
+    /// the next login, and the notice of a server that offers less than before.
+    ///
+    /// # Errors
+    /// [`RegistryError::NotKept`] beyond [`MAX_NOTES`], [`MAX_NOTE_KEY`] and
+    /// [`MAX_NOTE`], and the others.
+    async fn learn(
+        &self,
+        account: &BareJid,
+        key: &str,
+        value: Option<Note>,
+    ) -> Result<(), RegistryError> {
+        let _ = (account, key, value);
+        Ok(())
+    }
 }
 
 /// Why a registry gave no answer. Connecting goes on without: what is not remembered
@@ -83,6 +124,14 @@ pub enum RegistryError {
     /// It holds [`MAX_SERVERS`] already.
     #[error("the registry holds {MAX_SERVERS} servers; remove one first")]
     Full,
+    /// It has no place for a part of what was to be kept; nothing was changed.
+    #[error("the registry cannot keep what was given for {account}: {what}")]
+    NotKept {
+        /// For whom.
+        account: String,
+        /// Which part, and why.
+        what: &'static str,
+    },
     /// Something kept in it cannot be read: another version wrote it, or it is damaged.
     #[error(
         "the registry's entry for {account} cannot be read ({what}); remove it and add it again"
@@ -93,4 +142,15 @@ pub enum RegistryError {
         /// Which part of it.
         what: &'static str,
     },
+}
+
+impl RegistryError {
+    /// What a registry says that has no place for something.
+    #[must_use]
+    pub fn not_kept(account: &BareJid, what: &'static str) -> Self {
+        Self::NotKept {
+            account: account.to_string(),
+            what,
+        }
+    }
 }

@@ -49,6 +49,10 @@ pub(crate) struct Script {
     pub(crate) names: Vec<String>,
     /// Its certificate is over.
     pub(crate) expired: bool,
+    /// Leaves when something comes behind a stream header, before its features.
+    pub(crate) no_haste: bool,
+    /// Says nothing any more when something comes so; only over direct TLS.
+    pub(crate) hang_at_haste: bool,
 }
 
 /// Servers at addresses, and a connector that knows them.
@@ -258,6 +262,18 @@ impl Server {
             panic!("no stream header");
         };
         self.reach(Phase::Stream, Some(stream)).await;
+        if (self.script.no_haste || self.script.hang_at_haste)
+            && let Some(StreamEvent::Element(_)) = stream.try_next().ok()?
+        {
+            if self.script.no_haste {
+                return None;
+            }
+            if stream.security().tls.is_some() {
+                while stream.next().await.is_ok() {}
+                return None;
+            }
+            panic!("only TLS is asked for in the clear");
+        }
         let domain = DOMAIN.parse().unwrap();
         stream.open(&StreamHeader::response(domain, Text::from_static("s")));
         if let Some(error) = &self.script.error {

@@ -388,6 +388,9 @@ impl Driver {
         for element in established.early {
             self.tell(Input::ReceivedEarly(element));
         }
+        for element in established.counted {
+            self.tell(Input::Received(element));
+        }
         if let (false, Some(presence)) = (resumed, &self.parts.config.presence) {
             let presence = presence.to_element();
             self.tell(Input::Transmit(presence));

@@ -46,7 +46,7 @@ mod memory;
 mod op;
 mod pending;
 mod record;
-mod sqlite;
+pub(crate) mod sqlite;
 
 use std::fmt;
 

@@ -54,6 +54,8 @@ pub(crate) struct ClientSession {
 struct Shared {
     setup: ClientSetup,
     derived: OnceLock<ScramKeys>,
+    /// The offer, if it became known only after the first message.
+    offer: OnceLock<ExpectedOffer>,
 }
 
 impl ClientSession {
@@ -63,6 +65,7 @@ impl ClientSession {
         let shared = Arc::new(Shared {
             setup,
             derived: OnceLock::new(),
+            offer: OnceLock::new(),
         });
         let config = SASLConfig::builder()
             .with_registry(registry())
@@ -96,6 +99,13 @@ impl ClientSession {
         })
     }
 
+    /// For [`Authenticator::expect_offer`](crate::Authenticator::expect_offer): once.
+    pub(crate) fn expect_offer(&self, offer: Option<ExpectedOffer>) {
+        if let Some(offer) = offer {
+            let _ = self.shared.offer.set(offer);
+        }
+    }
+
     pub(crate) fn is_finished(&self) -> bool {
         self.finished
     }
@@ -113,6 +123,12 @@ impl ClientSession {
 struct Setup;
 impl Property<'_> for Setup {
     type Value = ClientSetup;
+}
+
+/// Asks for the offer that became known late, if there is one.
+struct LateOffer;
+impl Property<'_> for LateOffer {
+    type Value = Option<ExpectedOffer>;
 }
 
 /// Hands out the keys of a finished SCRAM exchange.
@@ -134,6 +150,7 @@ impl SessionCallback for Callback {
             let _ = self.0.derived.set(keys.clone());
         }
         request.satisfy::<Setup>(&self.0.setup)?;
+        request.satisfy::<LateOffer>(&self.0.offer.get().cloned())?;
         Ok(())
     }
 }
@@ -199,6 +216,11 @@ impl Authentication for Scram {
             return Ok(State::Running);
         };
         let input = input.ok_or_else(|| refuse(AuthError::ServerSignatureMissing))?;
+        if let Some(offer) =
+            session.need_with::<LateOffer, _, _>(&EmptyProvider, |offer| Ok(offer.clone()))?
+        {
+            machine.expect_offer(offer);
+        }
         match machine.next(input).map_err(refuse)? {
             Progress::Send(message) => {
                 writer.write_all(&message)?;

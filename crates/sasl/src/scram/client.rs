@@ -162,6 +162,12 @@ impl ScramClient {
         Ok(message)
     }
 
+    /// Replaces the offer to check, if that became known only after the first message.
+    /// After the server's first one it has no effect.
+    pub fn expect_offer(&mut self, offer: ExpectedOffer) {
+        self.parameters.offer = Some(offer);
+    }
+
     /// Takes the next message of the server, as received.
     ///
     /// The first one may run PBKDF2: a blocking computation, see

@@ -60,6 +60,7 @@ impl Encoder {
         let mut writer = Writer {
             scope: &self.scope,
             limits: &self.limits,
+            before,
             out,
         };
         let around = Around {
@@ -67,16 +68,8 @@ impl Encoder {
             depth: 0,
             bindings: self.scope.len(),
         };
-        let written = writer.element(element.view(), around).and_then(|()| {
-            let bytes = out.len() - before;
-            if bytes > self.limits.stanza_bytes {
-                return Err(EncodeError::TooLarge {
-                    bytes,
-                    limit: self.limits.stanza_bytes,
-                });
-            }
-            Ok(())
-        });
+        let written = writer.element(element.view(), around);
+        let written = written.and_then(|()| writer.check_size());
         if written.is_err() {
             out.truncate(before);
         }
@@ -108,12 +101,26 @@ struct Around<'a> {
 struct Writer<'a> {
     scope: &'a Scope,
     limits: &'a Limits,
+    /// Bytes that stood in `out` before.
+    before: usize,
     out: &'a mut Vec<u8>,
 }
 
 impl Writer<'_> {
+    fn check_size(&self) -> Result<(), EncodeError> {
+        let bytes = self.out.len() - self.before;
+        let limit = self.limits.stanza_bytes;
+        if bytes > limit {
+            return Err(EncodeError::TooLarge { bytes, limit });
+        }
+        Ok(())
+    }
+
     /// Recursion is bounded by the depth limit.
     fn element(&mut self, element: View<'_>, around: Around<'_>) -> Result<(), EncodeError> {
+        // At each element and not only in the end: namespaces declared again and again make
+        // far more of an element than it holds.
+        self.check_size()?;
         if around.depth >= self.limits.levels() {
             return Err(EncodeError::TooDeep(self.limits.levels()));
         }

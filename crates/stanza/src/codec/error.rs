@@ -59,6 +59,25 @@ pub enum Rule {
     },
 }
 
+impl Rule {
+    /// The text that sets the rule, and where in it.
+    #[must_use]
+    pub const fn section(&self) -> &'static str {
+        match self {
+            Self::Restricted(_) | Self::Entity => "RFC 6120 §11.1",
+            Self::Character(_) => "XML 1.0 §2.2",
+            Self::Utf8 => "RFC 6120 §11.6",
+            Self::NotWellFormed(_) => "XML 1.0 §2, §3",
+            Self::Namespace(_) => "Namespaces in XML §3, §6",
+            Self::Stream(_) => "RFC 6120 §4",
+            Self::Address => "RFC 6120 §4.7.1, §4.7.2",
+            Self::Version => "RFC 6120 §4.7.5",
+            Self::NotAStream => "RFC 6120 §4.8.1",
+            Self::Limit { .. } => "RFC 6120 §13.12",
+        }
+    }
+}
+
 impl DecodeError {
     /// The condition to send before closing (RFC 6120 §4.9.3).
     #[must_use]
@@ -85,10 +104,10 @@ impl DecodeError {
 pub enum EncodeError {
     /// More bytes than [`Limits::stanza_bytes`](super::Limits::stanza_bytes).
     #[error(
-        "the stanza takes {bytes} bytes, more than the {limit} allowed; send less, or upload it"
+        "the stanza takes at least {bytes} bytes, more than the {limit} allowed; send less, or upload it"
     )]
     TooLarge {
-        /// Its size on the wire.
+        /// Its size on the wire, or of the part that was looked at.
         bytes: usize,
         /// The limit in force.
         limit: usize,
@@ -99,4 +118,34 @@ pub enum EncodeError {
     /// More attributes than [`Limits::attributes`](super::Limits::attributes).
     #[error("an element has more than {0} attributes; use child elements")]
     TooManyAttributes(usize),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_says_its_section() {
+        let what = "levels of nesting";
+        let bad = InvalidChar {
+            offset: 0,
+            character: '\u{1}',
+        };
+        for rule in [
+            Rule::Restricted("comments"),
+            Rule::Character(bad),
+            Rule::Utf8,
+            Rule::NotWellFormed("a tag is broken"),
+            Rule::Namespace("a prefix is not declared"),
+            Rule::Entity,
+            Rule::Stream("text may not stand between stanzas"),
+            Rule::Address,
+            Rule::Version,
+            Rule::NotAStream,
+            Rule::Limit { what, limit: 64 },
+        ] {
+            let said = format!("({})", rule.section());
+            assert!(rule.to_string().ends_with(&said), "{rule}");
+        }
+    }
 }

@@ -18,6 +18,7 @@ pub mod fast;
 pub mod forms;
 pub mod forward;
 pub mod hints;
+pub mod known;
 pub mod limits;
 pub mod mam;
 pub mod markers;

@@ -19,6 +19,8 @@ use crate::security::Fingerprint;
 #[derive(Clone)]
 pub struct Identity {
     key: Arc<CertifiedKey>,
+    /// What `key` was made of: its signer does not give it back.
+    key_der: Arc<Zeroizing<Vec<u8>>>,
 }
 
 impl fmt::Debug for Identity {
@@ -82,12 +84,16 @@ impl Identity {
         if chain.is_empty() {
             return Err(TlsConfigError::NoCertificate);
         }
+        let key_der = Arc::new(Zeroizing::new(key.secret_der().to_vec()));
         let key = CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => TlsConfigError::KeyMismatch,
             rustls::Error::InvalidCertificate(_) => TlsConfigError::Certificate,
             _ => TlsConfigError::Key,
         })?;
-        Ok(Self { key: Arc::new(key) })
+        Ok(Self {
+            key: Arc::new(key),
+            key_der,
+        })
     }
 
     /// SHA-256 of the end-entity certificate: what the other end may pin.
@@ -100,6 +106,18 @@ impl Identity {
     #[must_use]
     pub fn end_entity(&self) -> &[u8] {
         self.key.cert.first().map_or(&[], |c| c)
+    }
+
+    /// All certificates in DER, the end-entity's first.
+    pub fn chain(&self) -> impl Iterator<Item = &[u8]> {
+        self.key.cert.iter().map(|der| &**der)
+    }
+
+    /// **Secret.** The private key in DER, for whoever keeps identities;
+    /// [`Identity::from_der`] takes it back.
+    #[must_use]
+    pub fn private_key(&self) -> &[u8] {
+        &self.key_der
     }
 
     pub(super) fn resolver(&self) -> Arc<rustls::sign::SingleCertAndKey> {

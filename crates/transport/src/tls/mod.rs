@@ -7,6 +7,7 @@
 
 mod acceptor;
 mod binding;
+mod certificate;
 mod connector;
 mod error;
 mod identity;
@@ -15,6 +16,7 @@ mod policy;
 mod verify;
 
 pub use acceptor::TlsAcceptor;
+pub use certificate::PeerCertificate;
 pub use connector::TlsConnector;
 pub use error::{CertificateFault, TlsConfigError, TlsError};
 pub use identity::Identity;

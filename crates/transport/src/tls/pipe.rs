@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use rustls::{ConnectionCommon, HandshakeKind, ProtocolVersion};
@@ -9,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsStream;
 
 use super::binding::bindings;
+use super::certificate::PeerCertificate;
 use crate::pipe::{BoxTransport, Transport};
 use crate::security::{Fingerprint, Security, TlsInfo, TlsVersion, Trust};
 
@@ -36,6 +38,7 @@ pub(super) fn describe<D>(connection: &ConnectionCommon<D>, side: Side<'_>) -> S
                 .unwrap_or_default(),
             trust: side.trust,
             peer_sha256: peer.map(|der| Fingerprint::of(der)),
+            peer_certificate: peer.and_then(|der| PeerCertificate::read(der).map(Arc::new)),
             alpn: connection.alpn_protocol().map(<[u8]>::to_vec),
             client_certificate: side.client_certificate,
             resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),

@@ -181,7 +181,9 @@ fn seconds(time: UnixTime) -> i64 {
 
 /// The domains and addresses that a certificate names (RFC 6125 §6.4): what a check
 /// goes by, so not the subject's common name.
-fn subject_names(certificate: &x509_parser::certificate::X509Certificate<'_>) -> Vec<String> {
+pub(super) fn subject_names(
+    certificate: &x509_parser::certificate::X509Certificate<'_>,
+) -> Vec<String> {
     let Ok(Some(extension)) = certificate.subject_alternative_name() else {
         return Vec::new();
     };

@@ -81,6 +81,9 @@ function smacks.do_resume(session, request)
 	if not answer or answer.name ~= "resumed" then return nil, refusal(answer); end
 	-- The old session has taken over the connection.
 	local resumed = module:shared "/*/c2s/sessions"[conn];
+	-- From here on it stands for the session that logged in; mod_sasl2_fast asks it.
+	resumed.sasl_handler, resumed.client_id = session.sasl_handler, session.client_id;
+	resumed.fast_token_request = session.fast_token_request;
 	return {
 		type = "resumed", session = resumed, id = answer.attr.previd;
 		finish = function ()

@@ -10,6 +10,7 @@ fn anything() -> impl Strategy<Value = Input> {
         TLS,
         PROSODY,
         EJABBERD,
+        SASL2,
         AFTER,
         BOUND,
         ENABLED,
@@ -21,6 +22,23 @@ fn anything() -> impl Strategy<Value = Input> {
         "<challenge xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>?</challenge>",
         "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/>\
          <text>channel binding</text></failure>",
+        "<challenge xmlns='urn:xmpp:sasl:2'>cj1hLHM9YixpPTE=</challenge>",
+        "<failure xmlns='urn:xmpp:sasl:2'>\
+         <not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>\
+         <text>channel binding</text></failure>",
+        "<failure xmlns='urn:xmpp:sasl:2'>\
+         <invalid-mechanism xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/></failure>",
+        "<continue xmlns='urn:xmpp:sasl:2'><tasks><task>x</task></tasks></continue>",
+        "<continue xmlns='urn:xmpp:sasl:2'/>",
+        "<success xmlns='urn:xmpp:sasl:2'/>",
+        "<success xmlns='urn:xmpp:sasl:2'>\
+         <authorization-identifier>juliet@example.org/x</authorization-identifier>\
+         <additional-data>dj1hYWE=</additional-data>\
+         <bound xmlns='urn:xmpp:bind:0'><enabled xmlns='urn:xmpp:sm:3'/></bound>\
+         <token xmlns='urn:xmpp:fast:0' expiry='x' token='y'/></success>",
+        "<success xmlns='urn:xmpp:sasl:2'>\
+         <authorization-identifier>juliet@example.org</authorization-identifier>\
+         <resumed xmlns='urn:xmpp:sm:3' previd='prev' h='3'/></success>",
         "<failed xmlns='urn:xmpp:sm:3'/>",
         "<resumed xmlns='urn:xmpp:sm:3' previd='prev' h='3'/>",
         "<r xmlns='urn:xmpp:sm:3'/>",
@@ -46,7 +64,7 @@ fn anything() -> impl Strategy<Value = Input> {
 }
 
 /// How far the server behaves before it does not.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Until {
     Start,
     Proceed,
@@ -55,59 +73,145 @@ enum Until {
     Resuming,
     Binding,
     Enabling,
+    /// By SASL2, with a session to resume.
+    Login2,
+    Authenticated,
+    /// Something was sent ahead: `<starttls/>`; a login of either profile, and with a
+    /// token; what follows one.
+    AheadStart,
+    AheadLogin,
+    AheadLogin2,
+    AheadToken,
+    AheadResuming,
+    AheadBinding,
+}
+
+impl Until {
+    const ALL: [Self; 15] = [
+        Self::Start,
+        Self::Proceed,
+        Self::Login,
+        Self::LoggedIn,
+        Self::Resuming,
+        Self::Binding,
+        Self::Enabling,
+        Self::Login2,
+        Self::Authenticated,
+        Self::AheadStart,
+        Self::AheadLogin,
+        Self::AheadLogin2,
+        Self::AheadToken,
+        Self::AheadResuming,
+        Self::AheadBinding,
+    ];
+
+    /// Whether the server has proved itself by then.
+    const fn is_genuine(self) -> bool {
+        matches!(
+            self,
+            Self::LoggedIn
+                | Self::Resuming
+                | Self::Binding
+                | Self::Enabling
+                | Self::Authenticated
+                | Self::AheadResuming
+                | Self::AheadBinding
+        )
+    }
 }
 
 fn up_to(until: Until) -> Play {
     let mut resuming = direct();
     resuming.resume = Resume::Try(token());
-    let mut play = match until {
+    let known = |start, memory: &ServerMemory| Setup {
+        memory: memory.clone(),
+        keys: vec![KEYS.clone()],
+        ..setup(start)
+    };
+    let begin = |setup| {
+        let mut play = Play::begin(setup);
+        play.header();
+        play
+    };
+    match until {
         Until::Start => Play::begin(setup(STARTTLS)),
         Until::Proceed => {
-            let mut play = Play::begin(setup(STARTTLS));
-            play.header();
+            let mut play = begin(setup(STARTTLS));
             play.hear(TLS);
             play
         }
         Until::Login => {
-            let mut play = Play::begin(direct());
-            play.header();
+            let mut play = begin(direct());
             play.hear(PROSODY);
             play
         }
-        Until::Resuming => Play::logged_in(resuming),
-        Until::LoggedIn | Until::Binding | Until::Enabling => Play::logged_in(direct()),
-    };
-    if matches!(until, Until::Resuming | Until::Binding | Until::Enabling) {
-        play.hear(AFTER);
+        Until::Resuming => {
+            let mut play = Play::logged_in(resuming);
+            play.hear(AFTER);
+            play
+        }
+        Until::LoggedIn => Play::logged_in(direct()),
+        Until::Binding | Until::Enabling => {
+            let mut play = Play::logged_in(direct());
+            play.hear(AFTER);
+            if until == Until::Enabling {
+                play.hear(BOUND);
+            }
+            play
+        }
+        Until::Login2 => {
+            let mut play = begin(resuming);
+            play.hear(SASL2);
+            play
+        }
+        Until::Authenticated => {
+            let mut play = begin(with_agent());
+            play.hear(SASL2);
+            play.log_in_2(FULL, &[BOUND_2]);
+            play
+        }
+        Until::AheadStart => Play::begin(known(STARTTLS, &BY_RFC_6120)),
+        Until::AheadLogin => Play::begin(known(Start::Protected(protected()), &BY_RFC_6120)),
+        Until::AheadLogin2 => Play::begin(known(Start::Protected(protected()), &BY_SASL2)),
+        Until::AheadToken => {
+            let mut with_token = with_agent();
+            with_token.memory = BY_SASL2.clone();
+            Play::begin(with_token)
+        }
+        Until::AheadResuming | Until::AheadBinding => {
+            let mut setup = known(Start::Protected(protected()), &BY_RFC_6120);
+            if until == Until::AheadResuming {
+                setup.resume = Resume::Try(token());
+            }
+            let mut play = begin(setup);
+            play.hear(PROSODY);
+            play.log_in_to(Arc::clone(&JULIET), false);
+            play
+        }
     }
-    if matches!(until, Until::Enabling) {
-        play.hear(BOUND);
-    }
-    play
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(1024))]
 
     /// Whatever a server says, and in whatever order: no panic, nothing after the end, a
-    /// bounded number of outputs for each input; and never a session that no proof of
-    /// the server stands behind.
+    /// bounded number of outputs for each input; nothing in the clear but the request for
+    /// TLS; and never a session that no proof of the server stands behind.
     #[test]
     fn any_order_of_events_is_survived_and_no_login_is_forged(
-        until in prop::sample::select(vec![
-            Until::Start, Until::Proceed, Until::Login, Until::LoggedIn, Until::Resuming,
-            Until::Binding, Until::Enabling,
-        ]),
+        until in prop::sample::select(Until::ALL.to_vec()),
         inputs in prop::collection::vec(anything(), 0..60),
     ) {
         let mut play = up_to(until);
-        let genuine = !matches!(until, Until::Start | Until::Proceed | Until::Login);
+        let mut clear = matches!(until, Until::Start | Until::Proceed | Until::AheadStart);
         for input in inputs {
+            clear &= !matches!(input, Input::TlsReady(_));
             let outputs = play.feed(input);
             prop_assert!(outputs.len() <= 4, "{outputs:?}");
+            prop_assert!(!clear || play.said.iter().all(starttls::StartTls::matches));
         }
         if let Some(Ok(done)) = &play.end {
-            prop_assert!(genuine && done.login.server_proved);
+            prop_assert!(until.is_genuine() && done.login.server_proved);
         }
         // The end of the connection is the end, wherever it comes.
         play.feed(Input::Disconnected);

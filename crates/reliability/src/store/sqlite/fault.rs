@@ -8,7 +8,7 @@ use rusqlite::{Error, ErrorCode};
 use super::super::error::StoreError;
 
 /// Sorts an SQLite error by blame.
-pub(super) fn sqlite_fault(error: Error) -> StoreError {
+pub(crate) fn sqlite_fault(error: Error) -> StoreError {
     let kind = match &error {
         Error::FromSqlConversionFailure(..)
         | Error::IntegralValueOutOfRange(..)

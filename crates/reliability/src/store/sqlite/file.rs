@@ -4,7 +4,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
@@ -17,12 +17,15 @@ use super::schema::{APPLICATION_ID, VERSION, migrate};
 /// How long another program may hold the file's own lock, as a backup does.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long to wait before asking again where SQLite does not wait itself.
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
+
 /// A write-ahead log that a burst made larger is cut back to this.
 const JOURNAL_LIMIT: i64 = 32 * 1024 * 1024;
 
 /// Makes the file, if it is not there, for its owner only, and gives the name
 /// under which all of its users agree.
-pub(super) fn make(path: &Path) -> Result<PathBuf, StoreError> {
+pub(crate) fn make(path: &Path) -> Result<PathBuf, StoreError> {
     let mut options = OpenOptions::new();
     options.create_new(true).write(true);
     private(&mut options);
@@ -53,7 +56,7 @@ fn sync_folder(path: &Path) -> Result<(), StoreError> {
 
 /// Connects to an existing file. A file that is no store, or a newer one, is
 /// left as it is.
-pub(super) fn connect(path: &Path, check: Check) -> Result<Connection, StoreError> {
+pub(crate) fn connect(path: &Path, check: Check) -> Result<Connection, StoreError> {
     let mut connection = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
@@ -81,10 +84,12 @@ fn recognise(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     };
     let read = || -> Result<(i32, u32, i64), rusqlite::Error> {
         connection.busy_timeout(BUSY_TIMEOUT)?;
+        // One look: another connection may be making the file.
+        let look = connection.unchecked_transaction()?;
         Ok((
-            connection.pragma_query_value(None, "application_id", |row| row.get(0))?,
-            connection.pragma_query_value(None, "user_version", |row| row.get(0))?,
-            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?,
+            look.pragma_query_value(None, "application_id", |row| row.get(0))?,
+            look.pragma_query_value(None, "user_version", |row| row.get(0))?,
+            look.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?,
         ))
     };
     let (application, version, objects) = read().map_err(|error| {
@@ -108,8 +113,7 @@ fn recognise(connection: &Connection, path: &Path) -> Result<(), StoreError> {
 
 fn configure(connection: &Connection) -> Result<Result<(), StoreError>, rusqlite::Error> {
     connection.set_prepared_statement_cache_capacity(64);
-    let mode: String =
-        connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    let mode = write_ahead(connection)?;
     if mode != "wal" {
         return Ok(Err(StoreError::io(io::Error::other(
             "the file system of the store does not support a write-ahead log",
@@ -127,6 +131,25 @@ fn configure(connection: &Connection) -> Result<Result<(), StoreError>, rusqlite
         .pragma_update_and_check(None, "mmap_size", 0, |_| Ok(()))
         .or_else(no_row)?;
     Ok(Ok(()))
+}
+
+/// Asks for the write-ahead log, and gives the mode that the file then has. While another
+/// connection makes that change, SQLite refuses at once instead of waiting.
+fn write_ahead(connection: &Connection) -> Result<String, rusqlite::Error> {
+    let give_up = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        let mode =
+            connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0));
+        match mode {
+            Err(e)
+                if e.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && Instant::now() < give_up =>
+            {
+                std::thread::sleep(BUSY_PAUSE);
+            }
+            mode => return mode,
+        }
+    }
 }
 
 /// A pragma that this build of SQLite lacks answers no row.

@@ -24,7 +24,8 @@ use super::record::{
     Identity, InboundKey, InboundRecord, Opaque, Opening, OutboundRecord, WallTime,
 };
 use super::{Counts, InboundQuery, OutboundQuery, QUEUE, Recovered, Store, Ticket};
-use fault::sqlite_fault;
+pub(crate) use fault::sqlite_fault;
+pub(crate) use file::{connect, make};
 use writer::{Request, Writer};
 
 /// A store in an SQLite file, with a write-ahead log and a flush for each

@@ -19,7 +19,9 @@ pub(super) const APPLICATION_ID: i32 = 0x5374_616e;
 /// Times are milliseconds since the Unix epoch. AUTOINCREMENT keeps the
 /// highest `seq` and `arrival` over deletions. The numbers of `state` are in
 /// [`state_code`] and [`InboundCode`]; the partial indexes repeat their ranges.
-const MIGRATIONS: &[&str] = &["
+/// Step 1 is the server registry's: what its columns mean is in `registry::row`.
+pub(super) const MIGRATIONS: &[&str] = &[
+    "
 CREATE TABLE identity (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     store_id BLOB NOT NULL CHECK (length(store_id) = 16),
@@ -66,7 +68,62 @@ CREATE TABLE meta (
     key TEXT PRIMARY KEY,
     value BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+CREATE TABLE servers (
+    account TEXT PRIMARY KEY NOT NULL,
+    priority INTEGER NOT NULL,
+    resource TEXT,
+    credentials INTEGER NOT NULL,
+    authcid TEXT,
+    password TEXT,
+    authzid TEXT,
+    explicit INTEGER NOT NULL,
+    pin BLOB,
+    client_chain BLOB,
+    client_key BLOB,
+    min_tls INTEGER NOT NULL,
+    channel_binding INTEGER NOT NULL,
+    min_mechanism TEXT NOT NULL,
+    plain_without_tls INTEGER NOT NULL,
+    prefer_external INTEGER NOT NULL,
+    min_iterations INTEGER NOT NULL,
+    max_iterations INTEGER NOT NULL,
+    max_salt INTEGER NOT NULL,
+    plaintext INTEGER NOT NULL
+) STRICT;
+CREATE TABLE server_endpoints (
+    account TEXT NOT NULL REFERENCES servers ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    place TEXT NOT NULL,
+    PRIMARY KEY (account, position)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE server_roots (
+    account TEXT NOT NULL REFERENCES servers ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
+    value BLOB,
+    PRIMARY KEY (account, position)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE server_health (
+    account TEXT NOT NULL REFERENCES servers ON DELETE CASCADE,
+    place TEXT NOT NULL,
+    failures INTEGER NOT NULL,
+    failed_at INTEGER,
+    succeeded_at INTEGER,
+    open_until INTEGER,
+    latency INTEGER,
+    used INTEGER NOT NULL,
+    PRIMARY KEY (account, place)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE server_notes (
+    account TEXT NOT NULL REFERENCES servers ON DELETE CASCADE,
+    key TEXT NOT NULL,
+    value BLOB NOT NULL,
+    PRIMARY KEY (account, key)
+) STRICT, WITHOUT ROWID;
+",
+];
 
 /// The version this release writes, and the newest it reads.
 pub(super) const VERSION: u32 = MIGRATIONS.len() as u32;
@@ -75,7 +132,8 @@ pub(super) const VERSION: u32 = MIGRATIONS.len() as u32;
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), rusqlite::Error> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if found == VERSION {
+    // Another connection may have been here since it was looked at.
+    if found >= VERSION {
         return Ok(());
     }
     for step in MIGRATIONS.iter().skip(found as usize) {

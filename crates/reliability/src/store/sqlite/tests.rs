@@ -190,3 +190,51 @@ async fn a_reopen_that_finds_another_store_stays_failed() {
     let write = store.submit(put("k", 1)).unwrap().await;
     assert!(matches!(write, Err(StoreError::Corrupt(_))));
 }
+
+#[tokio::test]
+async fn a_file_of_version_1_is_migrated_with_its_messages_intact() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.db");
+    // As the release of that version wrote it.
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch(schema::MIGRATIONS[0]).unwrap();
+    old.pragma_update(None, "application_id", schema::APPLICATION_ID)
+        .unwrap();
+    old.pragma_update(None, "user_version", 1).unwrap();
+    old.execute_batch(
+        "INSERT INTO identity VALUES (1, x'07070707070707070707070707070707', 'lamp', 3, 9, 5);
+         INSERT INTO outbound VALUES
+             (4, 'm4', 'a@b.example', '', x'3c6d2f3e', 10, NULL, 0, 0, NULL, 0, 10, 3),
+             (5, 'm5', 'a@b.example', '', x'3c6d2f3e', 11, 99, 0, 12, 'expired', 1, 12, 3);
+         INSERT INTO inbound VALUES
+             (2, 'c@b.example', 'i2', 'c@b.example/x', x'3c6d2f3e', 7, 8, 1, 1);
+         INSERT INTO meta VALUES ('k', x'01');",
+    )
+    .unwrap();
+    old.close().unwrap();
+
+    let mut opening = opening();
+    opening.device = Some("lamp".into());
+    let store = SqliteStore::open(&path, &opening).unwrap();
+    let version = store
+        .read(|c| c.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0)))
+        .await
+        .unwrap();
+    assert_eq!((version, store.identity().boot_count), (schema::VERSION, 4));
+    let recovered = store.recover(10).await.unwrap();
+    assert_eq!(recovered.next_seq, 6);
+    assert_eq!(recovered.outbound.len(), 1);
+    assert_eq!(recovered.outbound[0].id, "m4");
+    assert_eq!(&recovered.outbound[0].stanza[..], b"<m/>");
+    assert_eq!(recovered.inbound.len(), 1);
+    assert_eq!(recovered.counts.finished, 1);
+    assert_eq!(&store.meta("k").await.unwrap().unwrap()[..], [1]);
+    drop(store);
+
+    drop(SqliteStore::open(&path, &opening).unwrap());
+    let migrated = Connection::open(&path).unwrap();
+    let servers: i64 = migrated
+        .query_row("SELECT count(*) FROM servers", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(servers, 0);
+}

@@ -19,6 +19,13 @@ pub enum Event {
         /// Ids of what was deleted.
         retracted: Vec<Text>,
     },
+    /// A node was put into a collection, or taken out of it (XEP-0248 §5.3.2).
+    Collection {
+        /// The collection; none is the root.
+        node: Option<Text>,
+        /// The node that came or went.
+        change: Membership,
+    },
     /// The configuration changed (§8.2.5.4).
     Configuration {
         /// The node.
@@ -42,6 +49,53 @@ pub enum Event {
     Subscription(Subscription),
 }
 
+/// What became of a node in a collection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Membership {
+    /// It is in the collection now.
+    Associated {
+        /// The node.
+        node: Text,
+        /// What it tells of itself; see [`MetaData`](super::MetaData).
+        form: Option<Form>,
+    },
+    /// It is no longer in it.
+    Dissociated {
+        /// The node.
+        node: Text,
+    },
+}
+
+impl Membership {
+    fn from_element(collection: &Element) -> Result<Self, PayloadError> {
+        let child = |name| collection.child(name, ns::PUBSUB_EVENT);
+        if let Some(e) = child("associate") {
+            return Ok(Self::Associated {
+                node: required(e, "associate", "node")?,
+                form: form(e)?,
+            });
+        }
+        // XEP-0248 has the first of these names, the schema of XEP-0060 the second.
+        let dissociate = child("dissociate").or_else(|| child("disassociate"));
+        let e = dissociate.ok_or(PayloadError::MissingChild {
+            element: "collection",
+            child: "associate",
+        })?;
+        let node = required(e, "dissociate", "node")?;
+        Ok(Self::Dissociated { node })
+    }
+
+    fn to_element(&self) -> Element {
+        let child = |name, node: &Text| {
+            Element::new(name, ns::PUBSUB_EVENT).with_attr("node", node.clone())
+        };
+        match self {
+            Self::Associated { node, form } => with_form(child("associate", node), form.as_ref()),
+            Self::Dissociated { node } => child("dissociate", node),
+        }
+    }
+}
+
 impl Payload for Event {
     const NAME: &'static str = "event";
     const NS: &'static str = ns::PUBSUB_EVENT;
@@ -59,6 +113,10 @@ impl Payload for Event {
                         .filter(|c| c.is("retract", ns::PUBSUB_EVENT))
                         .map(|r| required(r, "retract", "id"))
                         .collect::<Result<_, _>>()?,
+                },
+                "collection" => Self::Collection {
+                    node: node(e),
+                    change: Membership::from_element(e)?,
                 },
                 "configuration" => Self::Configuration {
                     node: node(e),
@@ -95,6 +153,9 @@ impl Payload for Event {
                     .with_children(items.iter().map(|i| i.to_element(ns::PUBSUB_EVENT)))
                     .with_children(retracted.iter().map(retract))
             }
+            Self::Collection { node, change } => child("collection")
+                .with_attr_opt("node", node.clone())
+                .with_child(change.to_element()),
             Self::Configuration { node, form } => with_form(
                 child("configuration").with_attr_opt("node", node.clone()),
                 form.as_ref(),

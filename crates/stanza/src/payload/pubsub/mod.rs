@@ -17,7 +17,7 @@ pub use config::{
     PublishOptions, SendLast,
 };
 pub use error::{Condition, Fault};
-pub use event::Event;
+pub use event::{Event, Membership};
 pub use options::{
     MetaData, SubscribeAuthorization, SubscribeOptions, SubscriptionDepth, SubscriptionType,
 };

@@ -4,7 +4,7 @@
 use super::super::forms::Form;
 use super::super::parts::named;
 use super::super::{Payload, PayloadError, required, required_address};
-use super::{Affiliation, SubscriptionState, form, with_form};
+use super::{Affiliation, SubscriptionState, form, node, with_form};
 use crate::jid::Jid;
 use crate::ns;
 use crate::xml::{Element, Text};
@@ -52,8 +52,9 @@ pub enum Owner {
     /// Subscriptions: asked for with none, answered with all, set with those that
     /// change (§8.8).
     Subscriptions {
-        /// The node.
-        node: Text,
+        /// The node. It must be there (§8.8); yet Prosody leaves it out of its answers
+        /// and names it in each subscription, if there are any, where it is read, too.
+        node: Option<Text>,
         /// The subscriptions.
         subscriptions: Vec<OwnerSubscription>,
     },
@@ -140,7 +141,7 @@ impl Payload for Owner {
                     node: required(e, "purge", "node")?,
                 },
                 "subscriptions" => Self::Subscriptions {
-                    node: required(e, "subscriptions", "node")?,
+                    node: node(e).or_else(|| listed("subscription").find_map(node)),
                     subscriptions: listed("subscription")
                         .map(OwnerSubscription::from_element)
                         .collect::<Result<_, _>>()?,
@@ -171,7 +172,8 @@ impl Payload for Owner {
             Self::Subscriptions {
                 node,
                 subscriptions,
-            } => of_node("subscriptions", node)
+            } => child("subscriptions")
+                .with_attr_opt("node", node.clone())
                 .with_children(subscriptions.iter().map(OwnerSubscription::to_element)),
             Self::Affiliations { node, affiliations } => {
                 let list = affiliations.iter().map(|(jid, affiliation)| {

@@ -1,0 +1,92 @@
+//! What is found on a server, in words: the same for people and for scripts unless said
+//! otherwise.
+
+use stanchion::connect::negotiation::FeatureStage;
+use stanchion::stanza::stream::StreamFeatures;
+use stanchion::transport::Security;
+use stanchion::transport::security::Trust;
+use stanchion_sasl::binding::Binding;
+
+pub(super) const fn stage(stage: FeatureStage) -> &'static str {
+    match stage {
+        FeatureStage::BeforeTls => "before TLS",
+        FeatureStage::BeforeLogin => "before login",
+        FeatureStage::AfterLogin => "after login",
+        _ => "offered",
+    }
+}
+
+pub(super) const fn trust(trust: Trust) -> &'static str {
+    match trust {
+        Trust::Chain => "valid for the domain, from a trusted authority",
+        Trust::Pin => "the pinned one",
+        _ => "not verified",
+    }
+}
+
+pub(super) fn bindings(security: &Security) -> Vec<&'static str> {
+    let found = [
+        ("tls-exporter", security.bindings.tls_exporter.is_some()),
+        (
+            "tls-server-end-point",
+            security.bindings.tls_server_end_point.is_some(),
+        ),
+    ];
+    found
+        .into_iter()
+        .filter(|(_, there)| *there)
+        .map(|(name, _)| name)
+        .collect()
+}
+
+/// For scripts: the binding's registered name, or why there is none.
+pub(super) const fn bound(binding: Binding) -> &'static str {
+    match binding {
+        Binding::Bound(binding) => binding.as_str(),
+        Binding::NotOffered => "not-offered",
+        Binding::Unavailable => "unavailable",
+        Binding::Disabled => "disabled",
+        Binding::NoneInCommon => "none-in-common",
+        Binding::RefusedByServer => "refused-by-server",
+        _ => "not-applicable",
+    }
+}
+
+pub(super) const fn bound_for_people(binding: Binding) -> &'static str {
+    match binding {
+        Binding::Bound(_) => "bound to the TLS connection: nobody is in between",
+        Binding::NotOffered => "not bound to TLS: the server offers no -PLUS mechanism",
+        Binding::Unavailable => "not bound to TLS: this connection gives nothing to bind to",
+        Binding::Disabled => "not bound to TLS: switched off",
+        Binding::NoneInCommon => "not bound to TLS: the server knows no binding of ours",
+        Binding::RefusedByServer => "not bound to TLS: the server offers it, and then refuses it",
+        _ => "not bound to TLS: the mechanism cannot",
+    }
+}
+
+pub(super) fn features(features: &StreamFeatures) -> Vec<String> {
+    let mut names = Vec::new();
+    if features.starttls.is_some() {
+        names.push("STARTTLS".to_owned());
+    }
+    names.extend(features.mechanisms.iter().map(ToString::to_string));
+    if let Some(types) = &features.channel_bindings {
+        names.extend(types.iter().map(|t| format!("binding {t}")));
+    }
+    if features.bind {
+        names.push("bind".to_owned());
+    }
+    if features.stream_management {
+        names.push("stream management".to_owned());
+    }
+    if let Some(bytes) = features.max_bytes {
+        names.push(format!("stanzas up to {bytes} bytes"));
+    }
+    names.extend(
+        features
+            .other
+            .iter()
+            .map(|e| format!("{} ({})", e.name(), e.ns())),
+    );
+    names
+}

@@ -1,0 +1,395 @@
+//! The doctor's report for people, as wide as the terminal.
+
+use std::fmt::Write as _;
+use std::time::{Duration, SystemTime};
+
+use stanchion::connect::Endpoint;
+use stanchion::connect::probe::{Inspection, ServerReport};
+use stanchion::connect::timeline::{Step, What};
+use stanchion::transport::TlsMode;
+use stanchion::transport::security::TlsInfo;
+
+use super::{Looked, advice, names};
+use crate::exit::one_line;
+use crate::terminal::harmless;
+
+/// Columns in front of a value.
+const INDENT: usize = 15;
+
+/// What was found, in at most `columns` columns.
+pub(super) fn text(looked: &Looked, columns: usize) -> String {
+    let mut out = Report {
+        text: String::new(),
+        // The last column stays free: some terminals wrap there.
+        width: columns - 1,
+    };
+    out.candidates(&looked.first);
+    out.race(&looked.first);
+    for server in &looked.first.servers {
+        out.server(server);
+    }
+    if let Some(again) = &looked.again {
+        out.again(&looked.first, again);
+    }
+    out.advice(&advice::all(looked, SystemTime::now()));
+    out.text.trim_end().to_owned()
+}
+
+struct Report {
+    text: String,
+    width: usize,
+}
+
+impl Report {
+    /// The hosts to try, in their order.
+    fn candidates(&mut self, inspection: &Inspection) {
+        if inspection.candidates.is_empty() {
+            self.line("candidates", "none");
+        }
+        let widest = inspection.candidates.iter().map(|e| e.to_string().len());
+        let widest = widest.max().unwrap_or_default();
+        for (index, endpoint) in inspection.candidates.iter().enumerate() {
+            let name = if index == 0 { "candidates" } else { "" };
+            let place = endpoint.to_string();
+            let (number, mode) = (index + 1, mode(endpoint));
+            self.line(name, &format!("{number}. {place:<widest$}  {mode}"));
+        }
+    }
+
+    /// Who began when, who was secured first, and how each ended.
+    fn race(&mut self, inspection: &Inspection) {
+        let first = inspection.timeline.first_secured();
+        let steps = inspection.timeline.steps();
+        let widest = steps.iter().map(|s| s.endpoint.to_string().len()).max();
+        let widest = widest.unwrap_or_default().min(self.width / 2);
+        for (index, step) in steps.iter().enumerate() {
+            let name = if index == 0 { "race" } else { "" };
+            let is_first = first.is_some_and(|first| std::ptr::eq(first, step));
+            let place = step.endpoint.to_string();
+            let head = format!("{:>7.1} ms  {place:<widest$}  ", ms(step.at));
+            let room = self.width.saturating_sub(INDENT + head.chars().count());
+            let what = happened(step, is_first);
+            // The last words in the next line, rather than none.
+            let parts = fold(what.split(' ').map(str::to_owned), " ", room.max(12));
+            for (number, part) in parts.iter().enumerate() {
+                if number == 0 {
+                    self.line(name, &format!("{head}{part}"));
+                } else {
+                    self.line("", &format!("{:>12}{part}", ""));
+                }
+            }
+        }
+    }
+
+    fn server(&mut self, server: &ServerReport) {
+        let _ = writeln!(self.text, "\n{}", harmless(&server.endpoint.to_string()));
+        match server.security.as_ref().map(|s| (s, &s.tls)) {
+            Some((security, Some(tls))) => {
+                self.line("TLS", &format!("{}, {}", tls.version, tls.cipher));
+                self.certificate(tls);
+                self.list("can bind to", names::bindings(security));
+            }
+            Some((_, None)) => self.line("TLS", "none: everything is in the clear"),
+            None => {}
+        }
+        for (stage, features) in &server.features {
+            self.list(names::stage(*stage), names::features(features));
+        }
+        if let Some(login) = &server.login {
+            self.line("login", login.mechanism);
+            self.words("", names::bound_for_people(login.binding), INDENT);
+            self.words(
+                "",
+                if login.server_proved {
+                    "the server proved that it knows the account"
+                } else {
+                    "the server proved nothing itself: its certificate alone speaks for it"
+                },
+                INDENT,
+            );
+        }
+        if let Some(jid) = &server.jid {
+            self.words("address", jid.as_str(), INDENT);
+        }
+        let resumption = match &server.stream_management {
+            Some(sm) if sm.resumable => Some(sm.max_seconds.map_or_else(
+                || "yes, for an unknown time".to_owned(),
+                |s| format!("yes, for {s} s"),
+            )),
+            Some(_) => Some("no; only acknowledgements".to_owned()),
+            None if server.is_established() => {
+                Some("no; without stream management, losses are noticed late".to_owned())
+            }
+            None => None,
+        };
+        if let Some(resumption) = resumption {
+            self.line("resumption", &resumption);
+        }
+        for (index, (phase, time)) in server.timings.iter().enumerate() {
+            let name = if index == 0 { "time" } else { "" };
+            self.line(name, &format!("{:>7.1} ms  {phase}", ms(time)));
+        }
+        if server.is_established() {
+            let total = ms(server.timings.total());
+            self.line("", &format!("{total:>7.1} ms  all together"));
+        }
+        if let Some(trips) = server.round_trips {
+            self.line("round trips", &format!("{trips}, TCP and TLS not counted"));
+        }
+        if let Some(error) = &server.error {
+            let after = server.elapsed.unwrap_or_default();
+            self.words("failed", &one_line(error), INDENT);
+            self.line("", &format!("after {:.1} ms", ms(after)));
+        } else if server.is_established() {
+            self.line("result", "a session can be established");
+        }
+    }
+
+    fn certificate(&mut self, tls: &TlsInfo) {
+        self.line("certificate", names::trust(tls.trust));
+        if let Some(certificate) = &tls.peer_certificate {
+            let or_none = |text: &str| match text {
+                "" => "(none)".to_owned(),
+                text => text.to_owned(),
+            };
+            self.words("subject", &or_none(&certificate.subject), INDENT);
+            self.list("names", certificate.names.iter().map(String::as_str));
+            self.words(
+                "issuer",
+                &if certificate.is_self_signed() {
+                    "itself".to_owned()
+                } else {
+                    or_none(&certificate.issuer)
+                },
+                INDENT,
+            );
+            self.line("expires", &expiry(certificate.not_after, SystemTime::now()));
+        }
+        if let Some(sha256) = tls.peer_sha256 {
+            // For --pin, which takes it with or without colons.
+            self.words("sha256", &sha256.to_string().replace(':', ""), INDENT);
+        }
+    }
+
+    /// What a second login of the same process was like.
+    fn again(&mut self, first: &Inspection, again: &Inspection) {
+        let _ = writeln!(self.text, "\na second login");
+        let session = |inspection: &Inspection| {
+            let servers = inspection.servers.iter().rev();
+            let mut established = servers.filter(|s| s.is_established());
+            established
+                .next()
+                .map(|s| (s.round_trips, s.timings.total(), resumed(s)))
+        };
+        match (session(first), session(again)) {
+            (Some((_, before, _)), Some((trips, time, resumed))) => {
+                self.line(
+                    "TLS",
+                    match resumed {
+                        Some(true) => "resumed: no certificates were exchanged",
+                        Some(false) => "not resumed: a full handshake each time",
+                        None => "none",
+                    },
+                );
+                if let Some(trips) = trips {
+                    self.line("round trips", &format!("{trips}, TCP and TLS not counted"));
+                }
+                let (time, before) = (ms(time), ms(before));
+                self.line(
+                    "time",
+                    &format!("{time:>7.1} ms, the first took {before:.1} ms"),
+                );
+            }
+            _ => {
+                let mut errors = again.servers.iter().filter_map(|s| s.error.as_ref());
+                let why = errors
+                    .next_back()
+                    .map_or("no server answered".to_owned(), |e| one_line(e));
+                self.words("failed", &why, INDENT);
+            }
+        }
+    }
+
+    fn advice(&mut self, advice: &[String]) {
+        let _ = writeln!(self.text, "\nwhat would go wrong");
+        if advice.is_empty() {
+            self.text.push_str("  nothing that shows from here\n");
+        }
+        for advice in advice {
+            let words = advice.split(' ').map(str::to_owned);
+            for (number, line) in fold(words, " ", self.width - 4).iter().enumerate() {
+                let mark = if number == 0 { "-" } else { " " };
+                let _ = writeln!(self.text, "  {mark} {line}");
+            }
+        }
+    }
+
+    fn list(&mut self, name: &str, values: impl IntoIterator<Item = impl Into<String>>) {
+        let values: Vec<String> = values.into_iter().map(Into::into).collect();
+        if values.is_empty() {
+            self.line(name, "nothing");
+        }
+        self.lines(
+            name,
+            &fold(values.into_iter(), ", ", self.width - INDENT),
+            0,
+        );
+    }
+
+    /// A sentence, or what is one: what does not fit goes on `indent` columns in.
+    fn words(&mut self, name: &str, sentence: &str, indent: usize) {
+        let lines = fold(
+            sentence.split(' ').map(str::to_owned),
+            " ",
+            self.width - indent,
+        );
+        self.lines(name, &lines, indent - INDENT);
+    }
+
+    fn lines(&mut self, name: &str, lines: &[String], hang: usize) {
+        for (number, line) in lines.iter().enumerate() {
+            let (name, hang) = if number == 0 { (name, 0) } else { ("", hang) };
+            self.line(name, &format!("{:hang$}{line}", ""));
+        }
+    }
+
+    fn line(&mut self, name: &str, value: &str) {
+        // What a server says must not control the terminal.
+        let _ = writeln!(self.text, "  {name:<12} {}", harmless(value));
+    }
+}
+
+/// As many values in a line as fit, each as it will be printed. A value that is longer
+/// than a line is cut.
+fn fold(values: impl Iterator<Item = String>, glue: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for value in values {
+        let value = harmless(&value);
+        let most = width.saturating_sub(glue.trim_end().len()).max(1);
+        let characters: Vec<char> = value.chars().collect();
+        for (number, part) in characters.chunks(most).enumerate() {
+            let part: String = part.iter().collect();
+            // The glue stands on both sides, if another value follows.
+            let columns = line.chars().count() + 2 * glue.len() + part.chars().count();
+            if number > 0 {
+                lines.push(std::mem::take(&mut line));
+            } else if !line.is_empty() && columns > width {
+                line.push_str(glue.trim_end());
+                lines.push(std::mem::take(&mut line));
+            }
+            if !line.is_empty() {
+                line.push_str(glue);
+            }
+            line.push_str(&part);
+        }
+        if characters.is_empty() && !line.is_empty() {
+            line.push_str(glue);
+        }
+    }
+    if !line.is_empty() {
+        lines.push(line);
+    }
+    lines
+}
+
+/// A step of the race in words.
+fn happened(step: &Step, is_first: bool) -> String {
+    match &step.what {
+        What::Resolving => "its addresses are looked up".to_owned(),
+        What::Started => "started".to_owned(),
+        What::Secured if is_first => "secured, the first".to_owned(),
+        What::Secured => "secured".to_owned(),
+        What::Redirected(to) => format!("sends us to {to}"),
+        What::Failed(phase) => format!("closed: {phase} failed"),
+        What::Established => "gave a session".to_owned(),
+        // A newer kind of step.
+        other => format!("{other:?}"),
+    }
+}
+
+fn resumed(server: &ServerReport) -> Option<bool> {
+    let tls = server.security.as_ref()?.tls.as_ref()?;
+    Some(tls.resumed)
+}
+
+pub(super) const fn mode(endpoint: &Endpoint) -> &'static str {
+    match endpoint.mode {
+        TlsMode::StartTls => "STARTTLS",
+        TlsMode::Direct => "direct TLS",
+        TlsMode::None => "no TLS",
+    }
+}
+
+fn expiry(not_after: SystemTime, now: SystemTime) -> String {
+    let date = date(not_after);
+    match (not_after.duration_since(now), now.duration_since(not_after)) {
+        (Ok(left), _) => format!("in {} days, on {date}", advice::days(left)),
+        (_, Ok(ago)) => format!("{} days ago, on {date}", advice::days(ago)),
+        _ => date,
+    }
+}
+
+fn date(at: SystemTime) -> String {
+    // The formatter knows the years 1970 to 9999.
+    let last = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
+    let at = at.clamp(SystemTime::UNIX_EPOCH, last);
+    let text = humantime::format_rfc3339_seconds(at).to_string();
+    text.split('T').next().unwrap_or_default().to_owned()
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(width: usize) -> Report {
+        Report {
+            text: String::new(),
+            width,
+        }
+    }
+
+    #[test]
+    fn a_report_fits_its_columns_and_loses_nothing() {
+        let features: Vec<String> = (0..40).map(|n| format!("feature-{n}")).collect();
+        for width in [59, 79, 119] {
+            let mut out = report(width);
+            out.list("after login", features.iter().map(String::as_str));
+            out.words("failed", &features.join(" "), INDENT);
+            out.list("names", ["x".repeat(300)]);
+            assert!(
+                out.text.lines().all(|l| l.chars().count() <= width),
+                "{}",
+                out.text
+            );
+            let words: Vec<&str> = out.text.split([' ', ',', '\n']).collect();
+            for name in &features {
+                let found = words.iter().filter(|w| *w == name).count();
+                assert_eq!(found, 2, "{name}: {}", out.text);
+            }
+            assert_eq!(out.text.matches('x').count(), 300);
+            assert_eq!(out.text.matches("after login").count(), 1);
+        }
+    }
+
+    #[test]
+    fn a_server_cannot_control_the_terminal_by_its_features() {
+        let mut out = report(79);
+        out.list("offers", ["\u{1b}[2J"]);
+        assert!(!out.text.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn an_expiry_is_told_in_days_whenever_it_is() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        let day = Duration::from_secs(86_400);
+        assert_eq!(expiry(now + 30 * day, now), "in 30 days, on 2001-10-09");
+        assert_eq!(expiry(now - 2 * day, now), "2 days ago, on 2001-09-07");
+        let far = now + Duration::from_secs(400_000_000_000);
+        assert!(expiry(far, now).ends_with("9999-12-31"));
+    }
+}
