@@ -21,6 +21,9 @@ use crate::table::{self, Row};
 /// How long the phase lasts in which a case hangs.
 const IMPATIENCE: Duration = Duration::from_secs(1);
 
+/// What is said of something that is no XMPP server.
+pub(crate) const NOT_XMPP: (Kind, Retry) = (Kind::Peer, Retry::Never);
+
 /// A case.
 #[derive(Debug, Clone)]
 pub(crate) struct Case {
@@ -166,8 +169,8 @@ impl Case {
         seen.text = running
             .labels()
             .iter()
-            .fold(without_chance(&seen.text), |text, (address, label)| {
-                text.replace(address, label)
+            .fold(without_chance(&seen.text), |text, (port, label)| {
+                text.replace(port, label)
             });
         self.expected.check(name, &seen);
         if let Some(visits) = self.visits {

@@ -2,7 +2,7 @@
 
 use stanchion_connect::{Kind, Phase, Retry};
 
-use crate::case::{cases, refused};
+use crate::case::{Case, NOT_XMPP, cases, refused};
 use crate::script::{Certificate, Step, server};
 
 const REDIRECT: &[u8] = b"HTTP/1.1 302 Found\r\nLocation: http://login.portal.example/\r\n\
@@ -11,31 +11,19 @@ const BAD_REQUEST: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/html
     Connection: close\r\n\r\n<html><body><h1>400 Bad Request</h1></body></html>\r\n";
 const PAGE: &[u8] = b"<!DOCTYPE html><html><head><title>Welcome</title></head></html>";
 
+/// Bytes in answer to the stream header.
+fn answering(bytes: &'static [u8]) -> Case {
+    let servers = [server([Step::Hear, Step::Tell(bytes)])];
+    refused(servers, NOT_XMPP.0, NOT_XMPP.1, &[Phase::Stream])
+}
+
 cases! { "Captive portal",
     http_on_the_port_of_starttls_is_told_as_such:
-        refused(
-            [server([Step::Hear, Step::Tell(BAD_REQUEST)])],
-            Kind::Network,
-            Retry::AfterUser,
-            &[Phase::Stream],
-        )
-            .says(&["127.0.0.1:PORT1", "HTTP", "portal"]),
+        answering(BAD_REQUEST),
     a_redirect_of_http_is_told_as_such:
-        refused(
-            [server([Step::Hear, Step::Tell(REDIRECT)])],
-            Kind::Network,
-            Retry::AfterUser,
-            &[Phase::Stream],
-        )
-            .says(&["HTTP", "portal"]),
+        answering(REDIRECT),
     a_bare_page_is_told_as_such:
-        refused(
-            [server([Step::Hear, Step::Tell(PAGE)])],
-            Kind::Network,
-            Retry::AfterUser,
-            &[Phase::Stream],
-        )
-            .says(&["HTTP", "portal"]),
+        answering(PAGE),
     http_on_the_port_of_direct_tls_is_told_as_such:
         refused(
             [server([Step::Hear, Step::Tell(BAD_REQUEST)]).direct()],

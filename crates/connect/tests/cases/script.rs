@@ -306,14 +306,10 @@ impl Running {
         self.visits.iter().map(count).collect()
     }
 
-    /// The addresses as they are written in scripts and texts.
+    /// The ports, and how they are written in scripts and texts.
     pub(crate) fn labels(&self) -> Vec<(String, String)> {
         let label = |(n, address): (usize, &SocketAddr)| {
-            let label = match address {
-                SocketAddr::V4(v4) => format!("{}:PORT{}", v4.ip(), n + 1),
-                SocketAddr::V6(v6) => format!("[{}]:PORT{}", v6.ip(), n + 1),
-            };
-            (address.to_string(), label)
+            (format!(":{}", address.port()), format!(":PORT{}", n + 1))
         };
         self.addresses.iter().enumerate().map(label).collect()
     }
@@ -505,7 +501,7 @@ impl Play {
     }
 
     fn filled_in(&self, text: &str) -> String {
-        let fill = |text: String, (address, label): &(String, String)| text.replace(label, address);
+        let fill = |text: String, (port, label): &(String, String)| text.replace(label, port);
         self.labels.iter().fold(text.to_owned(), fill)
     }
 }

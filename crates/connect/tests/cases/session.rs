@@ -176,14 +176,10 @@ cases! { "Session",
         )
             .resuming()
             .says(&["another session"]),
-    a_resumption_that_hangs_is_told_at_the_deadline:
-        refused(
-            [after_login(&[SESSION, Step::Element, Step::Hang])],
-            Kind::Network,
-            Retry::Later,
-            &[Phase::Resumption],
-        )
+    a_resumption_that_hangs_ends_in_a_new_session_after_the_deadline:
+        session([after_login(&[SESSION, Step::Element, Step::Hang]).later(good())], &[])
             .hanging(Phase::Resumption, 1)
             .resuming()
-            .says(&["stream resumption: no answer within 1 s"]),
+            .visiting(&[2])
+            .says(&["a session at 127.0.0.1:PORT1, a new one", "StreamClosed"]),
 }

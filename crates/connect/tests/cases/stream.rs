@@ -2,7 +2,7 @@
 
 use stanchion_connect::{Kind, Phase, Retry};
 
-use crate::case::{Case, cases, refused, session};
+use crate::case::{Case, NOT_XMPP, cases, refused, session};
 use crate::script::{OPEN, STARTTLS, Server, Step, good, secured, server, then};
 
 const ANSWERED: [Step; 2] = [Step::Header, OPEN];
@@ -98,8 +98,8 @@ cases! { "Stream",
     another_root_element_is_told_as_such:
         refused(
             [server([Step::Header, Step::Say("<?xml version='1.0'?><feed xmlns='http://www.w3.org/2005/Atom'>")])],
-            Kind::Network,
-            Retry::AfterUser,
+            NOT_XMPP.0,
+            NOT_XMPP.1,
             &[Phase::Stream],
         )
             .says(&["the root element is not <stream:stream/>"]),
@@ -200,7 +200,7 @@ cases! { "Stream",
             "<stream:error><see-other-host xmlns='urn:ietf:params:xml:ns:xmpp-streams'>\
              example.org:port</see-other-host></stream:error></stream:stream>",
             Kind::Network,
-            Retry::Later,
+            Retry::AfterUser,
         )
             .says(&["see-other-host", "example.org:port"]),
     features_without_end_are_cut_off:

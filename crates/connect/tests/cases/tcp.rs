@@ -41,5 +41,5 @@ cases! { "TCP",
                 Known::Host("a.example.net.", "::1"),
                 Known::Host("a.example.net.", "127.0.0.1"),
             ]))
-            .says(&["a session at 127.0.0.1:PORT1", "nothing listens at [::1]:"]),
+            .says(&["a session at 127.0.0.1:PORT1", "nothing listens at [::1]:PORT1"]),
 }
