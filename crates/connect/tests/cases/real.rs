@@ -171,7 +171,7 @@ async fn story(server: &Own, family: &'static str) -> Vec<Row> {
             domain: "elsewhere.example",
             mode: TlsMode::Direct,
             ..otherwise(
-                "a_certificate_for_another_name",
+                "a_name_that_its_certificate_lacks",
                 refused(
                     Kind::Security,
                     Retry::AfterUser,

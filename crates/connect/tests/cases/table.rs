@@ -74,6 +74,7 @@ pub(crate) fn compare(row: &Row) {
 
 /// Writes the whole table with its times below the target folder, prints it, and compares
 /// it with the part of the documentation below `heading`, or writes that anew.
+#[allow(clippy::print_stdout, reason = "the table is shown with --nocapture")]
 pub(crate) fn close(heading: &str, file: &str, rows: &[Row]) {
     let mut timed = String::from(
         "| case | what the user is told | kind | retry | phase | milliseconds |\n\
