@@ -108,8 +108,13 @@ impl Dial for Counting {
         self.dial.dial(endpoint, domain).await
     }
 
-    async fn direct(&self, pipe: BoxTransport, domain: &str) -> Result<BoxTransport, DialError> {
-        self.dial.direct(pipe, domain).await
+    async fn direct(
+        &self,
+        pipe: BoxTransport,
+        endpoint: &Endpoint,
+        domain: &str,
+    ) -> Result<BoxTransport, DialError> {
+        self.dial.direct(pipe, endpoint, domain).await
     }
 
     async fn upgrade(&self, pipe: BoxTransport, domain: &str) -> Result<BoxTransport, DialError> {

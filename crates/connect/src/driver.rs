@@ -110,7 +110,7 @@ impl Attempting<'_> {
             TlsMode::None => Start::Plaintext,
             TlsMode::Direct => Start::Protected(channel(pipe.security())),
         };
-        let mut stream = XmppStream::new(pipe, self.config.limits);
+        let mut stream = self.frame(pipe).await?;
         let mut negotiation = Negotiation::new(setup);
         let result = self.negotiate(&mut negotiation, &mut stream).await;
         self.clock.stop();
@@ -147,7 +147,7 @@ impl Attempting<'_> {
             TlsMode::Direct => TlsMode::None,
             mode => mode,
         };
-        let place = Endpoint::new(self.endpoint.host.clone(), self.endpoint.port, mode);
+        let place = self.endpoint.clone().with_mode(mode);
         let dialled = self.dial.dial(&place, self.domain);
         let pipe = self.clock.limit(dialled).await?.map_err(refused)?;
         if self.endpoint.mode != TlsMode::Direct {
@@ -156,11 +156,22 @@ impl Attempting<'_> {
         self.enter(Phase::Tls);
         let pipe = self
             .clock
-            .limit(self.dial.direct(pipe, self.domain))
+            .limit(self.dial.direct(pipe, self.endpoint, self.domain))
             .await?
             .map_err(|error| ConnectError::dial(self.endpoint, error))?;
         self.tell(&ConnectEvent::Secured(self.endpoint, pipe.security()));
         Ok(pipe)
+    }
+
+    /// Makes a stream of the pipe, by way of a WebSocket if the endpoint is one.
+    async fn frame(&mut self, pipe: BoxTransport) -> Result<XmppStream, ConnectError> {
+        let Some(uri) = self.endpoint.websocket() else {
+            return Ok(XmppStream::new(pipe, self.config.limits));
+        };
+        self.enter(Phase::Stream);
+        let upgraded = XmppStream::websocket(pipe, uri, self.config.limits);
+        let upgraded = self.clock.limit(upgraded).await?;
+        upgraded.map_err(|error| ConnectError::dial(self.endpoint, error))
     }
 
     async fn negotiate(

@@ -148,7 +148,12 @@ impl Dial for Silence {
     async fn dial(&self, _: &Endpoint, _: &str) -> Result<BoxTransport, DialError> {
         std::future::pending().await
     }
-    async fn direct(&self, _: BoxTransport, _: &str) -> Result<BoxTransport, DialError> {
+    async fn direct(
+        &self,
+        _: BoxTransport,
+        _: &Endpoint,
+        _: &str,
+    ) -> Result<BoxTransport, DialError> {
         std::future::pending().await
     }
     async fn upgrade(&self, _: BoxTransport, _: &str) -> Result<BoxTransport, DialError> {

@@ -315,6 +315,64 @@ async fn stanzas_flow_on_the_stream_that_is_handed_over() {
 }
 
 #[tokio::test]
+async fn a_session_over_a_websocket_works_and_resumes_as_over_tcp() {
+    for server in Server::both() {
+        let uri = server.0["websocket_tls"].as_str().unwrap();
+        let mut config = server.config(&[]);
+        config.endpoints = Endpoints::Explicit(vec![uri.parse().unwrap()]);
+        let connector = Connector::new(server.account("app"), config).unwrap();
+        let mut first = connector.connect(None).await.unwrap();
+        assert_eq!(first.endpoint.to_string(), uri);
+        assert!(first.established.login.server_proved);
+        assert!(first.stream.security().is_encrypted());
+        let ping = Element::new("iq", ns::CLIENT)
+            .with_attr("type", Text::from_static("get"))
+            .with_attr("id", Text::from_static("p1"))
+            .with_attr("to", Text::new(server.domain()).unwrap())
+            .with_child(Element::new("ping", ns::PING));
+        first.stream.send(&ping).unwrap();
+        let answer = loop {
+            match first.stream.next().await.unwrap() {
+                StreamEvent::Element(e) if e.attr("id") == Some("p1") => break e,
+                StreamEvent::Element(_) => {}
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(answer.attr("type"), Some("result"));
+
+        let session = first.established.stream_management.clone().unwrap();
+        let token = session.token(first.established.jid.clone(), 1).unwrap();
+        drop(first);
+        let mut second = connector.connect(Some(token)).await.unwrap();
+        let resumption = &second.established.resumption;
+        assert_eq!(*resumption, Resumption::Resumed { h: 1 }, "{uri}");
+        second.stream.end();
+        while !matches!(second.stream.next().await.unwrap(), StreamEvent::Close) {}
+        second.stream.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_path_without_a_websocket_is_refused_with_the_answer_of_the_web_server() {
+    for server in Server::both() {
+        let uri = server.0["websocket_tls"].as_str().unwrap();
+        let mut config = server.config(&[]);
+        let wrong = format!("{uri}-not");
+        config.endpoints = Endpoints::Explicit(vec![wrong.parse().unwrap()]);
+        let connector = Connector::new(server.account("app"), config).unwrap();
+        let error = connector.connect(None).await.unwrap_err();
+        let mut causes = vec![error.to_string()];
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(source) = cause.source() {
+            causes.push(source.to_string());
+            cause = source;
+        }
+        let told = causes.join(": ");
+        assert!(told.contains("HTTP 404"), "{told}");
+    }
+}
+
+#[tokio::test]
 async fn records_in_dns_lead_to_both_kinds_of_ports() {
     for server in Server::both() {
         let domain = server.domain();

@@ -9,10 +9,11 @@ use stanchion_stanza::payload::bind::Bind;
 use stanchion_stanza::payload::caps::{Caps, CapsError};
 use stanchion_stanza::payload::delay::Delay;
 use stanchion_stanza::payload::disco::{DiscoInfo, DiscoItems, Identity, Item};
+use stanchion_stanza::payload::framing;
 use stanchion_stanza::payload::hints::Hint;
 use stanchion_stanza::payload::{Payload, PayloadError, ping, receipts, sasl, sid, sm, starttls};
 use stanchion_stanza::stanza::{DefinedCondition, ErrorType, IqKind, StanzaError};
-use stanchion_stanza::stream::{Requirement, StreamCondition, StreamError};
+use stanchion_stanza::stream::{Requirement, StreamCondition, StreamError, StreamHeader};
 use stanchion_stanza::{Element, Encoder, Limits, Scope, Stanza, ns, stream::StreamFeatures};
 
 // RFC 6120.
@@ -30,6 +31,38 @@ fn starttls_is_read_as_in_rfc_6120_section_5() {
     same(
         "<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>",
         starttls::Failure,
+    );
+}
+
+#[test]
+fn websocket_framing_is_read_as_in_rfc_7395_section_3() {
+    const NS: &str = "xmlns='urn:ietf:params:xml:ns:xmpp-framing'";
+    let header = StreamHeader::initial("example.com".parse().unwrap());
+    same(
+        &format!("<open {NS} to='example.com' version='1.0'/>"),
+        framing::Open(header),
+    );
+    let mut header = StreamHeader::response("example.com".parse().unwrap(), text("++TR84Sm6A3h"));
+    header.lang = Some(text("en"));
+    same(
+        &format!("<open {NS} from='example.com' id='++TR84Sm6A3h' version='1.0' xml:lang='en'/>"),
+        framing::Open(header),
+    );
+    for (wrong, what) in [("to='@'", "address"), ("version='1'", "version")] {
+        assert_eq!(
+            read::<framing::Open>(&format!("<open {NS} {wrong}/>")),
+            Err(PayloadError::Invalid {
+                element: "open",
+                what
+            })
+        );
+    }
+    same(&format!("<close {NS}/>"), framing::Close::default());
+    same(
+        &format!("<close {NS} see-other-uri='wss://otherendpoint.example/xmpp-bind'/>"),
+        framing::Close {
+            see_other_uri: Some(text("wss://otherendpoint.example/xmpp-bind")),
+        },
     );
 }
 

@@ -3,9 +3,11 @@
 
 mod given;
 
+use std::collections::HashMap;
+
 use given::examples::element;
-use stanchion_stanza::Stanza;
 use stanchion_stanza::stanza::MessageType;
+use stanchion_stanza::{Jid, Stanza};
 
 #[test]
 fn line_ends_are_one_line_feed_each() {
@@ -60,4 +62,18 @@ fn an_unknown_type_of_message_is_normal() {
         };
         assert_eq!(message.kind, kind, "{written}");
     }
+}
+
+#[test]
+fn addresses_are_keys_of_maps() {
+    // Also those that are parts of a stanza: nothing in them changes, so lints have no
+    // reason to complain.
+    let element = element("<message from='a@example.org/x'><e xmlns='urn:e'/></message>");
+    let from = Jid::try_from(element.attr_text("from").unwrap()).unwrap();
+    let mut seen: HashMap<Jid, u32> = HashMap::new();
+    *seen.entry(from).or_default() += 1;
+    assert_eq!(
+        seen.get(&"A@example.org/x".parse::<Jid>().unwrap()),
+        Some(&1)
+    );
 }

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use crate::endpoint::Endpoint;
 use crate::pipe::BoxTransport;
 use crate::tls::TlsError;
+use crate::websocket::UpgradeError;
 
 /// Makes transports. Dropping a future that has not finished drops its connection;
 /// deadlines are the caller's, who drops it.
@@ -16,20 +17,26 @@ pub trait Dial: Send + Sync {
     /// Connects, and does the TLS handshake if the mode is
     /// [`TlsMode::Direct`](crate::TlsMode::Direct). The certificate is checked against
     /// `domain` (the JID's domainpart), never against the endpoint's host
-    /// (RFC 6120 §13.7.2).
+    /// (RFC 6120 §13.7.2). What a WebSocket needs besides is done over the pipe, by
+    /// [`XmppStream::websocket`](crate::XmppStream::websocket).
     ///
     /// # Errors
     /// [`DialError`].
     async fn dial(&self, endpoint: &Endpoint, domain: &str) -> Result<BoxTransport, DialError>;
 
-    /// The handshake of direct TLS over a connected pipe, with ALPN `xmpp-client`
-    /// (XEP-0368): what [`Dial::dial`] does for
-    /// [`TlsMode::Direct`](crate::TlsMode::Direct), for callers that give the
-    /// connection and the handshake deadlines of their own.
+    /// The handshake of direct TLS over a pipe that is connected to `endpoint`, with
+    /// ALPN `xmpp-client` (XEP-0368), or `http/1.1` for a WebSocket: what
+    /// [`Dial::dial`] does for [`TlsMode::Direct`](crate::TlsMode::Direct), for callers
+    /// that give the connection and the handshake deadlines of their own.
     ///
     /// # Errors
     /// [`DialError::Tls`]. The pipe is dropped.
-    async fn direct(&self, pipe: BoxTransport, domain: &str) -> Result<BoxTransport, DialError>;
+    async fn direct(
+        &self,
+        pipe: BoxTransport,
+        endpoint: &Endpoint,
+        domain: &str,
+    ) -> Result<BoxTransport, DialError>;
 
     /// The TLS handshake over a connected pipe, after STARTTLS was agreed
     /// (RFC 6120 §5.4.3). The pipe comes from
@@ -69,6 +76,14 @@ pub enum DialError {
         /// Why not.
         source: TlsError,
     },
+    /// The connection stood, but did not become a WebSocket.
+    #[error("no WebSocket at {uri}")]
+    WebSocket {
+        /// What was asked for.
+        uri: String,
+        /// Why not.
+        source: UpgradeError,
+    },
 }
 
 impl DialError {
@@ -80,6 +95,7 @@ impl DialError {
         match self {
             Self::Resolve { .. } | Self::Unreachable { .. } => true,
             Self::Tls { source, .. } => matches!(source, TlsError::Io(_) | TlsError::Closed),
+            Self::WebSocket { source, .. } => source.is_transient(),
         }
     }
 }

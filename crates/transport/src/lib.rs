@@ -1,5 +1,6 @@
 //! Connected pipes for XMPP: TCP, TLS with channel binding, pipes inside a process,
-//! and the framed XML stream over any of them. For both ends of a connection.
+//! and the framed XML stream over any of them, for both ends of a connection; and for
+//! the client, over a WebSocket.
 //!
 //! ```
 //! use stanchion_stanza::{Element, Limits, StreamEvent, ns, stream::StreamHeader};
@@ -31,8 +32,10 @@
 //!    [`Endpoint`], with TLS at once or without.
 //! 3. An [`XmppStream`] frames the pipe. For STARTTLS, [`XmppStream::into_transport`]
 //!    gives the pipe back, and [`Dial::upgrade`] makes a protected one of it.
+//!    For a WebSocket, [`XmppStream::websocket`] asks for one over the pipe, and from
+//!    there on nothing is different.
 //! 4. [`Transport::security`] tells what protects the pipe, and holds the channel
-//!    binding data for SASL.
+//!    binding data for SASL; [`Transport::traffic`] tells what it cost.
 //!
 //! A server accepts a TCP connection, wraps it by [`tcp::accepted`], and upgrades it by
 //! a [`TlsAcceptor`].
@@ -52,6 +55,8 @@ pub mod security;
 pub mod stream;
 pub mod tcp;
 pub mod tls;
+pub mod traffic;
+pub mod websocket;
 
 pub use dial::{Dial, DialError};
 pub use endpoint::{Endpoint, Host, TlsMode};

@@ -75,16 +75,22 @@ impl Dial for MemoryDial {
         };
         let place = (endpoint.host.clone(), endpoint.port);
         let listener = self.listeners.get(&place).ok_or_else(refused)?;
-        let (near, far) = pair(self.buffer);
+        let (near, far) = tokio::io::duplex(self.buffer);
+        let (near, far) = (Plain::dialled(near), Plain::boxed(far));
         listener.send(far).await.map_err(|_| refused())?;
         match endpoint.mode {
-            TlsMode::Direct => self.tls.direct(near, domain).await,
+            TlsMode::Direct => self.tls.at_once(near, endpoint, domain).await,
             TlsMode::StartTls | TlsMode::None => Ok(near),
         }
     }
 
-    async fn direct(&self, pipe: BoxTransport, domain: &str) -> Result<BoxTransport, DialError> {
-        self.tls.direct(pipe, domain).await
+    async fn direct(
+        &self,
+        pipe: BoxTransport,
+        endpoint: &Endpoint,
+        domain: &str,
+    ) -> Result<BoxTransport, DialError> {
+        self.tls.at_once(pipe, endpoint, domain).await
     }
 
     async fn upgrade(&self, pipe: BoxTransport, domain: &str) -> Result<BoxTransport, DialError> {

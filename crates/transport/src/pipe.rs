@@ -4,16 +4,20 @@
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::security::Security;
+use crate::traffic::{Meter, Traffic};
 
 /// A connected byte pipe, and what is known of its security.
 pub trait Transport: AsyncRead + AsyncWrite + Unpin + Send {
     /// What protects the bytes. Constant for the life of the pipe: TLS makes a new one.
     fn security(&self) -> &Security;
+
+    /// What went over the wire so far, for this pipe and the ones below it.
+    fn traffic(&self) -> Traffic;
 }
 
 /// Any transport.
@@ -22,6 +26,10 @@ pub type BoxTransport = Box<dyn Transport>;
 impl<T: Transport + ?Sized> Transport for Box<T> {
     fn security(&self) -> &Security {
         (**self).security()
+    }
+
+    fn traffic(&self) -> Traffic {
+        (**self).traffic()
     }
 }
 
@@ -34,10 +42,12 @@ impl fmt::Debug for dyn Transport {
 }
 
 /// A pipe without protection over any byte stream: a TCP connection, a simulated link.
+/// It counts the [`Traffic`].
 #[derive(Debug)]
 pub struct Plain<S> {
     stream: S,
     security: Security,
+    meter: Meter,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Plain<S> {
@@ -48,6 +58,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Plain<S> {
         Self {
             stream,
             security: Security::plaintext(),
+            meter: Meter::default(),
         }
     }
 
@@ -56,11 +67,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Plain<S> {
     pub fn boxed(stream: S) -> BoxTransport {
         Box::new(Self::new(stream))
     }
+
+    /// The same, where this end asked for the connection and the peer has agreed: its
+    /// [`Traffic`] begins with one turn.
+    #[must_use]
+    pub fn dialled(stream: S) -> BoxTransport {
+        Box::new(Self {
+            meter: Meter::dialled(),
+            ..Self::new(stream)
+        })
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Transport for Plain<S> {
     fn security(&self) -> &Security {
         &self.security
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.meter.traffic()
     }
 }
 
@@ -70,7 +95,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Plain<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        self.meter.read(buf.filled().len() - before);
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -80,7 +108,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Plain<S> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, buf))?;
+        self.meter.wrote(written);
+        Poll::Ready(Ok(written))
     }
 
     // Forwarded, so that several TLS records leave in one system call.
@@ -89,7 +119,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Plain<S> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, bufs))?;
+        self.meter.wrote(written);
+        Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {

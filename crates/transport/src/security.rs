@@ -52,8 +52,8 @@ pub struct TlsInfo {
     /// At a client: whether it has a certificate to show, should the server ask (whether
     /// it did is not known). At a server: whether the client showed one.
     pub client_certificate: bool,
-    /// Whether an earlier session was resumed, which saves the certificates' exchange.
-    pub resumed: bool,
+    /// What the handshake had to do.
+    pub handshake: Handshake,
 }
 
 impl TlsInfo {
@@ -69,7 +69,7 @@ impl TlsInfo {
             peer_certificate: None,
             alpn: None,
             client_certificate: false,
-            resumed: false,
+            handshake: Handshake::Full,
         }
     }
 }
@@ -90,6 +90,32 @@ impl fmt::Display for TlsVersion {
         f.write_str(match self {
             Self::Tls12 => "TLS 1.2",
             Self::Tls13 => "TLS 1.3",
+        })
+    }
+}
+
+/// What a handshake had to do, which decides what it costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Handshake {
+    /// Everything: certificates and key exchange. One round trip in TLS 1.3, two in
+    /// TLS 1.2.
+    #[default]
+    Full,
+    /// Everything, and one round trip more, because the server wanted another key
+    /// exchange than the client guessed (HelloRetryRequest, RFC 8446 §4.1.4).
+    FullWithRetry,
+    /// An earlier session was resumed (RFC 8446 §2.2), which saves the certificates'
+    /// exchange, and in TLS 1.2 a round trip.
+    Resumed,
+}
+
+impl fmt::Display for Handshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "full handshake",
+            Self::FullWithRetry => "full handshake with a retry",
+            Self::Resumed => "resumed session",
         })
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 use stanchion::connect::probe::{Inspection, ServerReport};
 use stanchion::connect::timeline::{Step, What};
+use stanchion::transport::security::Handshake;
 use stanchion::transport::tls::PeerCertificate;
 
 use super::{Looked, advice, names, report};
@@ -24,7 +25,7 @@ fn again(inspection: &Inspection) -> Value {
     let session = servers.find(|s| s.is_established());
     json!({
         "established": session.is_some(),
-        "tls_resumed": session.and_then(|s| Some(s.security.as_ref()?.tls.as_ref()?.resumed)),
+        "tls_resumed": session.and_then(|s| Some(s.security.as_ref()?.tls.as_ref()?.handshake == Handshake::Resumed)),
         "round_trips": session.and_then(|s| s.round_trips),
         "ms": session.map(|s| ms(s.timings.total())),
     })
@@ -101,7 +102,7 @@ fn server_json(server: &ServerReport) -> Value {
             "trust": names::trust(tls.trust),
             "sha256": tls.peer_sha256.map(|f| f.to_string()),
             "certificate": tls.peer_certificate.as_deref().map(certificate_json),
-            "resumed": tls.resumed,
+            "resumed": tls.handshake == Handshake::Resumed,
             "bindings": names::bindings(security),
         })),
         "features": features,

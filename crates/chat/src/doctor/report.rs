@@ -7,7 +7,7 @@ use stanchion::connect::Endpoint;
 use stanchion::connect::probe::{Inspection, ServerReport};
 use stanchion::connect::timeline::{Step, What};
 use stanchion::transport::TlsMode;
-use stanchion::transport::security::TlsInfo;
+use stanchion::transport::security::{Handshake, TlsInfo};
 
 use super::{Looked, advice, names};
 use crate::exit::one_line;
@@ -310,7 +310,7 @@ fn happened(step: &Step, is_first: bool) -> String {
 
 fn resumed(server: &ServerReport) -> Option<bool> {
     let tls = server.security.as_ref()?.tls.as_ref()?;
-    Some(tls.resumed)
+    Some(tls.handshake == Handshake::Resumed)
 }
 
 pub(super) const fn mode(endpoint: &Endpoint) -> &'static str {

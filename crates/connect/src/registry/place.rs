@@ -10,20 +10,27 @@ use thiserror::Error;
 const DIRECT: &str = "xmpps://";
 /// In front of an endpoint that has no TLS.
 const PLAIN: &str = "plain://";
+/// In front of a WebSocket (RFC 7395), with TLS and without.
+const WEBSOCKET: [&str; 2] = ["wss://", "ws://"];
 
 /// The longest host name that is kept, in bytes (RFC 1035 §2.3.4).
 const LONGEST_NAME: usize = 255;
 
 /// A word that is no endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{0:?} is no endpoint; write HOST:PORT, or xmpps://HOST:PORT for TLS from the first byte")]
+#[error(
+    "{0:?} is no endpoint; write HOST:PORT, xmpps://HOST:PORT for TLS from the first byte, or \
+     wss://HOST:PORT/PATH for WebSocket"
+)]
 pub struct BadPlace(pub String);
 
 /// Writes an endpoint: `host:port` for STARTTLS, `xmpps://host:port` for direct TLS,
-/// `plain://host:port` for none. `None` if it could not be read back.
+/// `plain://host:port` for none, `wss://host:port/path` or `ws://…` for WebSocket. `None` if
+/// it could not be read back.
 #[must_use]
 pub fn write_place(endpoint: &Endpoint) -> Option<String> {
     let scheme = match endpoint.mode {
+        _ if endpoint.websocket().is_some() => "",
         TlsMode::StartTls => "",
         TlsMode::Direct => DIRECT,
         TlsMode::None => PLAIN,
@@ -49,6 +56,9 @@ pub fn write_place(endpoint: &Endpoint) -> Option<String> {
 /// ```
 pub fn read_place(text: &str) -> Result<Endpoint, BadPlace> {
     let bad = || BadPlace(text.to_owned());
+    if WEBSOCKET.iter().any(|scheme| text.starts_with(scheme)) {
+        return text.parse().map_err(|_| bad());
+    }
     let (mode, place) = if let Some(rest) = text.strip_prefix(DIRECT) {
         (TlsMode::Direct, rest)
     } else if let Some(rest) = text.strip_prefix(PLAIN) {
@@ -93,6 +103,8 @@ mod tests {
             "[2001:db8::1]:5222",
             "xmpps://[::1]:65535",
             "bücher.example:5222",
+            "wss://a.example:443/xmpp-websocket",
+            "ws://127.0.0.1:5280/ws",
         ] {
             let endpoint = read_place(text).unwrap();
             assert_eq!(write_place(&endpoint).as_deref(), Some(text));
@@ -115,6 +127,8 @@ mod tests {
             "xmpps://",
             "xmpps://a",
             "https://a:5222",
+            "wss://",
+            "ws://a b/",
             "a b:5222",
             "a/b:5222",
         ] {

@@ -90,11 +90,7 @@ pub async fn addresses(
         Host::Name(name) => name,
     };
     if let Some(ip) = literal(name) {
-        return Ok(vec![Endpoint::new(
-            Host::Ip(ip),
-            endpoint.port,
-            endpoint.mode,
-        )]);
+        return Ok(vec![endpoint.clone().with_host(Host::Ip(ip))]);
     }
     let found = resolver.addresses(&ascii(name)?).await?;
     let (v6, v4): (Vec<IpAddr>, Vec<IpAddr>) = found.into_iter().partition(IpAddr::is_ipv6);
@@ -109,7 +105,7 @@ pub async fn addresses(
         }
     }
     turns.truncate(MAX_ADDRESSES);
-    let at = |ip| Endpoint::new(Host::Ip(ip), endpoint.port, endpoint.mode);
+    let at = |ip| endpoint.clone().with_host(Host::Ip(ip));
     Ok(turns.into_iter().map(at).collect())
 }
 

@@ -240,7 +240,7 @@ impl Bindings {
         let bindings = self.inner.iter();
         Scope {
             bindings: bindings
-                .map(|b| Outer::new(tree.str(b.prefix), tree.ns(b.ns)))
+                .map(|b| Outer::new(tree.str(b.prefix), tree.copied_ns(b.ns)))
                 .collect(),
         }
     }

@@ -17,6 +17,7 @@ pub mod disco;
 pub mod fast;
 pub mod forms;
 pub mod forward;
+pub mod framing;
 pub mod hints;
 pub mod known;
 pub mod limits;

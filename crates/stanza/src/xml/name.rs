@@ -100,8 +100,10 @@ fn is_namespace_name(s: &str) -> bool {
 pub(crate) enum Ns {
     /// From the program's own text.
     Static(&'static str),
-    /// From a peer.
+    /// From a peer, in a copy of its own.
     Shared(Arc<str>),
+    /// From a peer, where it stands in what was read.
+    Part(Arc<Tree>, Span),
 }
 
 impl Ns {
@@ -131,6 +133,7 @@ impl Ns {
         match self {
             Self::Static(s) => s,
             Self::Shared(s) => s,
+            Self::Part(tree, span) => tree.str(*span),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! of records that point into it. Made by the codec's parser, never changed. What the
 //! world sees of it is in `element` and `text`.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use super::{Name, Ns, Text};
 use crate::ns;
@@ -85,8 +85,8 @@ pub(crate) struct Tree {
 enum Foreign {
     /// From around the element.
     Outer(Ns),
-    /// Declared in it; copied once, when somebody wants to keep it.
-    Own(Span, OnceLock<Ns>),
+    /// Declared in it.
+    Own(Span),
 }
 
 impl Tree {
@@ -102,7 +102,7 @@ impl Tree {
     fn weight(&self) -> usize {
         let outer = self.foreign.iter().map(|f| match f {
             Foreign::Outer(ns) => ns.as_str().len(),
-            Foreign::Own(..) => 0,
+            Foreign::Own(_) => 0,
         });
         self.text.capacity()
             + self.records.capacity() * size_of::<Record>()
@@ -145,7 +145,7 @@ impl Tree {
             }
         }
         for foreign in &mut self.foreign {
-            if let Foreign::Own(span, _) = foreign {
+            if let Foreign::Own(span) = foreign {
                 settle(span);
             }
         }
@@ -184,18 +184,25 @@ impl Tree {
             Place::None => "",
             Place::Known(name) => name,
             Place::Foreign(Foreign::Outer(ns)) => ns.as_str(),
-            Place::Foreign(Foreign::Own(span, _)) => self.str(*span),
+            Place::Foreign(Foreign::Own(span)) => self.str(*span),
         }
     }
 
-    pub(crate) fn ns(&self, id: NsId) -> Ns {
+    /// The name of a namespace, to keep: it keeps the tree.
+    fn shared_ns(self: &Arc<Self>, id: NsId) -> Ns {
+        match place(&self.foreign, id) {
+            Place::Foreign(Foreign::Own(span)) => Ns::Part(self.clone(), *span),
+            _ => self.copied_ns(id),
+        }
+    }
+
+    /// The name of a namespace, to keep without the tree.
+    pub(crate) fn copied_ns(&self, id: NsId) -> Ns {
         match place(&self.foreign, id) {
             Place::None => Ns::NONE,
             Place::Known(name) => Ns::Static(name),
             Place::Foreign(Foreign::Outer(ns)) => ns.clone(),
-            Place::Foreign(Foreign::Own(span, kept)) => kept
-                .get_or_init(|| Ns::Shared(self.str(*span).into()))
-                .clone(),
+            Place::Foreign(Foreign::Own(span)) => Ns::Shared(self.str(*span).into()),
         }
     }
 }
@@ -271,7 +278,7 @@ impl Draft {
             Place::None => b"",
             Place::Known(name) => name.as_bytes(),
             Place::Foreign(Foreign::Outer(ns)) => ns.as_str().as_bytes(),
-            Place::Foreign(Foreign::Own(span, _)) => self.bytes(frame, *span),
+            Place::Foreign(Foreign::Own(span)) => self.bytes(frame, *span),
         }
     }
 
@@ -290,7 +297,7 @@ impl Draft {
 
     /// The id of a name that is not known and was declared there.
     pub(crate) fn own(&mut self, name: Span) -> NsId {
-        self.add(Foreign::Own(name, OnceLock::new()))
+        self.add(Foreign::Own(name))
     }
 
     fn add(&mut self, foreign: Foreign) -> NsId {
@@ -367,7 +374,7 @@ impl<'a> Branch<'a> {
     }
 
     pub(crate) fn shared_ns(self) -> Ns {
-        self.tree.ns(self.head().1)
+        self.tree.shared_ns(self.head().1)
     }
 
     pub(crate) fn attributes(self) -> Leaves<'a> {
@@ -473,6 +480,6 @@ impl<'a> Leaf<'a> {
     }
 
     pub(crate) fn shared_ns(self) -> Ns {
-        self.tree.ns(self.ns)
+        self.tree.shared_ns(self.ns)
     }
 }

@@ -15,8 +15,9 @@ use super::error::TlsError;
 use super::pipe::{Side, TlsPipe, describe};
 use super::policy::{LoadedRoots, TlsPolicy};
 use super::verify::{Rule, Verifier};
-use super::{ALPN_CLIENT, provider};
+use super::{ALPN_CLIENT, ALPN_HTTP, provider};
 use crate::dial::DialError;
+use crate::endpoint::Endpoint;
 use crate::pipe::BoxTransport;
 use crate::security::{TlsVersion, Trust};
 
@@ -26,6 +27,7 @@ use crate::security::{TlsVersion, Trust};
 pub struct TlsConnector {
     direct: Arc<ClientConfig>,
     starttls: Arc<ClientConfig>,
+    websocket: Arc<ClientConfig>,
     trust: Trust,
     client_certificate: bool,
 }
@@ -71,6 +73,7 @@ impl TlsConnector {
             direct: config(vec![ALPN_CLIENT.to_vec()])?,
             // The stream itself has said what it speaks.
             starttls: config(Vec::new())?,
+            websocket: config(vec![ALPN_HTTP.to_vec()])?,
             trust: policy.pin.map_or(Trust::Chain, |_| Trust::Pin),
             client_certificate: policy.client_certificate.is_some(),
         })
@@ -88,6 +91,22 @@ impl TlsConnector {
         domain: &str,
     ) -> Result<BoxTransport, DialError> {
         self.handshake(&self.direct, pipe, domain).await
+    }
+
+    /// What an endpoint that begins with TLS wants: [`Self::direct`], or for a WebSocket
+    /// the same with ALPN `http/1.1` (RFC 7301 §6). The certificate has to be the XMPP
+    /// domain's in either case.
+    pub(crate) async fn at_once(
+        &self,
+        pipe: BoxTransport,
+        endpoint: &Endpoint,
+        domain: &str,
+    ) -> Result<BoxTransport, DialError> {
+        let config = match endpoint.websocket() {
+            Some(_) => &self.websocket,
+            None => &self.direct,
+        };
+        self.handshake(config, pipe, domain).await
     }
 
     /// TLS after STARTTLS (RFC 6120 §5), without ALPN; else as [`Self::direct`].

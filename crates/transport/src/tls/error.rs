@@ -65,8 +65,9 @@ pub enum TlsError {
     Closed,
     /// Another mode or port: the peer answered, but not in TLS.
     #[error(
-        "the peer does not speak TLS at this point; if the port is one for STARTTLS, do not \
-         begin with TLS; if the network wants a login, open a web page first"
+        "the peer does not speak TLS at this point; \
+         if this is a STARTTLS port, do not begin with TLS, and if this network has a login \
+         page, log in by a browser"
     )]
     NotTls,
     /// The peer has no version of TLS that the policy allows.

@@ -25,6 +25,9 @@ pub use policy::{Roots, TlsPolicy};
 /// The application protocol of a client's direct TLS (XEP-0368 §2).
 pub const ALPN_CLIENT: &[u8] = b"xmpp-client";
 
+/// The application protocol below a WebSocket (RFC 7301 §6).
+pub const ALPN_HTTP: &[u8] = b"http/1.1";
+
 fn provider() -> std::sync::Arc<rustls::crypto::CryptoProvider> {
     std::sync::Arc::new(rustls::crypto::ring::default_provider())
 }

@@ -12,7 +12,8 @@ use tokio_rustls::TlsStream;
 use super::binding::bindings;
 use super::certificate::PeerCertificate;
 use crate::pipe::{BoxTransport, Transport};
-use crate::security::{Fingerprint, Security, TlsInfo, TlsVersion, Trust};
+use crate::security::{Fingerprint, Handshake, Security, TlsInfo, TlsVersion, Trust};
+use crate::traffic::Traffic;
 
 /// What only the side that did the handshake knows.
 pub(super) struct Side<'a> {
@@ -41,7 +42,11 @@ pub(super) fn describe<D>(connection: &ConnectionCommon<D>, side: Side<'_>) -> S
             peer_certificate: peer.and_then(|der| PeerCertificate::read(der).map(Arc::new)),
             alpn: connection.alpn_protocol().map(<[u8]>::to_vec),
             client_certificate: side.client_certificate,
-            resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
+            handshake: match connection.handshake_kind() {
+                Some(HandshakeKind::Resumed) => Handshake::Resumed,
+                Some(HandshakeKind::FullWithHelloRetryRequest) => Handshake::FullWithRetry,
+                Some(HandshakeKind::Full) | None => Handshake::Full,
+            },
         }),
         bindings: bindings(connection, side.server_certificate),
     }
@@ -55,6 +60,10 @@ pub(super) struct TlsPipe {
 impl Transport for TlsPipe {
     fn security(&self) -> &Security {
         &self.security
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.stream.get_ref().0.traffic()
     }
 }
 

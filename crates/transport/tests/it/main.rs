@@ -9,3 +9,6 @@ mod pipes;
 mod pki;
 mod stream;
 mod tls;
+mod traffic;
+mod websocket;
+mod websocket_frames;

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
+use stanchion_transport::traffic::Traffic;
 use stanchion_transport::{BoxTransport, Security, Transport};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -92,6 +93,10 @@ impl Transport for Script {
     fn security(&self) -> &Security {
         &self.security
     }
+
+    fn traffic(&self) -> Traffic {
+        Traffic::default()
+    }
 }
 
 impl AsyncRead for Script {
@@ -166,6 +171,10 @@ impl Counting {
 impl Transport for Counting {
     fn security(&self) -> &Security {
         self.inner.security()
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.inner.traffic()
     }
 }
 

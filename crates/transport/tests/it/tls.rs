@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use stanchion_stanza::{Element, Limits, StreamEvent, ns, stream::StreamHeader};
-use stanchion_transport::security::{Fingerprint, TlsInfo, TlsVersion, Trust};
+use stanchion_transport::security::{Fingerprint, Handshake, TlsInfo, TlsVersion, Trust};
 use stanchion_transport::tls::{CertificateFault, Identity, Roots, TlsConfigError, TlsError};
 use stanchion_transport::{
     BoxTransport, DialError, StreamFault, TlsAcceptor, TlsConnector, TlsMode, TlsPolicy,
@@ -141,13 +141,15 @@ async fn sessions_resume_in_each_mode_and_stay_authenticated_and_bound() {
     let (connector, acceptor) = (authority.connector(), authority.acceptor(&[DOMAIN]));
     for mode in [TlsMode::Direct, TlsMode::StartTls] {
         let mut first = shaken(&connector, &acceptor, mode).await;
-        assert!(!info(&first.0).resumed);
+        assert_eq!(info(&first.0).handshake, Handshake::Full);
         exchange(&mut first).await;
 
         // A clone shares the sessions.
         let mut second = shaken(&connector.clone(), &acceptor, mode).await;
         exchange(&mut second).await;
-        assert!(info(&second.0).resumed && info(&second.1).resumed);
+        for end in [&second.0, &second.1] {
+            assert_eq!(info(end).handshake, Handshake::Resumed);
+        }
         assert_eq!(info(&second.0).peer_sha256, Some(acceptor.sha256()));
         let [first, again, server] =
             [&first.0, &second.0, &second.1].map(|e| &e.security().bindings);
@@ -501,13 +503,13 @@ async fn a_client_certificate_is_shown_to_a_server_that_asks() {
 
     let identity = clients.issue_for(&["client"]).identity();
     let connector = client(Some(identity.clone()));
-    for resumed in [false, true] {
+    for handshake in [Handshake::Full, Handshake::Resumed] {
         let mut ends = shaken(&connector, &acceptor, TlsMode::Direct).await;
         exchange(&mut ends).await;
         assert_eq!(info(&ends.1).peer_sha256, Some(identity.sha256()));
         assert_eq!(info(&ends.1).trust, Trust::Chain);
         assert!(info(&ends.0).client_certificate && info(&ends.1).client_certificate);
-        assert_eq!(info(&ends.0).resumed, resumed);
+        assert_eq!(info(&ends.0).handshake, handshake);
     }
 
     let ends = shaken(&client(None), &acceptor, TlsMode::Direct).await;
