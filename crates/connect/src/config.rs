@@ -86,6 +86,8 @@ pub struct ConnectConfig {
     pub limits: Limits,
     /// How long to wait.
     pub timeouts: Timeouts,
+    /// How candidates race for the connection.
+    pub race: RaceConfig,
 }
 
 impl Default for ConnectConfig {
@@ -99,6 +101,31 @@ impl Default for ConnectConfig {
             fast: true,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
+            race: RaceConfig::default(),
+        }
+    }
+}
+
+/// How candidates race for the connection (RFC 8305, carried on up to TLS).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RaceConfig {
+    /// The next candidate starts so long after the one before, and at once if that one
+    /// fails. Default 250 ms (RFC 8305 §8). Where a candidate is known to need longer,
+    /// the next one waits for twice that time, at most 2 s.
+    pub stagger: Duration,
+    /// Connections under way at the same moment. Default 8; 1 tries them one after the
+    /// other. 0 is taken as 1.
+    pub at_once: usize,
+    /// Addresses and names that are tried at most. Default 32.
+    pub in_all: usize,
+}
+
+impl Default for RaceConfig {
+    fn default() -> Self {
+        Self {
+            stagger: Duration::from_millis(250),
+            at_once: 8,
+            in_all: 32,
         }
     }
 }

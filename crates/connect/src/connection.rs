@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use stanchion_stanza::FullJid;
+use stanchion_stanza::stream::StreamError;
 use stanchion_transport::{Endpoint, XmppStream};
+use tokio::time::timeout;
 
 use crate::error::{Attempt, ConnectError};
 use crate::negotiation::{Established, ResumeToken};
@@ -13,7 +16,7 @@ use crate::phase::Phase;
 /// network, [`MemoryConnect`](crate::memory::MemoryConnect) takes them from a test.
 #[async_trait]
 pub trait Connect: Send + Sync {
-    /// Connects once: all candidates in order, no waiting between, no second round.
+    /// Connects once: all candidates, no second round.
     /// With a token, the session before is resumed if the server still has it;
     /// [`Established::resumption`] tells, and only then are its stanzas still under
     /// way.
@@ -24,6 +27,45 @@ pub trait Connect: Send + Sync {
     /// [`ConnectError`]; [`ConnectError::retry`] says whether to call again. The token
     /// stays good for the next call.
     async fn connect(&self, resume: Option<ResumeToken>) -> Result<Connection, ConnectError>;
+
+    /// The same, but for `limit` at most.
+    ///
+    /// # Errors
+    /// As [`Connect::connect`]; [`ConnectError::GaveUp`] if the time is over and nothing
+    /// more is known.
+    async fn connect_by(
+        &self,
+        resume: Option<ResumeToken>,
+        limit: Duration,
+    ) -> Result<Connection, ConnectError> {
+        let gave_up = ConnectError::GaveUp {
+            within: limit,
+            rounds: 1,
+            last: None,
+        };
+        timeout(limit, self.connect(resume))
+            .await
+            .unwrap_or(Err(gave_up))
+    }
+
+    /// Hears how a session ended that it gave: a server that shuts down, or ends each
+    /// session at once, is then not the first to be tried. Default: nothing.
+    fn ended(&self, end: &SessionEnd) {
+        let _ = end;
+    }
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionEnd {
+    /// Whose it was.
+    pub jid: FullJid,
+    /// Where it was: [`Connection::endpoint`].
+    pub endpoint: Endpoint,
+    /// How long it lasted.
+    pub lasted: Duration,
+    /// What the server said, if it said anything.
+    pub error: Option<StreamError>,
 }
 
 /// A session's stream, ready for stanzas.
@@ -41,6 +83,12 @@ pub struct Connection {
     pub timings: Timings,
     /// The candidates that failed before.
     pub failed: Vec<Attempt>,
+    /// The candidates whose connections were closed because another one was secured
+    /// first.
+    pub overtaken: Vec<Endpoint>,
+    /// Connections that came as far as the login for this session, this one included:
+    /// more than one if a login failed, or `<resume/>` was not answered.
+    pub logins: u32,
 }
 
 impl Connection {
@@ -53,6 +101,8 @@ impl Connection {
             endpoint,
             timings: Timings::default(),
             failed: Vec::new(),
+            overtaken: Vec::new(),
+            logins: 1,
         }
     }
 }

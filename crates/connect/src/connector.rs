@@ -1,12 +1,11 @@
-//! The connection factory: from a configuration to a session on one of the domain's
-//! servers. Owns the order of the candidates, when to go on to the next and when to
-//! stop, and what is remembered between sessions. One attempt is in `driver`, waiting
-//! before another walk in `backoff`.
+//! From an account and a configuration to a session on one of the domain's servers. Owns
+//! which candidates there are, their order, and what is remembered between sessions. How
+//! they race is in `race`, one attempt in `driver`, several accounts in `factory`, waiting
+//! before another round in `persistent`.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use stanchion_sasl::SaslCondition;
@@ -15,32 +14,39 @@ use stanchion_sasl::scram::keys::ScramKeys;
 use stanchion_stanza::Text;
 use stanchion_stanza::payload::datetime::utc;
 use stanchion_stanza::payload::sasl2::UserAgent;
-use stanchion_stanza::stream::{StreamCondition, StreamError};
+use stanchion_stanza::stream::StreamCondition;
 use stanchion_transport::{Dial, Endpoint, Host, TcpDial, TlsConnector, TlsMode};
 use tokio::time::{Instant, timeout_at};
 
-use crate::config::{Account, ConfigError, ConnectConfig, Endpoints, Plaintext};
-use crate::connection::{Connect, Connection};
-use crate::driver::{Attempting, Clock};
+use crate::backoff::BackoffPolicy;
+use crate::config::{Account, ConfigError, ConnectConfig, Endpoints};
+use crate::connection::{Connect, Connection, SessionEnd};
 use crate::entropy::{Entropy, SystemEntropy, number};
 use crate::error::{Attempt, ConnectError, ShortCut};
 use crate::event::{ConnectEvent, Observer};
+use crate::health::{HealthBook, order};
 use crate::negotiation::{Resume, ResumeToken, ServerMemory, Setup, Start};
 use crate::phase::Phase;
-use crate::resolve::{Resolve, discover};
+use crate::race::Race;
+use crate::registry::EndpointHealth;
+use crate::resolve::discover::{self, Candidate};
+use crate::resolve::{CachingResolver, Resolve};
 
-/// How many redirections one walk follows (RFC 6120 §4.9.3.19).
+/// How many redirections in a row are followed (RFC 6120 §4.9.3.19).
 pub const MAX_REDIRECTS: u8 = 3;
 
-/// How many short cuts of the login one walk gives up, each at the price of a connection.
-const MAX_FORGONE: u8 = 2;
-
-/// How many addresses one walk tries at most.
-pub const MAX_ATTEMPTS: usize = 32;
+/// How many short cuts of the login a candidate is forgiven, each at the price of a
+/// connection.
+pub(crate) const MAX_FORGONE: u8 = 2;
 
 /// Connects over the network. Make one for each account and keep it: it remembers TLS
-/// sessions, DNS answers, the keys derived from the password, and what the servers
-/// offered, which saves round trips and shows a downgrade.
+/// sessions, DNS answers, which endpoints are well, the keys derived from the password, and
+/// what the servers offered, which saves round trips and shows a downgrade.
+///
+/// The candidates race up to a protected connection, 250 ms apart
+/// ([`RaceConfig`](crate::config::RaceConfig)). The first one there logs in, the others
+/// are closed; so no two servers ever see the login. If the login fails in a way that
+/// another server may cure, the race goes on with the rest.
 ///
 /// ```no_run
 /// use stanchion_connect::{Account, Connect, ConnectConfig, Connector};
@@ -60,6 +66,7 @@ pub struct Connector {
     entropy: Arc<dyn Entropy>,
     observer: Arc<Observer<'static>>,
     learnt: Mutex<Learnt>,
+    ways: Mutex<Ways>,
 }
 
 /// What earlier logins taught. Held only to copy in or out.
@@ -70,6 +77,26 @@ struct Learnt {
     memory: ServerMemory,
     /// With an id before the first login.
     agent: UserAgent,
+}
+
+/// What is known of the ways to the servers. Held only to copy in or out.
+#[derive(Debug, Default)]
+pub(crate) struct Ways {
+    pub(crate) health: HealthBook,
+    pub(crate) last: Option<LastSession>,
+    /// Where the last session was sent to (`see-other-host`).
+    moved: Option<Endpoint>,
+}
+
+/// Where the last session was given.
+#[derive(Debug)]
+pub(crate) struct LastSession {
+    pub(crate) address: Endpoint,
+    /// The name that the address was found under.
+    pub(crate) name: Option<Endpoint>,
+    /// Failures in a row of the address before. A session that does not last has undone
+    /// none of them.
+    pub(crate) failures: u32,
 }
 
 impl fmt::Debug for Connector {
@@ -111,11 +138,12 @@ impl Connector {
             entropy: Arc::new(SystemEntropy),
             observer: Arc::new(|_| {}),
             learnt: Mutex::new(Learnt::default()),
+            ways: Mutex::new(Ways::default()),
         })
     }
 
     /// The same, with another resolver. Default: DNS by the system's configuration
-    /// (feature `dns`), else the operating system.
+    /// (feature `dns`), else the operating system; either with a memory.
     #[must_use]
     pub fn with_resolver(mut self, resolver: Arc<dyn Resolve>) -> Self {
         self.resolver = resolver;
@@ -160,6 +188,40 @@ impl Connector {
         self.learnt().memory.clone()
     }
 
+    /// The id that servers are told, once there was a login.
+    pub(crate) fn agent_id(&self) -> Option<Text> {
+        self.learnt().agent.id.clone()
+    }
+
+    /// The same, with what is known of the endpoints from earlier, as
+    /// [`Connector::health`] told it. Default: nothing.
+    #[must_use]
+    pub fn with_health(self, known: Vec<(Endpoint, EndpointHealth)>) -> Self {
+        self.ways().health = HealthBook::new(known);
+        self
+    }
+
+    /// What is known of the endpoints: of the names that DNS or the configuration gives,
+    /// and of the addresses behind them.
+    #[must_use]
+    pub fn health(&self) -> HealthBook {
+        self.ways().health.clone()
+    }
+
+    /// What is known, to be changed.
+    pub(crate) fn ways(&self) -> std::sync::MutexGuard<'_, Ways> {
+        // Nothing can panic between lock and unlock and leave it half changed.
+        self.ways.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn dial(&self) -> &dyn Dial {
+        &*self.dial
+    }
+
+    pub(crate) fn resolver(&self) -> &dyn Resolve {
+        &*self.resolver
+    }
+
     /// The configuration.
     #[must_use]
     pub const fn config(&self) -> &ConnectConfig {
@@ -172,60 +234,112 @@ impl Connector {
         &self.account
     }
 
-    /// Begins a walk over the candidates.
+    /// One race over the candidates, of `limit` at most.
+    pub(crate) async fn connect_for(
+        &self,
+        resume: Option<ResumeToken>,
+        observer: &Observer<'_>,
+        limit: Duration,
+    ) -> Result<Connection, ConnectError> {
+        let mut race = self.begin(resume, observer, limit).await?;
+        let mut failed = Vec::new();
+        while let Some(result) = race.next().await {
+            match result {
+                Ok(mut connection) => {
+                    connection.failed = failed;
+                    return Ok(connection);
+                }
+                Err(attempt) if attempt.error.ends_the_walk() => return Err(attempt.error),
+                Err(attempt) => failed.push(attempt),
+            }
+        }
+        Err(match (failed.pop(), failed.is_empty()) {
+            (Some(only), true) => only.error,
+            (Some(last), false) => {
+                failed.push(last);
+                ConnectError::AllFailed(failed)
+            }
+            // Every race has a candidate; only a time limit of nothing gets here.
+            (None, _) => ConnectError::Deadline {
+                phase: Phase::Resolve,
+                limit,
+            },
+        })
+    }
+
+    /// Begins a race over the candidates, of `limit` at most.
     pub(crate) async fn begin<'a>(
         &'a self,
         resume: Option<ResumeToken>,
         observer: &'a Observer<'a>,
-    ) -> Result<Walk<'a>, ConnectError> {
-        let give_up = Instant::now() + self.config.timeouts.total;
-        let hosts = match &self.config.endpoints {
-            Endpoints::Explicit(endpoints) => endpoints.clone(),
-            Endpoints::Discover => {
-                let limit = self.config.timeouts.resolve;
-                let mut fault = None;
-                let random = || {
-                    number(&*self.entropy).unwrap_or_else(|e| {
-                        fault = Some(e);
-                        0
-                    })
-                };
-                let hosts = discover::hosts(&*self.resolver, self.account.jid.domain(), random);
-                let hosts = timeout_at(give_up.min(Instant::now() + limit), hosts)
-                    .await
-                    .map_err(|_| ConnectError::Deadline {
-                        phase: Phase::Resolve,
-                        limit,
-                    })??;
-                if let Some(fault) = fault {
-                    return Err(fault.into());
-                }
-                hosts
-            }
+        limit: Duration,
+    ) -> Result<Race<'a>, ConnectError> {
+        let give_up = Instant::now() + limit;
+        let candidates = match &self.config.endpoints {
+            // Their order is their priority.
+            Endpoints::Explicit(endpoints) => (0..=u16::MAX)
+                .zip(endpoints)
+                .map(|(priority, endpoint)| Candidate {
+                    priority,
+                    endpoint: endpoint.clone(),
+                })
+                .collect(),
+            Endpoints::Discover => self.discover(give_up).await?,
         };
-        let mut queue: VecDeque<Endpoint> = hosts.into();
-        if self.config.endpoints == Endpoints::Discover
-            && let Some(location) = resume.as_ref().and_then(|t| t.location.as_deref())
-            && let Some(first) = queue.front()
-            && let Some(place) = place(location, first)
-        {
-            queue.retain(|e| *e != place);
-            queue.push_front(place);
+        let mut order = self.ordered(candidates);
+        let location = resume.as_ref().and_then(|t| t.location.as_deref());
+        let location = match (&self.config.endpoints, location, order.first()) {
+            (Endpoints::Discover, Some(location), Some(like)) => place(location, like),
+            _ => None,
+        };
+        // Once: if the session is not there, the usual places are.
+        let moved = self.ways().moved.take();
+        for first in [location, moved].into_iter().flatten() {
+            order.retain(|known| *known != first);
+            order.insert(0, first);
         }
-        observer(&ConnectEvent::Candidates(queue.make_contiguous()));
-        Ok(Walk {
-            connector: self,
-            observer,
-            queue,
-            give_up,
-            resume: resume.map_or(Resume::No, Resume::Try),
-            redirects: 0,
-            forgone: 0,
-            attempts: 0,
-        })
+        observer(&ConnectEvent::Candidates(&order));
+        let resume = resume.map_or(Resume::No, Resume::Try);
+        Ok(Race::new(self, observer, order, give_up, resume))
     }
 
-    fn setup(&self, endpoint: &Endpoint, resume: Resume) -> Result<Setup, ConnectError> {
+    async fn discover(&self, give_up: Instant) -> Result<Vec<Candidate>, ConnectError> {
+        let limit = self.config.timeouts.resolve;
+        let mut fault = None;
+        let random = || {
+            number(&*self.entropy).unwrap_or_else(|e| {
+                fault = Some(e);
+                0
+            })
+        };
+        let hosts = discover::hosts(&*self.resolver, self.account.jid.domain(), random);
+        let hosts = timeout_at(give_up.min(Instant::now() + limit), hosts)
+            .await
+            .map_err(|_| ConnectError::Deadline {
+                phase: Phase::Resolve,
+                limit,
+            })??;
+        match fault {
+            Some(fault) => Err(fault.into()),
+            None => Ok(hosts),
+        }
+    }
+
+    /// Puts candidates in the order that their history suggests.
+    pub(crate) fn ordered(&self, candidates: Vec<Candidate>) -> Vec<Endpoint> {
+        let ways = self.ways();
+        let with_history = candidates
+            .into_iter()
+            .map(|c| (c.priority, ways.health.get(&c.endpoint), c.endpoint))
+            .collect();
+        let ordered = order(with_history, SystemTime::now());
+        ordered
+            .into_iter()
+            .map(|(_, _, endpoint)| endpoint)
+            .collect()
+    }
+
+    pub(crate) fn setup(&self, endpoint: &Endpoint, resume: Resume) -> Result<Setup, ConnectError> {
         let mut entropy = [0; 72];
         self.entropy.fill(&mut entropy)?;
         let mut random = [0; 16];
@@ -260,7 +374,7 @@ impl Connector {
     }
 
     /// Remembers what a login taught, or forgets what a refusal puts in doubt.
-    fn remember(&self, result: &Result<Connection, Attempt>) {
+    pub(crate) fn remember(&self, result: &Result<Connection, Attempt>) {
         let mut learnt = self.learnt();
         match result {
             Ok(connection) => {
@@ -293,11 +407,13 @@ impl Connector {
     }
 
     /// Goes without a short cut that a server did not take.
-    fn forgo(&self, short_cut: ShortCut) {
+    pub(crate) fn forgo(&self, short_cut: ShortCut) {
         let mut learnt = self.learnt();
         match short_cut {
             ShortCut::Token => learnt.memory.token = None,
-            ShortCut::Ahead => learnt.memory.distrust(),
+            // Once, however many candidates ran with it.
+            ShortCut::Ahead if learnt.memory.is_relied_on() => learnt.memory.distrust(),
+            ShortCut::Ahead => {}
         }
     }
 }
@@ -336,184 +452,55 @@ fn uuid(random: [u8; 16]) -> Text {
 #[async_trait]
 impl Connect for Connector {
     async fn connect(&self, resume: Option<ResumeToken>) -> Result<Connection, ConnectError> {
-        let observer = Arc::clone(&self.observer);
-        let mut walk = self.begin(resume, &*observer).await?;
-        let mut failed = Vec::new();
-        while let Some(result) = walk.next().await {
-            match result {
-                Ok(mut connection) => {
-                    connection.failed = failed;
-                    return Ok(connection);
-                }
-                Err(attempt) if attempt.error.ends_the_walk() => return Err(attempt.error),
-                Err(attempt) => failed.push(attempt),
+        self.connect_by(resume, self.config.timeouts.total).await
+    }
+
+    async fn connect_by(
+        &self,
+        resume: Option<ResumeToken>,
+        limit: Duration,
+    ) -> Result<Connection, ConnectError> {
+        let limit = limit.min(self.config.timeouts.total);
+        self.connect_for(resume, &*self.observer, limit).await
+    }
+
+    fn ended(&self, end: &SessionEnd) {
+        let mut ways = self.ways();
+        let now = SystemTime::now();
+        let last = ways.last.take_if(|last| last.address == end.endpoint);
+        let failures = last.as_ref().map_or(0, |last| last.failures);
+        let name = last.and_then(|last| last.name);
+        let mut note = |change: &dyn Fn(&mut EndpointHealth)| {
+            for endpoint in std::iter::once(&end.endpoint).chain(&name) {
+                ways.health.note(endpoint, change);
             }
+        };
+        let condition = end.error.as_ref().map(|error| error.condition);
+        match condition {
+            Some(StreamCondition::SystemShutdown | StreamCondition::ResourceConstraint) => {
+                note(&|health| health.shun(now));
+            }
+            Some(StreamCondition::SeeOtherHost) => {
+                let value = end.error.as_ref().and_then(|error| error.value.as_deref());
+                ways.moved = value.and_then(|value| place(value, &end.endpoint));
+            }
+            _ if end.lasted < BackoffPolicy::default().lasting => note(&|health| {
+                health.failures = health.failures.max(failures);
+                health.failed(now);
+            }),
+            _ => {}
         }
-        Err(match (failed.pop(), failed.is_empty()) {
-            (Some(only), true) => only.error,
-            (Some(last), false) => {
-                failed.push(last);
-                ConnectError::AllFailed(failed)
-            }
-            // Every walk has a candidate; only a time limit of nothing gets here.
-            (None, _) => ConnectError::Deadline {
-                phase: Phase::Resolve,
-                limit: self.config.timeouts.total,
-            },
-        })
     }
 }
 
-/// The candidates that are left, and what the walk has learnt.
-pub(crate) struct Walk<'a> {
-    connector: &'a Connector,
-    observer: &'a Observer<'a>,
-    queue: VecDeque<Endpoint>,
-    give_up: Instant,
-    resume: Resume,
-    redirects: u8,
-    /// Short cuts that were given up.
-    forgone: u8,
-    attempts: usize,
-}
-
-impl Walk<'_> {
-    /// Tries the next candidate. `None` when there is none, or no time, left.
-    pub(crate) async fn next(&mut self) -> Option<Result<Connection, Attempt>> {
-        loop {
-            if Instant::now() >= self.give_up || self.attempts >= MAX_ATTEMPTS {
-                return None;
-            }
-            let endpoint = self.queue.pop_front()?;
-            let started = Instant::now();
-            let (phase, error) = if let Host::Name(_) = endpoint.host {
-                match self.addresses(&endpoint).await {
-                    Ok(addresses) => {
-                        for address in addresses.into_iter().rev() {
-                            self.queue.push_front(address);
-                        }
-                        continue;
-                    }
-                    Err(error) => (Phase::Resolve, error),
-                }
-            } else {
-                match self.attempt(&endpoint).await {
-                    Ok(connection) => {
-                        let result = Ok(connection);
-                        self.connector.remember(&result);
-                        return Some(result);
-                    }
-                    Err((_, ConnectError::ResumeUnanswered)) => {
-                        // The old session is gone. The same server is asked for a new one.
-                        self.resume = Resume::Lost;
-                        self.queue.push_front(endpoint);
-                        continue;
-                    }
-                    Err((_, ConnectError::ShortCutRefused { short_cut, .. }))
-                        if self.forgone < MAX_FORGONE =>
-                    {
-                        self.forgone += 1;
-                        self.connector.forgo(short_cut);
-                        self.queue.push_front(endpoint);
-                        continue;
-                    }
-                    Err((phase, error)) => match self.redirect(&endpoint, error) {
-                        Ok(()) => continue,
-                        Err(error) => (phase, error),
-                    },
-                }
-            };
-            self.attempts += 1;
-            let attempt = Attempt {
-                endpoint,
-                phase,
-                elapsed: started.elapsed(),
-                error,
-            };
-            tracing::debug!(endpoint = %attempt.endpoint, %phase, error = %attempt.error, "attempt failed");
-            (self.observer)(&ConnectEvent::Failed(&attempt));
-            let result = Err(attempt);
-            self.connector.remember(&result);
-            return Some(result);
-        }
-    }
-
-    async fn addresses(&self, endpoint: &Endpoint) -> Result<Vec<Endpoint>, ConnectError> {
-        (self.observer)(&ConnectEvent::Phase(endpoint, Phase::Resolve));
-        let limit = self.connector.config.timeouts.resolve;
-        let found = discover::addresses(&*self.connector.resolver, endpoint);
-        let found = timeout_at(self.give_up.min(Instant::now() + limit), found)
-            .await
-            .map_err(|_| ConnectError::Deadline {
-                phase: Phase::Resolve,
-                limit,
-            })?;
-        Ok(found?)
-    }
-
-    async fn attempt(&self, endpoint: &Endpoint) -> Result<Connection, (Phase, ConnectError)> {
-        let connector = self.connector;
-        let setup = connector
-            .setup(endpoint, self.resume.clone())
-            .map_err(|e| (Phase::Tcp, e))?;
-        let mut attempting = Attempting {
-            dial: &*connector.dial,
-            config: &connector.config,
-            domain: connector.account.jid.domain(),
-            endpoint,
-            observer: self.observer,
-            clock: Clock::start(connector.config.timeouts, self.give_up),
-        };
-        let or_plaintext = connector.config.plaintext == Plaintext::Allow;
-        // Boxed: a login's state is large, and this future sits in that of the session.
-        let result = Box::pin(attempting.run(setup, or_plaintext)).await;
-        let Clock { timings, .. } = &mut attempting.clock;
-        let timings = std::mem::take(timings);
-        match result {
-            Ok((stream, established)) => {
-                let event = ConnectEvent::Established(endpoint, &established, &timings);
-                (self.observer)(&event);
-                let mut connection = Connection::new(stream, established, endpoint.clone());
-                connection.timings = timings;
-                Ok(connection)
-            }
-            Err(error) => Err((attempting.clock.phase(), error)),
-        }
-    }
-
-    /// Follows a redirection, if the error is one that can be followed.
-    fn redirect(&mut self, from: &Endpoint, error: ConnectError) -> Result<(), ConnectError> {
-        let ConnectError::Stream {
-            error:
-                StreamError {
-                    condition: StreamCondition::SeeOtherHost,
-                    value: Some(value),
-                    ..
-                },
-            ..
-        } = &error
-        else {
-            return Err(error);
-        };
-        let Some(to) = place(value, from) else {
-            return Err(error);
-        };
-        if self.redirects >= MAX_REDIRECTS {
-            return Err(ConnectError::TooManyRedirects {
-                limit: MAX_REDIRECTS,
-            });
-        }
-        self.redirects += 1;
-        // Safe wherever it leads: the certificate must still be the domain's.
-        (self.observer)(&ConnectEvent::Redirected { from, to: &to });
-        self.queue.push_front(to);
-        Ok(())
-    }
-}
-
-/// Reads `host`, `host:port`, `[v6]` or `[v6]:port`; what is missing is as in `like`.
-fn place(text: &str, like: &Endpoint) -> Option<Endpoint> {
+/// Reads `host`, `host:port`, `[v6]` or `[v6]:port`; what is missing is as in `like`. Or the
+/// URI of a WebSocket, but not one without TLS in the place of one with (RFC 7395 §3.6.1).
+pub(crate) fn place(text: &str, like: &Endpoint) -> Option<Endpoint> {
     let text = text.trim();
+    if text.contains("://") {
+        let to: Endpoint = text.parse().ok()?;
+        return (to.mode != TlsMode::None || like.mode == TlsMode::None).then_some(to);
+    }
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (v6, rest) = rest.split_once(']')?;
@@ -547,20 +534,23 @@ fn place(text: &str, like: &Endpoint) -> Option<Endpoint> {
 }
 
 #[cfg(feature = "dns")]
-fn default_resolver() -> Arc<dyn Resolve> {
+pub(crate) fn default_resolver() -> Arc<dyn Resolve> {
     use crate::resolve::{HickoryResolver, SystemResolver};
-    match HickoryResolver::from_system() {
+    let resolver: Arc<dyn Resolve> = match HickoryResolver::from_system() {
         Ok(resolver) => Arc::new(resolver),
         Err(error) => {
             tracing::warn!(%error, "no DNS configuration: SRV records are not looked up");
             Arc::new(SystemResolver)
         }
-    }
+    };
+    Arc::new(CachingResolver::new(resolver))
 }
 
 #[cfg(not(feature = "dns"))]
-fn default_resolver() -> Arc<dyn Resolve> {
-    Arc::new(crate::resolve::SystemResolver)
+pub(crate) fn default_resolver() -> Arc<dyn Resolve> {
+    Arc::new(CachingResolver::new(Arc::new(
+        crate::resolve::SystemResolver,
+    )))
 }
 
 #[cfg(test)]
@@ -588,8 +578,21 @@ mod tests {
         ] {
             assert_eq!(read(text).as_deref(), Some(expected));
         }
+        assert_eq!(
+            read("wss://a.example/x").as_deref(),
+            Some("wss://a.example:443/x")
+        );
         for bad in [
-            "", ":5222", "a:b", "a:0", "a:99999", "[::1", "[a]", "[::1]x:1",
+            "ws://a.example/x",
+            "wss://",
+            "",
+            ":5222",
+            "a:b",
+            "a:0",
+            "a:99999",
+            "[::1",
+            "[a]",
+            "[::1]x:1",
         ] {
             // `[::1]x:1`: what follows the bracket is no port, and is left out.
             assert!(read(bad).is_none() || bad == "[::1]x:1", "{bad}");

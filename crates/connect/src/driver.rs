@@ -1,6 +1,7 @@
-//! One attempt at one address: dials, runs the negotiation over a stream, and keeps the
-//! clock. Owns the sockets and the deadlines of the attempt; which address comes next
-//! is the connector's affair.
+//! One attempt at one address, in two halves: up to a protected connection, and the login
+//! over it. Dials, runs the negotiation over a stream, and keeps the clock. Owns the
+//! sockets and the deadlines of the attempt; which address comes next, and which one logs
+//! in, is the race's affair.
 
 use std::future::Future;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use stanchion_sasl::policy::{ChannelSecurity, TlsVersion};
 use stanchion_sasl::{Channel, ChannelBindings};
 use stanchion_stanza::stream::StreamError;
-use stanchion_stanza::{Limits, Payload as _};
+use stanchion_stanza::{Limits, Payload as _, StreamEvent};
 use stanchion_transport::security::{self, Security, Trust};
 use stanchion_transport::stream::DetachError;
 use stanchion_transport::{BoxTransport, Dial, Endpoint, StreamFault, TlsMode, XmppStream};
@@ -16,7 +17,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::config::{ConnectConfig, Timeouts};
 use crate::connection::Timings;
-use crate::error::{ConnectError, Misuse};
+use crate::error::{ConnectError, Foreign, Misuse};
 use crate::event::{ConnectEvent, Observer};
 use crate::misbehaviour::Misbehaviour;
 use crate::negotiation::{Established, Input, Negotiation, Output, Setup, Start};
@@ -34,9 +35,25 @@ pub(crate) struct Attempting<'a> {
     pub(crate) dial: &'a dyn Dial,
     pub(crate) config: &'a ConnectConfig,
     pub(crate) domain: &'a str,
-    pub(crate) endpoint: &'a Endpoint,
+    pub(crate) endpoint: Endpoint,
     pub(crate) observer: &'a Observer<'a>,
     pub(crate) clock: Clock,
+    /// The other side has shown that it speaks XMPP.
+    pub(crate) opened: bool,
+}
+
+/// A connection as protected as it is going to be. Nothing that belongs to the account
+/// has been sent over it.
+pub(crate) struct Secured {
+    stream: XmppStream,
+    negotiation: Negotiation,
+}
+
+/// How far to go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Until {
+    Secured,
+    Established,
 }
 
 /// Which phase runs since when, and how long the ones before took.
@@ -97,51 +114,84 @@ impl Clock {
 }
 
 impl Attempting<'_> {
-    /// Connects and logs in. `setup.start` is overwritten by what the endpoint says.
-    pub(crate) async fn run(
+    /// Connects, up to and with the TLS handshake. `setup.start` is overwritten by what
+    /// the endpoint says.
+    pub(crate) async fn secure(
         &mut self,
         mut setup: Setup,
         or_plaintext: bool,
-    ) -> Result<(XmppStream, Established), ConnectError> {
-        self.tell(&ConnectEvent::Phase(self.endpoint, Phase::Tcp));
+    ) -> Result<Secured, ConnectError> {
+        self.tell(&ConnectEvent::Phase(&self.endpoint, Phase::Tcp));
         let pipe = self.connect().await?;
         setup.start = match self.endpoint.mode {
             TlsMode::StartTls => Start::StartTls { or_plaintext },
             TlsMode::None => Start::Plaintext,
             TlsMode::Direct => Start::Protected(channel(pipe.security())),
         };
-        let mut stream = self.frame(pipe).await?;
-        let mut negotiation = Negotiation::new(setup);
-        let result = self.negotiate(&mut negotiation, &mut stream).await;
+        let mut secured = Secured {
+            stream: self.frame(pipe).await?,
+            negotiation: Negotiation::new(setup),
+        };
+        if self.endpoint.mode == TlsMode::StartTls {
+            let result = self.negotiate(&mut secured, Until::Secured).await;
+            if let Err(error) = result {
+                // The others do not wait for a farewell.
+                self.part(&mut secured.stream, &error, Duration::ZERO).await;
+                return Err(error);
+            }
+        }
+        Ok(secured)
+    }
+
+    /// Logs in.
+    pub(crate) async fn log_in(
+        &mut self,
+        mut secured: Secured,
+    ) -> Result<(XmppStream, Established), ConnectError> {
+        let result = self.negotiate(&mut secured, Until::Established).await;
         self.clock.stop();
+        let Secured {
+            mut stream,
+            negotiation,
+        } = secured;
         match result {
-            Ok(established) => {
+            Ok(Some(established)) => {
                 if let Some(bytes) = established.features.max_bytes {
                     let bytes = bytes.clamp(*SENDABLE.start(), *SENDABLE.end());
                     let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
                     stream.set_send_limits(Limits::default().with_stanza_bytes(bytes));
                 }
-                Ok((stream, established))
+                Ok((stream, *established))
             }
+            // Only where the login is not asked for.
+            Ok(None) => Err(ConnectError::Lost {
+                phase: self.clock.phase(),
+                source: None,
+            }),
             Err(mut error) => {
                 // Silence to a request to resume would be the same at every other try.
                 if matches!(error, ConnectError::Deadline { .. }) && negotiation.may_be_resuming() {
                     error = ConnectError::ResumeUnanswered;
                 }
-                if let ConnectError::PeerMisbehaved(Misbehaviour::Decode(fault)) = &error {
-                    // RFC 6120 §4.9: it is told which rule it broke.
-                    let _ = stream.send(&StreamError::new(fault.condition()).to_element());
-                }
                 // The server may keep what it has for this stream until it hears this;
                 // it gets one short chance.
-                let _ = timeout(FAREWELL, stream.close()).await;
+                self.part(&mut stream, &error, FAREWELL).await;
                 Err(error)
             }
         }
     }
 
+    /// Gives a stream up, and says why if a rule was broken (RFC 6120 §4.9).
+    async fn part(&self, stream: &mut XmppStream, error: &ConnectError, limit: Duration) {
+        if let ConnectError::PeerMisbehaved(Misbehaviour::Decode(fault)) = error {
+            let _ = stream.send(&StreamError::new(fault.condition()).to_element());
+        }
+        let _ = timeout(limit, stream.close()).await;
+    }
+
     async fn connect(&mut self) -> Result<BoxTransport, ConnectError> {
-        let refused = |error| ConnectError::dial(self.endpoint, error);
+        let endpoint = self.endpoint.clone();
+        let refused = |error| ConnectError::dial(&endpoint, error);
         // The handshake of direct TLS comes apart, under its own deadline.
         let mode = match self.endpoint.mode {
             TlsMode::Direct => TlsMode::None,
@@ -156,30 +206,40 @@ impl Attempting<'_> {
         self.enter(Phase::Tls);
         let pipe = self
             .clock
-            .limit(self.dial.direct(pipe, self.endpoint, self.domain))
+            .limit(self.dial.direct(pipe, &self.endpoint, self.domain))
             .await?
-            .map_err(|error| ConnectError::dial(self.endpoint, error))?;
-        self.tell(&ConnectEvent::Secured(self.endpoint, pipe.security()));
+            .map_err(refused)?;
+        self.tell(&ConnectEvent::Secured(&self.endpoint, pipe.security()));
         Ok(pipe)
     }
 
     /// Makes a stream of the pipe, by way of a WebSocket if the endpoint is one.
     async fn frame(&mut self, pipe: BoxTransport) -> Result<XmppStream, ConnectError> {
-        let Some(uri) = self.endpoint.websocket() else {
+        let Some(uri) = self.endpoint.websocket().cloned() else {
             return Ok(XmppStream::new(pipe, self.config.limits));
         };
         self.enter(Phase::Stream);
-        let upgraded = XmppStream::websocket(pipe, uri, self.config.limits);
+        let upgraded = XmppStream::websocket(pipe, &uri, self.config.limits);
         let upgraded = self.clock.limit(upgraded).await?;
-        upgraded.map_err(|error| ConnectError::dial(self.endpoint, error))
+        upgraded.map_err(|error| ConnectError::dial(&self.endpoint, error))
     }
 
+    /// `None`: it is secured, and that was all that was asked for.
     async fn negotiate(
         &mut self,
-        negotiation: &mut Negotiation,
-        stream: &mut XmppStream,
-    ) -> Result<Established, ConnectError> {
+        secured: &mut Secured,
+        until: Until,
+    ) -> Result<Option<Box<Established>>, ConnectError> {
+        let Secured {
+            stream,
+            negotiation,
+        } = secured;
         loop {
+            // Also where there is no TLS and plaintext is allowed: the outputs that wait
+            // now are the beginning of the login.
+            if until == Until::Secured && negotiation.phase() == Phase::Authentication {
+                return Ok(None);
+            }
             self.enter(negotiation.phase());
             let input = match negotiation.poll_output() {
                 Some(Output::OpenStream(header)) => {
@@ -195,12 +255,18 @@ impl Attempting<'_> {
                     continue;
                 }
                 Some(Output::Report(report)) => {
-                    self.tell(&ConnectEvent::Login(self.endpoint, &report));
+                    self.tell(&ConnectEvent::Login(&self.endpoint, &report));
                     continue;
                 }
-                Some(Output::Done(established)) => return Ok(*established),
+                Some(Output::Done(established)) => return Ok(Some(established)),
                 Some(Output::Failed(error)) => return Err(error),
-                Some(Output::StartTls) => self.secure(stream).await?,
+                Some(Output::StartTls) => {
+                    negotiation.handle(self.upgrade(stream).await?);
+                    if until == Until::Secured {
+                        return Ok(None);
+                    }
+                    continue;
+                }
                 Some(Output::Derive(derivation)) => {
                     // Dropping the handle leaves the thread to finish its rounds, whose
                     // number is bounded.
@@ -211,7 +277,19 @@ impl Attempting<'_> {
                     }
                 }
                 None => match self.clock.limit(stream.next()).await? {
-                    Ok(event) => Input::Event(event),
+                    Ok(event) => {
+                        self.opened |= matches!(event, StreamEvent::Open(_));
+                        Input::Event(event)
+                    }
+                    Err(fault @ (StreamFault::Decode(_) | StreamFault::WebServer { .. }))
+                        if !self.opened =>
+                    {
+                        return Err(ConnectError::NotXmpp {
+                            endpoint: self.endpoint.clone(),
+                            what: Foreign::of(&fault, stream.unread()),
+                            source: fault,
+                        });
+                    }
                     Err(StreamFault::Decode(error)) => {
                         return Err(Misbehaviour::Decode(error).into());
                     }
@@ -223,7 +301,7 @@ impl Attempting<'_> {
     }
 
     /// STARTTLS was agreed: the handshake, and a new stream over it.
-    async fn secure(&mut self, stream: &mut XmppStream) -> Result<Input, ConnectError> {
+    async fn upgrade(&mut self, stream: &mut XmppStream) -> Result<Input, ConnectError> {
         let lost = |fault| ConnectError::Lost {
             phase: Phase::Tls,
             source: Some(fault),
@@ -243,8 +321,8 @@ impl Attempting<'_> {
             .clock
             .limit(self.dial.upgrade(pipe, self.domain))
             .await?
-            .map_err(|error| ConnectError::dial(self.endpoint, error))?;
-        self.tell(&ConnectEvent::Secured(self.endpoint, pipe.security()));
+            .map_err(|error| ConnectError::dial(&self.endpoint, error))?;
+        self.tell(&ConnectEvent::Secured(&self.endpoint, pipe.security()));
         let channel = channel(pipe.security());
         *stream = XmppStream::new(pipe, self.config.limits);
         Ok(Input::TlsReady(channel))
@@ -252,7 +330,7 @@ impl Attempting<'_> {
 
     fn enter(&mut self, phase: Phase) {
         if self.clock.enter(phase) {
-            self.tell(&ConnectEvent::Phase(self.endpoint, phase));
+            self.tell(&ConnectEvent::Phase(&self.endpoint, phase));
         }
     }
 

@@ -4,18 +4,21 @@
 
 use std::error::Error as _;
 use std::fmt::{self, Write as _};
+use std::sync::Arc;
 use std::time::Duration;
 
 use stanchion_sasl::{AuthError, SaslCondition, SelectError};
 use stanchion_stanza::stanza::{DefinedCondition, ErrorType, StanzaError};
 use stanchion_stanza::stream::{StreamCondition, StreamError};
-use stanchion_stanza::{Text, codec::EncodeError};
+use stanchion_stanza::{BareJid, Text, codec::EncodeError};
 use stanchion_transport::tls::{CertificateFault, TlsError};
 use stanchion_transport::{DialError, Endpoint, StreamFault};
 use thiserror::Error;
 
+use crate::config::ConfigError;
 use crate::misbehaviour::Misbehaviour;
 use crate::phase::Phase;
+use crate::registry::RegistryError;
 use crate::resolve::ResolveError;
 
 /// Why there is no session. The messages do not repeat their causes: show them with
@@ -55,6 +58,17 @@ pub enum ConnectError {
         phase: Phase,
         /// How it ended; `None` if by the stream's closing tag.
         source: Option<StreamFault>,
+    },
+    /// The network: something answers, and it is no XMPP server; or the port is another
+    /// one than was thought.
+    #[error("{endpoint} answers with {what}; {}", .what.advice())]
+    NotXmpp {
+        /// Where.
+        endpoint: Endpoint,
+        /// What it speaks.
+        what: Foreign,
+        /// How that showed.
+        source: StreamFault,
     },
     /// The server ended the stream, and said why. [`ConnectError::retry`] depends on it.
     #[error("{phase}: the server ended the stream with {}; {}", words(.error), advice(.error.condition))]
@@ -168,10 +182,91 @@ pub enum ConnectError {
     #[error(transparent)]
     Misuse(#[from] Misuse),
 
-    /// No candidate gave a session: what happened at each, in the order of the
-    /// attempts. At least two; a single attempt's error is reported as itself.
+    /// No candidate gave a session: what happened at each, in the order in which they
+    /// failed. At least two; a single attempt's error is reported as itself.
     #[error("no server gave a session: {}", attempts(.0))]
     AllFailed(Vec<Attempt>),
+
+    /// Ask the user: this account was refused before, and nothing has changed since in
+    /// the registry. It was not tried again.
+    #[error("refused before, and not tried again before the registry's entry is changed")]
+    StillRefused(#[source] Arc<ConnectError>),
+    /// The registry cannot be read, and nothing was ever read from it.
+    #[error("it is not known which servers to use")]
+    Registry(#[from] RegistryError),
+    /// No server of the registry gave a session: what happened at each, in the order in
+    /// which they were tried. At least two; a single server's error is reported as
+    /// itself.
+    #[error("no server gave a session: {}", servers(.0))]
+    AllServersFailed(Vec<ServerFailure>),
+    /// The time is over that the application gave. The source tells of the last round.
+    #[error("no session within {} s, in {rounds} rounds; try for longer, or look at the server", .within.as_secs_f32())]
+    GaveUp {
+        /// How long it was tried.
+        within: Duration,
+        /// How often.
+        rounds: u32,
+        /// What happened in the last round, if that is known.
+        #[source]
+        last: Option<Box<ConnectError>>,
+    },
+}
+
+/// What answers where an XMPP server should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Foreign {
+    /// HTTP: a captive portal, or a web server.
+    Http,
+    /// TLS, where the stream was to begin in the clear.
+    Tls,
+    /// Something else.
+    Unknown,
+}
+
+impl Foreign {
+    /// By the fault of the stream, and by what was read.
+    pub(crate) const fn of(fault: &StreamFault, read: &[u8]) -> Self {
+        match (fault, read) {
+            (StreamFault::WebServer { .. }, _) => Self::Http,
+            // A record of TLS: an alert or a handshake, version 3.x (RFC 8446 §5.1).
+            (_, [21 | 22, 3, ..]) => Self::Tls,
+            _ => Self::Unknown,
+        }
+    }
+
+    const fn advice(self) -> &'static str {
+        match self {
+            Self::Http => {
+                "a captive portal may be on the way: open a web page and log in to this \
+                 network; or the port is one for the Web"
+            }
+            Self::Tls => "give the endpoint's mode as direct TLS",
+            Self::Unknown => "check the port, or log in to this network if it asks for that",
+        }
+    }
+}
+
+impl fmt::Display for Foreign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Http => "HTTP, not XMPP",
+            Self::Tls => "TLS where the stream begins in the clear",
+            Self::Unknown => "something that is not XMPP",
+        })
+    }
+}
+
+/// One server of a registry that gave no session.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ServerFailure {
+    /// Whose session it was to be.
+    pub account: BareJid,
+    /// How long it was tried.
+    pub elapsed: Duration,
+    /// Why it failed.
+    pub error: ConnectError,
 }
 
 /// A way to log in with fewer round trips.
@@ -209,6 +304,12 @@ pub enum Misuse {
     /// A blocking computation was cancelled because the runtime shuts down.
     #[error("the runtime shuts down")]
     ShuttingDown,
+    /// A server's entry in the registry cannot be used.
+    #[error("the registry's entry cannot be used; correct it")]
+    Config(#[from] ConfigError),
+    /// The registry is empty.
+    #[error("no server is registered; add one first")]
+    NoServer,
     /// The in-memory connector has nothing prepared.
     #[error("no connection is prepared")]
     NothingPrepared,
@@ -269,7 +370,9 @@ impl ConnectError {
             | Self::Lost { .. }
             | Self::ResumeUnanswered
             | Self::ShortCutRefused { .. } => Retry::Later,
-            Self::Resolve(_) | Self::TooManyRedirects { .. } => Retry::AfterUser,
+            Self::Resolve(_) | Self::TooManyRedirects { .. } | Self::NotXmpp { .. } => {
+                Retry::AfterUser
+            }
             Self::Stream { error, .. } => stream_retry(error.condition),
             Self::TlsNotOffered
             | Self::TlsVanished
@@ -303,13 +406,87 @@ impl ConnectError {
                 _ => Retry::AfterUser,
             },
             Self::PeerMisbehaved(_) => Retry::Never,
-            Self::Misuse(Misuse::ForeignToken) => Retry::AfterUser,
+            Self::Misuse(Misuse::ForeignToken | Misuse::Config(_) | Misuse::NoServer)
+            | Self::StillRefused(_) => Retry::AfterUser,
             Self::Misuse(_) => Retry::Never,
-            Self::AllFailed(attempts) => attempts
-                .iter()
-                .map(|a| a.error.retry())
-                .min()
-                .unwrap_or(Retry::Later),
+            Self::Registry(_) => Retry::Later,
+            Self::AllFailed(_) | Self::AllServersFailed(_) => {
+                let retries = self.parts().map(Self::retry);
+                retries.min().unwrap_or(Retry::Later)
+            }
+            Self::GaveUp { last, .. } => last.as_ref().map_or(Retry::Later, |e| e.retry()),
+        }
+    }
+
+    /// Whether a device that nobody watches should go on trying by itself, with growing
+    /// intervals: all but a refusal of the account, and a mistake of the caller, may
+    /// pass. A captive portal shows a wrong certificate and breaks the protocol, a new
+    /// domain has no address yet, a server is repaired; and nobody on the way may stop a
+    /// device for good. Of several servers one is enough.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::AllFailed(_) | Self::AllServersFailed(_) => self.parts().any(Self::may_pass),
+            Self::GaveUp { last, .. } => last.as_ref().is_none_or(|e| e.may_pass()),
+            _ => {
+                let passing = matches!(self.kind(), Kind::Network | Kind::Security | Kind::Peer);
+                self.retry() == Retry::Later || passing
+            }
+        }
+    }
+
+    /// The errors that this one is put together from.
+    fn parts(&self) -> Box<dyn Iterator<Item = &Self> + '_> {
+        match self {
+            Self::AllFailed(attempts) => Box::new(attempts.iter().map(|a| &a.error)),
+            Self::AllServersFailed(servers) => Box::new(servers.iter().map(|s| &s.error)),
+            _ => Box::new(std::iter::empty()),
+        }
+    }
+
+    /// Whether a server refused the account for good: to try the same credentials there
+    /// again is of no use, and may lock the account.
+    #[must_use]
+    pub fn is_a_refusal(&self) -> bool {
+        self.refusal().is_some()
+    }
+
+    /// The refusal in it, if there is one.
+    pub(crate) fn refusal(&self) -> Option<Self> {
+        match self {
+            Self::AuthRefused { condition, text }
+                if !matches!(condition, SaslCondition::TemporaryAuthFailure) =>
+            {
+                Some(Self::AuthRefused {
+                    condition: *condition,
+                    text: text.clone(),
+                })
+            }
+            Self::AllFailed(_) => self.parts().find_map(Self::refusal),
+            _ => None,
+        }
+    }
+
+    /// Whether the endpoint is to blame, and not the account, the caller, the name server
+    /// or this machine's own network.
+    pub(crate) fn blames_the_endpoint(&self) -> bool {
+        use std::io::ErrorKind;
+        match self {
+            Self::Unreachable { source, .. } => !matches!(
+                source.kind(),
+                ErrorKind::NetworkUnreachable
+                    | ErrorKind::NetworkDown
+                    | ErrorKind::AddrNotAvailable
+                    | ErrorKind::PermissionDenied
+            ),
+            Self::Resolve(ResolveError::Failed { .. })
+            | Self::Login(_)
+            | Self::BindRefused(_)
+            | Self::Misuse(_)
+            | Self::TasksDemanded { .. }
+            | Self::ShortCutRefused { .. }
+            | Self::ResumeUnanswered => false,
+            error => !error.is_a_refusal(),
         }
     }
 
@@ -324,6 +501,8 @@ impl ConnectError {
             | Self::Deadline { .. }
             | Self::Lost { .. }
             | Self::ResumeUnanswered
+            | Self::NotXmpp { .. }
+            | Self::Registry(_)
             | Self::ShortCutRefused { .. }
             | Self::TooManyRedirects { .. } => Kind::Network,
             Self::Stream { error, .. } => match error.condition {
@@ -354,8 +533,10 @@ impl ConnectError {
             }
             Self::PeerMisbehaved(_) => Kind::Peer,
             Self::Misuse(_) => Kind::Misuse,
-            Self::AllFailed(attempts) => {
-                let kinds: Vec<Kind> = attempts.iter().map(|a| a.error.kind()).collect();
+            Self::StillRefused(error) => error.kind(),
+            Self::GaveUp { last, .. } => last.as_ref().map_or(Kind::Network, |e| e.kind()),
+            Self::AllFailed(_) | Self::AllServersFailed(_) => {
+                let kinds: Vec<Kind> = self.parts().map(Self::kind).collect();
                 [
                     Kind::Misuse,
                     Kind::Authentication,
@@ -516,13 +697,45 @@ fn attempts(attempts: &[Attempt]) -> String {
     let mut text = String::new();
     for (n, attempt) in attempts.iter().enumerate() {
         let separator = if n == 0 { "" } else { "; " };
-        let _ = write!(text, "{separator}{}: {}", attempt.endpoint, attempt.error);
-        let mut cause = attempt.error.source();
-        while let Some(error) = cause {
-            let _ = write!(text, ": {error}");
-            cause = error.source();
-        }
+        let Attempt {
+            endpoint,
+            phase,
+            elapsed,
+            error,
+        } = attempt;
+        let seconds = elapsed.as_secs_f32();
+        let _ = write!(text, "{separator}{endpoint} ({phase}, {seconds:.1} s): ");
+        write_chain(&mut text, error);
     }
+    text
+}
+
+fn servers(servers: &[ServerFailure]) -> String {
+    let mut text = String::new();
+    for (n, server) in servers.iter().enumerate() {
+        let separator = if n == 0 { "" } else { "; " };
+        let _ = write!(text, "{separator}{}: ", server.account);
+        write_chain(&mut text, &server.error);
+    }
+    text
+}
+
+/// An error with its causes.
+fn write_chain(text: &mut String, error: &ConnectError) {
+    // Writing to a String cannot fail.
+    let _ = write!(text, "{error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let _ = write!(text, ": {error}");
+        cause = error.source();
+    }
+}
+
+/// An error with its causes, in one line for people.
+#[must_use]
+pub fn with_causes(error: &ConnectError) -> String {
+    let mut text = String::new();
+    write_chain(&mut text, error);
     text
 }
 
@@ -568,6 +781,31 @@ mod tests {
         ]);
         assert_eq!(all.kind(), Kind::Security);
         assert_eq!(all.retry(), Retry::Later);
+    }
+
+    #[test]
+    fn one_server_that_may_come_back_is_enough_to_go_on_and_a_refusal_of_all_is_not() {
+        let refused = || ConnectError::AuthRefused {
+            condition: SaslCondition::NotAuthorized,
+            text: None,
+        };
+        let server = |error| ServerFailure {
+            account: "a@b.example".parse().unwrap(),
+            elapsed: Duration::ZERO,
+            error,
+        };
+        let away = || ConnectError::Refused {
+            endpoint: endpoint(),
+        };
+        let one = ConnectError::AllServersFailed(vec![server(refused()), server(away())]);
+        assert!(one.may_pass());
+        assert_eq!(one.retry(), Retry::Later);
+        let still = ConnectError::StillRefused(Arc::new(refused()));
+        let all = ConnectError::AllServersFailed(vec![server(refused()), server(still)]);
+        assert!(!all.may_pass());
+        assert_eq!(all.kind(), Kind::Authentication);
+        assert!(all.to_string().contains("a@b.example: refused before"));
+        assert!(all.to_string().contains("check the user name"));
     }
 
     #[test]

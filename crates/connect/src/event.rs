@@ -1,10 +1,13 @@
 //! What an observer of a connector is told while it works. Nothing here has an effect:
 //! see `connector` for what is done.
 
+use std::time::Duration;
+
+use stanchion_stanza::BareJid;
 use stanchion_transport::{Endpoint, Security};
 
 use crate::connection::Timings;
-use crate::error::Attempt;
+use crate::error::{Attempt, ConnectError, ServerFailure};
 use crate::negotiation::{Established, Report};
 use crate::phase::Phase;
 
@@ -12,6 +15,8 @@ use crate::phase::Phase;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConnectEvent<'a> {
+    /// A server of the registry is tried: whose session it would be.
+    Server(&'a BareJid),
     /// The hosts to try, in this order.
     Candidates(&'a [Endpoint]),
     /// A phase begins; [`Phase::Stream`] up to three times.
@@ -27,9 +32,23 @@ pub enum ConnectEvent<'a> {
         /// Where we go.
         to: &'a Endpoint,
     },
+    /// Another candidate was secured first; the connection to this one is closed. It is
+    /// tried again if the login at the other one fails.
+    Overtaken(&'a Endpoint),
     /// A candidate gave no session; the next one is tried, if there is one and the
     /// error allows it.
     Failed(&'a Attempt),
+    /// A server of the registry gave no session; the next one is tried, if there is one.
+    ServerFailed(&'a ServerFailure),
+    /// The next round begins after a while.
+    Waiting {
+        /// After how long.
+        wait: Duration,
+        /// What failed: at which server, in which phase.
+        after: &'a ConnectError,
+        /// Rounds that failed so far.
+        rounds: u32,
+    },
     /// There is a session.
     Established(&'a Endpoint, &'a Established, &'a Timings),
 }

@@ -1,10 +1,12 @@
 //! A connector whose other side is in the same process: tests answer each request with
 //! a prepared connection or an error. No negotiation takes place.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::connection::{Connect, Connection};
+use crate::connection::{Connect, Connection, SessionEnd};
 use crate::error::{ConnectError, Misuse};
 use crate::negotiation::ResumeToken;
 
@@ -35,12 +37,20 @@ use crate::negotiation::ResumeToken;
 #[derive(Debug)]
 pub struct MemoryConnect {
     requests: mpsc::Sender<MemoryRequest>,
+    ends: Ends,
 }
+
+/// Held only to copy in or out.
+type Ends = Arc<Mutex<Vec<SessionEnd>>>;
+
+/// Ends that are kept until somebody asks, at most.
+const MAX_ENDS: usize = 64;
 
 /// The other side: hears each request.
 #[derive(Debug)]
 pub struct MemoryServer {
     requests: mpsc::Receiver<MemoryRequest>,
+    ends: Ends,
 }
 
 /// Somebody wants to connect, and waits.
@@ -56,8 +66,16 @@ impl MemoryConnect {
     #[must_use]
     pub fn new() -> (Self, MemoryServer) {
         let (sender, receiver) = mpsc::channel(1);
-        let server = MemoryServer { requests: receiver };
-        (Self { requests: sender }, server)
+        let ends = Ends::default();
+        let server = MemoryServer {
+            requests: receiver,
+            ends: Arc::clone(&ends),
+        };
+        let connect = Self {
+            requests: sender,
+            ends,
+        };
+        (connect, server)
     }
 }
 
@@ -65,6 +83,12 @@ impl MemoryServer {
     /// The next request; `None` when the connector is gone.
     pub async fn next(&mut self) -> Option<MemoryRequest> {
         self.requests.recv().await
+    }
+
+    /// How sessions ended, as the connector was told; the first 64 since the last call.
+    pub fn ends(&mut self) -> Vec<SessionEnd> {
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *ends)
     }
 }
 
@@ -83,5 +107,12 @@ impl Connect for MemoryConnect {
         let gone = || ConnectError::from(Misuse::NothingPrepared);
         self.requests.send(request).await.map_err(|_| gone())?;
         receiver.await.map_err(|_| gone())?
+    }
+
+    fn ended(&self, end: &SessionEnd) {
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        if ends.len() < MAX_ENDS {
+            ends.push(end.clone());
+        }
     }
 }

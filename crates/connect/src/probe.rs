@@ -146,7 +146,7 @@ impl Inspection {
                     server.timings = (*timings).clone();
                 }
             }
-            ConnectEvent::Redirected { .. } | ConnectEvent::Failed(_) => {}
+            _ => {}
         }
     }
 
@@ -173,10 +173,15 @@ impl ServerReport {
 pub async fn inspect(connector: &Connector, scope: Scope) -> Inspection {
     let found = Mutex::new(Inspection::default());
     let observer = |event: &ConnectEvent<'_>| lock(&found).note(event);
-    match connector.begin(None, &observer).await {
+    let limit = connector.config().timeouts.total;
+    match connector.begin(None, &observer, limit).await {
         Err(error) => lock(&found).unresolved = Some(error),
-        Ok(mut walk) => {
-            while let Some(result) = walk.next().await {
+        Ok(race) => {
+            let mut race = match scope {
+                Scope::UntilEstablished => race,
+                Scope::All => race.one_after_the_other(),
+            };
+            while let Some(result) = race.next().await {
                 match result {
                     Ok(mut connection) => {
                         // Whether the server hears the farewell does not matter.

@@ -43,6 +43,8 @@ pub enum What {
     Secured,
     /// It sends us there.
     Redirected(Endpoint),
+    /// Another one was secured first; the connection was closed.
+    Overtaken,
     /// It gave no session; in which phase it failed.
     Failed(Phase),
     /// It gave the session.
@@ -81,9 +83,8 @@ impl Timeline {
             ConnectEvent::Redirected { from, to } => (*from, What::Redirected((*to).clone())),
             ConnectEvent::Failed(attempt) => (&attempt.endpoint, What::Failed(attempt.phase)),
             ConnectEvent::Established(at, ..) => (*at, What::Established),
-            ConnectEvent::Candidates(_) | ConnectEvent::Phase(..) | ConnectEvent::Login(..) => {
-                return;
-            }
+            ConnectEvent::Overtaken(at) => (*at, What::Overtaken),
+            _ => return,
         };
         if self.steps.len() < MAX_STEPS {
             self.steps.push(Step {

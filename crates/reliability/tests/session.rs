@@ -80,10 +80,21 @@ async fn accept(request: MemoryRequest, resumption: Resumption) -> XmppStream {
     accept_with(request, resumption, |_| {}).await
 }
 
+/// The same, with something more.
 async fn accept_with(
     request: MemoryRequest,
     resumption: Resumption,
     change: impl FnOnce(&mut Established),
+) -> XmppStream {
+    accept_after(request, resumption, change, 1).await
+}
+
+/// The same, after so many logins.
+async fn accept_after(
+    request: MemoryRequest,
+    resumption: Resumption,
+    change: impl FnOnce(&mut Established),
+    logins: u32,
 ) -> XmppStream {
     let (near, far) = streams().await;
     let mut established = Established::new(US.parse().unwrap());
@@ -91,7 +102,9 @@ async fn accept_with(
     established.resumption = resumption;
     change(&mut established);
     let endpoint = Endpoint::at(([127, 0, 0, 1], 5222).into(), TlsMode::None);
-    request.answer(Ok(Connection::new(near, established, endpoint)));
+    let mut connection = Connection::new(near, established, endpoint);
+    connection.logins = logins;
+    request.answer(Ok(connection));
     far
 }
 
@@ -320,6 +333,105 @@ async fn conflict_ends_the_attempts() {
     assert!(
         matches!(refused, Status::Refused(Disconnect::Stream(e)) if e.condition == StreamCondition::Conflict)
     );
+}
+
+/// What a session does that has lasted for `lasted` and is ended with `error`: its
+/// status, and what is to be resumed if another connection is asked for.
+async fn ended_with(error: StreamCondition, lasted: Duration) -> (Status, Option<bool>) {
+    let mut w = world(Image::default(), |_| {}).await;
+    let mut stream = accept(w.server.next().await.unwrap(), Resumption::NotTried).await;
+    let mut status = w.session.status();
+    status
+        .wait_for(|s| matches!(s, Status::Connected { .. }))
+        .await
+        .unwrap();
+    tokio::time::sleep(lasted).await;
+    say(&mut stream, &StreamError::new(error).to_element()).await;
+    stream.close().await.unwrap();
+    let status = status
+        .wait_for(|s| matches!(s, Status::Refused(_) | Status::Waiting { .. }))
+        .await
+        .unwrap()
+        .clone();
+    let next = match status {
+        Status::Waiting { .. } => w.server.next().await.map(|r| r.resume.is_some()),
+        _ => None,
+    };
+    (status, next)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_server_says_at_the_end_decides_whether_and_with_what_to_come_back() {
+    use StreamCondition as C;
+    let long = Duration::from_secs(30);
+    for condition in [
+        C::SystemShutdown,
+        C::ResourceConstraint,
+        C::PolicyViolation,
+        C::SeeOtherHost,
+        C::Reset,
+        C::ConnectionTimeout,
+    ] {
+        let (status, resumes) = ended_with(condition, long).await;
+        assert_eq!(resumes, Some(true), "{condition:?}");
+        let Status::Waiting { cause, .. } = status else {
+            panic!("{status:?}");
+        };
+        assert!(matches!(cause, Disconnect::Stream(e) if e.condition == condition));
+    }
+    // The next login shows whether the account is refused.
+    let (_, resumes) = ended_with(C::NotAuthorized, long).await;
+    assert_eq!(resumes, Some(false));
+    let (status, _) = ended_with(C::NotAuthorized, Duration::ZERO).await;
+    assert!(matches!(status, Status::Refused(_)));
+    let (status, _) = ended_with(C::Conflict, long).await;
+    assert!(matches!(status, Status::Refused(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_ends_each_session_at_once_sees_at_most_three_connections_in_six_seconds() {
+    // The second kind of server also leaves a request to resume without an answer, so that
+    // each session after the first one takes two connections.
+    for each in [1, 2] {
+        let mut w = world(Image::default(), |_| {}).await;
+        let mut begun = Vec::new();
+        for round in 0..40 {
+            let request = w.server.next().await.unwrap();
+            let now = tokio::time::Instant::now();
+            let logins = if round == 0 { 1 } else { each };
+            begun.extend((0..logins).map(|_| now));
+            drop(accept_after(request, Resumption::NotTried, |_| {}, logins).await);
+        }
+        for four in begun.windows(4) {
+            assert!(four[3] - four[0] >= Duration::from_secs(6), "{four:?}");
+        }
+        // And it becomes quieter still.
+        let took = *begun.last().unwrap() - begun[0];
+        assert!(took > Duration::from_secs(5 * 60));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_connector_hears_how_a_session_ended() {
+    let mut w = world(Image::default(), |_| {}).await;
+    let mut stream = accept(w.server.next().await.unwrap(), Resumption::NotTried).await;
+    let mut status = w.session.status();
+    status
+        .wait_for(|s| matches!(s, Status::Connected { .. }))
+        .await
+        .unwrap();
+    let mut error = StreamError::new(StreamCondition::SeeOtherHost);
+    error.value = Some(Text::from_static("other.example:5222"));
+    say(&mut stream, &error.to_element()).await;
+    stream.close().await.unwrap();
+    w.server.next().await.unwrap();
+    let ends = w.server.ends();
+    let [end] = &ends[..] else {
+        panic!("{ends:?}");
+    };
+    assert_eq!(end.jid.as_str(), US);
+    assert_eq!(end.endpoint.port, 5222);
+    assert_eq!(end.error.as_ref(), Some(&error));
 }
 
 #[tokio::test(start_paused = true)]

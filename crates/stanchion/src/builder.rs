@@ -6,7 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use stanchion_connect::config::{ConfigError, Plaintext};
-use stanchion_connect::{Account, ConnectConfig, Connector, Endpoint, Endpoints};
+use stanchion_connect::factory::ConnectionFactory;
+use stanchion_connect::registry::ServerRegistry;
+use stanchion_connect::{Account, Connect, ConnectConfig, Connector, Endpoint, Endpoints};
 use stanchion_reliability::session::{Receiver, Session, SessionConfig, SessionError};
 use stanchion_reliability::store::{
     Image, MemoryStore, Opening, Seed, SqliteStore, Store, StoreError, WallTime,
@@ -56,6 +58,7 @@ pub struct ClientBuilder {
     password: Option<SecretString>,
     resource: Option<String>,
     server: Option<(String, u16)>,
+    servers: Option<Arc<dyn ServerRegistry>>,
     direct_tls: bool,
     roots: Vec<Roots>,
     connect: ConnectConfig,
@@ -70,6 +73,7 @@ impl ClientBuilder {
             password: None,
             resource: None,
             server: None,
+            servers: None,
             direct_tls: false,
             roots: Vec::new(),
             connect: ConnectConfig::default(),
@@ -94,6 +98,14 @@ impl ClientBuilder {
     /// same. Default: what DNS says.
     pub fn server(mut self, host: impl Into<String>, port: u16) -> Self {
         self.server = Some((host.into(), port));
+        self
+    }
+
+    /// Use the servers of this registry, whichever of them is there, instead of the one
+    /// of the account: their accounts, passwords, places and policies count, and what
+    /// else is said here of a server does not. Default: none.
+    pub fn servers(mut self, registry: Arc<dyn ServerRegistry>) -> Self {
+        self.servers = Some(registry);
         self
     }
 
@@ -192,7 +204,13 @@ impl ClientBuilder {
     /// # Errors
     /// [`StartError`]; nothing that a server does.
     pub async fn start(self) -> Result<(Client, Receiver), StartError> {
-        let connector = Arc::new(self.connector()?);
+        let connector: Arc<dyn Connect> = match &self.servers {
+            Some(registry) => {
+                let registry = Arc::clone(registry);
+                Arc::new(ConnectionFactory::new(registry, self.connect.clone()))
+            }
+            None => Arc::new(self.connector()?),
+        };
         let store = open(self.store.ok_or(StartError::NoStore)?).await?;
         let (session, receiver) = Session::start(connector, store, self.session).await?;
         Ok((Client::new(session), receiver))

@@ -9,9 +9,13 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use stanchion::connect::registry::{MemoryRegistry, ServerRegistry as _};
+use stanchion::connect::{Account, Endpoint, Endpoints};
 use stanchion::session::{Outgoing, Receiver, SendError, SessionEvent, Status};
+use stanchion::transport::TlsMode;
 use stanchion::{Client, ClientBuilder, InDoubt, NotDelivered, Outcome, StartError};
 use stanchion_hub::{Accounts, Fingerprint, Hub, HubConfig};
 use tokio::sync::broadcast;
@@ -325,4 +329,36 @@ async fn what_is_missing_is_said_before_anything_starts() {
     let folder = tempfile::tempdir().unwrap();
     let store = account().password(password()).store_file(folder.path());
     assert!(matches!(store.start().await, Err(StartError::Store(_))));
+}
+
+#[tokio::test]
+async fn of_a_registry_of_servers_the_one_that_is_there_is_used() {
+    let hub = Server::start().await;
+    let registry = Arc::new(MemoryRegistry::new());
+    let nobody = "127.0.0.1:1".parse().unwrap();
+    for (account, password, place, priority) in [
+        ("sensor@away.example", "secret", nobody, 0),
+        ("cloud@example.org", "other secret", hub.starttls, 1),
+    ] {
+        let account = Account::with_password(account.parse().unwrap(), password);
+        let mut entry = stanchion::connect::registry::Server::new(account);
+        entry.endpoints = Endpoints::Explicit(vec![Endpoint::at(place, TlsMode::StartTls)]);
+        entry.tls.pin = Some(hub.fingerprint);
+        entry.priority = priority;
+        registry.put(entry).await.unwrap();
+    }
+    let (client, _incoming) = Client::builder("sensor@away.example".parse().unwrap())
+        .servers(registry)
+        .store_in_memory()
+        .start()
+        .await
+        .unwrap();
+    let mut status = client.status();
+    let connected = soon(status.wait_for(|s| matches!(s, Status::Connected { .. }))).await;
+    let Status::Connected { jid, .. } = connected.unwrap().clone() else {
+        unreachable!("it waited for that");
+    };
+    assert_eq!(jid.to_bare().as_str(), "cloud@example.org");
+    client.shutdown().await.unwrap();
+    hub.stop().await;
 }

@@ -6,12 +6,13 @@ use super::{TextFile, Violation, scan};
 const RULE: &str = "sans-io";
 
 /// The cores: a crate's folder, and the module within it (empty: all of it).
-const CORES: [(&str, &str); 8] = [
+const CORES: [(&str, &str); 9] = [
     ("crates/stanza", ""),
     ("crates/sasl", ""),
     ("crates/connect", "negotiation"),
     ("crates/connect", "resolve/order"),
     ("crates/connect", "backoff"),
+    ("crates/connect", "health"),
     ("crates/reliability", "engine"),
     ("crates/hub", "stream"),
     ("crates/hub", "router"),

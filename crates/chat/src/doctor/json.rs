@@ -48,6 +48,7 @@ fn step(step: &Step) -> Value {
         What::Started => ("started", None, None),
         What::Secured => ("secured", None, None),
         What::Redirected(to) => ("redirected", None, Some(to.to_string())),
+        What::Overtaken => ("overtaken", None, None),
         What::Failed(phase) => ("failed", Some(phase.to_string()), None),
         What::Established => ("established", None, None),
         _ => ("other", None, None),

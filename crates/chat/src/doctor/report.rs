@@ -301,6 +301,7 @@ fn happened(step: &Step, is_first: bool) -> String {
         What::Secured if is_first => "secured, the first".to_owned(),
         What::Secured => "secured".to_owned(),
         What::Redirected(to) => format!("sends us to {to}"),
+        What::Overtaken => "closed: another one was secured first".to_owned(),
         What::Failed(phase) => format!("closed: {phase} failed"),
         What::Established => "gave a session".to_owned(),
         // A newer kind of step.

@@ -1,7 +1,8 @@
 //! One server of the registry: an account, where its servers are, and what is safe
 //! enough there.
 
-use stanchion_sasl::Policy;
+use secrecy::ExposeSecret as _;
+use stanchion_sasl::{Credentials, Policy};
 use stanchion_transport::TlsPolicy;
 
 use crate::config::{Account, ConnectConfig, Endpoints, Plaintext};
@@ -48,5 +49,70 @@ impl Server {
             plaintext: self.plaintext,
             ..common.clone()
         }
+    }
+
+    /// Whether a login here could end otherwise than at `other`: the account, its
+    /// credentials, the place or a policy is another. The priority does not matter.
+    #[must_use]
+    pub fn logs_in_like(&self, other: &Self) -> bool {
+        let shown = |tls: &TlsPolicy| tls.client_certificate.as_ref().map(|c| c.sha256());
+        self.account.jid == other.account.jid
+            && self.account.resource == other.account.resource
+            && same(&self.account.credentials, &other.account.credentials)
+            && self.endpoints == other.endpoints
+            && self.sasl == other.sasl
+            && self.plaintext == other.plaintext
+            && self.tls.roots == other.tls.roots
+            && self.tls.pin == other.tls.pin
+            && self.tls.min_version == other.tls.min_version
+            && shown(&self.tls) == shown(&other.tls)
+    }
+}
+
+fn same(one: &Credentials, other: &Credentials) -> bool {
+    use Credentials::{Anonymous, Certificate, Password};
+    match (one, other) {
+        (
+            Password {
+                authcid,
+                password,
+                authzid,
+            },
+            Password {
+                authcid: other_authcid,
+                password: other_password,
+                authzid: other_authzid,
+            },
+        ) => {
+            // Both are this device's own: there is nobody to learn from the time it takes.
+            authcid == other_authcid
+                && password.expose_secret() == other_password.expose_secret()
+                && authzid == other_authzid
+        }
+        (Certificate { authzid }, Certificate { authzid: other }) => authzid == other,
+        (Anonymous, Anonymous) => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_password_or_policy_makes_another_login_and_another_priority_does_not() {
+        let account = |password| Account::with_password("a@b.example".parse().unwrap(), password);
+        let server = Server::new(account("secret"));
+        let mut changed = server.clone();
+        changed.priority = 9;
+        assert!(server.logs_in_like(&changed));
+        assert!(!server.logs_in_like(&Server::new(account("other"))));
+        changed.sasl.allow_plain_without_tls = true;
+        assert!(!server.logs_in_like(&changed));
+        let anonymous = Account {
+            credentials: Credentials::Anonymous,
+            ..account("secret")
+        };
+        assert!(!server.logs_in_like(&Server::new(anonymous)));
     }
 }

@@ -18,6 +18,15 @@ pub const MAX_RECORDS: usize = 16;
 /// Most addresses of one host that are tried.
 pub const MAX_ADDRESSES: usize = 8;
 
+/// A host that may speak for a domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// Lower comes first; that of the SRV record.
+    pub priority: u16,
+    /// Where it is.
+    pub endpoint: Endpoint,
+}
+
 /// The hosts of `domain`, a JID's domainpart. Names are not looked up yet; see
 /// [`addresses`].
 ///
@@ -32,8 +41,13 @@ pub async fn hosts(
     resolver: &dyn Resolve,
     domain: &str,
     random: impl FnMut() -> u64,
-) -> Result<Vec<Endpoint>, ResolveError> {
-    let fallback = |host| vec![Endpoint::new(host, DEFAULT_PORT, TlsMode::StartTls)];
+) -> Result<Vec<Candidate>, ResolveError> {
+    let fallback = |host| {
+        vec![Candidate {
+            priority: 0,
+            endpoint: Endpoint::new(host, DEFAULT_PORT, TlsMode::StartTls),
+        }]
+    };
     if let Some(ip) = literal(domain) {
         return Ok(fallback(Host::Ip(ip)));
     }
@@ -47,7 +61,7 @@ pub async fn hosts(
     for (answer, mode) in [(starttls, TlsMode::StartTls), (direct, TlsMode::Direct)] {
         match answer {
             Ok(answer) => {
-                let offered = answer.into_iter().filter(|r| {
+                let offered = answer.found.into_iter().filter(|r| {
                     refused |= r.is_refusal();
                     !r.is_refusal()
                 });
@@ -69,11 +83,14 @@ pub async fn hosts(
     }
     let mut ordered: Vec<(SrvRecord, TlsMode)> = order(records, |r| &r.0, random);
     ordered.truncate(MAX_RECORDS);
-    let endpoint = |(record, mode): (SrvRecord, TlsMode)| {
+    let candidate = |(record, mode): (SrvRecord, TlsMode)| {
         let name = record.target.trim_end_matches('.').to_ascii_lowercase();
-        Endpoint::new(Host::Name(name), record.port, mode)
+        Candidate {
+            priority: record.priority,
+            endpoint: Endpoint::new(Host::Name(name), record.port, mode),
+        }
     };
-    Ok(ordered.into_iter().map(endpoint).collect())
+    Ok(ordered.into_iter().map(candidate).collect())
 }
 
 /// The addresses of an endpoint's host, IPv6 and IPv4 in turns so that a broken family
@@ -92,7 +109,7 @@ pub async fn addresses(
     if let Some(ip) = literal(name) {
         return Ok(vec![endpoint.clone().with_host(Host::Ip(ip))]);
     }
-    let found = resolver.addresses(&ascii(name)?).await?;
+    let found = resolver.addresses(&ascii(name)?).await?.found;
     let (v6, v4): (Vec<IpAddr>, Vec<IpAddr>) = found.into_iter().partition(IpAddr::is_ipv6);
     let (mut v6, mut v4) = (v6.into_iter(), v4.into_iter());
     let mut turns = Vec::new();
@@ -143,7 +160,7 @@ mod tests {
 
     async fn found(resolver: TableResolver, domain: &str) -> Result<Vec<String>, ResolveError> {
         let hosts = hosts(&resolver, domain, || 0).await?;
-        let show = |e: &Endpoint| format!("{:?} {e}", e.mode);
+        let show = |c: &Candidate| format!("{:?} {}", c.endpoint.mode, c.endpoint);
         Ok(hosts.iter().map(show).collect())
     }
 

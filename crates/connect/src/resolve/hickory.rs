@@ -1,6 +1,7 @@
 //! DNS, asked by this process itself.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use hickory_resolver::TokioResolver;
@@ -9,7 +10,8 @@ use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::RData;
 
-use super::{Resolve, ResolveError, SrvRecord, SystemResolver};
+use super::cache::NEGATIVE;
+use super::{Answer, Resolve, ResolveError, SrvRecord, SystemResolver};
 
 /// Asks the name servers that the operating system is set up with (RFC 1035), and its
 /// hosts file. Answers are cached for as long as they say. A look-up that is given up
@@ -35,7 +37,11 @@ impl HickoryResolver {
     /// [`ResolveError::Failed`] if there is none, or it cannot be understood.
     pub fn from_system() -> Result<Self, ResolveError> {
         TokioResolver::builder_tokio()
-            .and_then(|builder| builder.build())
+            .and_then(|mut builder| {
+                // A record that is made a minute later is found a minute later.
+                builder.options_mut().negative_max_ttl = Some(NEGATIVE);
+                builder.build()
+            })
             .map(|resolver| Self { resolver })
             .map_err(|e| failed("the system's configuration", &e))
     }
@@ -58,11 +64,18 @@ impl HickoryResolver {
             NameServerConfig::new(server.ip(), true, vec![udp, tcp])
         });
         let config = ResolverConfig::from_name_servers(servers.collect());
-        TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+        let mut builder =
+            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+        builder.options_mut().negative_max_ttl = Some(NEGATIVE);
+        builder
             .build()
             .map(|resolver| Self { resolver })
             .map_err(|e| failed("the given name servers", &e))
     }
+}
+
+fn left(until: Instant) -> Duration {
+    until.saturating_duration_since(Instant::now())
 }
 
 fn failed(name: &str, e: &NetError) -> ResolveError {
@@ -74,11 +87,11 @@ fn failed(name: &str, e: &NetError) -> ResolveError {
 
 #[async_trait]
 impl Resolve for HickoryResolver {
-    async fn srv(&self, name: &str) -> Result<Vec<SrvRecord>, ResolveError> {
+    async fn srv(&self, name: &str) -> Result<Answer<SrvRecord>, ResolveError> {
         // With the final dot, or the search list of the configuration is tried too.
         let answer = match self.resolver.srv_lookup(format!("{name}.")).await {
             Ok(answer) => answer,
-            Err(e) if e.is_no_records_found() => return Ok(Vec::new()),
+            Err(e) if e.is_no_records_found() => return Ok(Answer::new(Vec::new())),
             Err(e) => return Err(failed(name, &e)),
         };
         let records = answer.answers().iter().filter_map(|r| match &r.data {
@@ -90,10 +103,13 @@ impl Resolve for HickoryResolver {
             }),
             _ => None,
         });
-        Ok(records.collect())
+        Ok(Answer {
+            found: records.collect(),
+            ttl: Some(left(answer.valid_until())),
+        })
     }
 
-    async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, ResolveError> {
+    async fn addresses(&self, host: &str) -> Result<Answer<IpAddr>, ResolveError> {
         if !host.contains('.') || host.ends_with(".local") {
             return SystemResolver.addresses(host).await;
         }
@@ -106,7 +122,10 @@ impl Resolve for HickoryResolver {
                 if addresses.is_empty() {
                     Err(no_such())
                 } else {
-                    Ok(addresses)
+                    Ok(Answer {
+                        found: addresses,
+                        ttl: Some(left(found.valid_until())),
+                    })
                 }
             }
             Err(e) if e.is_no_records_found() => Err(no_such()),
@@ -177,9 +196,11 @@ mod tests {
             port: 5223,
             target: "a.example.org.".to_owned(),
         };
-        assert_eq!(records, [expected]);
+        assert_eq!(records.found, [expected]);
+        let minute = Duration::from_secs(55)..=Duration::from_secs(60);
+        assert!(records.ttl.is_some_and(|ttl| minute.contains(&ttl)));
         let addresses = resolver.addresses("a.example.org").await.unwrap();
-        assert_eq!(addresses, [IpAddr::from([192, 0, 2, 7])]);
+        assert_eq!(addresses.found, [IpAddr::from([192, 0, 2, 7])]);
     }
 
     #[tokio::test]
@@ -187,7 +208,7 @@ mod tests {
         let (resolver, _server) = name_server().await;
         assert_eq!(
             resolver.srv("_xmpp-client._tcp.none.org").await,
-            Ok(Vec::new())
+            Ok(Answer::new(Vec::new()))
         );
         let none = resolver.addresses("none.example.org").await;
         assert!(

@@ -1,8 +1,9 @@
 //! Finding the hosts of a domain: the seam to DNS, and what is asked of it.
 //!
-//! Owns the look-ups and their errors. The order of records is in [`order`], what
+//! Owns the look-ups and their errors. What is remembered is in [`cache`], the order of records is in [`order`], what
 //! a domain's records mean in [`discover`]; connecting is left to the connector.
 
+pub mod cache;
 pub mod discover;
 #[cfg(feature = "dns")]
 mod hickory;
@@ -11,10 +12,12 @@ mod system;
 mod table;
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use thiserror::Error;
 
+pub use cache::CachingResolver;
 #[cfg(feature = "dns")]
 pub use hickory::HickoryResolver;
 pub use system::SystemResolver;
@@ -78,8 +81,26 @@ pub enum ResolveError {
     },
 }
 
+/// What a look-up gave, and for how long it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer<T> {
+    /// What was found.
+    pub found: Vec<T>,
+    /// The shortest time to live among it (RFC 1035 §3.2.1); `None` if it is not known.
+    pub ttl: Option<Duration>,
+}
+
+impl<T> Answer<T> {
+    /// An answer of unknown age.
+    #[must_use]
+    pub const fn new(found: Vec<T>) -> Self {
+        Self { found, ttl: None }
+    }
+}
+
 /// Look-ups by name. [`HickoryResolver`] asks DNS, [`SystemResolver`] the operating
-/// system, [`TableResolver`] a table in memory.
+/// system, [`TableResolver`] a table in memory; [`CachingResolver`] remembers what
+/// another one said.
 ///
 /// Names are given in ASCII (A-labels), without the final dot.
 #[async_trait]
@@ -89,12 +110,12 @@ pub trait Resolve: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// [`ResolveError::Failed`] without a usable answer. That a name does not exist
     /// is no error here.
-    async fn srv(&self, name: &str) -> Result<Vec<SrvRecord>, ResolveError>;
+    async fn srv(&self, name: &str) -> Result<Answer<SrvRecord>, ResolveError>;
 
     /// The addresses of a host, at least one.
     ///
     /// # Errors
     /// [`ResolveError::NoSuchName`] if there is none, [`ResolveError::Failed`]
     /// without a usable answer.
-    async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, ResolveError>;
+    async fn addresses(&self, host: &str) -> Result<Answer<IpAddr>, ResolveError>;
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use async_trait::async_trait;
 
-use super::{Resolve, ResolveError, SrvRecord};
+use super::{Answer, Resolve, ResolveError, SrvRecord};
 
 /// Asks the operating system (`getaddrinfo`), so that its hosts file and multicast
 /// DNS count. Without SRV records a domain is reached at its own address, port 5222.
@@ -17,11 +17,11 @@ pub struct SystemResolver;
 
 #[async_trait]
 impl Resolve for SystemResolver {
-    async fn srv(&self, _: &str) -> Result<Vec<SrvRecord>, ResolveError> {
-        Ok(Vec::new())
+    async fn srv(&self, _: &str) -> Result<Answer<SrvRecord>, ResolveError> {
+        Ok(Answer::new(Vec::new()))
     }
 
-    async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, ResolveError> {
+    async fn addresses(&self, host: &str) -> Result<Answer<IpAddr>, ResolveError> {
         match tokio::net::lookup_host((host, 0)).await {
             Ok(found) => {
                 let mut addresses: Vec<IpAddr> = Vec::new();
@@ -35,7 +35,7 @@ impl Resolve for SystemResolver {
                         name: host.to_owned(),
                     });
                 }
-                Ok(addresses)
+                Ok(Answer::new(addresses))
             }
             Err(e) => Err(failure(host, &e)),
         }
@@ -66,9 +66,9 @@ mod tests {
     #[tokio::test]
     async fn the_local_host_has_an_address_and_no_srv_record() {
         let addresses = SystemResolver.addresses("localhost").await.unwrap();
-        assert!(addresses.iter().all(IpAddr::is_loopback));
+        assert!(addresses.found.iter().all(IpAddr::is_loopback));
         let srv = SystemResolver.srv("_xmpp-client._tcp.localhost").await;
-        assert_eq!(srv, Ok(Vec::new()));
+        assert_eq!(srv, Ok(Answer::new(Vec::new())));
     }
 
     #[test]

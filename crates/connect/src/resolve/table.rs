@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use async_trait::async_trait;
 
-use super::{Resolve, ResolveError, SrvRecord};
+use super::{Answer, Resolve, ResolveError, SrvRecord};
 
 /// Answers from memory. A name that is not in the table does not exist.
 ///
@@ -75,14 +75,16 @@ impl TableResolver {
 
 #[async_trait]
 impl Resolve for TableResolver {
-    async fn srv(&self, name: &str) -> Result<Vec<SrvRecord>, ResolveError> {
-        self.srv.get(name).cloned().unwrap_or(Ok(Vec::new()))
+    async fn srv(&self, name: &str) -> Result<Answer<SrvRecord>, ResolveError> {
+        let found = self.srv.get(name).cloned().unwrap_or(Ok(Vec::new()))?;
+        Ok(Answer::new(found))
     }
 
-    async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, ResolveError> {
+    async fn addresses(&self, host: &str) -> Result<Answer<IpAddr>, ResolveError> {
         self.addresses
             .get(host)
             .cloned()
+            .map(Answer::new)
             .ok_or_else(|| ResolveError::NoSuchName {
                 name: host.to_owned(),
             })

@@ -1,15 +1,20 @@
 //! A server of this process that follows a script: right until the step where the
 //! script says otherwise. Speaks real TLS and real SASL.
 
+#![allow(dead_code, reason = "each test file uses a part")]
+
 use std::collections::HashMap;
 use std::future::pending;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use stanchion_connect::config::Timeouts;
 use stanchion_connect::entropy::SeededEntropy;
-use stanchion_connect::{Account, ConnectConfig, Connector, Endpoint, Endpoints, Phase};
+use stanchion_connect::{
+    Account, ConnectConfig, Connector, Endpoint, Endpoints, Phase, ResumeToken,
+};
 use stanchion_sasl::accounts::MemoryAccounts;
 use stanchion_sasl::server::{ServerAuth, ServerChannel, ServerPolicy, Step};
 use stanchion_sasl::{ChannelBindings, Nonce};
@@ -24,6 +29,7 @@ use stanchion_transport::tls::{Identity, Roots};
 use stanchion_transport::{
     BoxTransport, Host, MemoryDial, TlsAcceptor, TlsConnector, TlsMode, TlsPolicy, XmppStream,
 };
+use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinSet;
 
 pub(crate) const DOMAIN: &str = "example.org";
@@ -53,6 +59,26 @@ pub(crate) struct Script {
     pub(crate) no_haste: bool,
     /// Says nothing any more when something comes so; only over direct TLS.
     pub(crate) hang_at_haste: bool,
+    /// The domain that it serves, if not [`DOMAIN`].
+    pub(crate) domain: Option<&'static str>,
+    /// Writes these bytes as soon as somebody comes, and closes when that one leaves.
+    pub(crate) greeting: Option<&'static [u8]>,
+    /// Closes right behind `garbage`.
+    pub(crate) leave: bool,
+}
+
+impl Script {
+    /// A right server of another domain.
+    pub(crate) fn of(domain: &'static str) -> Self {
+        Self {
+            domain: Some(domain),
+            ..Self::default()
+        }
+    }
+
+    fn domain(&self) -> &'static str {
+        self.domain.unwrap_or(DOMAIN)
+    }
 }
 
 /// Servers at addresses, and a connector that knows them.
@@ -64,7 +90,15 @@ pub(crate) struct World {
     pub(crate) endpoints: Vec<Endpoint>,
     /// Aborted with the world.
     servers: JoinSet<()>,
-    visits: HashMap<u16, Arc<std::sync::atomic::AtomicUsize>>,
+    visits: HashMap<u16, Arc<Visits>>,
+}
+
+/// What came to a port.
+#[derive(Default)]
+struct Visits {
+    connections: AtomicUsize,
+    /// Of these, those that began to log in.
+    logins: AtomicUsize,
 }
 
 impl World {
@@ -118,18 +152,24 @@ impl World {
             mode,
             acceptor,
             accounts: Arc::clone(&self.accounts),
+            visits,
         };
-        self.servers.spawn(listen(server, listener, visits));
+        self.servers.spawn(listen(server, listener));
     }
 
     /// How many connections came to a port.
     pub(crate) fn visits(&self, port: u16) -> usize {
-        self.visits[&port].load(std::sync::atomic::Ordering::SeqCst)
+        self.visits[&port].connections.load(Ordering::SeqCst)
+    }
+
+    /// How many of them began to log in.
+    pub(crate) fn logins(&self, port: u16) -> usize {
+        self.visits[&port].logins.load(Ordering::SeqCst)
     }
 
     fn identity(&self, script: &Script) -> Identity {
         let names = match &script.names[..] {
-            [] => vec![DOMAIN.to_owned()],
+            [] => vec![script.domain().to_owned()],
             names => names.to_vec(),
         };
         let mut params = CertificateParams::new(names).unwrap();
@@ -183,6 +223,23 @@ pub(crate) fn timeouts() -> Timeouts {
     }
 }
 
+pub(crate) fn token(location: Option<&'static str>) -> ResumeToken {
+    ResumeToken {
+        jid: format!("juliet@{DOMAIN}/old").parse().unwrap(),
+        id: Text::from_static("session"),
+        h: 2,
+        max_seconds: None,
+        location: location.map(Text::from_static),
+    }
+}
+
+pub(crate) fn hanging(phase: Phase) -> Script {
+    Script {
+        hang: Some(phase),
+        ..Script::default()
+    }
+}
+
 pub(crate) fn endpoint(port: u16, mode: TlsMode) -> Endpoint {
     Endpoint::at(([127, 0, 0, 1], port).into(), mode)
 }
@@ -200,15 +257,12 @@ struct Server {
     mode: TlsMode,
     acceptor: TlsAcceptor,
     accounts: Arc<MemoryAccounts>,
+    visits: Arc<Visits>,
 }
 
-async fn listen(
-    server: Server,
-    mut listener: MemoryListener,
-    visits: Arc<std::sync::atomic::AtomicUsize>,
-) {
+async fn listen(server: Server, mut listener: MemoryListener) {
     while let Some(pipe) = listener.accept().await {
-        visits.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        server.visits.connections.fetch_add(1, Ordering::SeqCst);
         // One after the other is enough; a client that leaves ends it.
         server.serve(pipe).await;
     }
@@ -217,6 +271,13 @@ async fn listen(
 impl Server {
     /// `None` when the client has left.
     async fn serve(&self, mut pipe: BoxTransport) -> Option<()> {
+        if let Some(bytes) = self.script.greeting {
+            pipe.write_all(bytes).await.ok()?;
+            tokio::io::copy(&mut pipe, &mut tokio::io::sink())
+                .await
+                .ok()?;
+            return None;
+        }
         if self.mode == TlsMode::Direct {
             self.reach(Phase::Tls, None).await;
             pipe = self.acceptor.upgrade(pipe).await.ok()?;
@@ -274,7 +335,7 @@ impl Server {
             }
             panic!("only TLS is asked for in the clear");
         }
-        let domain = DOMAIN.parse().unwrap();
+        let domain = self.script.domain().parse().unwrap();
         stream.open(&StreamHeader::response(domain, Text::from_static("s")));
         if let Some(error) = &self.script.error {
             stream.send(&error.to_element()).ok()?;
@@ -284,11 +345,13 @@ impl Server {
             Some(bytes) => stream.send_bytes(bytes),
             None => stream.send(&features.to_element()).ok()?,
         }
-        stream.flush().await.ok()
+        stream.flush().await.ok()?;
+        (!self.script.leave).then_some(())
     }
 
     async fn log_in(&self, stream: &mut XmppStream, auth: &mut ServerAuth) -> Option<()> {
         let asked = element(stream).await?;
+        self.visits.logins.fetch_add(1, Ordering::SeqCst);
         self.reach(Phase::Authentication, Some(stream)).await;
         let proof = exchange(stream, auth, &asked).await?;
         stream.send(&sasl::Success(proof).to_element()).ok()
@@ -318,7 +381,8 @@ impl Server {
             } else {
                 self.reach(Phase::Binding, Some(stream)).await;
                 let request = Iq::from_element(asked).unwrap();
-                let jid = format!("juliet@{DOMAIN}/given").parse().unwrap();
+                let domain = self.script.domain();
+                let jid = format!("juliet@{domain}/given").parse().unwrap();
                 let bound = bind::Bind::Bound(jid).to_element();
                 let answer = request.result(Some(bound));
                 stream.send(&answer.to_element()).ok()?;

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use stanchion_connect::backoff::Backoff;
+use stanchion_connect::connection::SessionEnd;
 use stanchion_connect::{
-    Connect, ConnectError, Connection, Kind, ResumeToken, Resumption, Retry, SmSession,
+    Connect, ConnectError, Connection, Endpoint, ResumeToken, Resumption, SmSession,
 };
 use stanchion_stanza::stream::{StreamCondition, StreamError};
 use stanchion_stanza::{Element, FullJid, Payload as _, StreamEvent};
@@ -114,6 +115,13 @@ enum Wake {
     Tick,
 }
 
+/// Where the stream leads that is up.
+struct Place {
+    jid: FullJid,
+    endpoint: Endpoint,
+    since: Instant,
+}
+
 /// The session that a new connection may resume.
 struct Resumable {
     session: SmSession,
@@ -126,6 +134,7 @@ pub(super) struct Driver {
     requests: Requests,
     waiters: HashMap<String, Waiter>,
     link: Link,
+    place: Option<Place>,
     resumable: Option<Resumable>,
     backoff: Backoff,
     /// What the server said before it closed.
@@ -146,6 +155,7 @@ impl Driver {
             requests: Requests::default(),
             waiters: HashMap::new(),
             link: Link::Waiting(started),
+            place: None,
             resumable: None,
             last_words: None,
             started,
@@ -353,6 +363,7 @@ impl Driver {
             .and_then(|r| r.session.token(r.jid.clone(), h));
         let connect = Arc::clone(&self.parts.connect);
         self.announce(Status::Connecting);
+        self.backoff.began(self.started.elapsed());
         self.link = Link::Connecting(Box::pin(async move { connect.connect(token).await }));
     }
 
@@ -361,10 +372,20 @@ impl Driver {
             stream,
             established,
             endpoint,
+            logins,
             ..
         } = connection;
-        self.backoff.established();
+        let now = self.started.elapsed();
+        for _ in 1..logins {
+            self.backoff.began(now);
+        }
+        self.backoff.established(now);
         self.last_words = None;
+        self.place = Some(Place {
+            jid: established.jid.clone(),
+            endpoint: endpoint.clone(),
+            since: Instant::now(),
+        });
         let resumed = matches!(established.resumption, Resumption::Resumed { .. });
         tracing::info!(jid = %established.jid, %endpoint, resumed, "connected");
         self.link = Link::Up(Box::new(stream));
@@ -403,18 +424,17 @@ impl Driver {
     }
 
     fn not_connected(&mut self, error: ConnectError) {
-        let (retry, kind) = (error.retry(), error.kind());
+        let may_pass = error.may_pass();
         let cause = Disconnect::Connect(Arc::new(error));
-        match (retry, kind) {
-            (Retry::Later, _) => self.wait_to_retry(cause),
-            // A captive portal shows a wrong certificate and has no names; both pass.
-            (Retry::AfterUser, Kind::Network | Kind::Security) => self.wait_to_retry(cause),
-            _ => self.refused(cause),
+        if may_pass {
+            self.wait_to_retry(cause);
+        } else {
+            self.refused(cause);
         }
     }
 
     fn wait_to_retry(&mut self, cause: Disconnect) {
-        let retry_in = self.backoff.failed(random());
+        let retry_in = self.backoff.failed(self.started.elapsed(), random());
         tracing::info!(%cause, ?retry_in, "not connected");
         self.link = Link::Waiting(Instant::now() + retry_in);
         self.announce(Status::Waiting { retry_in, cause });
@@ -443,20 +463,52 @@ impl Driver {
     }
 
     fn stream_fault(&mut self, fault: StreamFault) {
+        if let StreamFault::SeeOther { uri } = &fault {
+            // What the stream error says elsewhere, a WebSocket says so (RFC 7395 §3.6.1).
+            let mut error = StreamError::new(StreamCondition::SeeOtherHost);
+            error.value = Some(uri.clone());
+            self.last_words = Some(error);
+        }
         self.lost(Disconnect::Lost(with_sources(&fault)));
     }
 
-    /// The stream is gone. The engine is told, and the next attempt is planned.
+    /// The stream is gone. The engine and the connector are told, and the next attempt is
+    /// planned.
+    ///
+    /// What can be resumed is kept through all that the server says (`system-shutdown`,
+    /// `resource-constraint`, `see-other-host`, `policy-violation`, ...): whether it still
+    /// can is told by the next login. Whom to connect to then is the connector's affair.
     fn lost(&mut self, cause: Disconnect) {
         self.tell(Input::Disconnected);
-        match self.last_words.take() {
+        let error = self.last_words.take();
+        if let Some(place) = self.place.take() {
+            self.parts.connect.ended(&SessionEnd {
+                jid: place.jid,
+                endpoint: place.endpoint,
+                lasted: place.since.elapsed(),
+                error: error.clone(),
+            });
+        }
+        let Some(error) = error else {
+            return self.wait_to_retry(cause);
+        };
+        match error.condition {
             // Another client with our address: two would throw each other out for ever.
-            Some(error) if error.condition == StreamCondition::Conflict => {
+            StreamCondition::Conflict => {
                 self.resumable = None;
                 self.refused(Disconnect::Stream(error));
             }
-            Some(error) => self.wait_to_retry(Disconnect::Stream(error)),
-            None => self.wait_to_retry(cause),
+            // The account was closed, or its password changed. The next login tells
+            // which; but if it works, and the same follows at once, it never will.
+            StreamCondition::NotAuthorized => {
+                self.resumable = None;
+                if self.backoff.has_lasted(self.started.elapsed()) {
+                    self.wait_to_retry(Disconnect::Stream(error));
+                } else {
+                    self.refused(Disconnect::Stream(error));
+                }
+            }
+            _ => self.wait_to_retry(Disconnect::Stream(error)),
         }
     }
 

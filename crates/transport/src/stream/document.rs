@@ -80,6 +80,10 @@ impl Document {
         &self.pipe
     }
 
+    pub(super) fn rest(&mut self) -> &[u8] {
+        self.decoder.buffer_mut()
+    }
+
     pub(super) fn unread(&self) -> usize {
         self.decoder.pending()
     }

@@ -209,6 +209,16 @@ impl XmppStream {
         on!(&mut self.framing, f => f.try_next())
     }
 
+    /// What was read over the bare connection and belongs to no event yet. After a
+    /// [`StreamFault::Decode`] it begins where the fault is, or before. Empty for a
+    /// WebSocket.
+    pub fn unread(&mut self) -> &[u8] {
+        match &mut self.framing {
+            Framing::Document(document) => document.rest(),
+            Framing::Messages(_) => &[],
+        }
+    }
+
     /// Waits for a new stream header, as after SASL (RFC 6120 §6.4.6). The transport,
     /// what is queued and what was read stay.
     pub fn reset(&mut self) {
