@@ -22,7 +22,7 @@ use crate::table::{self, Row};
 const IMPATIENCE: Duration = Duration::from_secs(1);
 
 /// What is said of something that is no XMPP server.
-pub(crate) const NOT_XMPP: (Kind, Retry) = (Kind::Peer, Retry::Never);
+pub(crate) const NOT_XMPP: (Kind, Retry) = (Kind::Network, Retry::AfterUser);
 
 /// A case.
 #[derive(Debug, Clone)]

@@ -17,7 +17,6 @@ mod name_server;
 mod outcome;
 mod script;
 #[path = "../scripted/mod.rs"]
-#[allow(dead_code, reason = "the other tests need the rest")]
 mod scripted;
 mod table;
 

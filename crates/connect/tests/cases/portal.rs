@@ -2,7 +2,7 @@
 
 use stanchion_connect::{Kind, Phase, Retry};
 
-use crate::case::{Case, cases, refused};
+use crate::case::{Case, NOT_XMPP, cases, refused};
 use crate::script::{Certificate, Step, server};
 
 const REDIRECT: &[u8] = b"HTTP/1.1 302 Found\r\nLocation: http://login.portal.example/\r\n\
@@ -14,16 +14,16 @@ const PAGE: &[u8] = b"<!DOCTYPE html><html><head><title>Welcome</title></head></
 /// Bytes in answer to the stream header.
 fn answering(bytes: &'static [u8]) -> Case {
     let servers = [server([Step::Hear, Step::Tell(bytes)])];
-    refused(servers, Kind::Network, Retry::Later, &[Phase::Stream])
+    refused(servers, NOT_XMPP.0, NOT_XMPP.1, &[Phase::Stream])
 }
 
 cases! { "Captive portal",
     http_on_the_port_of_starttls_is_told_as_such:
-        answering(BAD_REQUEST).says(&["web server", "HTTP/1.1 400 Bad Request", "log in to this network"]),
+        answering(BAD_REQUEST).says(&["127.0.0.1:PORT1 answers with HTTP", "captive portal", "HTTP/1.1 400 Bad Request"]),
     a_redirect_of_http_is_told_as_such:
-        answering(REDIRECT).says(&["web server", "HTTP/1.1 302 Found"]),
+        answering(REDIRECT).says(&["127.0.0.1:PORT1 answers with HTTP", "HTTP/1.1 302 Found"]),
     a_bare_page_is_told_as_such:
-        answering(PAGE).says(&["web server"]),
+        answering(PAGE).says(&["127.0.0.1:PORT1 answers with HTTP"]),
     http_on_the_port_of_direct_tls_is_told_as_such:
         refused(
             [server([Step::Hear, Step::Tell(BAD_REQUEST)]).direct()],

@@ -12,6 +12,22 @@ cases! { "Several servers",
         session([nowhere(Place::Closed), server(good()), server(good())], &[Phase::Tcp])
             .visiting(&[0, 1, 0])
             .says(&["a session at 127.0.0.1:PORT2; before, 127.0.0.1:PORT1: nothing listens"]),
+    a_black_hole_costs_no_deadline:
+        session([nowhere(Place::BlackHole), server(good())], &[])
+            .says(&["a session at 127.0.0.1:PORT2"]),
+    a_server_that_hangs_in_the_handshake_costs_no_deadline:
+        session([server([Step::Hang]).direct(), server(good())], &[])
+            .visiting(&[1, 1])
+            .says(&["a session at 127.0.0.1:PORT2"]),
+    black_holes_alone_are_each_told:
+        refused(
+            [nowhere(Place::BlackHole), nowhere(Place::BlackHole)],
+            Kind::Network,
+            Retry::Later,
+            &[Phase::Tcp, Phase::Tcp],
+        )
+            .hanging(Phase::Tcp, 1)
+            .says(&["127.0.0.1:PORT1", "127.0.0.1:PORT2", "no answer within 1 s"]),
     when_all_are_dead_each_is_told:
         refused(
             [

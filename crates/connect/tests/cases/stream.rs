@@ -102,7 +102,7 @@ cases! { "Stream",
             NOT_XMPP.1,
             &[Phase::Stream],
         )
-            .says(&["the root element is not <stream:stream/>"]),
+            .says(&["127.0.0.1:PORT1 answers with something", "the root element is not <stream:stream/>"]),
     a_stream_for_servers_is_told_as_such:
         answering(
             "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' \

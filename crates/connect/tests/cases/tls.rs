@@ -80,7 +80,7 @@ cases! { "TLS",
             NOT_XMPP.1,
             &[Phase::Stream],
         )
-            .says(&[]),
+            .says(&["127.0.0.1:PORT1 answers with TLS", "direct TLS"]),
     a_handshake_that_hangs_is_told_at_the_deadline:
         refused(
             [server(then(proceeding(), &[Step::Hang]))],
