@@ -71,7 +71,7 @@ pub enum ConnectError {
         source: StreamFault,
     },
     /// The server ended the stream, and said why. [`ConnectError::retry`] depends on it.
-    #[error("{phase}: the server ended the stream with {error}; {}", advice(.error.condition))]
+    #[error("{phase}: the server ended the stream with {}; {}", words(.error), advice(.error.condition))]
     Stream {
         /// What was waited for.
         phase: Phase,
@@ -115,7 +115,10 @@ pub enum ConnectError {
     #[error("the server demands TLS; give the endpoint's mode as STARTTLS")]
     TlsDemanded,
     /// The server offered TLS, and refused it when asked (RFC 6120 §5.4.2.2).
-    #[error("the server offers TLS and cannot start it: its certificate or key may be missing")]
+    #[error(
+        "the server offers TLS and cannot start it: its certificate or key may be missing, \
+         tell its operator"
+    )]
     TlsRefused,
     /// Ask the user: the server is not proven to be who it should be. The message
     /// says what may be done.
@@ -135,10 +138,13 @@ pub enum ConnectError {
         source: TlsError,
     },
     /// Policy: no mechanism that both sides accept.
-    #[error("no login that both sides accept; the server offers {}", names(.1))]
+    #[error(
+        "no login that both sides accept: the server offers {}; change the account's \
+         credentials or policy, or ask its operator", names(.1)
+    )]
     NoMechanism(#[source] SelectError, Vec<Text>),
     /// The login cannot be trusted, or cannot be made with these credentials.
-    #[error("the login cannot be trusted, or cannot be made")]
+    #[error("the login was broken off, it cannot be trusted or made; tell the server's operator")]
     Login(#[source] AuthError),
 
     /// Ask the user: the server refused the credentials (RFC 6120 §6.5). The password
@@ -596,7 +602,9 @@ const fn stream_retry(condition: StreamCondition) -> Retry {
         StreamCondition::Conflict
         | StreamCondition::HostGone
         | StreamCondition::HostUnknown
-        | StreamCondition::NotAuthorized => Retry::AfterUser,
+        | StreamCondition::NotAuthorized
+        // Left over from the redirections: to a place that nobody can go to.
+        | StreamCondition::SeeOtherHost => Retry::AfterUser,
         StreamCondition::BadFormat
         | StreamCondition::BadNamespacePrefix
         | StreamCondition::ImproperAddressing
@@ -620,6 +628,9 @@ const fn advice(condition: StreamCondition) -> &'static str {
         }
         StreamCondition::Conflict => "another session took over: give each its own resource",
         StreamCondition::NotAuthorized => "check the account",
+        StreamCondition::SeeOtherHost => {
+            "that is no host and port: name the server's host and port, or tell its operator"
+        }
         c => match stream_retry(c) {
             Retry::Never => "the two do not understand each other: report this",
             _ => "try later",
@@ -638,6 +649,15 @@ const fn login_advice(condition: &SaslCondition) -> &'static str {
         SaslCondition::TemporaryAuthFailure => "try later",
         _ => "report this with the mechanism's name",
     }
+}
+
+/// A stream error as it may be shown: what the server says is short and harmless.
+fn words(error: &StreamError) -> String {
+    let mut words = error.condition.to_string();
+    if let Some(value) = &error.value {
+        let _ = write!(words, " {:?}", shortened(value));
+    }
+    words + &spoken(error.text.as_ref())
 }
 
 fn spoken(text: Option<&Text>) -> String {

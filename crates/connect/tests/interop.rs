@@ -10,6 +10,14 @@
 
 mod round_trips;
 
+#[path = "cases/outcome.rs"]
+mod outcome;
+#[path = "cases/real.rs"]
+mod real;
+#[path = "cases/table.rs"]
+#[allow(dead_code, reason = "the cases with scripted servers need the rest")]
+mod table;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;

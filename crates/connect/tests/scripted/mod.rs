@@ -86,7 +86,7 @@ pub(crate) struct World {
     pub(crate) dial: MemoryDial,
     pub(crate) roots: Vec<u8>,
     authority: CertifiedIssuer<'static, KeyPair>,
-    accounts: Arc<MemoryAccounts>,
+    pub(crate) accounts: Arc<MemoryAccounts>,
     pub(crate) endpoints: Vec<Endpoint>,
     /// Aborted with the world.
     servers: JoinSet<()>,
@@ -177,6 +177,11 @@ impl World {
             params.not_before = rcgen::date_time_ymd(2019, 1, 1);
             params.not_after = rcgen::date_time_ymd(2020, 1, 1);
         }
+        self.issue(&params)
+    }
+
+    /// A certificate of this world's authority, with its key.
+    pub(crate) fn issue(&self, params: &CertificateParams) -> Identity {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.authority).unwrap();
         let pem = certificate.pem();
@@ -293,25 +298,7 @@ impl Server {
             let pipe = self.acceptor.upgrade(pipe).await.ok()?;
             stream = XmppStream::new(pipe, Limits::default());
         }
-        let bindings = ChannelBindings {
-            tls_exporter: stream.security().bindings.tls_exporter,
-            ..ChannelBindings::default()
-        };
-        let channel = ServerChannel {
-            encrypted: true,
-            bindings,
-            ..ServerChannel::default()
-        };
-        let policy = Arc::new(ServerPolicy::new([9; 32]));
-        let mut auth = ServerAuth::new(policy, channel, self.accounts.clone());
-        let text = |s: &&'static str| Text::from_static(s);
-        let offer = StreamFeatures {
-            mechanisms: auth.advertised().iter().map(text).collect(),
-            channel_bindings: auth
-                .advertised_bindings()
-                .map(|b| b.iter().map(text).collect()),
-            ..StreamFeatures::default()
-        };
+        let (mut auth, offer) = authentication(&stream, self.accounts.clone());
         self.open(&mut stream, &offer).await?;
         self.log_in(&mut stream, &mut auth).await?;
         stream.reset();
@@ -366,33 +353,8 @@ impl Server {
         let asked = element(stream).await?;
         self.visits.logins.fetch_add(1, Ordering::SeqCst);
         self.reach(Phase::Authentication, Some(stream)).await;
-        let asked = sasl::Auth::from_element(&asked).ok()?;
-        let nonce = Nonce::from_entropy([3; 24]);
-        let mut step = auth.start(&asked.mechanism, asked.initial.as_deref(), nonce);
-        loop {
-            match step {
-                Step::Challenge(data) => {
-                    stream.send(&sasl::Challenge(data).to_element()).ok()?;
-                    let answer = element(stream).await?;
-                    step = auth.respond(&sasl::Response::from_element(&answer).ok()?.0);
-                }
-                Step::Success(accepted) => {
-                    let success = sasl::Success(accepted.additional_data).to_element();
-                    stream.send(&success).ok()?;
-                    return Some(());
-                }
-                Step::Failure(refusal) => {
-                    let failure = sasl::Failure {
-                        condition: Text::from_static(refusal.condition.as_str()),
-                        text: None,
-                    };
-                    stream.send(&failure.to_element()).ok()?;
-                    stream.flush().await.ok()?;
-                    element(stream).await?;
-                }
-                other => panic!("{other:?}"),
-            }
-        }
+        let proof = exchange(stream, auth, &asked).await?;
+        stream.send(&sasl::Success(proof).to_element()).ok()
     }
 
     async fn session(&self, stream: &mut XmppStream) -> Option<()> {
@@ -448,7 +410,66 @@ impl Server {
     }
 }
 
-async fn element(stream: &mut XmppStream) -> Option<Element> {
+/// The server's side of SASL on a stream, and the features that say so.
+pub(crate) fn authentication(
+    stream: &XmppStream,
+    accounts: Arc<MemoryAccounts>,
+) -> (ServerAuth, StreamFeatures) {
+    let bindings = ChannelBindings {
+        tls_exporter: stream.security().bindings.tls_exporter,
+        ..ChannelBindings::default()
+    };
+    let channel = ServerChannel {
+        encrypted: true,
+        bindings,
+        ..ServerChannel::default()
+    };
+    let policy = Arc::new(ServerPolicy::new([9; 32]));
+    let auth = ServerAuth::new(policy, channel, accounts);
+    let text = |s: &&'static str| Text::from_static(s);
+    let offer = StreamFeatures {
+        mechanisms: auth.advertised().iter().map(text).collect(),
+        channel_bindings: auth
+            .advertised_bindings()
+            .map(|b| b.iter().map(text).collect()),
+        ..StreamFeatures::default()
+    };
+    (auth, offer)
+}
+
+/// A login up to its success, which is left to the caller to tell: gives the data
+/// for it. `None` when the client has left.
+pub(crate) async fn exchange(
+    stream: &mut XmppStream,
+    auth: &mut ServerAuth,
+    asked: &Element,
+) -> Option<Option<Vec<u8>>> {
+    let asked = sasl::Auth::from_element(asked).ok()?;
+    let nonce = Nonce::from_entropy([3; 24]);
+    let mut step = auth.start(&asked.mechanism, asked.initial.as_deref(), nonce);
+    loop {
+        match step {
+            Step::Challenge(data) => {
+                stream.send(&sasl::Challenge(data).to_element()).ok()?;
+                let answer = element(stream).await?;
+                step = auth.respond(&sasl::Response::from_element(&answer).ok()?.0);
+            }
+            Step::Success(accepted) => return Some(accepted.additional_data),
+            Step::Failure(refusal) => {
+                let failure = sasl::Failure {
+                    condition: Text::from_static(refusal.condition.as_str()),
+                    text: None,
+                };
+                stream.send(&failure.to_element()).ok()?;
+                stream.flush().await.ok()?;
+                element(stream).await?;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+pub(crate) async fn element(stream: &mut XmppStream) -> Option<Element> {
     match stream.next().await.ok()? {
         StreamEvent::Element(e) => Some(e),
         _ => None,

@@ -74,10 +74,10 @@ pub enum TlsError {
     #[error("the peer supports no allowed version of TLS; it has to be upgraded")]
     Version,
     /// The peer gave up, with this alert (RFC 8446 §6.2).
-    #[error("the peer refused the TLS handshake with the alert {0:?}")]
+    #[error("the peer refused the TLS handshake with the alert {:?}; {}", .0, advice(.0))]
     Refused(AlertDescription),
     /// The peer broke the protocol, or the two share no algorithm.
-    #[error("the TLS handshake failed by the peer's fault")]
+    #[error("the TLS handshake failed by the peer's fault; report it to its operator")]
     PeerMisbehaved(#[source] rustls::Error),
     /// Ask the user: the peer is not proven to be who it should be.
     #[error(transparent)]
@@ -124,12 +124,17 @@ pub enum CertificateFault {
     },
     /// No trusted root vouches for it.
     #[error(
-        "the server's certificate is {}; trust its issuer by a PEM file, or pin {sha256}",
+        "the server's certificate, for {}, is {}; if that is the right server, trust its issuer by a \
+         PEM file, or pin {sha256}",
+        names(.presented),
         if *.self_signed { "self-signed" } else { "from an unknown issuer" }
     )]
     UnknownIssuer {
         /// Whether it vouches for itself.
         self_signed: bool,
+        /// The domains and addresses that it names: those of a network that wants a
+        /// login first, say. Nobody vouches for them.
+        presented: Vec<String>,
         /// Its fingerprint, to be compared with the server's before it is pinned.
         sha256: Fingerprint,
     },
@@ -145,14 +150,44 @@ pub enum CertificateFault {
         got: Fingerprint,
     },
     /// Another fault of the certificate or of its chain.
-    #[error("the peer's certificate is refused: {0}")]
+    #[error("the peer's certificate is refused, and its operator has to correct it: {0}")]
     Invalid(CertificateError),
+}
+
+/// What may be done about an alert (RFC 8446 §6.2).
+const fn advice(alert: &AlertDescription) -> &'static str {
+    use AlertDescription as A;
+    match alert {
+        A::UnrecognisedName => "it does not serve this domain: check the address",
+        A::HandshakeFailure | A::InsufficientSecurity | A::NoApplicationProtocol => {
+            "the two have no algorithm or protocol in common: its TLS has to be updated"
+        }
+        A::BadCertificate
+        | A::CertificateExpired
+        | A::CertificateRequired
+        | A::CertificateRevoked
+        | A::CertificateUnknown
+        | A::UnknownCA
+        | A::UnsupportedCertificate
+        | A::AccessDenied => "check the client certificate, or ask the server's operator",
+        A::InternalError => "try later",
+        _ => "report it to its operator",
+    }
 }
 
 fn date(time: &SystemTime) -> String {
     let since = time.duration_since(SystemTime::UNIX_EPOCH);
     let seconds = since.map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX));
-    ASN1Time::from_timestamp(seconds).map_or_else(|_| "a distant date".into(), |t| t.to_string())
+    let Ok(time) = ASN1Time::from_timestamp(seconds) else {
+        return "a distant date".into();
+    };
+    let time = time.to_datetime();
+    let (year, month, day) = time.to_calendar_date();
+    let (hour, minute) = (time.hour(), time.minute());
+    format!(
+        "{year:04}-{:02}-{day:02} {hour:02}:{minute:02} UTC",
+        u8::from(month)
+    )
 }
 
 fn names(presented: &[String]) -> String {

@@ -164,11 +164,13 @@ fn explain(
         },
         E::UnknownIssuer => CertificateFault::UnknownIssuer {
             self_signed,
+            presented: subject_names(&parsed),
             sha256,
         },
         // Webpki's word for an authority's own certificate in a server's hands.
         E::Other(_) if self_signed => CertificateFault::UnknownIssuer {
             self_signed,
+            presented: subject_names(&parsed),
             sha256,
         },
         other => CertificateFault::Invalid(other),

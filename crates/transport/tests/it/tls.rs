@@ -241,6 +241,7 @@ async fn an_unknown_issuer_is_refused_with_the_fingerprint_to_pin() {
         let fault = fault(refusal(&connector, &acceptor, DOMAIN).await);
         let expected = CertificateFault::UnknownIssuer {
             self_signed: false,
+            presented: vec![DOMAIN.to_owned()],
             sha256: acceptor.sha256(),
         };
         assert_eq!(fault, expected);
