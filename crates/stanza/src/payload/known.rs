@@ -15,8 +15,9 @@ use super::forms::{FORM_TYPE, Form};
 use super::sensordata::{Profile, Profiled};
 use super::{
     Payload, PayloadError, bind, bind2, caps, carbons, channel_binding, chat_states, commands,
-    control, correction, csi, delay, disco, fast, forms, forward, hints, limits, mam, markers, muc,
-    ping, pubsub, receipts, register, roster, rsm, sasl, sasl2, sensordata, sid, sm, starttls,
+    control, correction, csi, delay, disco, fast, forms, forward, framing, hints, limits, mam,
+    markers, muc, ping, pubsub, receipts, register, roster, rsm, sasl, sasl2, sensordata, sid, sm,
+    starttls,
 };
 use crate::ns;
 use crate::stanza::{DefinedCondition, StanzaError};
@@ -279,6 +280,16 @@ pub const ALL: &[Known] = &[
     }),
     payload!(bind::Bind, "resource binding", ("RFC 6120", "§7")),
     payload!(roster::Roster, "roster", ("RFC 6121", "§2")),
+    payload!(
+        framing::Open,
+        "opening of a stream over WebSocket",
+        ("RFC 7395", "§3.4")
+    ),
+    payload!(
+        framing::Close,
+        "end of a stream over WebSocket",
+        ("RFC 7395", "§3.6")
+    ),
     // Extensions, by number.
     payload!(forms::Form, "data form", ("XEP-0004", "§3")),
     payload!(

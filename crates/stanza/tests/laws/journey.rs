@@ -7,8 +7,8 @@ use std::fmt::Debug;
 use stanchion_stanza::payload::sensordata::{Profile, Profiled};
 use stanchion_stanza::payload::{
     Payload, bind, bind2, caps, carbons, channel_binding, chat_states, commands, control,
-    correction, csi, delay, disco, fast, forms, forward, hints, limits, mam, markers, muc, ping,
-    pubsub, receipts, register, roster, rsm, sasl, sasl2, sensordata, sid, sm, starttls,
+    correction, csi, delay, disco, fast, forms, forward, framing, hints, limits, mam, markers, muc,
+    ping, pubsub, receipts, register, roster, rsm, sasl, sasl2, sensordata, sid, sm, starttls,
 };
 use stanchion_stanza::stanza::StanzaError;
 use stanchion_stanza::stream::StreamError;
@@ -134,6 +134,8 @@ payloads! {
     fast::Token,
     forms::Form,
     forward::Forwarded,
+    framing::Close,
+    framing::Open,
     limits::StreamLimits,
     mam::ArchiveResult,
     mam::Fin,
