@@ -217,6 +217,7 @@ fn unit(interrupt: &Interrupt) -> Outcome {
     if has_nextest() {
         command.args(["nextest", "run", "--workspace", "--features", INTEROP]);
         command.args([
+            "--no-fail-fast",
             "--status-level",
             "fail",
             "--no-tests",

@@ -55,6 +55,9 @@ pub struct Plan {
     /// All clients wait as long as each other
     #[arg(long)]
     no_jitter: bool,
+    /// The clients know how many they are
+    #[arg(long)]
+    fleet: bool,
     /// The server's program and arguments, as a JSON array: started and killed here
     #[arg(long)]
     program: Option<String>,
@@ -74,6 +77,7 @@ pub struct Plan {
 struct Figures<'a> {
     server: &'a str,
     jitter: bool,
+    fleet: bool,
     clients: usize,
     /// TCP connections begun in the busiest second after the server was back.
     peak_per_second: u32,
@@ -181,22 +185,26 @@ pub async fn run(plan: &Plan) -> Result<(), String> {
         dials: AtomicU32::new(0),
         begun: Mutex::new(Vec::new()),
     });
-    let policy = match (plan.pin, &plan.ca) {
+    let trust = match (plan.pin, &plan.ca) {
         (Some(pin), _) => TlsPolicy::pinned(pin),
         (None, ca) => TlsPolicy::with_roots(ca.iter().cloned().map(Roots::PemFile).collect()),
     };
-    let tls = TlsConnector::new(&policy).map_err(|e| e.to_string())?;
+    let tls = TlsConnector::new(&trust).map_err(|e| e.to_string())?;
     let dial: Arc<dyn Dial> = Arc::new(Counting {
         dial: TcpDial::new(tls),
         herd: Arc::clone(&herd),
     });
 
+    let policy = match plan.fleet {
+        true => BackoffPolicy::for_fleet(u32::try_from(plan.clients).unwrap_or(u32::MAX)),
+        false => BackoffPolicy::default(),
+    };
     let gate = Arc::new(tokio::sync::Semaphore::new(AT_ONCE));
     let mut clients = JoinSet::new();
     for n in 0..plan.clients {
         let connector = connector(plan, n, Arc::clone(&dial))?;
         let (herd, gate) = (Arc::clone(&herd), Arc::clone(&gate));
-        clients.spawn(client(connector, herd, gate, plan.no_jitter));
+        clients.spawn(client(connector, herd, gate, plan.no_jitter, policy));
     }
     all_up(&herd, plan, "in the beginning").await?;
 
@@ -213,6 +221,7 @@ pub async fn run(plan: &Plan) -> Result<(), String> {
     let figures = Figures {
         server: &plan.name,
         jitter: !plan.no_jitter,
+        fleet: plan.fleet,
         clients: plan.clients,
         peak_per_second: busiest(&begun, Duration::from_secs(1)),
         peak_rate: 10 * busiest(&begun, Duration::from_millis(100)),
@@ -262,8 +271,9 @@ async fn client(
     herd: Arc<Herd>,
     gate: Arc<tokio::sync::Semaphore>,
     no_jitter: bool,
+    policy: BackoffPolicy,
 ) {
-    let mut backoff = Backoff::new(BackoffPolicy::default());
+    let mut backoff = Backoff::new(policy);
     let started = Instant::now();
     // Only the first login waits for its turn.
     let mut turn = gate.acquire_owned().await.ok();

@@ -18,11 +18,23 @@ const CLIENTS: usize = 1000;
 /// Accounts that they share: a server bounds the sessions of one.
 const ACCOUNTS: usize = 100;
 
+/// How the clients wait before they come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    /// At random, by a policy for so many.
+    Fleet,
+    /// At random, by the default policy.
+    Jitter,
+    /// All as long as each other.
+    Same,
+}
+
 /// What the program prints of one herd.
 #[derive(Debug, Clone, Deserialize, PartialEq)]
 struct Figures {
     server: String,
     jitter: bool,
+    fleet: bool,
     peak_per_second: f64,
     peak_rate: f64,
     dials_per_client: f64,
@@ -35,9 +47,9 @@ pub(super) fn run() -> Outcome<Report> {
     let program = logins::build()?;
     let stanchion = program::build("stanchion-chat", "stanchion", true)?;
     let mut all = Vec::new();
-    for jitter in [true, false] {
-        all.extend(hub(&program, &stanchion, jitter)?);
-        all.extend(prosody(&program, jitter)?);
+    for wait in [Wait::Fleet, Wait::Jitter, Wait::Same] {
+        all.extend(hub(&program, &stanchion, wait)?);
+        all.extend(prosody(&program, wait)?);
     }
     Ok(Report {
         table: table(&all),
@@ -46,19 +58,21 @@ pub(super) fn run() -> Outcome<Report> {
     })
 }
 
-fn command(program: &Path, name: &str, domain: &str, port: u16, jitter: bool) -> Command {
+fn command(program: &Path, name: &str, domain: &str, port: u16, wait: Wait) -> Command {
     let mut command = Command::new(program);
     command.args(["herd", "--name", name, "--domain", domain]);
     command.args(["--port", &port.to_string()]);
     command.args(["--accounts", &ACCOUNTS.to_string()]);
     command.args(["--clients", &CLIENTS.to_string()]);
-    if !jitter {
-        command.arg("--no-jitter");
+    match wait {
+        Wait::Fleet => _ = command.arg("--fleet"),
+        Wait::Jitter => {}
+        Wait::Same => _ = command.arg("--no-jitter"),
     }
     command
 }
 
-fn hub(program: &Path, stanchion: &Path, jitter: bool) -> Outcome<Vec<Figures>> {
+fn hub(program: &Path, stanchion: &Path, wait: Wait) -> Outcome<Vec<Figures>> {
     let folder = tempfile::tempdir().doing("create a folder in", &std::env::temp_dir())?;
     let [port] = ports::take()?;
     let mut words = vec![
@@ -71,13 +85,13 @@ fn hub(program: &Path, stanchion: &Path, jitter: bool) -> Outcome<Vec<Figures>> 
     for n in 0..ACCOUNTS {
         words.push(format!("--user=u{n}:secret"));
     }
-    let mut command = command(program, "hub", "localhost", port, jitter);
+    let mut command = command(program, "hub", "localhost", port, wait);
     command.arg("--program").arg(program::argv(&words));
     command.arg("--ca").arg(folder.path().join("cert.pem"));
     logins::figures(&mut command)
 }
 
-fn prosody(program: &Path, jitter: bool) -> Outcome<Vec<Figures>> {
+fn prosody(program: &Path, wait: Wait) -> Outcome<Vec<Figures>> {
     let users: Vec<String> = (0..ACCOUNTS).map(|n| format!("u{n}")).collect();
     let users: Vec<(&str, &str)> = users.iter().map(|u| (&**u, "secret")).collect();
     let server = Temporary::start_with(Kind::Prosody, "prosody.test", &users, Options::default())?;
@@ -97,7 +111,7 @@ fn prosody(program: &Path, jitter: bool) -> Outcome<Vec<Figures>> {
         "Prosody",
         &state.domain,
         state.ports.starttls,
-        jitter,
+        wait,
     );
     command.arg("--ca").arg(&state.ca);
     command.args(["--kill-with", &verb("kill"), "--start-with", &verb("start")]);
@@ -157,18 +171,18 @@ fn judge(all: &[Figures]) -> Outcome<Vec<Measure>> {
 
 fn table(all: &[Figures]) -> String {
     let mut table = format!(
-        "\n{CLIENTS} clients, the server killed and away for 5 s\n{:<24} {:>10} {:>12} {:>12} {:>10}\n",
+        "\n{CLIENTS} clients, the server killed and away for 5 s\n{:<30} {:>10} {:>12} {:>12} {:>10}\n",
         "server", "connects", "busiest", "busiest", "all back"
     );
     let _ = writeln!(
         table,
-        "{:<24} {:>10} {:>12} {:>12} {:>10}",
+        "{:<30} {:>10} {:>12} {:>12} {:>10}",
         "", "a client", "second, 1/s", "100 ms, 1/s", "after, s"
     );
     for f in all {
         let _ = writeln!(
             table,
-            "{:<24} {:>10.1} {:>12} {:>12} {:>10.1}",
+            "{:<30} {:>10.1} {:>12} {:>12} {:>10.1}",
             name(f).trim_start_matches("herd/"),
             f.dials_per_client,
             f.peak_per_second,
@@ -187,6 +201,7 @@ mod tests {
         Figures {
             server: "hub".to_owned(),
             jitter,
+            fleet: false,
             peak_per_second,
             peak_rate: 1.0,
             dials_per_client: 3.0,
