@@ -254,13 +254,14 @@ impl Connector {
             }
         }
         Err(match (failed.pop(), failed.is_empty()) {
-            (Some(only), true) => only.error,
+            (Some(only), true) => only.error.only_at(only.endpoint),
             (Some(last), false) => {
                 failed.push(last);
                 ConnectError::AllFailed(failed)
             }
             // Every race has a candidate; only a time limit of nothing gets here.
             (None, _) => ConnectError::Deadline {
+                endpoint: None,
                 phase: Phase::Resolve,
                 limit,
             },
@@ -316,6 +317,7 @@ impl Connector {
         let hosts = timeout_at(give_up.min(Instant::now() + limit), hosts)
             .await
             .map_err(|_| ConnectError::Deadline {
+                endpoint: None,
                 phase: Phase::Resolve,
                 limit,
             })??;

@@ -414,7 +414,14 @@ async fn look_up<'a>(
         Ok(Err(error)) => Finish::Failed(Phase::Resolve, error.into()),
         Err(_) => {
             let phase = Phase::Resolve;
-            Finish::Failed(phase, ConnectError::Deadline { phase, limit })
+            Finish::Failed(
+                phase,
+                ConnectError::Deadline {
+                    endpoint: None,
+                    phase,
+                    limit,
+                },
+            )
         }
     }
 }

@@ -372,7 +372,10 @@ async fn bytes_before_the_handshake_are_not_believed_after_it() {
     assert!(
         matches!(
             error,
-            ConnectError::PeerMisbehaved(Misbehaviour::Injected(_))
+            ConnectError::PeerMisbehaved {
+                source: Misbehaviour::Injected(_),
+                ..
+            }
         ),
         "{error:?}"
     );
@@ -387,7 +390,10 @@ async fn what_is_no_xml_is_the_peers_fault() {
     let error = refusal(&world.connector()).await;
     assert!(matches!(
         error,
-        ConnectError::PeerMisbehaved(Misbehaviour::Decode(_))
+        ConnectError::PeerMisbehaved {
+            source: Misbehaviour::Decode(_),
+            ..
+        }
     ));
     assert_eq!((error.kind(), error.retry()), (Kind::Peer, Retry::Never));
 }

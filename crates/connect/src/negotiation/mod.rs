@@ -252,9 +252,10 @@ impl Negotiation {
     /// strange words.
     fn blamed(&self, error: ConnectError) -> ConnectError {
         match &error {
-            ConnectError::PeerMisbehaved(Misbehaviour::OutOfOrder { .. }) if self.owed => {
-                ahead_refused(Some(error))
-            }
+            ConnectError::PeerMisbehaved {
+                source: Misbehaviour::OutOfOrder { .. },
+                ..
+            } if self.owed => ahead_refused(Some(error)),
             _ => error,
         }
     }
@@ -342,10 +343,12 @@ impl Negotiation {
         let error = match (state, error) {
             (State::Features(_, Some(doubt)), None) => doubt.into(),
             (_, Some(error)) => ConnectError::Stream {
+                endpoint: None,
                 phase: self.phase,
                 error,
             },
             (_, None) => ConnectError::Lost {
+                endpoint: None,
                 phase: self.phase,
                 source: None,
             },
@@ -529,6 +532,7 @@ fn costs_the_session(error: &StreamError) -> bool {
         StreamCondition::UndefinedCondition | StreamCondition::PolicyViolation => true,
         condition => {
             let error = ConnectError::Stream {
+                endpoint: None,
                 phase: Phase::Resumption,
                 error: StreamError::new(condition),
             };
