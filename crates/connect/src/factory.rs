@@ -17,14 +17,14 @@ use zeroize::Zeroizing;
 
 use crate::config::{ConfigError, ConnectConfig};
 use crate::connection::{Connect, Connection, SessionEnd};
-use crate::connector::{Connector, default_resolver};
+use crate::connector::Connector;
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::error::{ConnectError, Misuse, ServerFailure};
 use crate::event::{ConnectEvent, Observer};
 use crate::health::{Circuit, HealthBook, RETURN_AFTER, order};
 use crate::negotiation::{ResumeToken, ServerMemory};
 use crate::registry::{EndpointHealth, Note, RegistryError, Server, ServerRegistry};
-use crate::resolve::Resolve;
+use crate::resolve::{Resolve, default_resolver};
 
 /// The longest that one server is tried while another one is left.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -398,7 +398,7 @@ impl ConnectionFactory {
 
     /// Gives the registry what an attempt has taught: all that is to outlive this process.
     async fn write_back(&self, account: &BareJid, connector: &Connector) {
-        let changes = connector.ways().health.take_changes();
+        let changes = connector.take_changes();
         let kept = {
             let entries = self.entries();
             let entry = entries.iter().find(|e| e.server.account.jid == *account);
