@@ -7,13 +7,16 @@ use stanchion_transport::{Endpoint, Host, TlsMode};
 /// How many redirections in a row are followed (RFC 6120 §4.9.3.19).
 pub const MAX_REDIRECTS: u8 = 3;
 
-/// Reads `host`, `host:port`, `[v6]` or `[v6]:port`; what is missing is as in `like`. Or the
-/// URI of a WebSocket, but not one without TLS in the place of one with (RFC 7395 §3.6.1).
+/// Reads `host`, `host:port`, `[v6]` or `[v6]:port`; what is missing is as in `like`. From a
+/// WebSocket also the URI of another one, but not one without TLS in the place of one with
+/// (RFC 7395 §3.6.1). A stream over TCP leads to no WebSocket: whoever forged it would have
+/// the login go where nothing is remembered.
 pub(crate) fn place(text: &str, like: &Endpoint) -> Option<Endpoint> {
     let text = text.trim();
     if text.contains("://") {
         let to: Endpoint = text.parse().ok()?;
-        return (to.mode != TlsMode::None || like.mode == TlsMode::None).then_some(to);
+        let may_follow = to.mode != TlsMode::None || like.mode == TlsMode::None;
+        return (like.websocket().is_some() && may_follow).then_some(to);
     }
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
@@ -66,11 +69,15 @@ mod tests {
         ] {
             assert_eq!(read(text).as_deref(), Some(expected));
         }
+        let web: Endpoint = "wss://b.example/y".parse().unwrap();
+        let from_web = |text| place(text, &web).map(|e| e.to_string());
         assert_eq!(
-            read("wss://a.example/x").as_deref(),
+            from_web("wss://a.example/x").as_deref(),
             Some("wss://a.example:443/x")
         );
+        assert_eq!(from_web("ws://a.example/x"), None);
         for bad in [
+            "wss://a.example/x",
             "ws://a.example/x",
             "wss://",
             "",

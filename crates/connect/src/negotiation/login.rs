@@ -5,8 +5,7 @@
 use std::fmt;
 
 use stanchion_sasl::binding::{Binding, BindingRefused};
-use stanchion_sasl::policy::{ChannelSecurity, OfferStrength, Selection};
-use stanchion_sasl::scram::keys::ScramKeys;
+use stanchion_sasl::policy::{OfferStrength, Selection};
 use stanchion_sasl::token::TokenAuth;
 use stanchion_sasl::{
     AuthError, Authenticated, Authenticator, Channel, ClientAuth, Nonce, Retry, SaslCondition,
@@ -15,11 +14,13 @@ use stanchion_sasl::{
 use stanchion_stanza::payload::{sasl, sasl2};
 use stanchion_stanza::{Element, Payload, Text, stream::StreamFeatures};
 
+use super::Negotiation;
 use super::established::LoginReport;
+use super::fault::{ahead_refused, payload, unexpected};
 use super::output::{Derivation, Derived, Output, Report};
+use super::passing::{Inline, LoggedIn, is_protected};
 use super::remembered::LoginOffer;
-use super::sasl2::Inline;
-use super::{Negotiation, Stage, State, Step, payload, unexpected};
+use super::state::{Stage, State, Step};
 use crate::error::{ConnectError, ShortCut};
 use crate::phase::Phase;
 
@@ -122,15 +123,6 @@ impl Suspended {
     pub(super) const fn may_be_resuming(&self) -> bool {
         self.inline.resume && self.said_all
     }
-}
-
-/// A verified login.
-#[derive(Debug)]
-pub(super) struct LoggedIn {
-    pub(super) report: LoginReport,
-    pub(super) keys: Option<ScramKeys>,
-    pub(super) security: ChannelSecurity,
-    pub(super) offer: LoginOffer,
 }
 
 /// What the server says, of either profile.
@@ -492,22 +484,6 @@ impl Negotiation {
             sasl::Abort.to_element()
         });
         error
-    }
-}
-
-/// SASL2 comes only inside of TLS, and nothing goes ahead outside of it.
-const fn is_protected(channel: &Channel) -> bool {
-    is_protected_by(channel.security)
-}
-
-pub(super) const fn is_protected_by(security: ChannelSecurity) -> bool {
-    !matches!(security, ChannelSecurity::Plaintext)
-}
-
-pub(super) fn ahead_refused(source: Option<ConnectError>) -> ConnectError {
-    ConnectError::ShortCutRefused {
-        short_cut: ShortCut::Ahead,
-        source: source.map(Box::new),
     }
 }
 
