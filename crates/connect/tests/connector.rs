@@ -69,7 +69,10 @@ async fn a_server_that_hangs_is_told_by_the_phase_it_hangs_in() {
             let connector = world.connector();
             let begin = Instant::now();
             let error = refusal(&connector).await;
-            let ConnectError::Deadline { phase: told, limit } = error else {
+            let ConnectError::Deadline {
+                phase: told, limit, ..
+            } = error
+            else {
                 panic!("{phase}: {error:?}");
             };
             assert_eq!((told, limit), (phase, timeouts().of(phase)));
