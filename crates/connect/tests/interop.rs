@@ -361,6 +361,8 @@ async fn a_path_without_a_websocket_is_refused_with_the_answer_of_the_web_server
         config.endpoints = Endpoints::Explicit(vec![wrong.parse().unwrap()]);
         let connector = Connector::new(server.account("app"), config).unwrap();
         let error = connector.connect(None).await.unwrap_err();
+        assert!(matches!(error, ConnectError::WebSocket { .. }), "{error:?}");
+        assert_eq!(error.retry(), Retry::AfterUser);
         let mut causes = vec![error.to_string()];
         let mut cause: &dyn std::error::Error = &error;
         while let Some(source) = cause.source() {

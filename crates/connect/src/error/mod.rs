@@ -287,7 +287,7 @@ impl Foreign {
 impl fmt::Display for Foreign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Http => "HTTP, not XMPP, as a captive portal or a web server does",
+            Self::Http => "HTTP, not XMPP; it may be a captive portal",
             Self::Tls => "TLS where the stream begins in the clear",
             Self::Unknown => "something that is not XMPP",
         })
