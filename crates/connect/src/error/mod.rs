@@ -52,22 +52,22 @@ pub enum ConnectError {
         source: std::io::Error,
     },
     /// The network, or a server that hangs: nothing usable came in time.
-    #[error("{}no answer within {} s; the server hangs or the network loses packets, try later", place(.endpoint.as_ref(), *.phase), .limit.as_secs_f32())]
+    #[error("{}no answer within {} s; the server hangs or the network loses packets, try later", place(.endpoint.as_deref(), *.phase), .limit.as_secs_f32())]
     Deadline {
         /// Where, if this is the error of the only attempt; one of several is told with
         /// its endpoint ([`Attempt::endpoint`]).
-        endpoint: Option<Endpoint>,
+        endpoint: Option<Box<Endpoint>>,
         /// What was waited for.
         phase: Phase,
         /// For how long.
         limit: Duration,
     },
     /// The network: the connection ended in the middle.
-    #[error("{}the connection ended before there was a session; try later", place(.endpoint.as_ref(), *.phase))]
+    #[error("{}the connection ended before there was a session; try later", place(.endpoint.as_deref(), *.phase))]
     Lost {
         /// Where, if this is the error of the only attempt; one of several is told with
         /// its endpoint ([`Attempt::endpoint`]).
-        endpoint: Option<Endpoint>,
+        endpoint: Option<Box<Endpoint>>,
         /// What was waited for.
         phase: Phase,
         /// How it ended; `None` if by the stream's closing tag.
@@ -95,11 +95,11 @@ pub enum ConnectError {
         source: UpgradeError,
     },
     /// The server ended the stream, and said why. [`ConnectError::retry`] depends on it.
-    #[error("{}the server ended the stream with {}; {}", place(.endpoint.as_ref(), *.phase), words(.error), advice(.error.condition))]
+    #[error("{}the server ended the stream with {}; {}", place(.endpoint.as_deref(), *.phase), words(.error), advice(.error.condition))]
     Stream {
         /// Where, if this is the error of the only attempt; one of several is told with
         /// its endpoint ([`Attempt::endpoint`]).
-        endpoint: Option<Endpoint>,
+        endpoint: Option<Box<Endpoint>>,
         /// What was waited for.
         phase: Phase,
         /// What it said.
@@ -149,22 +149,22 @@ pub enum ConnectError {
     TlsRefused,
     /// Ask the user: the server is not proven to be who it should be. The message
     /// says what may be done.
-    #[error("{}{fault}", .endpoint.as_ref().map(|at| format!("{at}: ")).unwrap_or_default())]
+    #[error("{}{fault}", .endpoint.as_deref().map(|at| format!("{at}: ")).unwrap_or_default())]
     Certificate {
         /// Where, if this is the error of the only attempt; one of several is told with
         /// its endpoint ([`Attempt::endpoint`]).
-        endpoint: Option<Endpoint>,
+        endpoint: Option<Box<Endpoint>>,
         /// The domain that the certificate should be for.
         domain: String,
         /// What is wrong with it.
         fault: CertificateFault,
     },
     /// The TLS handshake failed for another reason than the certificate.
-    #[error("no TLS with {domain}{}", behind(.endpoint.as_ref()))]
+    #[error("no TLS with {domain}{}", behind(.endpoint.as_deref()))]
     Tls {
         /// Where, if this is the error of the only attempt; one of several is told with
         /// its endpoint ([`Attempt::endpoint`]).
-        endpoint: Option<Endpoint>,
+        endpoint: Option<Box<Endpoint>>,
         /// The domain.
         domain: String,
         /// What went wrong.
@@ -208,11 +208,11 @@ pub enum ConnectError {
     BindRefused(#[source] StanzaError),
 
     /// The server broke the protocol. Do not retry: it will do so again.
-    #[error("the server{} broke the protocol; report it to its operator", behind(.endpoint.as_ref()))]
+    #[error("the server{} broke the protocol; report it to its operator", behind(.endpoint.as_deref()))]
     PeerMisbehaved {
         /// Where, if this is the error of the only attempt; one of several is told with
         /// its endpoint ([`Attempt::endpoint`]).
-        endpoint: Option<Endpoint>,
+        endpoint: Option<Box<Endpoint>>,
         /// How.
         source: Misbehaviour,
     },
@@ -404,7 +404,7 @@ impl ConnectError {
             | Self::Stream { endpoint, .. }
             | Self::Certificate { endpoint, .. }
             | Self::Tls { endpoint, .. }
-            | Self::PeerMisbehaved { endpoint, .. } => *endpoint = Some(place),
+            | Self::PeerMisbehaved { endpoint, .. } => *endpoint = Some(Box::new(place)),
             _ => {}
         }
         self

@@ -139,3 +139,36 @@ pub(super) async fn in_time<T>(
         Err(_) => Err(RegistryError::Storage("it does not answer".into())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Account;
+    use crate::registry::{MemoryRegistry, Server};
+
+    #[tokio::test]
+    async fn what_logins_over_a_websocket_taught_is_kept_apart_and_nothing_is_not_kept() {
+        let registry = MemoryRegistry::new();
+        let account: BareJid = "lamp@example.org".parse().unwrap();
+        let server = Server::new(Account::with_password(account.clone(), "secret"));
+        registry.put(server).await.unwrap();
+        let memory = |strongest: &str| {
+            let text = format!("stanchion-server 1\nstrongest {strongest}\n");
+            ServerMemory::decode(&text).unwrap()
+        };
+        let mut lore = Lore {
+            memory: memory("SCRAM-SHA-256 tls-exporter"),
+            ..Lore::default()
+        };
+        let mut kept = Kept::default();
+        kept.write(&registry, &account, &lore).await.unwrap();
+        let over_websocket = registry.recall(&account, OVER_WEBSOCKET).await.unwrap();
+        assert!(over_websocket.is_none());
+
+        lore.over_websocket = memory("SCRAM-SHA-1 -");
+        kept.write(&registry, &account, &lore).await.unwrap();
+        let read = Lore::from_registry(&registry, &account).await;
+        assert_eq!(*read.memory.encode(), *lore.memory.encode());
+        assert_eq!(*read.over_websocket.encode(), *lore.over_websocket.encode());
+    }
+}
