@@ -88,6 +88,7 @@
 //! ```
 
 mod established;
+mod exchange;
 mod fault;
 mod login;
 mod output;

@@ -5,9 +5,10 @@
 use stanchion_sasl::Channel;
 use stanchion_sasl::policy::ChannelSecurity;
 use stanchion_sasl::scram::keys::ScramKeys;
-use stanchion_stanza::{Element, stream::StreamFeatures};
+use stanchion_stanza::stanza::DefinedCondition;
+use stanchion_stanza::{Element, FullJid, stream::StreamFeatures};
 
-use super::established::{LoginReport, Resumption};
+use super::established::{LoginReport, Resumption, SmSession};
 use super::remembered::LoginOffer;
 use crate::error::ConnectError;
 use crate::misbehaviour::Misbehaviour;
@@ -68,6 +69,42 @@ pub(super) struct Asked {
     pub(super) wished: bool,
     /// `<enable/>` went out in the same write.
     pub(super) enable: bool,
+}
+
+/// Logged in by SASL2; the features come next, without a new stream.
+#[derive(Debug)]
+pub(super) struct Authenticated {
+    pub(super) session: Session,
+    pub(super) bound: Option<Bound>,
+}
+
+/// The address that came with the success.
+#[derive(Debug)]
+pub(super) struct Bound {
+    pub(super) jid: FullJid,
+    /// The answer to `<enable/>`, if there was one.
+    pub(super) management: Option<Result<SmSession, Option<DefinedCondition>>>,
+}
+
+impl Authenticated {
+    pub(super) fn is_managed(&self) -> bool {
+        let management = self.bound.as_ref().and_then(|b| b.management.as_ref());
+        matches!(management, Some(Ok(_)))
+    }
+}
+
+/// Waiting for an address.
+#[derive(Debug)]
+pub(super) struct Binding {
+    pub(super) session: Session,
+    pub(super) asked: Asked,
+}
+
+/// Waiting for stream management.
+#[derive(Debug)]
+pub(super) struct Enabling {
+    pub(super) session: Session,
+    pub(super) jid: FullJid,
 }
 
 impl Session {

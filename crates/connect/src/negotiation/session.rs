@@ -16,7 +16,7 @@ use super::established::{
 };
 use super::fault::{ahead_refused, payload, unexpected};
 use super::output::{Output, Report};
-use super::passing::{After, Asked, LoggedIn, Session, keep};
+use super::passing::{After, Asked, Binding, Enabling, LoggedIn, Session, keep};
 use super::remembered::{LoginOffer, ServerMemory};
 use super::setup::Resume;
 use super::state::{State, Step};
@@ -26,20 +26,6 @@ use crate::phase::Phase;
 
 /// Nothing else asks anything yet, so any id will do.
 const BIND_ID: &str = "bind";
-
-/// Waiting for an address.
-#[derive(Debug)]
-pub(super) struct Binding {
-    session: Session,
-    asked: Asked,
-}
-
-/// Waiting for stream management.
-#[derive(Debug)]
-pub(super) struct Enabling {
-    session: Session,
-    jid: FullJid,
-}
 
 impl Negotiation {
     /// Behind the stream header after a login: what the server is known to answer.

@@ -4,10 +4,8 @@
 use stanchion_sasl::Channel;
 
 use super::established::ResumeToken;
-use super::login::{Exchange, Suspended};
-use super::passing::{After, LoggedIn, Session};
-use super::sasl2::Authenticated;
-use super::session::{Binding, Enabling};
+use super::exchange::{Exchange, Suspended};
+use super::passing::{After, Authenticated, Binding, Enabling, LoggedIn, Session};
 use crate::error::ConnectError;
 use crate::misbehaviour::Misbehaviour;
 
