@@ -85,7 +85,7 @@ impl fmt::Debug for ConnectionFactory {
 
 impl ConnectionFactory {
     /// A factory over `registry`. Of `common` all counts that is not a server's own
-    /// ([`Server::config`]); [`Timeouts::total`](crate::config::Timeouts::total) is for
+    /// ([`Server::config`](crate::registry::Server::config)); [`Timeouts::total`](crate::config::Timeouts::total) is for
     /// all servers together.
     #[must_use]
     pub fn new(registry: Arc<dyn ServerRegistry>, common: ConnectConfig) -> Self {
@@ -100,7 +100,7 @@ impl ConnectionFactory {
         }
     }
 
-    /// The same, over any transport. [`Server::tls`] is not looked at: it is the
+    /// The same, over any transport. [`Server::tls`](crate::registry::Server::tls) is not looked at: it is the
     /// dialler's.
     #[must_use]
     pub fn with_dial(mut self, dial: Arc<dyn Dial>) -> Self {
