@@ -107,6 +107,7 @@ impl Clock {
         timeout_at(deadline, work)
             .await
             .map_err(|_| ConnectError::Deadline {
+                endpoint: None,
                 phase: self.phase,
                 limit: deadline - self.since,
             })
@@ -165,6 +166,7 @@ impl Attempting<'_> {
             }
             // Only where the login is not asked for.
             Ok(None) => Err(ConnectError::Lost {
+                endpoint: None,
                 phase: self.clock.phase(),
                 source: None,
             }),
@@ -183,7 +185,11 @@ impl Attempting<'_> {
 
     /// Gives a stream up, and says why if a rule was broken (RFC 6120 §4.9).
     async fn part(&self, stream: &mut XmppStream, error: &ConnectError, limit: Duration) {
-        if let ConnectError::PeerMisbehaved(Misbehaviour::Decode(fault)) = error {
+        if let ConnectError::PeerMisbehaved {
+            source: Misbehaviour::Decode(fault),
+            ..
+        } = error
+        {
             let _ = stream.send(&StreamError::new(fault.condition()).to_element());
         }
         let _ = timeout(limit, stream.close()).await;
@@ -303,6 +309,7 @@ impl Attempting<'_> {
     /// STARTTLS was agreed: the handshake, and a new stream over it.
     async fn upgrade(&mut self, stream: &mut XmppStream) -> Result<Input, ConnectError> {
         let lost = |fault| ConnectError::Lost {
+            endpoint: None,
             phase: Phase::Tls,
             source: Some(fault),
         };
@@ -313,6 +320,7 @@ impl Attempting<'_> {
         let pipe = clear.into_transport().map_err(|fault| match fault {
             DetachError::Unread(bytes) => ConnectError::from(Misbehaviour::Injected(bytes)),
             _ => ConnectError::Lost {
+                endpoint: None,
                 phase: Phase::Tls,
                 source: None,
             },
@@ -352,6 +360,7 @@ fn disconnected(negotiation: &mut Negotiation, fault: StreamFault) -> ConnectErr
         }
     }
     ConnectError::Lost {
+        endpoint: None,
         phase,
         source: Some(fault),
     }

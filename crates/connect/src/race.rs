@@ -17,20 +17,22 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::config::Plaintext;
 use crate::connection::Connection;
-use crate::connector::{Connector, LastSession, MAX_FORGONE, MAX_REDIRECTS, place};
 use crate::driver::{Attempting, Clock, Secured};
 use crate::error::{Attempt, ConnectError};
 use crate::event::{ConnectEvent, Observer};
+use crate::learnt::{Basis, MAX_FORGONE};
 use crate::negotiation::Resume;
 use crate::phase::Phase;
+use crate::redirect::{MAX_REDIRECTS, place};
 use crate::resolve::discover::{self, Candidate};
+use crate::ways::LastSession;
 
 /// The longest that one candidate is waited for because it is known to be slow.
 const MOST_STAGGER: Duration = Duration::from_secs(2);
 
 /// The candidates that are left and those that run, and what the race has learnt.
 pub(crate) struct Race<'a> {
-    connector: &'a Connector,
+    basis: &'a Basis,
     observer: &'a Observer<'a>,
     queue: VecDeque<Entrant>,
     /// In the order in which they started.
@@ -80,7 +82,7 @@ impl Runner<'_> {
 impl<'a> Race<'a> {
     /// A race that nobody has started in yet.
     pub(crate) fn new(
-        connector: &'a Connector,
+        basis: &'a Basis,
         observer: &'a Observer<'a>,
         order: Vec<Endpoint>,
         give_up: Instant,
@@ -93,14 +95,14 @@ impl<'a> Race<'a> {
             forgone: 0,
         };
         Self {
-            connector,
+            basis,
             observer,
             queue: order.into_iter().map(entrant).collect(),
             runners: Vec::new(),
             next_start: Instant::now(),
             give_up,
             resume,
-            at_once: connector.config().race.at_once.max(1),
+            at_once: basis.config.race.at_once.max(1),
             started: 0,
             overtaken: Vec::new(),
             logins: 0,
@@ -143,7 +145,7 @@ impl<'a> Race<'a> {
     }
 
     fn may_start(&self) -> bool {
-        let in_all = self.connector.config().race.in_all;
+        let in_all = self.basis.config.race.in_all;
         let under_way = self.runners.iter().filter(|r| r.is_connecting()).count();
         !self.queue.is_empty()
             && self.started < in_all
@@ -184,16 +186,16 @@ impl<'a> Race<'a> {
     fn start(&mut self, entrant: Entrant) {
         let began = Instant::now();
         self.next_start = began + self.stagger(&entrant);
-        let connector = self.connector;
+        let basis = self.basis;
         let observer = self.observer;
         let give_up = self.give_up;
         let endpoint = entrant.endpoint.clone();
         let run: Pin<Box<dyn Future<Output = Finish<'a>> + Send + 'a>> = match endpoint.host {
-            Host::Name(_) => Box::pin(look_up(connector, observer, endpoint, give_up)),
+            Host::Name(_) => Box::pin(look_up(basis, observer, endpoint, give_up)),
             Host::Ip(_) => {
                 self.started += 1;
                 let resume = self.resume.clone();
-                Box::pin(run(connector, observer, endpoint, give_up, resume))
+                Box::pin(run(basis, observer, endpoint, give_up, resume))
             }
         };
         self.runners.push(Runner {
@@ -205,8 +207,8 @@ impl<'a> Race<'a> {
 
     /// How long the next one waits for this one.
     fn stagger(&self, entrant: &Entrant) -> Duration {
-        let least = self.connector.config().race.stagger;
-        let known = self.connector.ways().health.get(&entrant.endpoint).latency;
+        let least = self.basis.config.race.stagger;
+        let known = self.basis.ways().health.get(&entrant.endpoint).latency;
         let wanted = known.map_or(least, |known| known.saturating_mul(2));
         wanted.min(MOST_STAGGER).max(least)
     }
@@ -218,7 +220,8 @@ impl<'a> Race<'a> {
             endpoint,
         };
         let ordered = self
-            .connector
+            .basis
+            .ways()
             .ordered(addresses.into_iter().map(equal).collect());
         let known = |endpoint: &Endpoint| {
             let waits = self.queue.iter().any(|e| e.endpoint == *endpoint);
@@ -239,7 +242,7 @@ impl<'a> Race<'a> {
     /// The race is decided: the others are closed. They wait in their order for the case
     /// that the login fails.
     fn close_the_others(&mut self, winner: &Entrant, began: Instant) {
-        let stagger = self.connector.config().race.stagger;
+        let stagger = self.basis.config.race.stagger;
         for runner in self.runners.drain(..).rev() {
             let Runner { entrant, .. } = &runner;
             if runner.is_connecting() {
@@ -248,7 +251,7 @@ impl<'a> Race<'a> {
                 // It had a start, and was slower all the same.
                 if runner.began < began && ran >= stagger {
                     let now = SystemTime::now();
-                    let health = &mut self.connector.ways().health;
+                    let health = &mut self.basis.ways().health;
                     health.note(&entrant.endpoint, |h| h.overtaken(now, ran));
                     if let Some(name) = entrant
                         .name
@@ -279,7 +282,7 @@ impl<'a> Race<'a> {
         self.next_start = Instant::now();
         match result {
             Ok((stream, established)) => {
-                let mut ways = self.connector.ways();
+                let mut ways = self.basis.ways();
                 let now = SystemTime::now();
                 let failures = ways.health.get(&entrant.endpoint).failures;
                 for endpoint in std::iter::once(&entrant.endpoint).chain(&entrant.name) {
@@ -299,7 +302,7 @@ impl<'a> Race<'a> {
                 connection.overtaken = std::mem::take(&mut self.overtaken);
                 connection.logins = self.logins;
                 let result = Ok(connection);
-                self.connector.remember(&result);
+                self.basis.remember(&result);
                 Some(result)
             }
             Err(ConnectError::ResumeUnanswered) => {
@@ -327,7 +330,7 @@ impl<'a> Race<'a> {
             && entrant.forgone < MAX_FORGONE
         {
             entrant.forgone += 1;
-            self.connector.forgo(short_cut);
+            self.basis.forgo(&entrant.endpoint, short_cut);
             self.queue.push_front(entrant);
             return None;
         }
@@ -340,7 +343,7 @@ impl<'a> Race<'a> {
         }
         if error.blames_the_endpoint() {
             let now = SystemTime::now();
-            let health = &mut self.connector.ways().health;
+            let health = &mut self.basis.ways().health;
             health.note(&entrant.endpoint, |h| h.failed(now));
             let others = self.runners.iter().map(|r| &r.entrant).chain(&self.queue);
             if let Some(name) = &entrant.name
@@ -360,7 +363,7 @@ impl<'a> Race<'a> {
         tracing::debug!(endpoint = %attempt.endpoint, %phase, error = %attempt.error, "attempt failed");
         (self.observer)(&ConnectEvent::Failed(&attempt));
         let result = Err(attempt);
-        self.connector.remember(&result);
+        self.basis.remember(&result);
         result.err()
     }
 
@@ -401,40 +404,47 @@ impl<'a> Race<'a> {
 }
 
 async fn look_up<'a>(
-    connector: &'a Connector,
+    basis: &'a Basis,
     observer: &'a Observer<'a>,
     endpoint: Endpoint,
     give_up: Instant,
 ) -> Finish<'a> {
     observer(&ConnectEvent::Phase(&endpoint, Phase::Resolve));
-    let limit = connector.config().timeouts.resolve;
-    let found = discover::addresses(connector.resolver(), &endpoint);
+    let limit = basis.config.timeouts.resolve;
+    let found = discover::addresses(&*basis.resolver, &endpoint);
     match timeout_at(give_up.min(Instant::now() + limit), found).await {
         Ok(Ok(addresses)) => Finish::Found(addresses),
         Ok(Err(error)) => Finish::Failed(Phase::Resolve, error.into()),
         Err(_) => {
             let phase = Phase::Resolve;
-            Finish::Failed(phase, ConnectError::Deadline { phase, limit })
+            Finish::Failed(
+                phase,
+                ConnectError::Deadline {
+                    endpoint: None,
+                    phase,
+                    limit,
+                },
+            )
         }
     }
 }
 
 async fn run<'a>(
-    connector: &'a Connector,
+    basis: &'a Basis,
     observer: &'a Observer<'a>,
     endpoint: Endpoint,
     give_up: Instant,
     resume: Resume,
 ) -> Finish<'a> {
-    let setup = match connector.setup(&endpoint, resume) {
+    let setup = match basis.setup(&endpoint, resume) {
         Ok(setup) => setup,
         Err(error) => return Finish::Failed(Phase::Tcp, error),
     };
-    let config = connector.config();
+    let config = &basis.config;
     let mut attempting = Attempting {
-        dial: connector.dial(),
+        dial: &*basis.dial,
         config,
-        domain: connector.account().jid.domain(),
+        domain: basis.account.jid.domain(),
         endpoint,
         observer,
         clock: Clock::start(config.timeouts, give_up),

@@ -69,7 +69,10 @@ async fn a_server_that_hangs_is_told_by_the_phase_it_hangs_in() {
             let connector = world.connector();
             let begin = Instant::now();
             let error = refusal(&connector).await;
-            let ConnectError::Deadline { phase: told, limit } = error else {
+            let ConnectError::Deadline {
+                phase: told, limit, ..
+            } = error
+            else {
                 panic!("{phase}: {error:?}");
             };
             assert_eq!((told, limit), (phase, timeouts().of(phase)));
@@ -372,7 +375,10 @@ async fn bytes_before_the_handshake_are_not_believed_after_it() {
     assert!(
         matches!(
             error,
-            ConnectError::PeerMisbehaved(Misbehaviour::Injected(_))
+            ConnectError::PeerMisbehaved {
+                source: Misbehaviour::Injected(_),
+                ..
+            }
         ),
         "{error:?}"
     );
@@ -387,7 +393,10 @@ async fn what_is_no_xml_is_the_peers_fault() {
     let error = refusal(&world.connector()).await;
     assert!(matches!(
         error,
-        ConnectError::PeerMisbehaved(Misbehaviour::Decode(_))
+        ConnectError::PeerMisbehaved {
+            source: Misbehaviour::Decode(_),
+            ..
+        }
     ));
     assert_eq!((error.kind(), error.retry()), (Kind::Peer, Retry::Never));
 }

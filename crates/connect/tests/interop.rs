@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use stanchion_connect::error::ConnectError;
-use stanchion_connect::negotiation::{FeatureStage, ResumeFailure};
+use stanchion_connect::negotiation::{FeatureStage, ResumeFailure, ServerMemory};
 use stanchion_connect::probe::{Scope, inspect};
 use stanchion_connect::resolve::TableResolver;
 use stanchion_connect::{
@@ -353,6 +353,31 @@ async fn a_session_over_a_websocket_works_and_resumes_as_over_tcp() {
 }
 
 #[tokio::test]
+async fn a_weaker_offer_over_a_websocket_is_no_downgrade_of_tcp_and_is_one_of_itself() {
+    for server in Server::both() {
+        let uri = server.0["websocket_tls"].as_str().unwrap();
+        let connector = || {
+            let mut config = server.config(&[]);
+            config.endpoints = Endpoints::Explicit(vec![uri.parse().unwrap()]);
+            Connector::new(server.account("app"), config).unwrap()
+        };
+        let text = "stanchion-server 1\nstrongest SCRAM-SHA-512-PLUS tls-exporter\n";
+        let strong = || ServerMemory::decode(text).unwrap();
+        let over_web = connector().with_memory(strong());
+        let mut connection = over_web.connect(None).await.unwrap();
+        connection.stream.close().await.unwrap();
+        let learnt = over_web.websocket_memory();
+        assert!(learnt.offer.is_some());
+        assert_ne!(learnt.strongest, strong().strongest, "{uri}");
+        assert_eq!(*over_web.memory().encode(), *strong().encode());
+
+        let pinned = connector().with_websocket_memory(strong());
+        let error = pinned.connect(None).await.unwrap_err();
+        assert!(matches!(error, ConnectError::NoMechanism(..)), "{error:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_path_without_a_websocket_is_refused_with_the_answer_of_the_web_server() {
     for server in Server::both() {
         let uri = server.0["websocket_tls"].as_str().unwrap();
@@ -361,6 +386,8 @@ async fn a_path_without_a_websocket_is_refused_with_the_answer_of_the_web_server
         config.endpoints = Endpoints::Explicit(vec![wrong.parse().unwrap()]);
         let connector = Connector::new(server.account("app"), config).unwrap();
         let error = connector.connect(None).await.unwrap_err();
+        assert!(matches!(error, ConnectError::WebSocket { .. }), "{error:?}");
+        assert_eq!(error.retry(), Retry::AfterUser);
         let mut causes = vec![error.to_string()];
         let mut cause: &dyn std::error::Error = &error;
         while let Some(source) = cause.source() {

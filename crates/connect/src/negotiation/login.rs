@@ -2,11 +2,8 @@
 //! a refusal. What is inside the messages is `stanchion_sasl`'s; what goes along inline
 //! and what comes after a success of SASL2 is in `sasl2`.
 
-use std::fmt;
-
 use stanchion_sasl::binding::{Binding, BindingRefused};
-use stanchion_sasl::policy::{ChannelSecurity, OfferStrength, Selection};
-use stanchion_sasl::scram::keys::ScramKeys;
+use stanchion_sasl::policy::{OfferStrength, Selection};
 use stanchion_sasl::token::TokenAuth;
 use stanchion_sasl::{
     AuthError, Authenticated, Authenticator, Channel, ClientAuth, Nonce, Retry, SaslCondition,
@@ -15,11 +12,14 @@ use stanchion_sasl::{
 use stanchion_stanza::payload::{sasl, sasl2};
 use stanchion_stanza::{Element, Payload, Text, stream::StreamFeatures};
 
+use super::Negotiation;
 use super::established::LoginReport;
+use super::exchange::{Exchange, Footing, Means, Suspended};
+use super::fault::{ahead_refused, payload, unexpected};
 use super::output::{Derivation, Derived, Output, Report};
+use super::passing::{LoggedIn, is_protected};
 use super::remembered::LoginOffer;
-use super::sasl2::Inline;
-use super::{Negotiation, Stage, State, Step, payload, unexpected};
+use super::state::{Stage, State, Step};
 use crate::error::{ConnectError, ShortCut};
 use crate::phase::Phase;
 
@@ -33,105 +33,6 @@ const MAX_NONCES: usize = 3;
 
 /// Bytes of a nonce.
 const NONCE: usize = 24;
-
-/// An exchange under way.
-pub(super) struct Exchange {
-    auth: Box<dyn Authenticator>,
-    rest: Suspended,
-}
-
-/// An exchange without its mechanism, which is out for a computation.
-#[derive(Debug)]
-pub(super) struct Suspended {
-    pub(super) channel: Channel,
-    /// What the server offers in the profile that is used.
-    pub(super) offer: LoginOffer,
-    /// What it offers in the best profile, for the next time.
-    learnt: LoginOffer,
-    means: Means,
-    footing: Footing,
-    /// What goes along in SASL2.
-    pub(super) inline: Inline,
-    /// A token was refused on this stream.
-    token_refused: bool,
-    /// The client has said all that it has to say: what comes next is the outcome.
-    said_all: bool,
-    strength: OfferStrength,
-    exchanges: u8,
-    round_trips: u32,
-}
-
-/// What the client proves itself with.
-#[derive(Debug, Clone, Copy)]
-enum Means {
-    /// Its credentials, bound like this.
-    Credentials(Binding),
-    /// A token (XEP-0484), bound like this.
-    Token(Binding),
-}
-
-/// How an exchange stands to what the server offers.
-#[derive(Debug)]
-enum Footing {
-    /// The server offers it.
-    Offered,
-    /// It was begun before the features were read.
-    Ahead,
-    /// It was begun ahead, and the features lead to another: the server has to refuse it.
-    Mistaken(Box<StreamFeatures>),
-}
-
-impl fmt::Debug for Exchange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Exchange")
-            .field("mechanism", &self.auth.mechanism())
-            .field("rest", &self.rest)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Exchange {
-    pub(super) const fn rest(&self) -> &Suspended {
-        &self.rest
-    }
-}
-
-impl Suspended {
-    fn new(channel: Channel, offer: LoginOffer, learnt: LoginOffer) -> Self {
-        Self {
-            channel,
-            offer,
-            learnt,
-            means: Means::Credentials(Binding::NotApplicable),
-            footing: Footing::Offered,
-            inline: Inline::default(),
-            token_refused: false,
-            said_all: false,
-            strength: OfferStrength::default(),
-            exchanges: 0,
-            round_trips: 0,
-        }
-    }
-
-    /// A token was refused, and the server has not let us in since.
-    pub(super) const fn token_refused(&self) -> bool {
-        self.token_refused
-    }
-
-    /// The server was asked to resume, and may have come to that.
-    pub(super) const fn may_be_resuming(&self) -> bool {
-        self.inline.resume && self.said_all
-    }
-}
-
-/// A verified login.
-#[derive(Debug)]
-pub(super) struct LoggedIn {
-    pub(super) report: LoginReport,
-    pub(super) keys: Option<ScramKeys>,
-    pub(super) security: ChannelSecurity,
-    pub(super) offer: LoginOffer,
-}
 
 /// What the server says, of either profile.
 enum Said {
@@ -492,22 +393,6 @@ impl Negotiation {
             sasl::Abort.to_element()
         });
         error
-    }
-}
-
-/// SASL2 comes only inside of TLS, and nothing goes ahead outside of it.
-const fn is_protected(channel: &Channel) -> bool {
-    is_protected_by(channel.security)
-}
-
-pub(super) const fn is_protected_by(security: ChannelSecurity) -> bool {
-    !matches!(security, ChannelSecurity::Plaintext)
-}
-
-pub(super) fn ahead_refused(source: Option<ConnectError>) -> ConnectError {
-    ConnectError::ShortCutRefused {
-        short_cut: ShortCut::Ahead,
-        source: source.map(Box::new),
     }
 }
 

@@ -88,19 +88,23 @@
 //! ```
 
 mod established;
+mod exchange;
+mod fault;
 mod login;
 mod output;
+mod passing;
 mod remembered;
 mod sasl2;
 mod session;
 mod setup;
+mod state;
 
 use std::collections::VecDeque;
 
 use stanchion_sasl::Channel;
 use stanchion_sasl::policy::OfferStrength;
 use stanchion_stanza::payload::starttls;
-use stanchion_stanza::stream::{Requirement, StreamCondition, StreamError};
+use stanchion_stanza::stream::{Requirement, StreamError};
 use stanchion_stanza::{
     BareJid, Element, Jid, Payload, StreamEvent, ns,
     stream::{StreamFeatures, StreamHeader},
@@ -110,15 +114,18 @@ pub use established::{
     Established, LoginReport, ResumeFailure, ResumeToken, Resumption, SmSession,
 };
 pub use output::{Derivation, Derived, FeatureStage, Input, Output, Report};
+pub use passing::MAX_EARLY;
 pub use remembered::{BadMemory, LoginOffer, ServerMemory, Token};
-pub use session::MAX_EARLY;
 pub use setup::{Resume, Setup, Start};
 
-use crate::error::{ConnectError, Retry, ShortCut, shortened};
+use crate::error::{ConnectError, ShortCut};
 use crate::misbehaviour::Misbehaviour;
 use crate::phase::Phase;
-use login::{Exchange, ahead_refused};
-use session::{After, Binding, Session};
+use fault::{
+    ahead_refused, costs_the_session, may_be_about_a_short_cut, out_of_order, payload, unexpected,
+};
+use passing::{LoggedIn, Session, is_protected_by};
+use state::{Stage, State, Step};
 
 /// The state machine. Feed it by [`Negotiation::handle`], and take all of
 /// [`Negotiation::poll_output`] before feeding more.
@@ -140,48 +147,6 @@ pub struct Negotiation {
     /// Whether STARTTLS was offered in the clear, once that is known.
     starttls: Option<bool>,
 }
-
-/// Where the negotiation stands; each variant owns what is known there.
-#[derive(Debug)]
-enum State {
-    /// Waits for the server's stream header.
-    Header(Stage),
-    /// Waits for features. A header that is not as it should be is judged only when
-    /// the server did not end the stream with a better reason.
-    Features(Stage, Option<Misbehaviour>),
-    /// Waits for the answer to `<starttls/>`.
-    Proceed,
-    /// Waits for the driver's handshake.
-    Tls,
-    /// Waits for a SASL element.
-    Login(Box<Exchange>),
-    /// Waits for the driver's computation.
-    Deriving(Box<login::Suspended>),
-    /// Logged in by SASL2, waits for features.
-    Authenticated(Box<sasl2::Authenticated>),
-    /// Waits for the answer to `<resume/>`.
-    Resuming(Box<Session>, ResumeToken),
-    /// Waits for an address.
-    Binding(Box<Binding>),
-    /// Waits for the answer to `<enable/>`.
-    Enabling(Box<session::Enabling>),
-    /// Done or failed.
-    Over,
-}
-
-/// What is known when a stream opens, and what was sent behind its header.
-#[derive(Debug)]
-enum Stage {
-    Clear,
-    /// `<starttls/>` was sent ahead.
-    Asked,
-    Protected(Box<Channel>),
-    /// The login was begun ahead.
-    Begun(Box<Exchange>),
-    LoggedIn(Box<login::LoggedIn>, After),
-}
-
-type Step = Result<State, ConnectError>;
 
 impl Negotiation {
     /// Begins: the first output is the stream header.
@@ -252,9 +217,10 @@ impl Negotiation {
     /// strange words.
     fn blamed(&self, error: ConnectError) -> ConnectError {
         match &error {
-            ConnectError::PeerMisbehaved(Misbehaviour::OutOfOrder { .. }) if self.owed => {
-                ahead_refused(Some(error))
-            }
+            ConnectError::PeerMisbehaved {
+                source: Misbehaviour::OutOfOrder { .. },
+                ..
+            } if self.owed => ahead_refused(Some(error)),
             _ => error,
         }
     }
@@ -342,10 +308,12 @@ impl Negotiation {
         let error = match (state, error) {
             (State::Features(_, Some(doubt)), None) => doubt.into(),
             (_, Some(error)) => ConnectError::Stream {
+                endpoint: None,
                 phase: self.phase,
                 error,
             },
             (_, None) => ConnectError::Lost {
+                endpoint: None,
                 phase: self.phase,
                 source: None,
             },
@@ -380,8 +348,8 @@ impl Negotiation {
     }
 
     /// Opens a stream after a login.
-    fn open_after(&mut self, logged_in: login::LoggedIn) -> State {
-        self.open(login::is_protected_by(logged_in.security));
+    fn open_after(&mut self, logged_in: LoggedIn) -> State {
+        self.open(is_protected_by(logged_in.security));
         let after = self.after_login();
         State::Header(Stage::LoggedIn(Box::new(logged_in), after))
     }
@@ -491,98 +459,9 @@ impl Negotiation {
     }
 }
 
-impl State {
-    fn may_be_resuming(&self) -> bool {
-        match self {
-            Self::Resuming(..) => true,
-            // One server takes its header back when it does not like the request.
-            Self::Header(Stage::LoggedIn(_, after))
-            | Self::Features(Stage::LoggedIn(_, after), _) => matches!(after, After::Resume),
-            Self::Login(exchange) => exchange.rest().may_be_resuming(),
-            _ => false,
-        }
-    }
-
-    /// What may come here, and where that is said.
-    const fn awaits(&self) -> (&'static str, &'static str) {
-        match self {
-            Self::Header(_) => ("a stream header", "RFC 6120 §4.2"),
-            Self::Features(..) => ("stream features", "RFC 6120 §4.3.2"),
-            Self::Proceed => ("<proceed/> or <failure/>", "RFC 6120 §5.4.2"),
-            Self::Tls => ("the TLS handshake", "RFC 6120 §5.4.3"),
-            Self::Login(_) => ("<challenge/>, <success/> or <failure/>", "RFC 6120 §6.4"),
-            Self::Deriving(_) => ("nothing, before the response is sent", "RFC 6120 §6.4.3"),
-            Self::Authenticated(_) => ("stream features", "XEP-0388 §2.6.1"),
-            Self::Resuming(..) => ("<resumed/> or <failed/>", "XEP-0198 §5"),
-            Self::Binding(_) => ("the answer to the bind request", "RFC 6120 §7.6.1"),
-            Self::Enabling(_) => ("<enabled/> or <failed/>", "XEP-0198 §3"),
-            Self::Over => ("nothing", "RFC 6120 §4.4"),
-        }
-    }
-}
-
-/// Whether a stream error in answer to `<resume/>` says that the session is gone, and
-/// not that this server has no time now.
-fn costs_the_session(error: &StreamError) -> bool {
-    match error.condition {
-        // One server answers so to a count that is too high, and drops the session.
-        StreamCondition::UndefinedCondition | StreamCondition::PolicyViolation => true,
-        condition => {
-            let error = ConnectError::Stream {
-                phase: Phase::Resumption,
-                error: StreamError::new(condition),
-            };
-            error.retry() == Retry::Never
-        }
-    }
-}
-
-/// Whether a server may say this of what it did not expect yet, and of a login that goes
-/// on after a refused token. The others are about the server or the account.
-const fn may_be_about_a_short_cut(condition: StreamCondition) -> bool {
-    matches!(
-        condition,
-        StreamCondition::BadFormat
-            | StreamCondition::BadNamespacePrefix
-            | StreamCondition::InternalServerError
-            | StreamCondition::InvalidNamespace
-            | StreamCondition::InvalidXml
-            | StreamCondition::NotAuthorized
-            | StreamCondition::NotWellFormed
-            | StreamCondition::PolicyViolation
-            | StreamCondition::RestrictedXml
-            | StreamCondition::UndefinedCondition
-            | StreamCondition::UnsupportedFeature
-            | StreamCondition::UnsupportedStanzaType
-    )
-}
-
 fn domain_of(account: &BareJid) -> Jid {
     // The part of a valid address is a valid address; the account is as good a guess.
     Jid::from_parts(None, account.domain(), None).unwrap_or_else(|_| account.clone().into())
-}
-
-fn payload(
-    section: &'static str,
-) -> impl Fn(stanchion_stanza::payload::PayloadError) -> ConnectError {
-    move |source| Misbehaviour::Payload { section, source }.into()
-}
-
-fn out_of_order(got: &str, awaited: &'static str, section: &'static str) -> ConnectError {
-    Misbehaviour::OutOfOrder {
-        got: shortened(got),
-        awaited,
-        section,
-    }
-    .into()
-}
-
-fn unexpected(e: &Element, awaited: &'static str, section: &'static str) -> ConnectError {
-    out_of_order(
-        &format!("<{} xmlns='{}'/>", shortened(e.name()), shortened(e.ns())),
-        awaited,
-        section,
-    )
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What logins at a server teach: the strongest offer ever seen, what it offered last,
 //! and the token for the next login. Plain data with a text form; where it is kept is the
-//! caller's affair, and what is done with it that of `ahead` and `login`.
+//! caller's affair, and what is done with it that of `login`.
 
 use std::fmt::{self, Write as _};
 

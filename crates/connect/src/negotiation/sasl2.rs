@@ -6,55 +6,19 @@
 use stanchion_sasl::policy::{ChannelBindingPolicy, ChannelSecurity};
 use stanchion_sasl::{Channel, ChannelBindings, Credentials, token};
 use stanchion_stanza::payload::{bind2, fast, sasl2, sm};
-use stanchion_stanza::stanza::DefinedCondition;
-use stanchion_stanza::{Element, FullJid, Payload, Stanza, Text, ns, stream::StreamFeatures};
+use stanchion_stanza::{Element, Payload, Stanza, Text, ns, stream::StreamFeatures};
 
-use super::established::{ResumeFailure, SmSession};
-use super::login::LoggedIn;
+use super::Negotiation;
+use super::established::ResumeFailure;
+use super::fault::{payload, unexpected};
 use super::output::{FeatureStage, Report};
+use super::passing::{After, Authenticated, Bound, Inline, LoggedIn, Session, keep};
 use super::remembered::{LoginOffer, Token};
-use super::session::{After, Session, keep};
 use super::setup::Resume;
-use super::{Negotiation, State, Step, payload, unexpected};
+use super::state::{State, Step};
 use crate::error::ConnectError;
 use crate::misbehaviour::Misbehaviour;
 use crate::phase::Phase;
-
-/// What goes along with a login.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Inline {
-    /// A session to resume.
-    pub(super) resume: bool,
-    /// A resource, if nothing is resumed.
-    bind: bool,
-    /// Stream management for the new resource.
-    enable: bool,
-    /// A token is used.
-    with_token: bool,
-    /// The mechanism that a token is asked for, or that the one used is for.
-    token: Option<&'static str>,
-}
-
-/// Logged in by SASL2; the features come next, without a new stream.
-#[derive(Debug)]
-pub(super) struct Authenticated {
-    session: Session,
-    bound: Option<Bound>,
-}
-
-#[derive(Debug)]
-struct Bound {
-    jid: FullJid,
-    /// The answer to `<enable/>`, if there was one.
-    management: Option<Result<SmSession, Option<DefinedCondition>>>,
-}
-
-impl Authenticated {
-    fn is_managed(&self) -> bool {
-        let management = self.bound.as_ref().and_then(|b| b.management.as_ref());
-        matches!(management, Some(Ok(_)))
-    }
-}
 
 impl Negotiation {
     /// Decides what goes along.

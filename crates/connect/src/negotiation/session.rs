@@ -10,80 +10,22 @@ use stanchion_stanza::{
     Element, FullJid, Iq, Payload, Stanza, Text, payload::PayloadError, stream::StreamFeatures,
 };
 
+use super::Negotiation;
 use super::established::{
     Established, LoginReport, ResumeFailure, ResumeToken, Resumption, SmSession,
 };
-use super::login::{LoggedIn, ahead_refused};
+use super::fault::{ahead_refused, payload, unexpected};
 use super::output::{Output, Report};
+use super::passing::{After, Asked, Binding, Enabling, LoggedIn, Session, keep};
 use super::remembered::{LoginOffer, ServerMemory};
 use super::setup::Resume;
-use super::{Negotiation, State, Step, payload, unexpected};
+use super::state::{State, Step};
 use crate::error::ConnectError;
 use crate::misbehaviour::Misbehaviour;
 use crate::phase::Phase;
 
-/// Most stanzas that are kept between binding and `<enabled/>`. A server that hands a
-/// replaced session's messages over may send some there; more is a fault.
-pub const MAX_EARLY: usize = 1024;
-
 /// Nothing else asks anything yet, so any id will do.
 const BIND_ID: &str = "bind";
-
-/// Logged in, and what the server offers from here on.
-#[derive(Debug)]
-pub(super) struct Session {
-    logged_in: LoggedIn,
-    pub(super) features: StreamFeatures,
-    resumption: Resumption,
-    pub(super) early: Vec<Element>,
-    pub(super) counted: Vec<Element>,
-}
-
-/// What was sent ahead of the features after the login.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum After {
-    /// Nothing: they decide.
-    Nothing,
-    /// `<resume/>`.
-    Resume,
-    /// The request for a resource.
-    Bind(Asked),
-}
-
-/// How a resource was asked for.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Asked {
-    /// A resource was wished for, so there is one more try without.
-    wished: bool,
-    /// `<enable/>` went out in the same write.
-    enable: bool,
-}
-
-/// Waiting for an address.
-#[derive(Debug)]
-pub(super) struct Binding {
-    session: Session,
-    asked: Asked,
-}
-
-/// Waiting for stream management.
-#[derive(Debug)]
-pub(super) struct Enabling {
-    session: Session,
-    jid: FullJid,
-}
-
-impl Session {
-    pub(super) fn new(logged_in: LoggedIn) -> Self {
-        Self {
-            logged_in,
-            features: StreamFeatures::default(),
-            resumption: Resumption::NotTried,
-            early: Vec::new(),
-            counted: Vec::new(),
-        }
-    }
-}
 
 impl Negotiation {
     /// Behind the stream header after a login: what the server is known to answer.
@@ -374,14 +316,6 @@ impl From<sm::Enabled> for SmSession {
             location: enabled.location,
         }
     }
-}
-
-pub(super) fn keep(early: &mut Vec<Element>, e: Element) -> Result<(), ConnectError> {
-    if early.len() >= MAX_EARLY {
-        return Err(Misbehaviour::Flood(MAX_EARLY).into());
-    }
-    early.push(e);
-    Ok(())
 }
 
 fn no_jid() -> ConnectError {

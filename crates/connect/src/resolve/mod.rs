@@ -4,6 +4,7 @@
 //! a domain's records mean in [`discover`]; connecting is left to the connector.
 
 pub mod cache;
+mod default;
 pub mod discover;
 #[cfg(feature = "dns")]
 mod hickory;
@@ -18,6 +19,7 @@ use async_trait::async_trait;
 use thiserror::Error;
 
 pub use cache::CachingResolver;
+pub(crate) use default::default_resolver;
 #[cfg(feature = "dns")]
 pub use hickory::HickoryResolver;
 pub use system::SystemResolver;

@@ -2,6 +2,7 @@
 //! has to come of it. Plain data, and how it is run.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -131,7 +132,10 @@ impl Case {
         if self.zone.is_none() {
             let listed = self.servers.iter().zip(&running.addresses);
             let listed = listed.filter(|(server, _)| server.listed);
-            let endpoint = |(s, a): (&Server, &_)| Endpoint::at(*a, s.mode);
+            let endpoint = |(s, a): (&Server, &SocketAddr)| match s.web {
+                true => format!("ws://{a}/xmpp").parse().unwrap(),
+                false => Endpoint::at(*a, s.mode),
+            };
             config.endpoints = Endpoints::Explicit(listed.map(endpoint).collect());
         }
         let timeouts = &mut config.timeouts;

@@ -29,6 +29,7 @@ mod starttls;
 mod stream;
 mod tcp;
 mod tls;
+mod websocket;
 
 use std::sync::Arc;
 
@@ -45,6 +46,7 @@ fn the_table_in_the_documentation_is_what_the_run_says() {
         dns::all(),
         tls::all(),
         portal::all(),
+        websocket::all(),
         stream::all(),
         starttls::all(),
         login::all(),

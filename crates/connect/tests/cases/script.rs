@@ -42,6 +42,8 @@ pub(crate) enum Place {
 pub(crate) struct Server {
     pub(crate) place: Place,
     pub(crate) mode: TlsMode,
+    /// Reached by a WebSocket.
+    pub(crate) web: bool,
     /// Whether the client knows it from the beginning.
     pub(crate) listed: bool,
     pub(crate) script: Vec<Step>,
@@ -54,6 +56,7 @@ pub(crate) fn server(script: impl Into<Vec<Step>>) -> Server {
     Server {
         place: Place::Listening,
         mode: TlsMode::StartTls,
+        web: false,
         listed: true,
         script: script.into(),
         later: None,
@@ -73,6 +76,13 @@ impl Server {
         Self {
             mode: TlsMode::Direct,
             ..self
+        }
+    }
+
+    pub(crate) fn web(self) -> Self {
+        Self {
+            web: true,
+            ..self.without_tls()
         }
     }
 

@@ -252,7 +252,10 @@ fn another_session_than_the_one_asked_for_is_refused() {
         play.log_in_2("juliet@example.org", &[resumed]);
         assert!(matches!(
             play.error(),
-            ConnectError::PeerMisbehaved(Misbehaviour::AnotherSession)
+            ConnectError::PeerMisbehaved {
+                source: Misbehaviour::AnotherSession,
+                ..
+            }
         ));
     }
 }
@@ -263,7 +266,10 @@ fn a_resource_that_is_bound_and_not_named_breaks_the_protocol() {
     play.log_in_2("juliet@example.org", &[BOUND_2]);
     assert!(matches!(
         play.error(),
-        ConnectError::PeerMisbehaved(Misbehaviour::BoundToNothing)
+        ConnectError::PeerMisbehaved {
+            source: Misbehaviour::BoundToNothing,
+            ..
+        }
     ));
 }
 
@@ -316,7 +322,10 @@ fn what_comes_between_the_success_and_the_features_is_counted_if_it_is_managed()
     }
     assert!(matches!(
         play.error(),
-        ConnectError::PeerMisbehaved(Misbehaviour::Flood(_))
+        ConnectError::PeerMisbehaved {
+            source: Misbehaviour::Flood(_),
+            ..
+        }
     ));
 }
 
@@ -327,7 +336,10 @@ fn a_stanza_before_anything_is_bound_is_out_of_order() {
     play.hear("<message id='1'/>");
     assert!(matches!(
         play.error(),
-        ConnectError::PeerMisbehaved(Misbehaviour::OutOfOrder { .. })
+        ConnectError::PeerMisbehaved {
+            source: Misbehaviour::OutOfOrder { .. },
+            ..
+        }
     ));
 }
 

@@ -12,7 +12,7 @@ use stanchion_stanza::{Limits, Scope, Text, codec::parse_element};
 use std::sync::{Arc, LazyLock};
 
 use super::*;
-use crate::error::Kind;
+use crate::error::{Kind, Retry};
 
 mod ahead;
 mod arbitrary;

@@ -213,7 +213,10 @@ fn a_server_that_answers_for_another_domain_is_refused() {
     play.hear(PROSODY);
     assert!(matches!(
         play.error(),
-        ConnectError::PeerMisbehaved(Misbehaviour::WrongDomain { .. })
+        ConnectError::PeerMisbehaved {
+            source: Misbehaviour::WrongDomain { .. },
+            ..
+        }
     ));
     // Unless it says itself that it does not serve ours: that is more exact.
     let mut play = Play::begin(direct());
@@ -234,7 +237,10 @@ fn a_server_older_than_xmpp_1_is_told_at_once() {
     play.feed(Input::Event(StreamEvent::Open(header)));
     assert!(matches!(
         play.error(),
-        ConnectError::PeerMisbehaved(Misbehaviour::Version)
+        ConnectError::PeerMisbehaved {
+            source: Misbehaviour::Version,
+            ..
+        }
     ));
 }
 

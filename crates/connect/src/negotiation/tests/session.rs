@@ -161,7 +161,10 @@ fn another_sessions_resumption_and_a_foreign_token_are_refused() {
     play.hear("<resumed xmlns='urn:xmpp:sm:3' previd='other' h='0'/>");
     assert!(matches!(
         play.error(),
-        ConnectError::PeerMisbehaved(Misbehaviour::AnotherSession)
+        ConnectError::PeerMisbehaved {
+            source: Misbehaviour::AnotherSession,
+            ..
+        }
     ));
 
     let mut foreign = direct();
@@ -226,7 +229,10 @@ fn stanzas_between_binding_and_enabled_are_kept_in_order_and_bounded() {
     }
     assert!(matches!(
         play.error(),
-        ConnectError::PeerMisbehaved(Misbehaviour::Flood(_))
+        ConnectError::PeerMisbehaved {
+            source: Misbehaviour::Flood(_),
+            ..
+        }
     ));
 }
 
@@ -236,6 +242,9 @@ fn no_binding_after_the_login_breaks_the_protocol() {
     play.hear("<stream:features/>");
     assert!(matches!(
         play.error(),
-        ConnectError::PeerMisbehaved(Misbehaviour::NoBinding)
+        ConnectError::PeerMisbehaved {
+            source: Misbehaviour::NoBinding,
+            ..
+        }
     ));
 }

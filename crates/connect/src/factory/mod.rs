@@ -1,42 +1,36 @@
 //! The connection factory: a session at one of several servers, by their priority and
-//! health. Owns which server is tried when, for how long, and what is written back to the
-//! registry. The way to one server is the connector's, waiting between rounds that of
+//! health. Owns which server is tried when, for how long, and when something is written back
+//! to the registry; what is kept of a server is in `entry` and `lore`. The way to one server is the connector's, waiting between rounds that of
 //! `persistent`.
+
+mod entry;
+mod lore;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use secrecy::ExposeSecret as _;
+use stanchion_stanza::BareJid;
 use stanchion_stanza::payload::sasl2::UserAgent;
-use stanchion_stanza::{BareJid, Text};
-use stanchion_transport::{Dial, Endpoint, TcpDial, TlsConnector};
-use tokio::time::{Instant, timeout};
-use zeroize::Zeroizing;
+use stanchion_transport::{Dial, TcpDial, TlsConnector};
+use tokio::time::Instant;
 
 use crate::config::{ConfigError, ConnectConfig};
 use crate::connection::{Connect, Connection, SessionEnd};
-use crate::connector::{Connector, default_resolver};
+use crate::connector::Connector;
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::error::{ConnectError, Misuse, ServerFailure};
 use crate::event::{ConnectEvent, Observer};
-use crate::health::{Circuit, HealthBook, RETURN_AFTER, order};
-use crate::negotiation::{ResumeToken, ServerMemory};
-use crate::registry::{EndpointHealth, Note, RegistryError, Server, ServerRegistry};
-use crate::resolve::Resolve;
+use crate::health::{Circuit, RETURN_AFTER, order};
+use crate::negotiation::ResumeToken;
+use crate::registry::{EndpointHealth, ServerRegistry};
+use crate::resolve::{Resolve, default_resolver};
+use entry::Entry;
+use lore::{Lore, in_time};
 
 /// The longest that one server is tried while another one is left.
 pub const PATIENCE: Duration = Duration::from_secs(20);
-
-/// The longest that a registry is waited for.
-const REGISTRY_PATIENCE: Duration = Duration::from_secs(2);
-
-/// Under this key the registry keeps a [`ServerMemory`].
-const MEMORY: &str = "login";
-
-/// Under this key the registry keeps the id that servers are told.
-const AGENT: &str = "agent";
 
 /// Connects to one of the servers of a registry. Make one and keep it: it keeps a
 /// [`Connector`] for each server.
@@ -80,85 +74,6 @@ pub struct ConnectionFactory {
     entries: Mutex<Vec<Entry>>,
 }
 
-/// One server, and what is kept of it.
-#[derive(Debug)]
-struct Entry {
-    server: Server,
-    /// From its first use on.
-    connector: Option<Arc<Connector>>,
-    /// What the registry knew, until then.
-    known: Vec<(Endpoint, EndpointHealth)>,
-    /// What a connector had learnt that was put aside because the entry was changed.
-    learnt: Option<Lore>,
-    /// What the registry keeps of it.
-    kept: Kept,
-    /// It refused the account, and its entry is the same since.
-    refused: Option<Arc<ConnectError>>,
-}
-
-/// What logins taught.
-#[derive(Debug, Clone, Default)]
-struct Lore {
-    memory: ServerMemory,
-    /// The id that servers are told: a token is good for one.
-    agent: Option<Text>,
-}
-
-/// What the registry is known to hold.
-#[derive(Clone, Default)]
-struct Kept {
-    memory: Option<Zeroizing<String>>,
-    agent: bool,
-}
-
-// The text may hold a token.
-impl fmt::Debug for Kept {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Kept").finish_non_exhaustive()
-    }
-}
-
-impl Entry {
-    fn new(server: Server, known: Vec<(Endpoint, EndpointHealth)>) -> Self {
-        Self {
-            server,
-            connector: None,
-            known,
-            learnt: None,
-            kept: Kept::default(),
-            refused: None,
-        }
-    }
-
-    /// The same after its entry in the registry was changed.
-    fn changed(self, server: Server) -> Self {
-        let Some(connector) = self.connector else {
-            return Self {
-                learnt: self.learnt,
-                kept: self.kept,
-                ..Self::new(server, self.known)
-            };
-        };
-        let health = connector.health();
-        let known = health.iter().map(|(e, h)| (e.clone(), h.clone()));
-        Self {
-            learnt: Some(Lore {
-                memory: connector.memory(),
-                agent: connector.agent_id(),
-            }),
-            kept: self.kept,
-            ..Self::new(server, known.collect())
-        }
-    }
-
-    fn health(&self) -> EndpointHealth {
-        match &self.connector {
-            Some(connector) => connector.health().of_the_server(),
-            None => HealthBook::new(self.known.clone()).of_the_server(),
-        }
-    }
-}
-
 impl fmt::Debug for ConnectionFactory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConnectionFactory")
@@ -170,7 +85,7 @@ impl fmt::Debug for ConnectionFactory {
 
 impl ConnectionFactory {
     /// A factory over `registry`. Of `common` all counts that is not a server's own
-    /// ([`Server::config`]); [`Timeouts::total`](crate::config::Timeouts::total) is for
+    /// ([`Server::config`](crate::registry::Server::config)); [`Timeouts::total`](crate::config::Timeouts::total) is for
     /// all servers together.
     #[must_use]
     pub fn new(registry: Arc<dyn ServerRegistry>, common: ConnectConfig) -> Self {
@@ -185,7 +100,7 @@ impl ConnectionFactory {
         }
     }
 
-    /// The same, over any transport. [`Server::tls`] is not looked at: it is the
+    /// The same, over any transport. [`Server::tls`](crate::registry::Server::tls) is not looked at: it is the
     /// dialler's.
     #[must_use]
     pub fn with_dial(mut self, dial: Arc<dyn Dial>) -> Self {
@@ -313,7 +228,7 @@ impl ConnectionFactory {
         };
         let lore = match learnt {
             Some(learnt) => learnt,
-            None => self.recall(account).await,
+            None => Lore::from_registry(&*self.registry, account).await,
         };
         let dial = match &self.dial {
             Some(dial) => Arc::clone(dial),
@@ -335,6 +250,7 @@ impl ConnectionFactory {
             .with_entropy(Arc::clone(&self.entropy))
             .with_health(known)
             .with_memory(lore.memory)
+            .with_websocket_memory(lore.over_websocket)
             .with_agent(UserAgent {
                 id: lore.agent,
                 ..UserAgent::default()
@@ -367,63 +283,23 @@ impl ConnectionFactory {
         result
     }
 
-    /// What logins of earlier processes have taught. Without it the next login takes more
-    /// round trips, and a server that offers less than before is not noticed.
-    async fn recall(&self, account: &BareJid) -> Lore {
-        let mut lore = Lore::default();
-        let notes = async {
-            let memory = self.registry.recall(account, MEMORY).await?;
-            let agent = self.registry.recall(account, AGENT).await?;
-            Ok((memory, agent))
-        };
-        let (memory, agent) = match in_time(notes).await {
-            Ok(notes) => notes,
-            Err(error) => {
-                tracing::warn!(%error, %account, "what earlier logins taught is not known");
-                return lore;
-            }
-        };
-        let text = |note: &Note| std::str::from_utf8(note.expose_secret()).map(str::to_owned);
-        if let Some(note) = &memory {
-            let memory = text(note).ok().map(Zeroizing::new);
-            match memory.as_ref().map(|text| ServerMemory::decode(text)) {
-                Some(Ok(memory)) => lore.memory = memory,
-                _ => tracing::warn!(%account, "what earlier logins taught cannot be read"),
-            }
-        }
-        let agent = agent.as_ref().and_then(|note| text(note).ok());
-        lore.agent = agent.and_then(|id| Text::new(id).ok());
-        lore
-    }
-
     /// Gives the registry what an attempt has taught: all that is to outlive this process.
     async fn write_back(&self, account: &BareJid, connector: &Connector) {
-        let changes = connector.ways().health.take_changes();
-        let kept = {
+        let changes = connector.take_changes();
+        let mut kept = {
             let entries = self.entries();
             let entry = entries.iter().find(|e| e.server.account.jid == *account);
             entry.map(|e| e.kept.clone()).unwrap_or_default()
         };
-        let memory = connector.memory().encode();
-        let note = |text: &str| Some(Note::from(text.as_bytes().to_vec()));
-        let agent = connector.agent_id().filter(|_| !kept.agent);
+        let lore = Lore::of(connector);
         let written = async {
             if !changes.is_empty() {
                 self.registry.note_health(account, changes).await?;
             }
-            if let Some(agent) = &agent {
-                self.registry.learn(account, AGENT, note(agent)).await?;
-            }
-            if kept.memory.as_ref() != Some(&memory) {
-                self.registry.learn(account, MEMORY, note(&memory)).await?;
-            }
-            Ok(())
+            kept.write(&*self.registry, account, &lore).await
         };
         match in_time(written).await {
-            Ok(()) => self.change(account, |entry| {
-                entry.kept.memory = Some(memory);
-                entry.kept.agent |= agent.is_some();
-            }),
+            Ok(()) => self.change(account, |entry| entry.kept = kept),
             Err(error) => tracing::warn!(%error, %account, "what was learnt is not kept"),
         }
     }
@@ -524,13 +400,4 @@ impl Connect for ConnectionFactory {
 fn owns(account: &BareJid, token: &ResumeToken) -> bool {
     let owner = token.jid.to_bare();
     *account == owner || account.local().is_none() && account.domain() == owner.domain()
-}
-
-async fn in_time<T>(
-    work: impl Future<Output = Result<T, RegistryError>>,
-) -> Result<T, RegistryError> {
-    match timeout(REGISTRY_PATIENCE, work).await {
-        Ok(result) => result,
-        Err(_) => Err(RegistryError::Storage("it does not answer".into())),
-    }
 }
