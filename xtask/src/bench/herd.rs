@@ -119,12 +119,12 @@ fn prosody(program: &Path, wait: Wait) -> Outcome<Vec<Figures>> {
 }
 
 fn name(figures: &Figures) -> String {
-    let jitter = if figures.jitter {
-        "jitter"
-    } else {
-        "no jitter"
+    let wait = match (figures.jitter, figures.fleet) {
+        (true, true) => "jitter for a fleet",
+        (true, false) => "jitter",
+        (false, _) => "no jitter",
     };
-    format!("herd/{}, {jitter}", figures.server)
+    format!("herd/{}, {wait}", figures.server)
 }
 
 fn values(figures: &Figures) -> Vec<Measure> {
