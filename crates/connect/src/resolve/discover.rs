@@ -23,6 +23,8 @@ pub const MAX_ADDRESSES: usize = 8;
 pub struct Candidate {
     /// Lower comes first; that of the SRV record.
     pub priority: u16,
+    /// Share among those of one priority, if an SRV record says so.
+    pub weight: Option<u16>,
     /// Where it is.
     pub endpoint: Endpoint,
 }
@@ -45,6 +47,7 @@ pub async fn hosts(
     let fallback = |host| {
         vec![Candidate {
             priority: 0,
+            weight: None,
             endpoint: Endpoint::new(host, DEFAULT_PORT, TlsMode::StartTls),
         }]
     };
@@ -87,6 +90,7 @@ pub async fn hosts(
         let name = record.target.trim_end_matches('.').to_ascii_lowercase();
         Candidate {
             priority: record.priority,
+            weight: Some(record.weight),
             endpoint: Endpoint::new(Host::Name(name), record.port, mode),
         }
     };
