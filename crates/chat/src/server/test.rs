@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use stanchion::BareJid;
 use stanchion::connect::health::{Circuit, HealthBook};
 use stanchion::connect::phase::Phase;
-use stanchion::connect::probe::{Inspection, Scope, ServerReport, inspect};
+use stanchion::connect::probe::{Inspection, Scope, inspect};
 use stanchion::connect::registry::{
     EndpointHealth, RegistryError, Server, ServerRegistry as _, write_place,
 };
