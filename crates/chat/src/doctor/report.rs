@@ -4,10 +4,12 @@ use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use stanchion::connect::Endpoint;
+use stanchion::connect::negotiation::FeatureStage;
 use stanchion::connect::probe::{Inspection, ServerReport};
 use stanchion::connect::timeline::{Step, What};
 use stanchion::transport::TlsMode;
 use stanchion::transport::security::{Handshake, TlsInfo};
+use stanchion_sasl::policy::SaslProfile;
 
 use super::{Looked, advice, names};
 use crate::exit::one_line;
@@ -52,7 +54,17 @@ impl Report {
             let name = if index == 0 { "candidates" } else { "" };
             let place = endpoint.to_string();
             let (number, mode) = (index + 1, mode(endpoint));
-            self.line(name, &format!("{number}. {place:<widest$}  {mode}"));
+            let record = inspection
+                .discovered
+                .iter()
+                .find(|c| c.endpoint == *endpoint);
+            let record = record.and_then(|c| {
+                let weight = c.weight?;
+                Some(format!(", priority {}, weight {weight}", c.priority))
+            });
+            let record = record.unwrap_or_default();
+            let line = format!("{number}. {place:<widest$}  {mode}{record}");
+            self.words(name, &line, INDENT + 3);
         }
     }
 
@@ -85,7 +97,11 @@ impl Report {
         let _ = writeln!(self.text, "\n{}", harmless(&server.endpoint.to_string()));
         match server.security.as_ref().map(|s| (s, &s.tls)) {
             Some((security, Some(tls))) => {
-                self.line("TLS", &format!("{}, {}", tls.version, tls.cipher));
+                self.words(
+                    "TLS",
+                    &format!("{}, {}, {}", tls.version, tls.cipher, tls.handshake),
+                    INDENT,
+                );
                 self.certificate(tls);
                 self.list("can bind to", names::bindings(security));
             }
@@ -95,8 +111,19 @@ impl Report {
         for (stage, features) in &server.features {
             self.list(names::stage(*stage), names::features(features));
         }
+        let before_login = server.features_at(FeatureStage::BeforeLogin);
+        if let Some(features) = before_login {
+            match names::short_cuts(features) {
+                Some(names) => self.list("short cuts", names),
+                None => self.line("short cuts", "no SASL2, so no Bind 2 and no tokens (FAST)"),
+            }
+        }
         if let Some(login) = &server.login {
-            self.line("login", login.mechanism);
+            let profile = match login.profile {
+                SaslProfile::Sasl2 => " by SASL2",
+                _ => "",
+            };
+            self.line("login", &format!("{}{profile}", login.mechanism));
             self.words("", names::bound_for_people(login.binding), INDENT);
             self.words(
                 "",
@@ -133,9 +160,7 @@ impl Report {
             let total = ms(server.timings.total());
             self.line("", &format!("{total:>7.1} ms  all together"));
         }
-        if let Some(trips) = server.round_trips {
-            self.line("round trips", &format!("{trips}, TCP and TLS not counted"));
-        }
+        self.round_trips(server);
         if let Some(error) = &server.error {
             let after = server.elapsed.unwrap_or_default();
             self.words("failed", &one_line(error), INDENT);
@@ -145,6 +170,22 @@ impl Report {
         } else if server.is_established() {
             self.line("result", "a session can be established");
         }
+    }
+
+    /// As the transport counted them.
+    fn round_trips(&mut self, server: &ServerReport) {
+        let Some(traffic) = &server.traffic else {
+            return;
+        };
+        let of_stream = server.round_trips.unwrap_or_default();
+        let all = traffic.turns;
+        self.words(
+            "round trips",
+            &format!("{all}, TCP and TLS among them; {of_stream} of the login"),
+            INDENT,
+        );
+        let (sent, received) = (traffic.bytes_out, traffic.bytes_in);
+        self.line("bytes", &format!("{sent} sent, {received} received"));
     }
 
     fn certificate(&mut self, tls: &TlsInfo) {
@@ -176,27 +217,18 @@ impl Report {
     /// What a second login of the same process was like.
     fn again(&mut self, first: &Inspection, again: &Inspection) {
         let _ = writeln!(self.text, "\na second login");
-        let session = |inspection: &Inspection| {
-            let servers = inspection.servers.iter().rev();
-            let mut established = servers.filter(|s| s.is_established());
-            established
-                .next()
-                .map(|s| (s.round_trips, s.timings.total(), resumed(s)))
-        };
         match (session(first), session(again)) {
-            (Some((_, before, _)), Some((trips, time, resumed))) => {
+            (Some(before), Some(server)) => {
                 self.line(
                     "TLS",
-                    match resumed {
+                    match resumed(server) {
                         Some(true) => "resumed: no certificates were exchanged",
                         Some(false) => "not resumed: a full handshake each time",
                         None => "none",
                     },
                 );
-                if let Some(trips) = trips {
-                    self.line("round trips", &format!("{trips}, TCP and TLS not counted"));
-                }
-                let (time, before) = (ms(time), ms(before));
+                self.round_trips(server);
+                let (time, before) = (ms(server.timings.total()), ms(before.timings.total()));
                 self.line(
                     "time",
                     &format!("{time:>7.1} ms, the first took {before:.1} ms"),
@@ -311,13 +343,21 @@ fn happened(step: &Step, is_first: bool) -> String {
     }
 }
 
+/// The server that gave the session.
+fn session(inspection: &Inspection) -> Option<&ServerReport> {
+    let mut servers = inspection.servers.iter().rev();
+    servers.find(|s| s.is_established())
+}
+
 fn resumed(server: &ServerReport) -> Option<bool> {
     let tls = server.security.as_ref()?.tls.as_ref()?;
     Some(tls.handshake == Handshake::Resumed)
 }
 
-pub(super) const fn mode(endpoint: &Endpoint) -> &'static str {
+pub(super) fn mode(endpoint: &Endpoint) -> &'static str {
     match endpoint.mode {
+        TlsMode::None if endpoint.websocket().is_some() => "WebSocket, no TLS",
+        _ if endpoint.websocket().is_some() => "WebSocket over TLS",
         TlsMode::StartTls => "STARTTLS",
         TlsMode::Direct => "direct TLS",
         TlsMode::None => "no TLS",
