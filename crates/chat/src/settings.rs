@@ -21,9 +21,13 @@ use stanchion::session::{Receiver, SessionConfig, SessionError};
 use stanchion::transport::TlsMode;
 use stanchion::{BareJid, Client, ClientBuilder, Fingerprint, Roots, StartError};
 use stanchion_sasl::Credentials;
+use tokio::time::Instant;
 
 use crate::exit::{Failure, one_line, registry_failure};
 use crate::registered::One;
+
+/// To write down how servers fared, and to tell it.
+const TO_TELL: Duration = Duration::from_secs(2);
 
 /// How to reach the server; the same for every command.
 #[derive(Debug, Clone, Default, Args)]
@@ -119,7 +123,7 @@ impl Said {
     /// The server as it is then.
     ///
     /// # Errors
-    /// A file that cannot be read.
+    /// A file that cannot be read; a place without TLS that nothing allows.
     fn of(&self, mut server: Server) -> Result<Server, Failure> {
         if let Some(place) = &self.place {
             server.endpoints = Endpoints::Explicit(vec![place.clone()]);
@@ -144,6 +148,15 @@ impl Said {
         if self.insecure_plaintext {
             server.plaintext = Plaintext::Allow;
             server.sasl.allow_plain_without_tls = true;
+        }
+        if let Some(place) = &self.place
+            && place.mode == TlsMode::None
+            && server.plaintext == Plaintext::Refuse
+        {
+            return Err(Failure::usage(format!(
+                "{place} is without TLS: everybody on the way would read the password; use \
+                 another endpoint, or give --insecure-plaintext"
+            )));
         }
         if let Some(new) = &self.password {
             match &mut server.account.credentials {
@@ -349,13 +362,14 @@ impl Settings {
     }
 
     /// Opens the store and starts to connect; `change` has the last word on the session.
-    /// With `first`, tries that would not end within this time are cut short.
+    /// Tries at servers that do not answer end somewhat before `over`, if that is given:
+    /// while it can still be told what happened at each.
     ///
     /// # Errors
     /// What is wrong with the configuration or with the store; nothing that a server does.
     pub(crate) async fn start(
         &self,
-        first: Option<Duration>,
+        over: Option<Instant>,
         change: impl FnOnce(&mut SessionConfig),
     ) -> Result<(Client, Receiver), Failure> {
         let store = match &self.store {
@@ -363,9 +377,9 @@ impl Settings {
             None => default_store(&self.server.account.jid)?,
         };
         let mut client = self.client().store_file(&store).session_config(change);
-        if let Some(first) = first {
-            // What happened is to be told before the time is over.
-            client = client.first_within(first * 9 / 10);
+        if let Some(over) = over {
+            let left = over.saturating_duration_since(Instant::now());
+            client = client.first_within(left - (left / 4).min(TO_TELL));
         }
         client.start().await.map_err(|e| match &e {
             StartError::Store(error) | StartError::Session(SessionError::Store(error)) => {

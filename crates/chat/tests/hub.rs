@@ -377,6 +377,8 @@ fn a_wrong_command_line_ends_with_2_and_one_line() {
         "send --jid a@b.test --to b@b.test --connect host x",
         "send --jid a@b.test --to b@b.test --pin 00 x",
         "send --jid a@b.test --to b@b.test --direct-tls x",
+        "send --jid a@b.test --to b@b.test --connect ws://127.0.0.1:1/x x",
+        "send --jid a@b.test --to b@b.test --connect https://b.test:443 x",
         "send --jid a@b.test --to b@b.test --ca none.pem x",
         "listen --jid a@b.test --count 0",
         "listen --jid a@b.test --config none.toml",

@@ -519,5 +519,10 @@ async fn an_inspection_shows_each_server_up_to_where_it_fails() {
     assert!(good.is_established() && found.is_established());
     assert_eq!(good.jid.as_ref().unwrap().resource(), "given");
     assert!(good.round_trips.unwrap() > 0);
+    let traffic = good.traffic.unwrap();
+    assert!(traffic.turns > 0 && traffic.bytes_in > 0);
+    assert!(hung.traffic.is_none());
+    // The endpoints were given: DNS was not asked.
+    assert!(found.discovered.is_empty());
     assert!(good.stream_management.is_some());
 }

@@ -217,8 +217,9 @@ impl Report {
     /// What a second login of the same process was like.
     fn again(&mut self, first: &Inspection, again: &Inspection) {
         let _ = writeln!(self.text, "\na second login");
-        match (session(first), session(again)) {
-            (Some(before), Some(server)) => {
+        match session(again) {
+            Some(server) => {
+                self.words("at", &server.endpoint.to_string(), INDENT);
                 self.line(
                     "TLS",
                     match resumed(server) {
@@ -228,13 +229,16 @@ impl Report {
                     },
                 );
                 self.round_trips(server);
-                let (time, before) = (ms(server.timings.total()), ms(before.timings.total()));
-                self.line(
-                    "time",
-                    &format!("{time:>7.1} ms, the first took {before:.1} ms"),
-                );
+                // Of the same address; the first may have been at several.
+                let mut firsts = first.servers.iter().filter(|s| s.is_established());
+                let before = firsts.find(|s| s.endpoint == server.endpoint);
+                let before =
+                    before.map(|s| format!(", the first took {:.1} ms", ms(s.timings.total())));
+                let time = ms(server.timings.total());
+                let before = before.unwrap_or_default();
+                self.line("time", &format!("{time:>7.1} ms{before}"));
             }
-            _ => {
+            None => {
                 let mut errors = again.servers.iter().filter_map(|s| s.error.as_ref());
                 let why = errors
                     .next_back()
@@ -387,6 +391,9 @@ fn ms(time: Duration) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use stanchion::connect::registry::read_place;
+    use stanchion::connect::resolve::discover::Candidate;
+
     use super::*;
 
     fn report(width: usize) -> Report {
@@ -417,6 +424,27 @@ mod tests {
             assert_eq!(out.text.matches('x').count(), 300);
             assert_eq!(out.text.matches("after login").count(), 1);
         }
+    }
+
+    #[test]
+    fn a_candidate_is_told_with_the_priority_and_weight_of_its_record() {
+        let place = |text| read_place(text).unwrap();
+        let mut inspection = Inspection::default();
+        inspection.candidates = vec![place("a.example:5222"), place("xmpps://b.example:443")];
+        inspection.discovered = vec![Candidate {
+            priority: 5,
+            weight: Some(30),
+            endpoint: place("a.example:5222"),
+        }];
+        let mut out = report(79);
+        out.candidates(&inspection);
+        assert!(
+            out.text
+                .contains("a.example:5222  STARTTLS, priority 5, weight 30\n"),
+            "{}",
+            out.text
+        );
+        assert!(out.text.contains("b.example:443   direct TLS\n"));
     }
 
     #[test]
