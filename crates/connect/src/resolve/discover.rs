@@ -185,6 +185,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_host_keeps_the_priority_and_weight_of_its_record() {
+        let resolver = TableResolver::new().with_srv(STARTTLS, 5, 30, 5222, "a.example.org.");
+        let told = |found: &[Candidate]| (found[0].priority, found[0].weight);
+        let found = hosts(&resolver, "example.org", || 0).await.unwrap();
+        assert_eq!(told(&found), (5, Some(30)));
+        let none = hosts(&TableResolver::new(), "example.org", || 0).await;
+        assert_eq!(told(&none.unwrap()), (0, None));
+    }
+
+    #[tokio::test]
     async fn a_domain_without_records_is_its_own_host() {
         for resolver in [
             TableResolver::new(),
