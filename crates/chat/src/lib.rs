@@ -29,6 +29,7 @@ mod interrupt;
 mod lines;
 mod lint;
 mod listen;
+mod registered;
 mod send;
 mod server;
 mod settings;

@@ -41,7 +41,7 @@ pub(crate) async fn run(command: Command) -> Outcome {
     let over = Instant::now() + command.timeout;
     let settings = Settings::load(&command.connection).await?;
     let mut interrupt = Interrupt::watch()?;
-    let (client, mut incoming) = settings.start(|_| {}).await?;
+    let (client, mut incoming) = settings.start(Some(over), |_| {}).await?;
     let done = tokio::select! {
         done = print_all(&command, &client, &mut incoming, over) => done,
         () = interrupt.seen() => Ok(Exit::Done),

@@ -58,7 +58,7 @@ pub(crate) async fn run(command: Command) -> Outcome {
     // Before anything is kept: so a command that ends without a connection leaves
     // nothing behind that a later one would send.
     let (client, _incoming) = settings
-        .start(|session| session.backoff.cap = RETRY)
+        .start(Some(over), |session| session.backoff.cap = RETRY)
         .await?;
     let first = tokio::select! {
         first = watch::connected(&client, over, command.timeout) => first,

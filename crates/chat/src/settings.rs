@@ -1,33 +1,44 @@
 //! Which account, which server, which store: from flags, the environment and the
 //! configuration file, in this order of precedence.
 //!
-//! Without an account, the registered servers are used: see `Settings::registered`.
+//! Without an account, all registered servers are used: see `Settings::registered`. Of an
+//! account that is registered, its entry says what nothing else does.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
-use stanchion::connect::registry::{Server, ServerRegistry as _};
-use stanchion::reliability::registry::SqliteRegistry;
+use stanchion::connect::config::Plaintext;
+use stanchion::connect::registry::{RegistryError, Server, ServerRegistry, read_place};
+use stanchion::connect::{Account, ConnectConfig, Connector, Endpoint, Endpoints};
+use stanchion::reliability::registry::{RegistryFault, SqliteRegistry};
 use stanchion::reliability::store::StoreError;
 use stanchion::session::{Receiver, SessionConfig, SessionError};
+use stanchion::transport::TlsMode;
 use stanchion::{BareJid, Client, ClientBuilder, Fingerprint, Roots, StartError};
 use stanchion_sasl::Credentials;
+use tokio::time::Instant;
 
 use crate::exit::{Failure, one_line, registry_failure};
+use crate::registered::One;
+
+/// To write down how servers fared, and to tell it.
+const TO_TELL: Duration = Duration::from_secs(2);
 
 /// How to reach the server; the same for every command.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct ConnectionArgs {
-    /// The account, as name@domain (default: that of the first registered server; see
-    /// `stanchion server`)
+    /// The account, as name@domain (default: those of the registered servers, whichever
+    /// of them is there; see `stanchion server`)
     #[arg(long, value_name = "JID", env = "STANCHION_JID")]
     pub(crate) jid: Option<BareJid>,
-    /// Connect there, past any look-up; the certificate must still be the domain's
+    /// Connect there, past any look-up; the certificate must still be the domain's. Also
+    /// xmpps://HOST:PORT for TLS from the first byte, wss://HOST:PORT/PATH for WebSocket
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) connect: Option<String>,
     /// With --connect: TLS from the first byte (port 5223 as a rule), not STARTTLS
@@ -89,18 +100,77 @@ impl File {
 /// Everything that is needed to connect.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    jid: BareJid,
-    password: SecretString,
-    connect: Option<(String, u16)>,
-    direct_tls: bool,
+    /// Whose session it is; of registered servers, the first one's.
+    server: Box<Server>,
+    /// Whence this server and others are taken, and where it is noted how they fare.
+    servers: Option<Arc<dyn ServerRegistry>>,
+    /// Default: one for each account.
+    store: Option<PathBuf>,
+}
+
+/// What is said of a server on the command line and in the configuration.
+#[derive(Debug, Default)]
+struct Said {
+    password: Option<SecretString>,
+    place: Option<Endpoint>,
     ca: Vec<PathBuf>,
     pin: Option<Fingerprint>,
     native_roots: bool,
     insecure_plaintext: bool,
-    /// Default: one for each account.
-    store: Option<PathBuf>,
-    /// Instead of all of these but the store.
-    server: Option<Box<Server>>,
+}
+
+impl Said {
+    /// The server as it is then.
+    ///
+    /// # Errors
+    /// A file that cannot be read; a place without TLS that nothing allows.
+    fn of(&self, mut server: Server) -> Result<Server, Failure> {
+        if let Some(place) = &self.place {
+            server.endpoints = Endpoints::Explicit(vec![place.clone()]);
+        }
+        let mut roots = Vec::new();
+        for path in &self.ca {
+            // Read here, so that the error names the file.
+            let pem = std::fs::read(path)
+                .map_err(|e| Failure::usage(format!("--ca {}: {e}", path.display())))?;
+            roots.push(Roots::Pem(pem));
+        }
+        if self.native_roots {
+            roots.push(Roots::Native);
+        }
+        // Whom to trust is one question, answered here or there.
+        if !roots.is_empty() || self.pin.is_some() {
+            server.tls.pin = self.pin;
+        }
+        if !roots.is_empty() {
+            server.tls.roots = roots;
+        }
+        if self.insecure_plaintext {
+            server.plaintext = Plaintext::Allow;
+            server.sasl.allow_plain_without_tls = true;
+        }
+        if let Some(place) = &self.place
+            && place.mode == TlsMode::None
+            && server.plaintext == Plaintext::Refuse
+        {
+            return Err(Failure::usage(format!(
+                "{place} is without TLS: everybody on the way would read the password; use \
+                 another endpoint, or give --insecure-plaintext"
+            )));
+        }
+        if let Some(new) = &self.password {
+            match &mut server.account.credentials {
+                Credentials::Password { password, .. } => *password = new.clone(),
+                _ => {
+                    let jid = server.account.jid.clone();
+                    let resource = server.account.resource.take();
+                    server.account = Account::with_password(jid, new.expose_secret());
+                    server.account.resource = resource;
+                }
+            }
+        }
+        Ok(server)
+    }
 }
 
 impl ConnectionArgs {
@@ -155,30 +225,13 @@ impl Settings {
             ),
             (None, None) => None,
         };
-        let connect = args
-            .connect
-            .as_deref()
-            .or(file.connect.as_deref())
-            .map(host_port)
-            .transpose()?;
-        let direct_tls = args.direct_tls || file.direct_tls;
-        if direct_tls && connect.is_none() {
-            return Err(Failure::usage(
-                "--direct-tls needs --connect HOST:PORT; without it, DNS says which servers \
-                 begin with TLS",
-            ));
-        }
         let (flag, in_file) = (args.password_file.as_deref(), file.password_file.as_deref());
-        let password = password(flag, in_file)?.ok_or_else(|| {
-            Failure::usage(format!(
-                "no password for {jid}: set STANCHION_PASSWORD, or give --password-file FILE"
-            ))
-        })?;
-        Ok(Self {
-            jid,
-            password,
-            connect,
-            direct_tls,
+        let said = Said {
+            password: password(flag, in_file)?,
+            place: place(
+                args.connect.as_deref().or(file.connect.as_deref()),
+                args.direct_tls || file.direct_tls,
+            )?,
             ca: if args.ca.is_empty() {
                 file.ca
             } else {
@@ -187,14 +240,36 @@ impl Settings {
             pin,
             native_roots: args.native_roots || file.native_roots,
             insecure_plaintext: args.insecure_plaintext,
-            store: args.store.clone().or(file.store),
-            server: None,
+        };
+        let store = args.store.clone().or(file.store);
+        if let Some((registry, server)) = Self::entry(&jid, store.as_deref()).await? {
+            let server = said.of(server)?;
+            let one = One {
+                registry,
+                server: server.clone(),
+            };
+            return Ok(Self {
+                server: Box::new(server),
+                servers: Some(Arc::new(one)),
+                store,
+            });
+        }
+        let Some(password) = &said.password else {
+            return Err(Failure::usage(format!(
+                "no password for {jid}: set STANCHION_PASSWORD, or give --password-file FILE"
+            )));
+        };
+        let account = Account::with_password(jid, password.expose_secret());
+        Ok(Self {
+            server: Box::new(said.of(Server::new(account))?),
+            servers: None,
+            store,
         })
     }
 
-    /// The registered server that comes first; `None` if there is no registry, or none
-    /// in it. The messages are then kept beside it: they belong to this machine, and
-    /// may leave by any of its accounts.
+    /// All registered servers; `None` if there is no registry, or none in it. The messages
+    /// are then kept beside it: they belong to this machine, and may leave by any of its
+    /// accounts.
     async fn registered(
         args: &ConnectionArgs,
         in_file: Option<&Path>,
@@ -206,94 +281,106 @@ impl Settings {
         if !path.exists() {
             return Ok(None);
         }
-        let servers = match SqliteRegistry::open(&path).await {
-            Ok(registry) => registry.servers().await,
-            Err(error) => Err(error),
-        };
-        let servers = servers.map_err(|e| registry_failure(&e))?;
-        // The one place where the choice among them is made.
-        let Some(server) = servers.into_iter().next() else {
+        let failed = |e| registry_failure(&e);
+        let registry = SqliteRegistry::open(&path).await.map_err(failed)?;
+        let servers = registry.servers().await.map_err(failed)?;
+        let Some(first) = servers.into_iter().next() else {
             return Ok(None);
         };
-        let jid = server.account.jid.clone();
-        let Credentials::Password {
-            authcid,
-            password,
-            authzid: None,
-        } = &server.account.credentials
-        else {
-            return Err(Failure::usage(format!(
-                "{jid} is registered without a password; give --jid and a password"
-            )));
-        };
-        if jid.local() != Some(authcid) {
-            return Err(Failure::usage(format!(
-                "{jid} is registered with another user name; give --jid and a password"
-            )));
-        }
         Ok(Some(Self {
-            password: password.clone(),
-            jid,
-            connect: None,
-            direct_tls: false,
-            ca: Vec::new(),
-            pin: None,
-            native_roots: false,
-            insecure_plaintext: false,
+            server: Box::new(first),
+            servers: Some(Arc::new(registry)),
             store: Some(path),
-            server: Some(Box::new(server)),
         }))
     }
 
-    /// Describes a client that has no store yet.
+    /// What is registered of an account that is named.
+    async fn entry(
+        jid: &BareJid,
+        store: Option<&Path>,
+    ) -> Result<Option<(SqliteRegistry, Server)>, Failure> {
+        let path = match store {
+            Some(path) => path.to_owned(),
+            // Without a home folder there is no registry either.
+            None => match default_registry() {
+                Ok(path) => path,
+                Err(_) => return Ok(None),
+            },
+        };
+        if !path.exists() {
+            return Ok(None);
+        }
+        let registry = match SqliteRegistry::open(&path).await {
+            Ok(registry) => registry,
+            // What is wrong with it is told when the messages are to be kept there.
+            Err(error) if store.is_some() && !can_be_read_by_others(&error) => return Ok(None),
+            Err(error) => return Err(registry_failure(&error)),
+        };
+        let unreadable = registry.unreadable().await;
+        let unreadable = unreadable.map_err(|e| registry_failure(&e))?;
+        // To do without what it demands of a login would not be safe.
+        let own = unreadable.iter().find(
+            |e| matches!(e, RegistryError::Unreadable { account, .. } if account == jid.as_str()),
+        );
+        if let Some(error) = own {
+            return Err(registry_failure(error));
+        }
+        let servers = match registry.servers().await {
+            Err(RegistryError::Unreadable { .. }) => Vec::new(),
+            servers => servers.map_err(|e| registry_failure(&e))?,
+        };
+        let own = servers.into_iter().find(|s| s.account.jid == *jid);
+        Ok(own.map(|server| (registry, server)))
+    }
+
+    /// A connector to look the server over: of several, the first. It asks for no token.
     ///
     /// # Errors
-    /// A file that cannot be read.
-    pub(crate) fn client(&self) -> Result<ClientBuilder, Failure> {
-        let mut builder = Client::builder(self.jid.clone()).password(self.password.clone());
-        if let Some(server) = &self.server {
-            if let Some(resource) = &server.account.resource {
-                builder = builder.resource(resource.as_str());
-            }
-            return Ok(builder.connect_config(|config| *config = server.config(config)));
+    /// What of the configuration cannot work.
+    pub(crate) fn connector(&self) -> Result<Connector, Failure> {
+        let config = self.server.config(&ConnectConfig {
+            fast: false,
+            ..ConnectConfig::default()
+        });
+        Connector::new(self.server.account.clone(), config)
+            .map_err(|e| Failure::usage(one_line(&e)))
+    }
+
+    /// Describes a client that has no store yet.
+    fn client(&self) -> ClientBuilder {
+        let account = &self.server.account;
+        let builder = Client::builder(account.jid.clone());
+        if let Some(servers) = &self.servers {
+            return builder.servers(Arc::clone(servers));
         }
-        if let Some((host, port)) = &self.connect {
-            builder = builder.server(host, *port);
+        let builder = builder.connect_config(|config| *config = self.server.config(config));
+        match &account.credentials {
+            Credentials::Password { password, .. } => builder.password(password.clone()),
+            // Only registered servers have others.
+            _ => builder,
         }
-        if self.direct_tls {
-            builder = builder.direct_tls();
-        }
-        for path in &self.ca {
-            // Read here, so that the error names the file.
-            let pem = std::fs::read(path)
-                .map_err(|e| Failure::usage(format!("--ca {}: {e}", path.display())))?;
-            builder = builder.trust(Roots::Pem(pem));
-        }
-        if self.native_roots {
-            builder = builder.trust(Roots::Native);
-        }
-        if let Some(pin) = self.pin {
-            builder = builder.pin(pin);
-        }
-        if self.insecure_plaintext {
-            builder = builder.insecure_plaintext();
-        }
-        Ok(builder)
     }
 
     /// Opens the store and starts to connect; `change` has the last word on the session.
+    /// Tries at servers that do not answer end somewhat before `over`, if that is given:
+    /// while it can still be told what happened at each.
     ///
     /// # Errors
     /// What is wrong with the configuration or with the store; nothing that a server does.
     pub(crate) async fn start(
         &self,
+        over: Option<Instant>,
         change: impl FnOnce(&mut SessionConfig),
     ) -> Result<(Client, Receiver), Failure> {
         let store = match &self.store {
             Some(store) => store.clone(),
-            None => default_store(&self.jid)?,
+            None => default_store(&self.server.account.jid)?,
         };
-        let client = self.client()?.store_file(&store).session_config(change);
+        let mut client = self.client().store_file(&store).session_config(change);
+        if let Some(over) = over {
+            let left = over.saturating_duration_since(Instant::now());
+            client = client.first_within(left - (left / 4).min(TO_TELL));
+        }
         client.start().await.map_err(|e| match &e {
             StartError::Store(error) | StartError::Session(SessionError::Store(error)) => {
                 store_failure(&store, error)
@@ -311,8 +398,17 @@ impl Settings {
     }
 }
 
+fn can_be_read_by_others(error: &RegistryError) -> bool {
+    match error {
+        RegistryError::Storage(source) => {
+            matches!(source.downcast_ref(), Some(RegistryFault::Readable { .. }))
+        }
+        _ => false,
+    }
+}
+
 /// What to do about a client that cannot be made.
-pub(crate) fn start_failure(error: &StartError) -> Failure {
+fn start_failure(error: &StartError) -> Failure {
     match error {
         StartError::Store(_) | StartError::Session(_) => Failure::failed(one_line(error)),
         _ => Failure::usage(one_line(error)),
@@ -408,24 +504,25 @@ pub(crate) fn registry_file(
     }
 }
 
-/// `host:port`, the host a name, an IPv4 address or a bracketed IPv6 address.
-pub(crate) fn host_port(text: &str) -> Result<(String, u16), Failure> {
-    let wrong = || {
-        Failure::usage(format!(
-            "{text:?} is not HOST:PORT, such as xmpp.example.org:5222"
-        ))
+/// `HOST:PORT`, or one of the longer forms of an endpoint.
+fn place(text: Option<&str>, direct_tls: bool) -> Result<Option<Endpoint>, Failure> {
+    let Some(text) = text else {
+        return if direct_tls {
+            Err(Failure::usage(
+                "--direct-tls needs --connect HOST:PORT; without it, DNS says which servers \
+                 begin with TLS",
+            ))
+        } else {
+            Ok(None)
+        };
     };
-    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
-    let host = match host.strip_prefix('[') {
-        Some(inner) => inner.strip_suffix(']').ok_or_else(wrong)?,
-        None if host.contains(':') => return Err(wrong()),
-        None => host,
-    };
-    let port = port.parse().ok().filter(|p| *p > 0).ok_or_else(wrong)?;
-    if host.is_empty() {
-        Err(wrong())
-    } else {
-        Ok((host.to_owned(), port))
+    let endpoint = read_place(text).map_err(|e| Failure::usage(format!("--connect: {e}")))?;
+    match endpoint.mode {
+        TlsMode::StartTls if direct_tls => Ok(Some(endpoint.with_mode(TlsMode::Direct))),
+        TlsMode::None if direct_tls => Err(Failure::usage(format!(
+            "--direct-tls contradicts {text}, which is without TLS; leave out one of them"
+        ))),
+        _ => Ok(Some(endpoint)),
     }
 }
 
@@ -494,9 +591,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn host_and_port_are_told_apart() {
-        assert_eq!(host_port("a.b:5222").unwrap(), ("a.b".to_owned(), 5222));
-        assert_eq!(host_port("[::1]:5222").unwrap(), ("::1".to_owned(), 5222));
+    fn a_place_is_given_in_every_form_and_tls_is_never_taken_from_it() {
+        let read = |text, direct| place(Some(text), direct).map(|e| e.unwrap());
+        for (text, direct, mode, shown) in [
+            ("a.b:5222", false, TlsMode::StartTls, "a.b:5222"),
+            ("[::1]:5222", false, TlsMode::StartTls, "[::1]:5222"),
+            ("a.b:5223", true, TlsMode::Direct, "a.b:5223"),
+            ("xmpps://a.b:5223", false, TlsMode::Direct, "a.b:5223"),
+            ("xmpps://a.b:5223", true, TlsMode::Direct, "a.b:5223"),
+            ("wss://a.b:443/x", true, TlsMode::Direct, "wss://a.b:443/x"),
+            ("ws://a.b:80/x", false, TlsMode::None, "ws://a.b:80/x"),
+        ] {
+            let endpoint = read(text, direct).unwrap();
+            assert_eq!((endpoint.mode, &*endpoint.to_string()), (mode, shown));
+        }
+        assert!(read("ws://a.b:80/x", true).is_err());
+        assert!(place(None, true).is_err());
+        assert!(place(None, false).unwrap().is_none());
         for wrong in [
             "a",
             "a:",
@@ -506,9 +617,43 @@ mod tests {
             "a:0",
             "a:65536",
             "[::1:5222",
+            "https://a:443",
         ] {
-            assert!(host_port(wrong).is_err(), "{wrong}");
+            let message = read(wrong, false).unwrap_err().message;
+            assert!(message.contains("HOST:PORT"), "{message}");
         }
+    }
+
+    #[test]
+    fn what_is_said_of_a_server_goes_before_its_entry_and_the_rest_stays() {
+        let account = Account::with_password("lamp@home.example".parse().unwrap(), "old");
+        let mut entry = Server::new(account);
+        entry.tls.pin = Some(Fingerprint::of(b"a certificate"));
+        entry.account.credentials = Credentials::Password {
+            authcid: "other-name".to_owned(),
+            password: "old".to_owned().into(),
+            authzid: None,
+        };
+        let same = Said::default().of(entry.clone()).unwrap();
+        assert!(same.logs_in_like(&entry));
+        let said = Said {
+            password: Some("new".to_owned().into()),
+            native_roots: true,
+            ..Said::default()
+        };
+        let server = said.of(entry).unwrap();
+        assert_eq!(
+            (server.tls.pin, server.tls.roots),
+            (None, vec![Roots::Native])
+        );
+        let Credentials::Password {
+            authcid, password, ..
+        } = &server.account.credentials
+        else {
+            panic!("no password")
+        };
+        assert_eq!(authcid, "other-name");
+        assert_eq!(password.expose_secret(), "new");
     }
 
     #[cfg(unix)]

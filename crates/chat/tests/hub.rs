@@ -256,7 +256,7 @@ fn without_a_connection_in_time_nothing_is_kept() {
         .unwrap();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = (silent.local_addr().unwrap(), silent);
-    for (address, why) in [(closed, "nothing listens"), (silent.0, "no answer yet")] {
+    for (address, why) in [(closed, "nothing listens"), (silent.0, "no answer within")] {
         let all = [
             "--to",
             "bob@hub.test",
@@ -347,7 +347,14 @@ fn a_store_is_for_one_command_at_a_time_and_the_message_says_so() {
     assert_eq!(second.code, 1, "{second:?}");
     assert!(second.one_line().contains("--store"), "{second:?}");
 
-    std::fs::write(hub.home.path("alice.sqlite"), "not a store").unwrap();
+    let file = hub.home.path("alice.sqlite");
+    std::fs::write(&file, "not a store").unwrap();
+    #[cfg(unix)]
+    {
+        // Others must not be able to read it, whatever it is.
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
     let unreadable = hub.send(&["--to", "bob@hub.test", "x"]);
     assert_eq!(unreadable.code, 1, "{unreadable:?}");
     assert!(
@@ -370,6 +377,8 @@ fn a_wrong_command_line_ends_with_2_and_one_line() {
         "send --jid a@b.test --to b@b.test --connect host x",
         "send --jid a@b.test --to b@b.test --pin 00 x",
         "send --jid a@b.test --to b@b.test --direct-tls x",
+        "send --jid a@b.test --to b@b.test --connect ws://127.0.0.1:1/x x",
+        "send --jid a@b.test --to b@b.test --connect https://b.test:443 x",
         "send --jid a@b.test --to b@b.test --ca none.pem x",
         "listen --jid a@b.test --count 0",
         "listen --jid a@b.test --config none.toml",

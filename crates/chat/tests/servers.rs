@@ -126,6 +126,7 @@ fn what_is_registered_is_listed_tried_used_and_removed() {
     let listed = hub.run("server list");
     assert!(listed.stdout.contains("ok "), "{listed:?}");
     assert!(listed.stdout.lines().all(|l| l.chars().count() <= 80));
+    assert!(tested.stdout.contains("circuit closed"), "{tested:?}");
     let health = &hub.run("server list --json").json()[0]["health"];
     assert_eq!(health["last_good"], direct);
     assert_eq!(health["endpoints"].as_array().unwrap().len(), 2);
@@ -413,7 +414,14 @@ fn doctor_tells_the_race_the_certificate_and_what_a_second_login_saves() {
     ] {
         assert!(race.contains(&step), "{race:?}");
     }
-    let certificate = &report["servers"][1]["tls"]["certificate"];
+    let server = &report["servers"][1];
+    let count = |key: &str| server[key].as_u64().unwrap();
+    // TCP and TLS 1.3 take one each, beyond those of the login.
+    assert_eq!(count("round_trips_in_all"), count("round_trips") + 2);
+    assert!(count("bytes_sent") > 500 && count("bytes_received") > 500);
+    assert_eq!(server["tls"]["handshake"], "full handshake");
+    assert_eq!(server["short_cuts"], serde_json::json!([]));
+    let certificate = &server["tls"]["certificate"];
     assert_eq!(certificate["names"][0], "hub.test", "{report}");
     assert!(certificate["days_left"].as_i64().unwrap() > 300);
     assert_eq!(report["again"]["established"], true);
@@ -424,10 +432,22 @@ fn doctor_tells_the_race_the_certificate_and_what_a_second_login_saves() {
         "{advice}"
     );
 
+    let direct = format!(
+        "doctor --jid alice@hub.test --once --json --connect xmpps://{}",
+        hub.value("direct_tls")
+    );
+    // The password and the trust are those of the entry.
+    let direct = hub.run(&direct);
+    done(&direct);
+    assert_eq!(direct.json()[0]["servers"][0]["mode"], "direct TLS");
+
     let looked = hub.run("doctor --once");
     done(&looked);
     for told in [
         "secured, the first",
+        "full handshake",
+        "TCP and TLS among them",
+        "no SASL2",
         "what would go wrong",
         "issuer",
         "expires",

@@ -240,10 +240,15 @@ impl Connector {
                 .zip(endpoints)
                 .map(|(priority, endpoint)| Candidate {
                     priority,
+                    weight: None,
                     endpoint: endpoint.clone(),
                 })
                 .collect(),
-            Endpoints::Discover => self.discover(give_up).await?,
+            Endpoints::Discover => {
+                let found = self.discover(give_up).await?;
+                observer(&ConnectEvent::Discovered(&found));
+                found
+            }
         };
         let mut order = self.basis.ways().ordered(candidates);
         let location = resume.as_ref().and_then(|t| t.location.as_deref());

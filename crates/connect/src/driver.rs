@@ -109,8 +109,17 @@ impl Clock {
             .map_err(|_| ConnectError::Deadline {
                 endpoint: None,
                 phase: self.phase,
-                limit: deadline - self.since,
+                limit: readable(deadline - self.since),
             })
+    }
+}
+
+/// A limit as people read it: what is left of a round has nanoseconds, too.
+fn readable(limit: Duration) -> Duration {
+    const STEP: u64 = 10;
+    match u64::try_from(limit.as_millis()) {
+        Ok(ms) if ms >= 10 * STEP => Duration::from_millis(ms.next_multiple_of(STEP)),
+        _ => limit,
     }
 }
 

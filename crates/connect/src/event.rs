@@ -10,6 +10,7 @@ use crate::connection::Timings;
 use crate::error::{Attempt, ConnectError, ServerFailure};
 use crate::negotiation::{Established, Report};
 use crate::phase::Phase;
+use crate::resolve::discover::Candidate;
 
 /// A step of a connector, in the order in which it happens.
 #[derive(Debug)]
@@ -17,6 +18,9 @@ use crate::phase::Phase;
 pub enum ConnectEvent<'a> {
     /// A server of the registry is tried: whose session it would be.
     Server(&'a BareJid),
+    /// What the domain's SRV records say, or its name alone if there are none. Not told
+    /// of endpoints that are configured.
+    Discovered(&'a [Candidate]),
     /// The hosts to try, in this order.
     Candidates(&'a [Endpoint]),
     /// A phase begins; [`Phase::Stream`] up to three times.

@@ -116,7 +116,9 @@ impl Notice {
                 jid: established.jid.clone(),
                 elapsed: timings.total(),
             },
-            ConnectEvent::Candidates(_) | ConnectEvent::Login(..) => return None,
+            ConnectEvent::Discovered(_) | ConnectEvent::Candidates(_) | ConnectEvent::Login(..) => {
+                return None;
+            }
         })
     }
 }

@@ -9,6 +9,7 @@ use stanchion_stanza::{
     FullJid,
     stream::{StreamFeatures, StreamHeader},
 };
+use stanchion_transport::traffic::Traffic;
 use stanchion_transport::{Endpoint, Security};
 use tokio::time::timeout;
 
@@ -18,6 +19,7 @@ use crate::error::ConnectError;
 use crate::event::ConnectEvent;
 use crate::negotiation::{FeatureStage, LoginReport, Report, SmSession};
 use crate::phase::Phase;
+use crate::resolve::discover::Candidate;
 use crate::timeline::Timeline;
 
 /// How many candidates to look at.
@@ -36,6 +38,8 @@ pub enum Scope {
 pub struct Inspection {
     /// The hosts of the domain, in the order in which they are tried.
     pub candidates: Vec<Endpoint>,
+    /// What DNS says of them, with priorities and weights; empty if it was not asked.
+    pub discovered: Vec<Candidate>,
     /// Each address that was tried.
     pub servers: Vec<ServerReport>,
     /// Why there was nothing to try, if there was not.
@@ -66,6 +70,9 @@ pub struct ServerReport {
     pub stream_management: Option<SmSession>,
     /// Times that the login had to wait for the server, if it came to its end.
     pub round_trips: Option<u32>,
+    /// What went over the wire up to the session, as the transport counted it:
+    /// [`Traffic::turns`] are the round trips, TCP and TLS among them.
+    pub traffic: Option<Traffic>,
     /// Each phase that was begun, in order.
     pub phases: Vec<Phase>,
     /// How long each phase took, if the login came to its end.
@@ -89,6 +96,7 @@ impl ServerReport {
             jid: None,
             stream_management: None,
             round_trips: None,
+            traffic: None,
             phases: Vec::new(),
             timings: Timings::new(),
             overtaken: false,
@@ -121,6 +129,7 @@ impl Inspection {
     fn note(&mut self, event: &ConnectEvent<'_>) {
         self.timeline.note(event);
         match event {
+            ConnectEvent::Discovered(all) => self.discovered = all.to_vec(),
             ConnectEvent::Candidates(all) => self.candidates = all.to_vec(),
             ConnectEvent::Phase(at, phase) => {
                 // An address begins with TCP; a name that must be looked up is none yet.
@@ -195,6 +204,9 @@ pub async fn inspect(connector: &Connector, scope: Scope) -> Inspection {
             while let Some(result) = race.next().await {
                 match result {
                     Ok(mut connection) => {
+                        if let Some(server) = lock(&found).server(&connection.endpoint) {
+                            server.traffic = Some(connection.stream.traffic());
+                        }
                         // Whether the server hears the farewell does not matter.
                         let limit = connector.config().timeouts.stream;
                         let _ = timeout(limit, connection.stream.close()).await;

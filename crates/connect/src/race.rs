@@ -217,6 +217,7 @@ impl<'a> Race<'a> {
     fn found(&mut self, entrant: &Entrant, addresses: Vec<Endpoint>) {
         let equal = |endpoint| Candidate {
             priority: 0,
+            weight: None,
             endpoint,
         };
         let ordered = self

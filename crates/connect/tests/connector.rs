@@ -528,5 +528,33 @@ async fn an_inspection_shows_each_server_up_to_where_it_fails() {
     assert!(good.is_established() && found.is_established());
     assert_eq!(good.jid.as_ref().unwrap().resource(), "given");
     assert!(good.round_trips.unwrap() > 0);
+    let traffic = good.traffic.unwrap();
+    assert!(traffic.turns > 0 && traffic.bytes_in > 0);
+    assert!(hung.traffic.is_none());
+    // The endpoints were given: DNS was not asked.
+    assert!(found.discovered.is_empty());
     assert!(good.stream_management.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_inspection_tells_what_dns_says_of_the_candidates() {
+    let mut world = World::new();
+    world.add(1, TlsMode::StartTls, Script::default());
+    let mut config = world.config();
+    config.endpoints = Endpoints::Discover;
+    let record = format!("_xmpp-client._tcp.{DOMAIN}");
+    let resolver = TableResolver::new()
+        .with_srv(&record, 5, 30, 1, "one.example")
+        .with_address("one.example", [127, 0, 0, 1].into());
+    let connector = world
+        .connector_with("r0m30", config)
+        .with_resolver(Arc::new(resolver));
+    let found = inspect(&connector, Scope::UntilEstablished).await;
+    assert!(found.is_established());
+    let told: Vec<_> = found
+        .discovered
+        .iter()
+        .map(|c| (c.endpoint.to_string(), c.priority, c.weight))
+        .collect();
+    assert_eq!(told, [("one.example:1".to_owned(), 5, Some(30))]);
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use stanchion_connect::config::{ConfigError, Plaintext};
@@ -19,6 +19,7 @@ use stanchion_transport::tls::Roots;
 use stanchion_transport::{Host, TlsMode};
 
 use crate::Client;
+use crate::first::FirstWithin;
 
 /// Why a client did not start.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +65,7 @@ pub struct ClientBuilder {
     connect: ConnectConfig,
     store: Option<StoreChoice>,
     session: SessionConfig,
+    first_within: Option<Duration>,
 }
 
 impl ClientBuilder {
@@ -79,6 +81,7 @@ impl ClientBuilder {
             connect: ConnectConfig::default(),
             store: None,
             session: SessionConfig::default(),
+            first_within: None,
         }
     }
 
@@ -106,6 +109,15 @@ impl ClientBuilder {
     /// else is said here of a server does not. Default: none.
     pub fn servers(mut self, registry: Arc<dyn ServerRegistry>) -> Self {
         self.servers = Some(registry);
+        self
+    }
+
+    /// A person waits for the first session, and for so long: tries at servers that do
+    /// not answer then end within this time from the start, so that it can be told what
+    /// happened at each. The client goes on afterwards. Default: each round has the time
+    /// of [`Timeouts::total`](stanchion_connect::config::Timeouts::total).
+    pub const fn first_within(mut self, time: Duration) -> Self {
+        self.first_within = Some(time);
         self
     }
 
@@ -204,13 +216,16 @@ impl ClientBuilder {
     /// # Errors
     /// [`StartError`]; nothing that a server does.
     pub async fn start(self) -> Result<(Client, Receiver), StartError> {
-        let connector: Arc<dyn Connect> = match &self.servers {
+        let mut connector: Arc<dyn Connect> = match &self.servers {
             Some(registry) => {
                 let registry = Arc::clone(registry);
                 Arc::new(ConnectionFactory::new(registry, self.connect.clone()))
             }
             None => Arc::new(self.connector()?),
         };
+        if let Some(time) = self.first_within {
+            connector = Arc::new(FirstWithin::new(connector, time));
+        }
         let store = open(self.store.ok_or(StartError::NoStore)?).await?;
         let (session, receiver) = Session::start(connector, store, self.session).await?;
         Ok((Client::new(session), receiver))

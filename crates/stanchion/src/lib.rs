@@ -55,6 +55,7 @@
 
 mod builder;
 mod client;
+mod first;
 
 pub use stanchion_connect as connect;
 pub use stanchion_reliability as reliability;

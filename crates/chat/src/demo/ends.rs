@@ -137,7 +137,9 @@ pub(super) async fn phone(settings: &Settings) -> Outcome {
 }
 
 async fn start(settings: &Settings) -> Result<(Client, stanchion::session::Receiver), Failure> {
-    settings.start(|session| session.backoff.cap = RETRY).await
+    settings
+        .start(None, |session| session.backoff.cap = RETRY)
+        .await
 }
 
 /// Resolves at the end of the standard input: the parent closes it when it is done with us,

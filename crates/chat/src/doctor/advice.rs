@@ -3,6 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use stanchion::connect::negotiation::FeatureStage;
 use stanchion::connect::probe::ServerReport;
 use stanchion::transport::security::{TlsInfo, TlsVersion, Trust};
 use stanchion_sasl::binding::Binding;
@@ -32,7 +33,14 @@ pub(super) fn all(looked: &Looked, now: SystemTime) -> Vec<String> {
         )),
     }
     if first.candidates.len() == 1 {
-        advice.push("there is one server only: while it is down, there is no other".to_owned());
+        advice.push(
+            if first.discovered.is_empty() {
+                "one endpoint only is configured: while it is down, there is no other"
+            } else {
+                "there is one server only: while it is down, there is no other"
+            }
+            .to_owned(),
+        );
     }
     for server in &first.servers {
         of_server(server, now, &mut advice);
@@ -81,6 +89,14 @@ fn of_server(server: &ServerReport, now: SystemTime, advice: &mut Vec<String>) {
         }
     }
     if server.is_established() {
+        let before_login = server.features_at(FeatureStage::BeforeLogin);
+        if before_login.is_some_and(|features| features.sasl2.is_none()) {
+            advice.push(
+                "the server offers no SASL2: each login takes up to three round trips more, \
+                 which slow links feel"
+                    .to_owned(),
+            );
+        }
         match &server.stream_management {
             None => advice.push(
                 "there is no stream management: a lost connection is noticed late, and what was \

@@ -3,10 +3,13 @@
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
+use stanchion::connect::negotiation::FeatureStage;
 use stanchion::connect::probe::{Inspection, ServerReport};
+use stanchion::connect::resolve::discover::Candidate;
 use stanchion::connect::timeline::{Step, What};
 use stanchion::transport::security::Handshake;
 use stanchion::transport::tls::PeerCertificate;
+use stanchion_sasl::policy::SaslProfile;
 
 use super::{Looked, advice, names, report};
 use crate::exit::one_line;
@@ -27,6 +30,7 @@ fn again(inspection: &Inspection) -> Value {
         "established": session.is_some(),
         "tls_resumed": session.and_then(|s| Some(s.security.as_ref()?.tls.as_ref()?.handshake == Handshake::Resumed)),
         "round_trips": session.and_then(|s| s.round_trips),
+        "round_trips_in_all": session.and_then(|s| s.traffic).map(|t| t.turns),
         "ms": session.map(|s| ms(s.timings.total())),
     })
 }
@@ -36,9 +40,20 @@ pub(crate) fn inspection_json(inspection: &Inspection) -> Value {
     json!({
         "established": inspection.is_established(),
         "candidates": inspection.candidates.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "discovered": inspection.discovered.iter().map(record).collect::<Vec<_>>(),
         "race": inspection.timeline.steps().iter().map(step).collect::<Vec<_>>(),
         "unresolved": inspection.unresolved.as_ref().map(|e| one_line(e)),
         "servers": inspection.servers.iter().map(server_json).collect::<Vec<_>>(),
+    })
+}
+
+/// A host as DNS has it; without a weight, there was no SRV record.
+fn record(candidate: &Candidate) -> Value {
+    let weight = candidate.weight;
+    json!({
+        "endpoint": candidate.endpoint.to_string(),
+        "priority": weight.map(|_| candidate.priority),
+        "weight": weight,
     })
 }
 
@@ -103,16 +118,24 @@ fn server_json(server: &ServerReport) -> Value {
             "trust": names::trust(tls.trust),
             "sha256": tls.peer_sha256.map(|f| f.to_string()),
             "certificate": tls.peer_certificate.as_deref().map(certificate_json),
+            "handshake": tls.handshake.to_string(),
             "resumed": tls.handshake == Handshake::Resumed,
             "bindings": names::bindings(security),
         })),
         "features": features,
+        "short_cuts": server
+            .features_at(FeatureStage::BeforeLogin)
+            .map(|f| names::short_cuts(f).unwrap_or_default()),
         "login": server.login.as_ref().map(|l| json!({
+            "sasl2": l.profile == SaslProfile::Sasl2,
             "mechanism": l.mechanism, "binding": names::bound(l.binding), "server_proved": l.server_proved,
         })),
         "jid": server.jid.as_ref().map(ToString::to_string),
         "resumption_seconds": server.stream_management.as_ref().filter(|s| s.resumable).map(|s| s.max_seconds),
         "round_trips": server.round_trips,
+        "round_trips_in_all": server.traffic.map(|t| t.turns),
+        "bytes_sent": server.traffic.map(|t| t.bytes_out),
+        "bytes_received": server.traffic.map(|t| t.bytes_in),
         "timings": timings,
         "error": server.error.as_ref().map(|e| one_line(e)),
     })

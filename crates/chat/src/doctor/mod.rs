@@ -13,7 +13,7 @@ use stanchion::connect::probe::{Inspection, Scope, inspect};
 
 use crate::exit::{Exit, Failure, Outcome, one_line};
 use crate::interrupt::Interrupt;
-use crate::settings::{ConnectionArgs, Settings, start_failure};
+use crate::settings::{ConnectionArgs, Settings};
 use crate::terminal::{columns, json_line, print};
 use crate::watch::exit_of;
 
@@ -54,10 +54,7 @@ struct Looked {
 pub(crate) async fn run(command: Command) -> Outcome {
     let settings = Settings::load(&command.connection).await?;
     let mut interrupt = Interrupt::watch()?;
-    let connector = settings
-        .client()?
-        .connector()
-        .map_err(|e| start_failure(&e))?;
+    let connector = settings.connector()?;
     let look = async {
         let scope = if command.all {
             Scope::All

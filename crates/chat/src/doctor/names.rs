@@ -3,6 +3,7 @@
 
 use stanchion::connect::negotiation::FeatureStage;
 use stanchion::stanza::stream::StreamFeatures;
+use stanchion::stanza::{Text, ns};
 use stanchion::transport::Security;
 use stanchion::transport::security::Trust;
 use stanchion_sasl::binding::Binding;
@@ -64,12 +65,38 @@ pub(super) const fn bound_for_people(binding: Binding) -> &'static str {
     }
 }
 
+/// How a login may take fewer round trips there; `None` if that is not offered.
+pub(super) fn short_cuts(features: &StreamFeatures) -> Option<Vec<String>> {
+    let sasl2 = features.sasl2.as_ref()?;
+    let inline = &sasl2.inline;
+    let mut names = vec!["SASL2".to_owned()];
+    if inline.bind2.is_some() {
+        names.push("Bind 2".to_owned());
+    }
+    if inline.bind2.as_ref().is_some_and(|bind| bind.has(ns::SM)) {
+        names.push("stream management with it".to_owned());
+    }
+    if inline.stream_management {
+        names.push("resumption with it".to_owned());
+    }
+    if let Some(fast) = &inline.fast {
+        let mechanisms: Vec<&str> = fast.mechanisms.iter().map(|m| m.as_str()).collect();
+        names.push(format!("FAST ({})", mechanisms.join(" ")));
+    }
+    Some(names)
+}
+
 pub(super) fn features(features: &StreamFeatures) -> Vec<String> {
     let mut names = Vec::new();
     if features.starttls.is_some() {
         names.push("STARTTLS".to_owned());
     }
     names.extend(features.mechanisms.iter().map(ToString::to_string));
+    if let Some(sasl2) = &features.sasl2 {
+        let new = |name: &&Text| !features.mechanisms.contains(name);
+        let more = sasl2.mechanisms.iter().filter(new);
+        names.extend(more.map(|name| format!("{name} by SASL2")));
+    }
     if let Some(types) = &features.channel_bindings {
         names.extend(types.iter().map(|t| format!("binding {t}")));
     }

@@ -4,10 +4,12 @@ use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use stanchion::connect::Endpoint;
+use stanchion::connect::negotiation::FeatureStage;
 use stanchion::connect::probe::{Inspection, ServerReport};
 use stanchion::connect::timeline::{Step, What};
 use stanchion::transport::TlsMode;
 use stanchion::transport::security::{Handshake, TlsInfo};
+use stanchion_sasl::policy::SaslProfile;
 
 use super::{Looked, advice, names};
 use crate::exit::one_line;
@@ -52,7 +54,17 @@ impl Report {
             let name = if index == 0 { "candidates" } else { "" };
             let place = endpoint.to_string();
             let (number, mode) = (index + 1, mode(endpoint));
-            self.line(name, &format!("{number}. {place:<widest$}  {mode}"));
+            let record = inspection
+                .discovered
+                .iter()
+                .find(|c| c.endpoint == *endpoint);
+            let record = record.and_then(|c| {
+                let weight = c.weight?;
+                Some(format!(", priority {}, weight {weight}", c.priority))
+            });
+            let record = record.unwrap_or_default();
+            let line = format!("{number}. {place:<widest$}  {mode}{record}");
+            self.words(name, &line, INDENT + 3);
         }
     }
 
@@ -85,7 +97,11 @@ impl Report {
         let _ = writeln!(self.text, "\n{}", harmless(&server.endpoint.to_string()));
         match server.security.as_ref().map(|s| (s, &s.tls)) {
             Some((security, Some(tls))) => {
-                self.line("TLS", &format!("{}, {}", tls.version, tls.cipher));
+                self.words(
+                    "TLS",
+                    &format!("{}, {}, {}", tls.version, tls.cipher, tls.handshake),
+                    INDENT,
+                );
                 self.certificate(tls);
                 self.list("can bind to", names::bindings(security));
             }
@@ -95,8 +111,19 @@ impl Report {
         for (stage, features) in &server.features {
             self.list(names::stage(*stage), names::features(features));
         }
+        let before_login = server.features_at(FeatureStage::BeforeLogin);
+        if let Some(features) = before_login {
+            match names::short_cuts(features) {
+                Some(names) => self.list("short cuts", names),
+                None => self.line("short cuts", "no SASL2, so no Bind 2 and no tokens (FAST)"),
+            }
+        }
         if let Some(login) = &server.login {
-            self.line("login", login.mechanism);
+            let profile = match login.profile {
+                SaslProfile::Sasl2 => " by SASL2",
+                _ => "",
+            };
+            self.line("login", &format!("{}{profile}", login.mechanism));
             self.words("", names::bound_for_people(login.binding), INDENT);
             self.words(
                 "",
@@ -133,9 +160,7 @@ impl Report {
             let total = ms(server.timings.total());
             self.line("", &format!("{total:>7.1} ms  all together"));
         }
-        if let Some(trips) = server.round_trips {
-            self.line("round trips", &format!("{trips}, TCP and TLS not counted"));
-        }
+        self.round_trips(server);
         if let Some(error) = &server.error {
             let after = server.elapsed.unwrap_or_default();
             self.words("failed", &one_line(error), INDENT);
@@ -145,6 +170,22 @@ impl Report {
         } else if server.is_established() {
             self.line("result", "a session can be established");
         }
+    }
+
+    /// As the transport counted them.
+    fn round_trips(&mut self, server: &ServerReport) {
+        let Some(traffic) = &server.traffic else {
+            return;
+        };
+        let of_stream = server.round_trips.unwrap_or_default();
+        let all = traffic.turns;
+        self.words(
+            "round trips",
+            &format!("{all}, TCP and TLS among them; {of_stream} of the login"),
+            INDENT,
+        );
+        let (sent, received) = (traffic.bytes_out, traffic.bytes_in);
+        self.line("bytes", &format!("{sent} sent, {received} received"));
     }
 
     fn certificate(&mut self, tls: &TlsInfo) {
@@ -176,33 +217,28 @@ impl Report {
     /// What a second login of the same process was like.
     fn again(&mut self, first: &Inspection, again: &Inspection) {
         let _ = writeln!(self.text, "\na second login");
-        let session = |inspection: &Inspection| {
-            let servers = inspection.servers.iter().rev();
-            let mut established = servers.filter(|s| s.is_established());
-            established
-                .next()
-                .map(|s| (s.round_trips, s.timings.total(), resumed(s)))
-        };
-        match (session(first), session(again)) {
-            (Some((_, before, _)), Some((trips, time, resumed))) => {
+        match session(again) {
+            Some(server) => {
+                self.words("at", &server.endpoint.to_string(), INDENT);
                 self.line(
                     "TLS",
-                    match resumed {
+                    match resumed(server) {
                         Some(true) => "resumed: no certificates were exchanged",
                         Some(false) => "not resumed: a full handshake each time",
                         None => "none",
                     },
                 );
-                if let Some(trips) = trips {
-                    self.line("round trips", &format!("{trips}, TCP and TLS not counted"));
-                }
-                let (time, before) = (ms(time), ms(before));
-                self.line(
-                    "time",
-                    &format!("{time:>7.1} ms, the first took {before:.1} ms"),
-                );
+                self.round_trips(server);
+                // Of the same address; the first may have been at several.
+                let mut firsts = first.servers.iter().filter(|s| s.is_established());
+                let before = firsts.find(|s| s.endpoint == server.endpoint);
+                let before =
+                    before.map(|s| format!(", the first took {:.1} ms", ms(s.timings.total())));
+                let time = ms(server.timings.total());
+                let before = before.unwrap_or_default();
+                self.line("time", &format!("{time:>7.1} ms{before}"));
             }
-            _ => {
+            None => {
                 let mut errors = again.servers.iter().filter_map(|s| s.error.as_ref());
                 let why = errors
                     .next_back()
@@ -311,13 +347,21 @@ fn happened(step: &Step, is_first: bool) -> String {
     }
 }
 
+/// The server that gave the session.
+fn session(inspection: &Inspection) -> Option<&ServerReport> {
+    let mut servers = inspection.servers.iter().rev();
+    servers.find(|s| s.is_established())
+}
+
 fn resumed(server: &ServerReport) -> Option<bool> {
     let tls = server.security.as_ref()?.tls.as_ref()?;
     Some(tls.handshake == Handshake::Resumed)
 }
 
-pub(super) const fn mode(endpoint: &Endpoint) -> &'static str {
+pub(super) fn mode(endpoint: &Endpoint) -> &'static str {
     match endpoint.mode {
+        TlsMode::None if endpoint.websocket().is_some() => "WebSocket, no TLS",
+        _ if endpoint.websocket().is_some() => "WebSocket over TLS",
         TlsMode::StartTls => "STARTTLS",
         TlsMode::Direct => "direct TLS",
         TlsMode::None => "no TLS",
@@ -347,6 +391,9 @@ fn ms(time: Duration) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use stanchion::connect::registry::read_place;
+    use stanchion::connect::resolve::discover::Candidate;
+
     use super::*;
 
     fn report(width: usize) -> Report {
@@ -377,6 +424,27 @@ mod tests {
             assert_eq!(out.text.matches('x').count(), 300);
             assert_eq!(out.text.matches("after login").count(), 1);
         }
+    }
+
+    #[test]
+    fn a_candidate_is_told_with_the_priority_and_weight_of_its_record() {
+        let place = |text| read_place(text).unwrap();
+        let mut inspection = Inspection::default();
+        inspection.candidates = vec![place("a.example:5222"), place("xmpps://b.example:443")];
+        inspection.discovered = vec![Candidate {
+            priority: 5,
+            weight: Some(30),
+            endpoint: place("a.example:5222"),
+        }];
+        let mut out = report(79);
+        out.candidates(&inspection);
+        assert!(
+            out.text
+                .contains("a.example:5222  STARTTLS, priority 5, weight 30\n"),
+            "{}",
+            out.text
+        );
+        assert!(out.text.contains("b.example:443   direct TLS\n"));
     }
 
     #[test]

@@ -185,7 +185,7 @@ fn ago(at: SystemTime, now: SystemTime) -> String {
 }
 
 /// In the largest unit that gives at least one.
-fn rough(time: Duration) -> String {
+pub(super) fn rough(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
         0..120 => format!("{} s", seconds.max(1)),

@@ -20,8 +20,8 @@ use crate::settings::registry_file;
 /// Register servers, list them, try them
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A registered server is used by send, listen and doctor when no --jid is given. The \
-registry is a file for its owner only, as it holds the passwords.")]
+The registered servers are used by send and listen when no --jid is given, whichever of \
+them is there; doctor looks at the first. The registry is a file for its owner only, as it holds the passwords.")]
 pub(crate) struct Command {
     #[command(subcommand)]
     verb: Verb,

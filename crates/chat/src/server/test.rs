@@ -5,16 +5,18 @@ use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 use stanchion::BareJid;
+use stanchion::connect::health::{Circuit, HealthBook};
 use stanchion::connect::phase::Phase;
-use stanchion::connect::probe::{Inspection, Scope, ServerReport, inspect};
+use stanchion::connect::probe::{Inspection, Scope, inspect};
 use stanchion::connect::registry::{
     EndpointHealth, RegistryError, Server, ServerRegistry as _, write_place,
 };
 use stanchion::connect::{ConnectConfig, Connector, Endpoint};
 use stanchion::reliability::registry::SqliteRegistry;
 
+use super::list::rough;
 use super::{Contents, RegistryArgs};
 use crate::doctor::{inspection_json, worst_error};
 use crate::exit::{Exit, Failure, Outcome, one_line, registry_failure};
@@ -86,9 +88,11 @@ async fn all(command: &Command, registry: &SqliteRegistry, contents: &Contents) 
     let mut unread = false;
     for server in &contents.servers {
         let account = &server.account.jid;
-        let inspection = look(command, server).await;
-        let (established, why) = match &inspection {
-            Ok(inspection) => (
+        let known = registry.health(account).await;
+        let known = known.map_err(|e| registry_failure(&e))?;
+        let looked = look(command, server, known).await;
+        let (established, why) = match &looked {
+            Ok(Looked { inspection, .. }) => (
                 inspection.is_established(),
                 worst_error(inspection).map(|e| (exit_of(e), one_line(e))),
             ),
@@ -103,7 +107,11 @@ async fn all(command: &Command, registry: &SqliteRegistry, contents: &Contents) 
         }
         if !unread {
             let text = if command.json {
-                let inspection = inspection.as_ref().map(inspection_json);
+                let inspection = looked.as_ref().map(|looked| {
+                    let mut value = inspection_json(&looked.inspection);
+                    value["circuits"] = circuits_json(&looked.health, SystemTime::now());
+                    value
+                });
                 json_line(&json!({
                     "account": account.to_string(),
                     "priority": server.priority,
@@ -112,12 +120,14 @@ async fn all(command: &Command, registry: &SqliteRegistry, contents: &Contents) 
                     "error": inspection.as_ref().err(),
                 }))
             } else {
-                report(server, &inspection, columns() - 1)
+                report(server, &looked, columns() - 1)
             };
             unread = print(&text)? == Reader::Gone;
         }
-        if let Ok(inspection) = &inspection {
-            note(registry, account, inspection).await?;
+        if let Ok(mut looked) = looked {
+            let changes = looked.health.take_changes();
+            let noted = registry.note_health(account, changes).await;
+            noted.map_err(|e| registry_failure(&e))?;
         }
     }
     let all = contents.servers.len();
@@ -137,22 +147,44 @@ async fn all(command: &Command, registry: &SqliteRegistry, contents: &Contents) 
     Err(Failure::new(exit, message))
 }
 
+/// What was found at a server, and the health of its endpoints then.
+struct Looked {
+    inspection: Inspection,
+    health: HealthBook,
+}
+
+/// Looks a server over as a client would: with what is known of its endpoints.
+///
 /// # Errors
 /// What of the entry cannot be used any more, as roots of the system that are gone.
-async fn look(command: &Command, server: &Server) -> Result<Inspection, String> {
-    let mut config = server.config(&ConnectConfig::default());
+async fn look(
+    command: &Command,
+    server: &Server,
+    known: Vec<(Endpoint, EndpointHealth)>,
+) -> Result<Looked, String> {
+    let mut config = server.config(&ConnectConfig {
+        // A look asks for nothing that lasts.
+        fast: false,
+        ..ConnectConfig::default()
+    });
     config.timeouts.total = command.timeout;
-    let connector = Connector::new(server.account.clone(), config).map_err(|e| one_line(&e))?;
+    let connector = Connector::new(server.account.clone(), config)
+        .map_err(|e| one_line(&e))?
+        .with_health(known);
     let scope = if command.all {
         Scope::All
     } else {
         Scope::UntilEstablished
     };
-    Ok(Box::pin(inspect(&connector, scope)).await)
+    let inspection = Box::pin(inspect(&connector, scope)).await;
+    Ok(Looked {
+        inspection,
+        health: connector.health(),
+    })
 }
 
 /// The report for people.
-fn report(server: &Server, inspection: &Result<Inspection, String>, width: usize) -> String {
+fn report(server: &Server, looked: &Result<Looked, String>, width: usize) -> String {
     let mut text = format!("{}\n", harmless(server.account.jid.as_str()));
     let mut say = |indent: usize, what: &str| {
         for (number, part) in wrap(&harmless(what), width - indent - 2).iter().enumerate() {
@@ -160,8 +192,8 @@ fn report(server: &Server, inspection: &Result<Inspection, String>, width: usize
             let _ = writeln!(text, "{:indent$}{part}", "");
         }
     };
-    let inspection = match inspection {
-        Ok(inspection) => inspection,
+    let Looked { inspection, health } = match looked {
+        Ok(looked) => looked,
         Err(what) => {
             say(2, what);
             return text;
@@ -184,15 +216,18 @@ fn report(server: &Server, inspection: &Result<Inspection, String>, width: usize
                 say(4, &why);
             }
             None if candidate.is_established() => {
-                let trips = candidate.round_trips.unwrap_or_default();
+                let trips = candidate.traffic.map_or(0, |traffic| traffic.turns);
                 let total = ms(candidate.timings.total());
                 say(
                     4,
-                    &format!("{total:>8.1} ms  a session, after {trips} round trips of its stream"),
+                    &format!("{total:>8.1} ms  a session, after {trips} round trips"),
                 );
             }
+            None if candidate.overtaken => say(4, "closed: another one was secured first"),
             None => {}
         }
+        let known = health.get(&candidate.endpoint);
+        say(4, &circuit_in_words(&known, SystemTime::now()));
     }
     text.truncate(text.trim_end().len());
     text
@@ -206,52 +241,55 @@ fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
-/// Writes down how the endpoints fared.
-async fn note(
-    registry: &SqliteRegistry,
-    account: &BareJid,
-    inspection: &Inspection,
-) -> Result<(), Failure> {
-    let failed = |e| registry_failure(&e);
-    let known = registry.health(account).await.map_err(failed)?;
-    let now = SystemTime::now();
-    let noted: Vec<(Endpoint, EndpointHealth)> = inspection
-        .servers
-        .iter()
-        .filter_map(|candidate| {
-            let before = known.iter().find(|(place, _)| *place == candidate.endpoint);
-            let before = before.map(|(_, h)| h.clone()).unwrap_or_default();
-            let after = judge(before, candidate, now)?;
-            Some((candidate.endpoint.clone(), after))
-        })
-        .collect();
-    registry.note_health(account, noted).await.map_err(failed)
+/// Whether clients try it, as their circuit breaker says.
+fn circuit_in_words(health: &EndpointHealth, now: SystemTime) -> String {
+    let failures = match health.failures {
+        0 => String::new(),
+        1 => ", 1 failure".to_owned(),
+        n => format!(", {n} failures in a row"),
+    };
+    match health.circuit(now) {
+        Circuit::Closed => format!("circuit closed{failures}"),
+        Circuit::HalfOpen => format!("circuit half-open{failures}: the next try decides"),
+        Circuit::Open => {
+            let left = health
+                .open_until
+                .and_then(|until| until.duration_since(now).ok());
+            let left = rough(left.unwrap_or_default());
+            format!("circuit open{failures}: others go first for {left}")
+        }
+    }
 }
 
-/// `None` if it says nothing of the endpoint: a wrong password is not its fault.
-fn judge(
-    mut health: EndpointHealth,
-    candidate: &ServerReport,
-    now: SystemTime,
-) -> Option<EndpointHealth> {
-    if candidate.is_established() {
-        let secured = [Phase::Tcp, Phase::StartTls, Phase::Tls]
-            .into_iter()
-            .map(|phase| candidate.timings.of(phase))
-            .sum();
-        health.failures = 0;
-        health.succeeded_at = Some(now);
-        health.open_until = None;
-        health.latency = Some(match health.latency {
-            Some(before) => (before * 7 + secured) / 8,
-            None => secured,
-        });
-    } else {
-        if exit_of(candidate.error.as_ref()?) != Exit::NoConnection {
-            return None;
-        }
-        health.failures = health.failures.saturating_add(1);
-        health.failed_at = Some(now);
+fn circuits_json(health: &HealthBook, now: SystemTime) -> Value {
+    let one = |(endpoint, health): (&Endpoint, &EndpointHealth)| {
+        let circuit = match health.circuit(now) {
+            Circuit::Closed => "closed",
+            Circuit::HalfOpen => "half-open",
+            Circuit::Open => "open",
+        };
+        json!({
+            "endpoint": place(endpoint), "circuit": circuit, "failures": health.failures,
+        })
+    };
+    health.iter().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_circuit_is_told_with_what_it_means() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        let mut health = EndpointHealth::default();
+        assert_eq!(circuit_in_words(&health, now), "circuit closed");
+        (0..3).for_each(|_| health.failed(now));
+        assert_eq!(
+            circuit_in_words(&health, now),
+            "circuit open, 3 failures in a row: others go first for 30 s"
+        );
+        let later = now + Duration::from_secs(31);
+        assert!(circuit_in_words(&health, later).starts_with("circuit half-open, 3 failures"));
     }
-    Some(health)
 }

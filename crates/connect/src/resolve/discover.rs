@@ -23,6 +23,8 @@ pub const MAX_ADDRESSES: usize = 8;
 pub struct Candidate {
     /// Lower comes first; that of the SRV record.
     pub priority: u16,
+    /// Share among those of one priority, if an SRV record says so.
+    pub weight: Option<u16>,
     /// Where it is.
     pub endpoint: Endpoint,
 }
@@ -45,6 +47,7 @@ pub async fn hosts(
     let fallback = |host| {
         vec![Candidate {
             priority: 0,
+            weight: None,
             endpoint: Endpoint::new(host, DEFAULT_PORT, TlsMode::StartTls),
         }]
     };
@@ -87,6 +90,7 @@ pub async fn hosts(
         let name = record.target.trim_end_matches('.').to_ascii_lowercase();
         Candidate {
             priority: record.priority,
+            weight: Some(record.weight),
             endpoint: Endpoint::new(Host::Name(name), record.port, mode),
         }
     };
@@ -178,6 +182,16 @@ mod tests {
                 "StartTls c.example.org:5222"
             ]
         );
+    }
+
+    #[tokio::test]
+    async fn a_host_keeps_the_priority_and_weight_of_its_record() {
+        let resolver = TableResolver::new().with_srv(STARTTLS, 5, 30, 5222, "a.example.org.");
+        let told = |found: &[Candidate]| (found[0].priority, found[0].weight);
+        let found = hosts(&resolver, "example.org", || 0).await.unwrap();
+        assert_eq!(told(&found), (5, Some(30)));
+        let none = hosts(&TableResolver::new(), "example.org", || 0).await;
+        assert_eq!(told(&none.unwrap()), (0, None));
     }
 
     #[tokio::test]
