@@ -97,7 +97,7 @@ async fn accept_after(
     logins: u32,
 ) -> XmppStream {
     let (near, far) = streams().await;
-    let mut established = Established::new(US.parse().unwrap());
+    let mut established = Established::new(US.parse().unwrap()).in_verified_tls();
     established.stream_management = Some(SmSession::resumable(Text::from_static("token")));
     established.resumption = resumption;
     change(&mut established);

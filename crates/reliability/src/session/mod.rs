@@ -18,6 +18,7 @@ pub use outgoing::{InvalidMessage, Outgoing};
 
 use crate::engine::{Counters, EngineConfig, ReconnectReason, Refusal};
 use crate::outcome::Outcome;
+use crate::protection::Protection;
 use crate::store::{Store, StoreError};
 use driver::{Control, Driver, SendCommand};
 use stanchion_connect::backoff::BackoffPolicy;
@@ -64,6 +65,8 @@ pub enum Status {
         endpoint: Endpoint,
         /// Whether the session before goes on (XEP-0198 §5).
         resumed: bool,
+        /// What it offers: messages that ask for more are held back.
+        protection: Protection,
     },
     /// No stream; the next attempt follows.
     Waiting {
