@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
-use stanchion::session::{Outgoing, SendError, Sent, Status};
-use stanchion::{Client, Jid, NotDelivered, Outcome as Delivery, Protection};
+use stanchion::session::{Outgoing, Protection, SendError, Sent, Status};
+use stanchion::{Client, Jid, NotDelivered, Outcome as Delivery};
 use tokio::io::{BufReader, Stdin};
 use tokio::task::JoinSet;
 use tokio::time::Instant;

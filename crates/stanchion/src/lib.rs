@@ -65,7 +65,6 @@ pub use stanchion_transport as transport;
 pub use builder::{ClientBuilder, StartError};
 pub use client::Client;
 pub use stanchion_reliability::outcome::{InDoubt, NotDelivered, Outcome};
-pub use stanchion_reliability::protection::Protection;
 pub use stanchion_stanza::{BareJid, Jid};
 pub use stanchion_transport::security::Fingerprint;
 pub use stanchion_transport::tls::Roots;

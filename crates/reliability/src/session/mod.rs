@@ -14,11 +14,11 @@ use stanchion_stanza::{Element, FullJid, Message, Presence, Stanza};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+pub use crate::protection::Protection;
 pub use outgoing::{InvalidMessage, Outgoing};
 
 use crate::engine::{Counters, EngineConfig, ReconnectReason, Refusal};
 use crate::outcome::Outcome;
-use crate::protection::Protection;
 use crate::store::{Store, StoreError};
 use driver::{Control, Driver, SendCommand};
 use stanchion_connect::backoff::BackoffPolicy;
