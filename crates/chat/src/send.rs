@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::json;
-use stanchion::session::{Outgoing, SendError, Sent};
-use stanchion::{Client, Jid, Outcome as Delivery};
+use stanchion::session::{Outgoing, Protection, SendError, Sent, Status};
+use stanchion::{Client, Jid, NotDelivered, Outcome as Delivery};
 use tokio::io::{BufReader, Stdin};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -43,11 +43,71 @@ pub(crate) struct Command {
     /// How long to try before giving up; with `-`, anew for each line once connected
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     timeout: Duration,
+    /// What the connection must offer; with --insecure-plaintext, one in the clear carries
+    /// only what asks for nothing
+    #[arg(long, value_name = "LEVEL", default_value = "authenticated")]
+    protection: Level,
     /// Print one JSON object a message
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     connection: ConnectionArgs,
+}
+
+/// `--protection`, in the command's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Level {
+    /// Nothing: it may go in the clear
+    Any,
+    /// TLS
+    Encrypted,
+    /// TLS to the server of the account's domain
+    Authenticated,
+}
+
+impl Level {
+    const fn protection(self) -> Protection {
+        match self {
+            Self::Any => Protection::Any,
+            Self::Encrypted => Protection::Encrypted,
+            Self::Authenticated => Protection::EncryptedAndAuthenticated,
+        }
+    }
+}
+
+/// What to do about a stream that offers only that.
+const fn lower(offered: Protection) -> &'static str {
+    match offered {
+        Protection::Any => {
+            "it is in the clear; use a server with TLS, or give --protection any to send \
+             where anybody on the way can read and change it"
+        }
+        _ => {
+            "nothing vouches for its other end; use a server with a certificate for its \
+             domain, or give --protection encrypted"
+        }
+    }
+}
+
+/// Whether the stream that is up may carry what the command sends. Waiting for a better
+/// one is for sessions that last.
+fn check_protection(client: &Client, wanted: Protection) -> Result<(), Failure> {
+    let status = client.status();
+    match &*status.borrow() {
+        Status::Connected {
+            endpoint,
+            protection,
+            ..
+        } if !protection.meets(wanted) => Err(Failure::new(
+            Exit::Refused,
+            format!(
+                "the connection to {endpoint} does not meet the message's protection; nothing \
+                 was sent: {}",
+                lower(*protection)
+            ),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Carries out the command.
@@ -67,9 +127,12 @@ pub(crate) async fn run(command: Command) -> Outcome {
             "interrupted before there was a connection; nothing was sent",
         )),
     };
+    let first = first.and_then(|()| check_protection(&client, command.protection.protection()));
     if let Err(failure) = first {
-        // There is no stream to close, and nothing to wait for.
-        drop(client);
+        // Without a stream there is none to close, and nothing to wait for.
+        if client.is_connected() {
+            let _ = tokio::time::timeout(FAREWELL, client.shutdown()).await;
+        }
         return Err(failure);
     }
     let mut sending = Sending::new(&command, &client);
@@ -112,6 +175,8 @@ struct Sending<'a> {
     counts: Counts,
     /// The last message that was not acknowledged, for people.
     worst: Option<String>,
+    /// One was not delivered for want of protection.
+    unprotected: bool,
     /// Nobody reads the outcomes any more; the exit code still tells.
     unread: bool,
 }
@@ -138,6 +203,7 @@ impl<'a> Sending<'a> {
             waiting: JoinSet::new(),
             counts: Counts::default(),
             worst: None,
+            unprotected: false,
             unread: false,
         }
     }
@@ -189,7 +255,15 @@ impl<'a> Sending<'a> {
             Texts::Lines(..) => self.command.timeout,
         };
         let sent = match message {
-            Ok(message) => match self.client.send(message.within(within)).await {
+            Ok(message) => match self
+                .client
+                .send(
+                    message
+                        .within(within)
+                        .protection(self.command.protection.protection()),
+                )
+                .await
+            {
                 Err(SendError::Invalid(error)) => Err(one_line(&error)),
                 other => Ok(other.map_err(|e| Failure::failed(one_line(&e)))?),
             },
@@ -229,6 +303,7 @@ impl<'a> Sending<'a> {
             _ => ("in-doubt", &mut self.counts.in_doubt),
         };
         *count += 1;
+        self.unprotected |= outcome == Delivery::NotDelivered(NotDelivered::Unprotected);
         self.say(
             end.number,
             Some(&end.id),
@@ -301,6 +376,11 @@ impl<'a> Sending<'a> {
         let open = self.waiting.len() as u64;
         let (exit, advice) = match (in_doubt + open, not_delivered) {
             (0, 0) => return ended.map(|()| Exit::Done),
+            (0, _) if self.unprotected => (
+                Exit::NotDelivered,
+                "the server's connections offered less than --protection asks for; send again \
+                 over a better one, or ask for less",
+            ),
             (0, _) => (Exit::NotDelivered, "send again"),
             _ => (
                 Exit::InDoubt,

@@ -31,11 +31,13 @@
 
 pub mod engine;
 pub mod outcome;
+pub mod protection;
 pub mod registry;
 pub mod session;
 pub mod store;
 
 pub use engine::Engine;
 pub use outcome::Outcome;
+pub use protection::Protection;
 pub use session::Session;
 pub use store::Store;

@@ -40,12 +40,17 @@ impl fmt::Display for Outcome {
 pub enum NotDelivered {
     /// Its time was over before it was handed to any connection.
     Expired,
+    /// Its time was over before there was a stream that met its
+    /// [`Protection`](crate::Protection), or that of an earlier message to the same
+    /// recipient. There was at least one that did not.
+    Unprotected,
 }
 
 impl fmt::Display for NotDelivered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Expired => f.write_str("there was no connection to send it on in time"),
+            Self::Unprotected => f.write_str("no stream met its protection in time"),
         }
     }
 }
@@ -93,8 +98,11 @@ impl Outcome {
     pub(crate) fn to_state(&self) -> OutboundState {
         match self {
             Self::Acknowledged { .. } => OutboundState::Acknowledged,
-            Self::NotDelivered(NotDelivered::Expired) => OutboundState::NotDelivered {
-                reason: Reason::from("expired"),
+            Self::NotDelivered(reason) => OutboundState::NotDelivered {
+                reason: Reason::from(match reason {
+                    NotDelivered::Expired => "expired",
+                    NotDelivered::Unprotected => "unprotected",
+                }),
             },
             Self::InDoubt(reason) => {
                 let word = match reason {

@@ -14,12 +14,15 @@ use stanchion_connect::memory::{MemoryConnect, MemoryRequest, MemoryServer};
 use stanchion_connect::negotiation::Established;
 use stanchion_connect::{ConnectError, Connection, Endpoint, Resumption, SmSession};
 use stanchion_reliability::outcome::{InDoubt, NotDelivered, Outcome};
+use stanchion_reliability::protection::Protection;
 use stanchion_reliability::session::{
     Disconnect, Outgoing, Receiver, SendError, Session, SessionConfig, SessionError, Status,
 };
 use stanchion_reliability::store::{
     Fault, Image, MemoryControl, MemoryStore, Opening, Seed, StoreError, StoreId, WallTime,
 };
+use stanchion_sasl::binding::{Binding, BindingType};
+use stanchion_sasl::policy::{ChannelSecurity, TlsVersion};
 use stanchion_stanza::payload::receipts::{Received as Receipt, Request};
 use stanchion_stanza::payload::sm::{Ack, AckRequest};
 use stanchion_stanza::stream::{StreamCondition, StreamError, StreamHeader};
@@ -97,7 +100,7 @@ async fn accept_after(
     logins: u32,
 ) -> XmppStream {
     let (near, far) = streams().await;
-    let mut established = Established::new(US.parse().unwrap());
+    let mut established = Established::new(US.parse().unwrap()).in_verified_tls();
     established.stream_management = Some(SmSession::resumable(Text::from_static("token")));
     established.resumption = resumption;
     change(&mut established);
@@ -560,4 +563,81 @@ async fn shutdown_tells_the_last_count_and_closes_the_stream() {
         Err(SendError::Closed)
     ));
     assert!(w.received.recv().await.is_none());
+}
+
+/// A server without TLS.
+fn in_the_clear(established: &mut Established) {
+    *established = Established::new(US.parse().unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_in_the_clear_carries_only_what_asks_for_nothing() {
+    let mut w = world(Image::default(), |_| {}).await;
+    let mut clear = accept_with(
+        w.server.next().await.unwrap(),
+        Resumption::NotTried,
+        in_the_clear,
+    )
+    .await;
+    let mut status = w.session.status();
+    let offered = |wanted| move |s: &Status| matches!(s, Status::Connected { protection, .. } if *protection == wanted);
+    status.wait_for(offered(Protection::Any)).await.unwrap();
+
+    let strict = w.session.sender().send(to_peer("strict")).await.unwrap();
+    let short = to_peer("short").within(Duration::from_secs(5));
+    let short = w.session.sender().send(short).await.unwrap();
+    let free = Outgoing::text("other@home.example".parse().unwrap(), "free")
+        .unwrap()
+        .protection(Protection::Any);
+    w.session.sender().send(free).await.unwrap();
+    assert_eq!(message(&mut clear).await.body().as_deref(), Some("free"));
+    assert_eq!(
+        short.outcome().await.unwrap(),
+        Outcome::NotDelivered(NotDelivered::Unprotected)
+    );
+    clear.close().await.unwrap();
+
+    let mut protected = accept(w.server.next().await.unwrap(), Resumption::NotTried).await;
+    let strictest = Protection::EncryptedAndAuthenticated;
+    status.wait_for(offered(strictest)).await.unwrap();
+    let first = message(&mut protected).await;
+    assert_eq!(first.header.id.as_deref(), Some(strict.id()));
+    assert_eq!(first.body().as_deref(), Some("strict"));
+}
+
+#[tokio::test]
+async fn what_a_stream_offers_is_told_by_tls_the_certificate_and_a_bound_login() {
+    use Protection::{Any, Encrypted, EncryptedAndAuthenticated};
+    let tls = |server_verified| ChannelSecurity::Tls {
+        version: TlsVersion::Tls13,
+        server_verified,
+    };
+    let bound = Binding::Bound(BindingType::TlsExporter);
+    let unbound = Binding::Unavailable;
+    for (security, server_proved, binding, offered) in [
+        (ChannelSecurity::Plaintext, true, unbound, Any),
+        // No login can be bound to no TLS, whatever a report says.
+        (ChannelSecurity::Plaintext, true, bound, Any),
+        (tls(false), false, unbound, Encrypted),
+        // An attacker in the middle can pass the proof on.
+        (tls(false), true, unbound, Encrypted),
+        (tls(false), false, bound, Encrypted),
+        (tls(false), true, bound, EncryptedAndAuthenticated),
+        (tls(true), false, unbound, EncryptedAndAuthenticated),
+        (tls(true), true, bound, EncryptedAndAuthenticated),
+    ] {
+        let (near, _far) = memory::pair(64);
+        let mut established = Established::new(US.parse().unwrap());
+        established.security = security;
+        established.login.server_proved = server_proved;
+        established.login.binding = binding;
+        let endpoint = Endpoint::at(([127, 0, 0, 1], 5222).into(), TlsMode::None);
+        let stream = XmppStream::new(near, Limits::default());
+        let connection = Connection::new(stream, established, endpoint);
+        assert_eq!(
+            Protection::of(&connection),
+            offered,
+            "{security:?}, proved: {server_proved}, {binding:?}"
+        );
+    }
 }

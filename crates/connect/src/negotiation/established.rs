@@ -1,7 +1,7 @@
 //! What a negotiation leaves behind: plain data, nothing in it acts.
 
 use stanchion_sasl::binding::Binding;
-use stanchion_sasl::policy::{ChannelSecurity, OfferStrength, SaslProfile};
+use stanchion_sasl::policy::{ChannelSecurity, OfferStrength, SaslProfile, TlsVersion};
 use stanchion_sasl::scram::keys::ScramKeys;
 use stanchion_stanza::stanza::DefinedCondition;
 use stanchion_stanza::{Element, FullJid, Text, stream::StreamFeatures};
@@ -69,6 +69,18 @@ impl Established {
             memory: ServerMemory::default(),
             keys: None,
         }
+    }
+
+    /// The same, as if it ran inside TLS 1.3 with a server whose certificate was
+    /// verified for the domain. For in-memory connections: what is kept from a plaintext
+    /// stream goes out on them.
+    #[must_use]
+    pub const fn in_verified_tls(mut self) -> Self {
+        self.security = ChannelSecurity::Tls {
+            version: TlsVersion::Tls13,
+            server_verified: true,
+        };
+        self
     }
 }
 

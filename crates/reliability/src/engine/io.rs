@@ -7,6 +7,7 @@ use stanchion_stanza::{Element, Jid, Message, Stanza};
 
 use super::management::HandledTooHigh;
 use crate::outcome::Outcome;
+use crate::protection::Protection;
 use crate::store::{Committed, InboundRecord, Misuse, Op, OutboundRecord, StoreError, WallTime};
 
 /// A point in time, as the driver's clocks tell it.
@@ -29,6 +30,9 @@ pub struct Submission {
     pub stanza: Bytes,
     /// When an outcome is due.
     pub deadline: Option<WallTime>,
+    /// What a stream must meet to carry it. One that is held back holds back its
+    /// successors to the same recipient, so that their order stays.
+    pub protection: Protection,
 }
 
 /// What the engine is told.
@@ -46,8 +50,13 @@ pub enum Input {
     Persisted(Result<Committed, StoreError>),
     /// The store answered a [`Output::Load`].
     Loaded(Loaded),
-    /// A stream is ready, bound or resumed.
-    Connected(Stream),
+    /// A stream is ready.
+    Connected {
+        /// Bound or resumed.
+        stream: Stream,
+        /// What it offers.
+        protection: Protection,
+    },
     /// The stream is gone.
     Disconnected,
     /// A top-level element was received.
@@ -57,7 +66,9 @@ pub enum Input {
     ReceivedEarly(Element),
     /// The stream is about to be closed by us.
     Closing,
-    /// Sends a stanza that needs no receipt: presence, an iq.
+    /// Sends a stanza that needs no receipt: presence, an iq. On the stream there is,
+    /// however protected, and again if that one is resumed: what may go is the caller's
+    /// affair. Receipts go out likewise.
     Transmit(Element),
     /// Time has passed.
     Tick,

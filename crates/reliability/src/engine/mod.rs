@@ -16,7 +16,8 @@
 //! nothing is transmitted before it is durable; nothing is acknowledged to the server
 //! before it is durable; no receipt leaves before the application committed; a
 //! message's id never changes; what was never given to a transport, and only that, may
-//! become `NotDelivered` at its deadline.
+//! become `NotDelivered` at its deadline; a stream carries no message that asks for more
+//! protection than it offers.
 //!
 //! Connections are made by `connect`, and what to do with outputs is the driver's.
 
@@ -242,7 +243,7 @@ impl Engine {
                 self.event(Event::StoreFailed(error));
             }
             Input::Loaded(loaded) => self.loaded(loaded),
-            Input::Connected(stream) => self.stream_ready(stream),
+            Input::Connected { stream, protection } => self.stream_ready(stream, protection),
             Input::Disconnected => self.connected = false,
             Input::Received(element) => {
                 self.heard_at = now.monotonic;
@@ -272,6 +273,9 @@ impl Engine {
     /// Everything that follows from the state rather than from one input.
     fn work(&mut self) {
         let now = self.now.monotonic;
+        if self.connected {
+            self.window.note_held_back();
+        }
         self.expire();
         if self.connected {
             let due = self.window.retransmissions_due(now);

@@ -2,7 +2,7 @@
 //! is sent again, and when its time is over. Counting on the stream is
 //! `management`'s; what becomes durable is decided in `mod`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -12,6 +12,7 @@ use stanchion_stanza::stanza::DefinedCondition;
 
 use super::config::EngineConfig;
 use super::rto::Rto;
+use crate::protection::Protection;
 use crate::store::WallTime;
 
 /// Peers whose round-trip estimate is remembered while nothing is on its way to them.
@@ -39,6 +40,11 @@ pub(super) struct Flight {
     pub(super) accepted_at: WallTime,
     /// On the monotonic clock.
     pub(super) deadline: Option<Duration>,
+    /// What a stream must meet.
+    pub(super) protection: Protection,
+    /// A stream was up that could not carry it while it waited, for its own sake or for
+    /// that of an earlier one.
+    pub(super) held_back: bool,
     pub(super) stage: Stage,
     /// Transmissions in this process life.
     pub(super) transmissions: u32,
@@ -86,6 +92,8 @@ pub(super) struct Window {
     flights: BTreeMap<u64, Flight>,
     by_id: HashMap<String, u64>,
     peers: HashMap<BareJid, Peer>,
+    /// What the stream offers, or the last one did.
+    stream: Protection,
     /// State of a small generator for jitter.
     jitter: u64,
 }
@@ -97,6 +105,7 @@ impl Window {
             flights: BTreeMap::new(),
             by_id: HashMap::new(),
             peers: HashMap::new(),
+            stream: Protection::Any,
             jitter: entropy | 1,
         }
     }
@@ -184,7 +193,8 @@ impl Window {
     }
 
     /// The first message that waits, of the peers whose window has room. A message
-    /// that is not durable yet holds back its peer's later ones.
+    /// that is not durable yet, or that the stream may not carry, holds back its peer's
+    /// later ones.
     fn sendable(&self) -> Option<u64> {
         let mut held: Vec<&BareJid> = Vec::new();
         for (seq, flight) in &self.flights {
@@ -199,7 +209,7 @@ impl Window {
                         .peers
                         .get(&flight.peer)
                         .is_some_and(|p| p.in_flight < self.config.window);
-                    if room {
+                    if room && self.stream.meets(flight.protection) {
                         return Some(*seq);
                     }
                     held.push(&flight.peer);
@@ -207,6 +217,54 @@ impl Window {
             }
         }
         None
+    }
+
+    /// A stream is up that offers that.
+    pub(super) const fn stream_is(&mut self, protection: Protection) {
+        self.stream = protection;
+    }
+
+    pub(super) fn stream_meets(&self, wanted: Protection) -> bool {
+        self.stream.meets(wanted)
+    }
+
+    /// Of these, which were on a stream that is resumed, those wait again that the
+    /// stream may not carry, and those behind one that waits for such a stream. Gives
+    /// which.
+    pub(super) fn hold_back(&mut self, seqs: impl Iterator<Item = u64>) -> BTreeSet<u64> {
+        let mut back = BTreeSet::new();
+        // In the order of the outbox: an older one may stand behind a newer one on the
+        // stream, as it was sent again.
+        for seq in seqs.collect::<BTreeSet<u64>>() {
+            let Some(flight) = self.flights.get(&seq) else {
+                continue;
+            };
+            let held = !self.stream.meets(flight.protection)
+                || self.flights.range(..seq).any(|(_, earlier)| {
+                    earlier.stage == Stage::Kept
+                        && earlier.peer == flight.peer
+                        && !self.stream.meets(earlier.protection)
+                });
+            if held {
+                self.wait_again(seq);
+                back.insert(seq);
+            }
+        }
+        back
+    }
+
+    /// Notes of those that wait whether it is the stream's protection that they lack.
+    pub(super) fn note_held_back(&mut self) {
+        let mut held: HashSet<&BareJid> = HashSet::new();
+        for flight in self.flights.values_mut() {
+            if flight.stage != Stage::Kept {
+                continue;
+            }
+            if !self.stream.meets(flight.protection) {
+                held.insert(&flight.peer);
+            }
+            flight.held_back |= held.contains(&flight.peer);
+        }
     }
 
     /// Whether a message waits that could be sent.

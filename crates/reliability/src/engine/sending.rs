@@ -13,6 +13,7 @@ use super::management::Unacked;
 use super::outbound::{Flight, Stage};
 use super::{Effect, Engine, Event, Output, ReconnectReason, Refusal, Stream, Submission};
 use crate::outcome::{InDoubt, NotDelivered, Outcome};
+use crate::protection::Protection;
 use crate::store::{Op, OpResult, OutboundRecord, OutboundState, Reason, WallTime};
 
 /// Messages whose fate is unknown that a late receipt can still settle.
@@ -33,6 +34,7 @@ impl Engine {
             to,
             stanza,
             deadline,
+            protection,
         } = submission;
         if !self.has_room() {
             return self.event(Event::Refused {
@@ -49,7 +51,7 @@ impl Engine {
             stanza: stanza.clone().into(),
             accepted_at: self.now.wall,
             deadline,
-            protection: 0,
+            protection: protection.to_number(),
             state: OutboundState::Accepted,
             attempts: 0,
             updated_at: self.now.wall,
@@ -93,6 +95,8 @@ impl Engine {
             stanza,
             accepted_at: record.accepted_at,
             deadline: record.deadline.map(|d| self.monotonic(d)),
+            protection: Protection::from_number(record.protection),
+            held_back: false,
             stage,
             transmissions: 0,
             inherited,
@@ -170,15 +174,22 @@ impl Engine {
         }
     }
 
-    pub(super) fn stream_ready(&mut self, stream: Stream) {
+    pub(super) fn stream_ready(&mut self, stream: Stream, protection: Protection) {
         self.connected = true;
+        self.window.stream_is(protection);
         self.pinged = false;
         self.heard_at = self.now.monotonic;
         match stream {
             Stream::Resumed { h } => match self.management.resume(h) {
                 Ok((acknowledged, again)) => {
                     self.server_accepted(acknowledged);
+                    // What this stream may not carry waits for another one; the server
+                    // counts from `h` on only what comes.
+                    let held = self.window.hold_back(again.iter().filter_map(|u| u.seq));
                     for stanza in again {
+                        if stanza.seq.is_some_and(|seq| held.contains(&seq)) {
+                            continue;
+                        }
                         // One that has an outcome by now need not be sent.
                         let now = self.now.monotonic;
                         let again = u64::from(stanza.seq.is_some());
@@ -260,6 +271,7 @@ impl Engine {
                 continue;
             }
             let outcome = match (flight.inherited, flight.transmissions) {
+                (false, 0) if flight.held_back => Outcome::NotDelivered(NotDelivered::Unprotected),
                 (false, 0) => Outcome::NotDelivered(NotDelivered::Expired),
                 (true, 0) => Outcome::InDoubt(InDoubt::Restarted),
                 _ => Outcome::InDoubt(InDoubt::NoReceipt {
@@ -431,6 +443,12 @@ impl Engine {
             };
             let outcome = if record.seq < self.first_seq {
                 Outcome::InDoubt(InDoubt::Restarted)
+            } else if self.connected
+                && !self
+                    .window
+                    .stream_meets(Protection::from_number(record.protection))
+            {
+                Outcome::NotDelivered(NotDelivered::Unprotected)
             } else {
                 Outcome::NotDelivered(NotDelivered::Expired)
             };

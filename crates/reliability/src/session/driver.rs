@@ -25,6 +25,7 @@ use super::{
 };
 use crate::engine::{Counters, Engine, Event, Input, Now, Output, Stream, Submission};
 use crate::outcome::Outcome;
+use crate::protection::Protection;
 use crate::store::{Store, WallTime};
 
 /// Inputs taken without waiting before the outputs are looked at: larger batches, fewer
@@ -350,6 +351,7 @@ impl Driver {
             to,
             stanza: prepared.stanza,
             deadline,
+            protection: prepared.protection,
         }));
     }
 
@@ -368,6 +370,7 @@ impl Driver {
     }
 
     fn connected(&mut self, connection: Connection) {
+        let protection = Protection::of(&connection);
         let Connection {
             stream,
             established,
@@ -387,10 +390,17 @@ impl Driver {
             since: Instant::now(),
         });
         let resumed = matches!(established.resumption, Resumption::Resumed { .. });
-        tracing::info!(jid = %established.jid, %endpoint, resumed, "connected");
+        tracing::info!(jid = %established.jid, %endpoint, resumed, ?protection, "connected");
+        if protection == Protection::Any {
+            tracing::warn!(
+                domain = established.jid.domain(),
+                %endpoint,
+                "the session is in the clear: anybody on the way can read and change it"
+            );
+        }
         self.link = Link::Up(Box::new(stream));
         let managed = established.stream_management.is_some();
-        self.tell(Input::Connected(match established.resumption {
+        let ready = match established.resumption {
             Resumption::Resumed { h } => Stream::Resumed { h },
             Resumption::Failed { h, .. } => Stream::Bound {
                 managed,
@@ -400,7 +410,11 @@ impl Driver {
                 managed,
                 handled: None,
             },
-        }));
+        };
+        self.tell(Input::Connected {
+            stream: ready,
+            protection,
+        });
         self.resumable = established.stream_management.map(|session| Resumable {
             session,
             jid: established.jid.clone(),
@@ -420,6 +434,7 @@ impl Driver {
             jid: established.jid,
             endpoint,
             resumed,
+            protection,
         });
     }
 

@@ -14,6 +14,7 @@ use stanchion_stanza::{Element, FullJid, Message, Presence, Stanza};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+pub use crate::protection::Protection;
 pub use outgoing::{InvalidMessage, Outgoing};
 
 use crate::engine::{Counters, EngineConfig, ReconnectReason, Refusal};
@@ -64,6 +65,8 @@ pub enum Status {
         endpoint: Endpoint,
         /// Whether the session before goes on (XEP-0198 §5).
         resumed: bool,
+        /// What it offers: messages that ask for more are held back.
+        protection: Protection,
     },
     /// No stream; the next attempt follows.
     Waiting {

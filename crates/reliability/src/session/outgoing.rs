@@ -12,6 +12,8 @@ use stanchion_stanza::{
 };
 use uuid::Uuid;
 
+use crate::protection::Protection;
+
 /// A message to be delivered reliably.
 ///
 /// ```
@@ -24,6 +26,7 @@ use uuid::Uuid;
 pub struct Outgoing {
     message: Message,
     within: Option<Duration>,
+    protection: Protection,
 }
 
 /// A message that nobody could send.
@@ -47,6 +50,7 @@ impl Outgoing {
         Ok(Self {
             message: Message::chat(to).with_body(Text::new(body)?),
             within: None,
+            protection: Protection::default(),
         })
     }
 
@@ -56,6 +60,7 @@ impl Outgoing {
         Self {
             message: Message::chat(to).with_payload(payload),
             within: None,
+            protection: Protection::default(),
         }
     }
 
@@ -71,6 +76,18 @@ impl Outgoing {
     #[must_use]
     pub fn within(mut self, time: Duration) -> Self {
         self.within = Some(time);
+        self
+    }
+
+    /// The same, with what a stream must meet to carry it. Default: the strictest, that
+    /// it is encrypted and leads to the server of the account's domain.
+    ///
+    /// Until there is such a stream it waits, and with it all that is sent to the same
+    /// recipient after it; what goes to others does not. If there is none in time, it is
+    /// [`NotDelivered::Unprotected`](crate::outcome::NotDelivered::Unprotected).
+    #[must_use]
+    pub const fn protection(mut self, protection: Protection) -> Self {
+        self.protection = protection;
         self
     }
 
@@ -92,6 +109,7 @@ impl Outgoing {
             to,
             stanza: stanza.into(),
             within: self.within,
+            protection: self.protection,
         })
     }
 }
@@ -103,6 +121,7 @@ pub(super) struct Prepared {
     pub(super) to: Option<Jid>,
     pub(super) stanza: Bytes,
     pub(super) within: Option<Duration>,
+    pub(super) protection: Protection,
 }
 
 #[cfg(test)]

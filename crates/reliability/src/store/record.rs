@@ -321,7 +321,8 @@ pub struct OutboundRecord {
     pub accepted_at: WallTime,
     /// By when an outcome is due; `None` is never.
     pub deadline: Option<WallTime>,
-    /// The protection its stream must have; a number of the engine.
+    /// The protection its stream must have; a number of the engine. 0, and any that it
+    /// does not know, is the strictest.
     pub protection: u8,
     /// Where it stands.
     pub state: OutboundState,

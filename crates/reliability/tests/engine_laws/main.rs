@@ -6,5 +6,6 @@
 mod inbox;
 mod outbox;
 mod outcomes;
+mod protection;
 mod script;
 mod stream;

@@ -9,6 +9,7 @@ use stanchion_reliability::engine::{
     Submission,
 };
 use stanchion_reliability::outcome::Outcome;
+use stanchion_reliability::protection::Protection;
 use stanchion_reliability::store::{
     Image, InboundQuery, MemoryStore, Op, Opening, OutboundQuery, Pending, Seed, Store, StoreId,
     WallTime,
@@ -30,6 +31,8 @@ pub(crate) struct Script {
     pub(crate) engine: Engine,
     pub(crate) store: MemoryStore,
     pub(crate) config: EngineConfig,
+    /// What the streams to come offer.
+    pub(crate) offered: Protection,
     now: Duration,
     asks: VecDeque<Ask>,
     store_waits: bool,
@@ -59,6 +62,7 @@ impl Script {
             engine: Engine::new(config, recovered, clock(now), 7),
             store,
             config,
+            offered: Protection::default(),
             now,
             asks: VecDeque::new(),
             store_waits: false,
@@ -182,11 +186,18 @@ impl Script {
     }
 
     pub(crate) fn bind(&mut self, managed: bool, handled: Option<u32>) {
-        self.give(Input::Connected(Stream::Bound { managed, handled }));
+        self.connected(Stream::Bound { managed, handled });
     }
 
     pub(crate) fn resume(&mut self, h: u32) {
-        self.give(Input::Connected(Stream::Resumed { h }));
+        self.connected(Stream::Resumed { h });
+    }
+
+    fn connected(&mut self, stream: Stream) {
+        self.give(Input::Connected {
+            stream,
+            protection: self.offered,
+        });
     }
 
     pub(crate) fn disconnect(&mut self) {
@@ -204,6 +215,16 @@ impl Script {
     }
 
     pub(crate) fn send_to(&mut self, to: &str, id: &str, within: Option<Duration>) {
+        self.send_asking(to, id, within, Protection::default());
+    }
+
+    pub(crate) fn send_asking(
+        &mut self,
+        to: &str,
+        id: &str,
+        within: Option<Duration>,
+        protection: Protection,
+    ) {
         let stanza = format!(
             "<message to='{to}' id='{id}' type='chat'><body>{id}</body>\
              <request xmlns='urn:xmpp:receipts'/></message>"
@@ -213,6 +234,7 @@ impl Script {
             to: to.parse().unwrap(),
             stanza: stanza.into(),
             deadline: within.map(|time| wall(self.now + time)),
+            protection,
         }));
     }
 

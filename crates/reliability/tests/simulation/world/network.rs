@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stanchion_reliability::engine::{Input, Stream};
+use stanchion_reliability::protection::Protection;
 use stanchion_reliability::store::{self, StoreError};
 use stanchion_stanza::payload::sm::Resume;
 use stanchion_stanza::{Presence, Stanza};
@@ -147,7 +148,13 @@ impl World {
                     Welcome::Resumed { h } => {
                         self.summary.resumed += 1;
                         process.received.truncate(process.resumed_with as usize);
-                        self.tell(of, Input::Connected(Stream::Resumed { h }))
+                        self.tell(
+                            of,
+                            Input::Connected {
+                                stream: Stream::Resumed { h },
+                                protection: Protection::default(),
+                            },
+                        )
                     }
                     Welcome::Bound { managed, failed } => {
                         process.received.clear();
@@ -156,7 +163,13 @@ impl World {
                             handled: failed.and_then(|failed| failed.h),
                         };
                         process.resumable = managed;
-                        process.tell(now, Input::Connected(stream));
+                        process.tell(
+                            now,
+                            Input::Connected {
+                                stream,
+                                protection: Protection::default(),
+                            },
+                        );
                         let presence = Presence::available().to_element();
                         self.tell(of, Input::Transmit(presence))
                     }

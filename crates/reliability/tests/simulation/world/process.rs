@@ -7,6 +7,7 @@ use stanchion_reliability::engine::{
     Event as Told, Input, Output, ReconnectReason, Refusal, Submission,
 };
 use stanchion_reliability::outcome::Outcome;
+use stanchion_reliability::protection::Protection;
 use stanchion_stanza::payload::receipts::{Received, Request};
 use stanchion_stanza::payload::sid::OriginId;
 use stanchion_stanza::payload::sm::Ack;
@@ -238,6 +239,7 @@ impl World {
             to: to.into(),
             stanza: stanza.into(),
             deadline,
+            protection: Protection::default(),
         };
         process.tell(now, Input::Send(submission));
         self.drain(of)
