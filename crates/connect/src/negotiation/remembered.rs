@@ -43,8 +43,8 @@ const MAX_AHEAD_FAILED: u8 = 2;
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ServerMemory {
-    /// The strongest mechanism and the strongest binding ever offered, each for itself.
-    /// A weaker offer is refused. To accept it, forget this.
+    /// The strongest mechanism and the strongest binding ever offered inside TLS, each for
+    /// itself. A weaker offer is refused. To accept it, forget this.
     pub strongest: OfferStrength,
     /// Whether a login was ever protected by TLS: then one in the clear is refused, even
     /// where plaintext is allowed.

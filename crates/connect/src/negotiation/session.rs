@@ -291,8 +291,12 @@ impl Negotiation {
         features: Option<&StreamFeatures>,
     ) -> ServerMemory {
         let mut memory = std::mem::take(&mut self.setup.memory);
-        memory.strongest = memory.strongest.or_stronger(report.strength);
         let protected = security != ChannelSecurity::Plaintext;
+        // In the clear, whoever is on the way may have added to the offer what the server
+        // never had: held against it later, that would lock the account out.
+        if protected {
+            memory.strongest = memory.strongest.or_stronger(report.strength);
+        }
         memory.tls |= protected;
         memory.starttls = protected && self.starttls.unwrap_or(memory.starttls);
         memory.offer = (protected && offer.is_memorable()).then(|| offer.detached());
