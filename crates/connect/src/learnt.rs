@@ -162,11 +162,15 @@ impl Learnt {
 
     /// The memory for one login; a token is counted before it is used.
     fn for_a_login(&mut self, endpoint: &Endpoint) -> ServerMemory {
+        // Over which of the two the domain showed TLS makes no difference: whoever strips
+        // it of one must not gain by blocking the other.
+        let tls = self.memory.tls || self.over_websocket.tls;
         let Some(memory) = self.memory_of(endpoint) else {
             return ServerMemory::default();
         };
         let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let ms = since_1970.map_or(0, |t| i64::try_from(t.as_millis()).unwrap_or(i64::MAX));
+        memory.tls |= tls;
         let token = &mut memory.token;
         token.take_if(|t| t.has_ended(&utc(ms)));
         if let Some(token) = token {
@@ -227,5 +231,18 @@ mod tests {
         assert_eq!(shown(&mut learnt, &tcp), "SCRAM-SHA-256 tls-exporter");
         assert_eq!(shown(&mut learnt, &web), "SCRAM-SHA-1 -");
         assert!(learnt.memory_of(&clear).is_none());
+    }
+
+    #[test]
+    fn tls_that_was_shown_over_a_websocket_is_missed_over_tcp_too() {
+        let tcp = Endpoint::at(([192, 0, 2, 1], 5222).into(), TlsMode::StartTls);
+        let mut learnt = Learnt::default();
+        assert!(!learnt.for_a_login(&tcp).tls);
+        let shown = "stanchion-server 1\nstrongest SCRAM-SHA-256 -\ntls yes\n";
+        learnt.over_websocket = ServerMemory::decode(shown).unwrap();
+        let over_tcp = learnt.for_a_login(&tcp);
+        assert!(over_tcp.tls);
+        // What is offered stays apart.
+        assert_eq!(over_tcp.strongest, ServerMemory::default().strongest);
     }
 }
