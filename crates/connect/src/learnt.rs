@@ -122,7 +122,7 @@ impl Basis {
                     learnt.keys.push(new.clone());
                 }
                 if let Some(memory) = learnt.memory_of(&connection.endpoint) {
-                    *memory = established.memory.clone();
+                    memory.renew(established.memory.clone());
                 }
             }
             Err(attempt) => match &attempt.error {

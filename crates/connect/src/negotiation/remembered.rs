@@ -86,6 +86,19 @@ impl ServerMemory {
         self.may_send_ahead() && (self.offer.is_some() || self.starttls)
     }
 
+    /// Takes what a login taught in the place of what was known. Another login may have
+    /// begun or ended meanwhile: what only grows does not go back for it.
+    pub(crate) fn renew(&mut self, learnt: Self) {
+        let known = std::mem::replace(self, learnt);
+        self.strongest = self.strongest.or_stronger(known.strongest);
+        self.tls |= known.tls;
+        if let (Some(token), Some(known)) = (&mut self.token, known.token)
+            && token.secret.expose_secret() == known.secret.expose_secret()
+        {
+            token.count = token.count.max(known.count);
+        }
+    }
+
     /// Writes it as lines of text. **The text holds the token.**
     #[must_use]
     pub fn encode(&self) -> Zeroizing<String> {
@@ -468,6 +481,27 @@ mod tests {
     fn a_token_does_not_show_in_debug_output() {
         let shown = format!("{:?}", whole());
         assert!(shown.contains("HT-SHA-256-EXPR") && !shown.contains("a secret token"));
+    }
+
+    #[test]
+    fn a_count_that_another_login_was_given_meanwhile_is_not_given_again() {
+        let counted = |count| {
+            let mut memory = whole();
+            memory.token.as_mut().unwrap().count = count;
+            memory
+        };
+        let mut memory = counted(5);
+        memory.renew(counted(4));
+        assert_eq!(memory.token.as_ref().unwrap().count, 5);
+        memory.renew(ServerMemory::default());
+        assert!(memory.token.is_none());
+        assert!(memory.tls && memory.strongest == whole().strongest);
+        // A new token counts from its own beginning.
+        let mut memory = counted(5);
+        let mut new = counted(0);
+        new.token.as_mut().unwrap().secret = "another".into();
+        memory.renew(new);
+        assert_eq!(memory.token.unwrap().count, 0);
     }
 
     #[test]
