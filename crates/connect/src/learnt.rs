@@ -8,16 +8,16 @@ use std::time::SystemTime;
 
 use stanchion_sasl::SaslCondition;
 use stanchion_sasl::scram::keys::ScramKeys;
-use stanchion_stanza::Text;
 use stanchion_stanza::payload::datetime::utc;
 use stanchion_stanza::payload::sasl2::UserAgent;
+use stanchion_stanza::{BareJid, Text};
 use stanchion_transport::{Dial, Endpoint, TlsMode};
 
 use crate::config::{Account, ConnectConfig};
 use crate::connection::Connection;
 use crate::entropy::Entropy;
 use crate::error::{Attempt, ConnectError, ShortCut};
-use crate::negotiation::{Resume, ServerMemory, Setup, Start};
+use crate::negotiation::{Resume, ResumeToken, ServerMemory, Setup, Start};
 use crate::phase::Phase;
 use crate::resolve::Resolve;
 use crate::ways::Ways;
@@ -48,6 +48,8 @@ pub(crate) struct Learnt {
     pub(crate) over_websocket: ServerMemory,
     /// With an id before the first login.
     pub(crate) agent: UserAgent,
+    /// Whose address a server gave last, if that was not the account's.
+    strange: Option<BareJid>,
 }
 
 impl Basis {
@@ -111,12 +113,29 @@ impl Basis {
         })
     }
 
+    /// What becomes of the session before. One that a server bound under a strange address
+    /// is given up: to be told of that as of a mistake of the caller's would stop a device
+    /// for good, for what its server did.
+    pub(crate) fn resume(&self, token: Option<ResumeToken>) -> Resume {
+        match token {
+            Some(token) if self.learnt().strange == Some(token.jid.to_bare()) => Resume::Lost,
+            Some(token) => Resume::Try(token),
+            None => Resume::No,
+        }
+    }
+
     /// Remembers what a login taught, or forgets what a refusal puts in doubt.
     pub(crate) fn remember(&self, result: &Result<Connection, Attempt>) {
         let mut learnt = self.learnt();
         match result {
             Ok(connection) => {
                 let established = &connection.established;
+                let (given, account) = (established.jid.to_bare(), &self.account.jid);
+                let is_strange = account.local().is_some() && given != *account;
+                learnt.strange = is_strange.then(|| {
+                    tracing::warn!(%given, %account, "the server gave another address");
+                    given
+                });
                 if let Some(new) = &established.keys {
                     learnt.keys.retain(|k| k.hash() != new.hash());
                     learnt.keys.push(new.clone());
