@@ -21,7 +21,7 @@ use crate::error::ConnectError;
 use crate::event::{ConnectEvent, Observer};
 use crate::health::HealthBook;
 use crate::learnt::Basis;
-use crate::negotiation::{Resume, ResumeToken, ServerMemory};
+use crate::negotiation::{ResumeToken, ServerMemory};
 use crate::phase::Phase;
 use crate::race::Race;
 use crate::redirect::place;
@@ -263,7 +263,7 @@ impl Connector {
             order.insert(0, first);
         }
         observer(&ConnectEvent::Candidates(&order));
-        let resume = resume.map_or(Resume::No, Resume::Try);
+        let resume = self.basis.resume(resume);
         Ok(Race::new(&self.basis, observer, order, give_up, resume))
     }
 

@@ -8,16 +8,16 @@ use std::time::SystemTime;
 
 use stanchion_sasl::SaslCondition;
 use stanchion_sasl::scram::keys::ScramKeys;
-use stanchion_stanza::Text;
 use stanchion_stanza::payload::datetime::utc;
 use stanchion_stanza::payload::sasl2::UserAgent;
+use stanchion_stanza::{BareJid, Text};
 use stanchion_transport::{Dial, Endpoint, TlsMode};
 
 use crate::config::{Account, ConnectConfig};
 use crate::connection::Connection;
 use crate::entropy::Entropy;
 use crate::error::{Attempt, ConnectError, ShortCut};
-use crate::negotiation::{Resume, ServerMemory, Setup, Start};
+use crate::negotiation::{Resume, ResumeToken, ServerMemory, Setup, Start};
 use crate::phase::Phase;
 use crate::resolve::Resolve;
 use crate::ways::Ways;
@@ -48,6 +48,8 @@ pub(crate) struct Learnt {
     pub(crate) over_websocket: ServerMemory,
     /// With an id before the first login.
     pub(crate) agent: UserAgent,
+    /// Whose address a server gave last, if that was not the account's.
+    strange: Option<BareJid>,
 }
 
 impl Basis {
@@ -111,18 +113,35 @@ impl Basis {
         })
     }
 
+    /// What becomes of the session before. One that a server bound under a strange address
+    /// is given up: to be told of that as of a mistake of the caller's would stop a device
+    /// for good, for what its server did.
+    pub(crate) fn resume(&self, token: Option<ResumeToken>) -> Resume {
+        match token {
+            Some(token) if self.learnt().strange == Some(token.jid.to_bare()) => Resume::Lost,
+            Some(token) => Resume::Try(token),
+            None => Resume::No,
+        }
+    }
+
     /// Remembers what a login taught, or forgets what a refusal puts in doubt.
     pub(crate) fn remember(&self, result: &Result<Connection, Attempt>) {
         let mut learnt = self.learnt();
         match result {
             Ok(connection) => {
                 let established = &connection.established;
+                let (given, account) = (established.jid.to_bare(), &self.account.jid);
+                let is_strange = account.local().is_some() && given != *account;
+                learnt.strange = is_strange.then(|| {
+                    tracing::warn!(%given, %account, "the server gave another address");
+                    given
+                });
                 if let Some(new) = &established.keys {
                     learnt.keys.retain(|k| k.hash() != new.hash());
                     learnt.keys.push(new.clone());
                 }
                 if let Some(memory) = learnt.memory_of(&connection.endpoint) {
-                    *memory = established.memory.clone();
+                    memory.renew(established.memory.clone());
                 }
             }
             Err(attempt) => match &attempt.error {
@@ -162,11 +181,15 @@ impl Learnt {
 
     /// The memory for one login; a token is counted before it is used.
     fn for_a_login(&mut self, endpoint: &Endpoint) -> ServerMemory {
+        // Over which of the two the domain showed TLS makes no difference: whoever strips
+        // it of one must not gain by blocking the other.
+        let tls = self.memory.tls || self.over_websocket.tls;
         let Some(memory) = self.memory_of(endpoint) else {
             return ServerMemory::default();
         };
         let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let ms = since_1970.map_or(0, |t| i64::try_from(t.as_millis()).unwrap_or(i64::MAX));
+        memory.tls |= tls;
         let token = &mut memory.token;
         token.take_if(|t| t.has_ended(&utc(ms)));
         if let Some(token) = token {
@@ -227,5 +250,18 @@ mod tests {
         assert_eq!(shown(&mut learnt, &tcp), "SCRAM-SHA-256 tls-exporter");
         assert_eq!(shown(&mut learnt, &web), "SCRAM-SHA-1 -");
         assert!(learnt.memory_of(&clear).is_none());
+    }
+
+    #[test]
+    fn tls_that_was_shown_over_a_websocket_is_missed_over_tcp_too() {
+        let tcp = Endpoint::at(([192, 0, 2, 1], 5222).into(), TlsMode::StartTls);
+        let mut learnt = Learnt::default();
+        assert!(!learnt.for_a_login(&tcp).tls);
+        let shown = "stanchion-server 1\nstrongest SCRAM-SHA-256 -\ntls yes\n";
+        learnt.over_websocket = ServerMemory::decode(shown).unwrap();
+        let over_tcp = learnt.for_a_login(&tcp);
+        assert!(over_tcp.tls);
+        // What is offered stays apart.
+        assert_eq!(over_tcp.strongest, ServerMemory::default().strongest);
     }
 }

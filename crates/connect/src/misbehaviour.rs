@@ -63,4 +63,7 @@ pub enum Misbehaviour {
     /// It sends stanza after stanza instead of an answer.
     #[error("it sent more than {0} stanzas instead of an answer (XEP-0198 §3)")]
     Flood(usize),
+    /// The same, by few and large ones.
+    #[error("it sent stanzas of more than {0} bytes instead of an answer (XEP-0198 §3)")]
+    FloodOfBytes(usize),
 }

@@ -17,9 +17,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use scripted::{DOMAIN, Script, World, endpoint, hanging, stream_error, timeouts, token};
 use stanchion_connect::config::{ConfigError, Plaintext};
-use stanchion_connect::error::ConnectError;
+use stanchion_connect::error::{ConnectError, Misuse};
 use stanchion_connect::misbehaviour::Misbehaviour;
-use stanchion_connect::negotiation::{FeatureStage, ResumeFailure};
+use stanchion_connect::negotiation::{FeatureStage, ResumeFailure, ResumeToken};
 use stanchion_connect::probe::{Scope, inspect};
 use stanchion_connect::resolve::{Answer, Resolve, ResolveError, SrvRecord, TableResolver};
 use stanchion_connect::{
@@ -285,6 +285,29 @@ async fn a_resumption_without_an_answer_ends_in_a_new_session_on_the_same_server
     assert_eq!(connection.established.jid.resource(), "given");
     assert_eq!(world.visits(5222), 2);
     assert!(connection.failed.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_bound_another_address_does_not_stop_a_device_for_good() {
+    let world = World::with(Script {
+        as_another: true,
+        ..Script::default()
+    });
+    let connector = world.connector();
+    let established = connector.connect(None).await.unwrap().established;
+    assert_eq!(established.jid.local(), Some("capulet"));
+    let given = ResumeToken {
+        jid: established.jid,
+        ..token(None)
+    };
+    let again = connector.connect(Some(given.clone())).await.unwrap();
+    assert!(matches!(
+        again.established.resumption,
+        Resumption::Failed { .. }
+    ));
+    // What the caller mixed up is still told.
+    let error = world.connector().connect(Some(given)).await.unwrap_err();
+    assert!(matches!(error, ConnectError::Misuse(Misuse::ForeignToken)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -22,6 +22,7 @@ use stanchion_connect::resolve::{
     Answer, CachingResolver, Resolve, ResolveError, SrvRecord, TableResolver,
 };
 use stanchion_connect::{Connect, Endpoints, Kind, Phase, Retry};
+use stanchion_stanza::stream::StreamCondition;
 use stanchion_transport::TlsMode;
 
 async fn refusal(mode: TlsMode, script: Script) -> ConnectError {
@@ -171,5 +172,20 @@ async fn a_device_finds_its_server_while_the_name_server_is_away_and_after_it_is
         let mut connection = connector.connect(None).await.unwrap();
         assert_eq!(connection.endpoint.port, 7);
         connection.stream.close().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_on_the_way_stops_a_device_for_good_by_a_stream_error_in_the_clear() {
+    for condition in StreamCondition::ALL {
+        let said = format!(
+            "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' \
+             version='1.0' from='{DOMAIN}' id='1'><stream:error><{condition} \
+             xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>"
+        );
+        let said: &'static [u8] = Vec::leak(said.into_bytes());
+        let error = refusal(TlsMode::StartTls, greeting(said)).await;
+        assert!(matches!(error, ConnectError::Stream { .. }), "{error:?}");
+        assert!(error.may_pass(), "{condition}: {error}");
     }
 }

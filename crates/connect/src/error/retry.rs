@@ -8,6 +8,7 @@ use stanchion_transport::tls::TlsError;
 use stanchion_transport::websocket::UpgradeError;
 
 use super::{ConnectError, Kind, Misuse, Retry};
+use crate::phase::Phase;
 use crate::resolve::ResolveError;
 
 impl ConnectError {
@@ -85,6 +86,8 @@ impl ConnectError {
         match self {
             Self::AllFailed(_) | Self::AllServersFailed(_) => self.parts().any(Self::may_pass),
             Self::GaveUp { last, .. } => last.as_ref().is_none_or(|e| e.may_pass()),
+            // Before the exchange of SASL anybody may have said it, in the clear.
+            Self::Stream { phase, .. } if *phase < Phase::Authentication => true,
             _ => {
                 let passing = matches!(self.kind(), Kind::Network | Kind::Security | Kind::Peer);
                 self.retry() == Retry::Later || passing
@@ -260,7 +263,6 @@ mod tests {
 
     use super::*;
     use crate::error::{Attempt, ServerFailure};
-    use crate::phase::Phase;
 
     fn endpoint() -> Endpoint {
         Endpoint::at(([192, 0, 2, 1], 5222).into(), TlsMode::StartTls)
@@ -324,6 +326,23 @@ mod tests {
             if *condition == StreamCondition::SystemShutdown {
                 assert_eq!((error.retry(), error.kind()), (Retry::Later, Kind::Network));
             }
+        }
+    }
+
+    #[test]
+    fn a_stream_error_in_answer_to_the_login_still_stops_a_device() {
+        for (phase, may_pass) in [
+            (Phase::Stream, true),
+            (Phase::StartTls, true),
+            (Phase::Authentication, false),
+            (Phase::Binding, false),
+        ] {
+            let error = ConnectError::Stream {
+                endpoint: None,
+                phase,
+                error: StreamError::new(StreamCondition::NotAuthorized),
+            };
+            assert_eq!(error.may_pass(), may_pass, "{phase}");
         }
     }
 

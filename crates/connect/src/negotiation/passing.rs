@@ -6,16 +6,20 @@ use stanchion_sasl::Channel;
 use stanchion_sasl::policy::ChannelSecurity;
 use stanchion_sasl::scram::keys::ScramKeys;
 use stanchion_stanza::stanza::DefinedCondition;
-use stanchion_stanza::{Element, FullJid, stream::StreamFeatures};
+use stanchion_stanza::{Element, Encoder, FullJid, Limits, Scope, stream::StreamFeatures};
 
 use super::established::{LoginReport, Resumption, SmSession};
 use super::remembered::LoginOffer;
 use crate::error::ConnectError;
 use crate::misbehaviour::Misbehaviour;
 
-/// Most stanzas that are kept between binding and `<enabled/>`. A server that hands a
-/// replaced session's messages over may send some there; more is a fault.
+/// Most stanzas that are kept between binding and `<enabled/>`, and 4 MiB of them. A server
+/// that hands a replaced session's messages over may send some there; more is a fault.
 pub const MAX_EARLY: usize = 1024;
+
+/// Most bytes of them on the wire, all together: 4 MiB. Without it, stanzas of the largest
+/// size would fill the memory of a small device before there is a session.
+pub(super) const MAX_EARLY_BYTES: usize = 4 * 1024 * 1024;
 
 /// What goes along with a login.
 #[derive(Debug, Clone, Copy, Default)]
@@ -49,6 +53,8 @@ pub(super) struct Session {
     pub(super) resumption: Resumption,
     pub(super) early: Vec<Element>,
     pub(super) counted: Vec<Element>,
+    /// Bytes of both.
+    kept: usize,
 }
 
 /// What was sent ahead of the features after the login.
@@ -115,16 +121,38 @@ impl Session {
             resumption: Resumption::NotTried,
             early: Vec::new(),
             counted: Vec::new(),
+            kept: 0,
         }
     }
-}
 
-pub(super) fn keep(early: &mut Vec<Element>, e: Element) -> Result<(), ConnectError> {
-    if early.len() >= MAX_EARLY {
-        return Err(Misbehaviour::Flood(MAX_EARLY).into());
+    /// Keeps a stanza from before stream management.
+    pub(super) fn keep_early(&mut self, e: Element) -> Result<(), ConnectError> {
+        self.admit(&e)?;
+        self.early.push(e);
+        Ok(())
     }
-    early.push(e);
-    Ok(())
+
+    /// Keeps what came under stream management.
+    pub(super) fn keep_counted(&mut self, e: Element) -> Result<(), ConnectError> {
+        self.admit(&e)?;
+        self.counted.push(e);
+        Ok(())
+    }
+
+    fn admit(&mut self, e: &Element) -> Result<(), ConnectError> {
+        if self.early.len() + self.counted.len() >= MAX_EARLY {
+            return Err(Misbehaviour::Flood(MAX_EARLY).into());
+        }
+        let left = Limits::default()
+            .with_stanza_bytes(MAX_EARLY_BYTES - self.kept)
+            .with_depth(Limits::MAX_DEPTH)
+            .with_attributes(usize::MAX);
+        let bytes = Encoder::new(Scope::client(), left)
+            .to_bytes(e)
+            .map_err(|_| Misbehaviour::FloodOfBytes(MAX_EARLY_BYTES))?;
+        self.kept += bytes.len();
+        Ok(())
+    }
 }
 
 /// SASL2 comes only inside of TLS, and nothing goes ahead outside of it.

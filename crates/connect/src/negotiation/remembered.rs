@@ -43,8 +43,8 @@ const MAX_AHEAD_FAILED: u8 = 2;
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ServerMemory {
-    /// The strongest mechanism and the strongest binding ever offered, each for itself.
-    /// A weaker offer is refused. To accept it, forget this.
+    /// The strongest mechanism and the strongest binding ever offered inside TLS, each for
+    /// itself. A weaker offer is refused. To accept it, forget this.
     pub strongest: OfferStrength,
     /// Whether a login was ever protected by TLS: then one in the clear is refused, even
     /// where plaintext is allowed.
@@ -84,6 +84,19 @@ impl ServerMemory {
     #[must_use]
     pub const fn is_relied_on(&self) -> bool {
         self.may_send_ahead() && (self.offer.is_some() || self.starttls)
+    }
+
+    /// Takes what a login taught in the place of what was known. Another login may have
+    /// begun or ended meanwhile: what only grows does not go back for it.
+    pub(crate) fn renew(&mut self, learnt: Self) {
+        let known = std::mem::replace(self, learnt);
+        self.strongest = self.strongest.or_stronger(known.strongest);
+        self.tls |= known.tls;
+        if let (Some(token), Some(known)) = (&mut self.token, known.token)
+            && token.secret.expose_secret() == known.secret.expose_secret()
+        {
+            token.count = token.count.max(known.count);
+        }
     }
 
     /// Writes it as lines of text. **The text holds the token.**
@@ -138,7 +151,13 @@ impl ServerMemory {
             line("token-agent", &token.agent);
             line("token-expiry", &token.expiry);
             line("token-count", &token.count);
-            line("token-secret", &token.secret.expose_secret());
+            // Last, and in one piece: a text that grows leaves a copy behind that nobody wipes.
+            const NAME: &str = "token-secret ";
+            let secret = token.secret.expose_secret();
+            text.reserve_exact(NAME.len() + secret.len() + 1);
+            text.push_str(NAME);
+            text.push_str(secret);
+            text.push('\n');
         }
         text
     }
@@ -468,6 +487,27 @@ mod tests {
     fn a_token_does_not_show_in_debug_output() {
         let shown = format!("{:?}", whole());
         assert!(shown.contains("HT-SHA-256-EXPR") && !shown.contains("a secret token"));
+    }
+
+    #[test]
+    fn a_count_that_another_login_was_given_meanwhile_is_not_given_again() {
+        let counted = |count| {
+            let mut memory = whole();
+            memory.token.as_mut().unwrap().count = count;
+            memory
+        };
+        let mut memory = counted(5);
+        memory.renew(counted(4));
+        assert_eq!(memory.token.as_ref().unwrap().count, 5);
+        memory.renew(ServerMemory::default());
+        assert!(memory.token.is_none());
+        assert!(memory.tls && memory.strongest == whole().strongest);
+        // A new token counts from its own beginning.
+        let mut memory = counted(5);
+        let mut new = counted(0);
+        new.token.as_mut().unwrap().secret = "another".into();
+        memory.renew(new);
+        assert_eq!(memory.token.unwrap().count, 0);
     }
 
     #[test]

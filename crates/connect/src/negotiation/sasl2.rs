@@ -12,7 +12,7 @@ use super::Negotiation;
 use super::established::ResumeFailure;
 use super::fault::{payload, unexpected};
 use super::output::{FeatureStage, Report};
-use super::passing::{After, Authenticated, Bound, Inline, LoggedIn, Session, keep};
+use super::passing::{After, Authenticated, Bound, Inline, LoggedIn, Session};
 use super::remembered::{LoginOffer, Token};
 use super::setup::Resume;
 use super::state::{State, Step};
@@ -239,10 +239,9 @@ impl Negotiation {
         // From `<enabled/>` on everything counts, and requests want an answer.
         let managed = authenticated.is_managed();
         if managed && (Stanza::is_stanza(&e) || e.ns() == ns::SM) {
-            let counted = &mut authenticated.session.counted;
-            keep(counted, e)?;
+            authenticated.session.keep_counted(e)?;
         } else if authenticated.bound.is_some() && Stanza::is_stanza(&e) {
-            keep(&mut authenticated.session.early, e)?;
+            authenticated.session.keep_early(e)?;
         } else {
             let (awaited, section) = State::Authenticated(authenticated).awaits();
             return Err(unexpected(&e, awaited, section));

@@ -16,7 +16,7 @@ use super::established::{
 };
 use super::fault::{ahead_refused, payload, unexpected};
 use super::output::{Output, Report};
-use super::passing::{After, Asked, Binding, Enabling, LoggedIn, Session, keep};
+use super::passing::{After, Asked, Binding, Enabling, LoggedIn, Session};
 use super::remembered::{LoginOffer, ServerMemory};
 use super::setup::Resume;
 use super::state::{State, Step};
@@ -189,7 +189,7 @@ impl Negotiation {
             && matches!(e.attr("type"), Some("result" | "error"));
         if !is_answer {
             // A replaced session's messages may come before the answer.
-            keep(&mut binding.session.early, e)?;
+            binding.session.keep_early(e)?;
             return Ok(State::Binding(binding));
         }
         match Iq::from_element(e).map_err(Misbehaviour::Answer)?.kind {
@@ -243,7 +243,7 @@ impl Negotiation {
             let (awaited, section) = State::Enabling(enabling).awaits();
             return Err(unexpected(&e, awaited, section));
         }
-        keep(&mut enabling.session.early, e)?;
+        enabling.session.keep_early(e)?;
         Ok(State::Enabling(enabling))
     }
 
@@ -291,8 +291,12 @@ impl Negotiation {
         features: Option<&StreamFeatures>,
     ) -> ServerMemory {
         let mut memory = std::mem::take(&mut self.setup.memory);
-        memory.strongest = memory.strongest.or_stronger(report.strength);
         let protected = security != ChannelSecurity::Plaintext;
+        // In the clear, whoever is on the way may have added to the offer what the server
+        // never had: held against it later, that would lock the account out.
+        if protected {
+            memory.strongest = memory.strongest.or_stronger(report.strength);
+        }
         memory.tls |= protected;
         memory.starttls = protected && self.starttls.unwrap_or(memory.starttls);
         memory.offer = (protected && offer.is_memorable()).then(|| offer.detached());

@@ -45,6 +45,8 @@ pub(crate) struct Script {
     pub(crate) error: Option<StreamError>,
     /// Closes the connection instead of answering `<resume/>`.
     pub(crate) drop_resume: bool,
+    /// Binds an address of another account.
+    pub(crate) as_another: bool,
     /// Sends this right behind `<proceed/>`, before the handshake.
     pub(crate) inject: Option<&'static [u8]>,
     /// Sends these bytes instead of features.
@@ -382,7 +384,12 @@ impl Server {
                 self.reach(Phase::Binding, Some(stream)).await;
                 let request = Iq::from_element(asked).unwrap();
                 let domain = self.script.domain();
-                let jid = format!("juliet@{domain}/given").parse().unwrap();
+                let who = if self.script.as_another {
+                    "capulet"
+                } else {
+                    "juliet"
+                };
+                let jid = format!("{who}@{domain}/given").parse().unwrap();
                 let bound = bind::Bind::Bound(jid).to_element();
                 let answer = request.result(Some(bound));
                 stream.send(&answer.to_element()).ok()?;

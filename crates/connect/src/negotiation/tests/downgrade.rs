@@ -170,3 +170,31 @@ fn the_strongest_offer_is_remembered_and_only_grows() {
     play.hear(ENABLED);
     assert_eq!(play.established().memory.strongest, strongest);
 }
+
+#[test]
+fn what_was_offered_in_the_clear_is_never_held_against_a_server_later() {
+    // Whoever is on the way may add to it what the server never had.
+    let inflated = PROSODY.replace(
+        "<mechanism>PLAIN</mechanism>",
+        "<mechanism>PLAIN</mechanism><mechanism>SCRAM-SHA-512-PLUS</mechanism>",
+    );
+    let mut clear = setup(Start::StartTls { or_plaintext: true });
+    clear.keys = vec![KEYS.clone()];
+    let mut play = Play::begin(clear);
+    play.header();
+    play.hear(&inflated);
+    assert_eq!(play.last().attr("mechanism"), Some("SCRAM-SHA-256"));
+    play.log_in_to(Arc::clone(&JULIET), false);
+    play.header();
+    play.hear(AFTER);
+    play.hear(BOUND);
+    play.hear(ENABLED);
+    let memory = play.established().memory;
+    assert_eq!(memory.strongest, OfferStrength::default());
+    assert!(!memory.tls && memory.offer.is_none());
+
+    let mut play = Play::begin(Setup { memory, ..direct() });
+    play.header();
+    play.hear(PROSODY);
+    assert_eq!(play.last().attr("mechanism"), Some("SCRAM-SHA-256-PLUS"));
+}

@@ -237,6 +237,31 @@ fn stanzas_between_binding_and_enabled_are_kept_in_order_and_bounded() {
 }
 
 #[test]
+fn few_large_stanzas_before_the_answer_are_a_flood_too() {
+    let large = format!("<message><body>{}</body></message>", "x".repeat(200_000));
+    let mut play = Play::logged_in(direct());
+    play.hear(AFTER);
+    let mut heard = 0;
+    while play.end.is_none() && heard < MAX_EARLY {
+        // Before the answer to the bind request, and after it.
+        if heard == 5 {
+            play.hear(BOUND);
+        }
+        play.hear(&large);
+        heard += 1;
+    }
+    // 4 MiB.
+    assert_eq!(heard, 21);
+    assert!(matches!(
+        play.error(),
+        ConnectError::PeerMisbehaved {
+            source: Misbehaviour::FloodOfBytes(_),
+            ..
+        }
+    ));
+}
+
+#[test]
 fn no_binding_after_the_login_breaks_the_protocol() {
     let mut play = Play::logged_in(direct());
     play.hear("<stream:features/>");
