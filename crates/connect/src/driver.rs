@@ -224,6 +224,7 @@ impl Attempting<'_> {
             .limit(self.dial.direct(pipe, &self.endpoint, self.domain))
             .await?
             .map_err(refused)?;
+        let pipe = protected(pipe)?;
         self.tell(&ConnectEvent::Secured(&self.endpoint, pipe.security()));
         Ok(pipe)
     }
@@ -339,6 +340,7 @@ impl Attempting<'_> {
             .limit(self.dial.upgrade(pipe, self.domain))
             .await?
             .map_err(|error| ConnectError::dial(&self.endpoint, error))?;
+        let pipe = protected(pipe)?;
         self.tell(&ConnectEvent::Secured(&self.endpoint, pipe.security()));
         let channel = channel(pipe.security());
         *stream = XmppStream::new(pipe, self.config.limits);
@@ -372,6 +374,15 @@ fn disconnected(negotiation: &mut Negotiation, fault: StreamFault) -> ConnectErr
         endpoint: None,
         phase,
         source: Some(fault),
+    }
+}
+
+/// A pipe that TLS was asked for, if it is one: a login must not take the word of a dialler
+/// that did nothing.
+fn protected(pipe: BoxTransport) -> Result<BoxTransport, ConnectError> {
+    match pipe.security().tls {
+        Some(_) => Ok(pipe),
+        None => Err(Misuse::Unprotected.into()),
     }
 }
 

@@ -341,6 +341,10 @@ pub enum Misuse {
     /// A blocking computation was cancelled because the runtime shuts down.
     #[error("the runtime shuts down")]
     ShuttingDown,
+    /// A [`Dial`](stanchion_transport::Dial) of the program's own gave a connection without
+    /// TLS where the handshake was asked for.
+    #[error("the dialler was asked for TLS and gave none; correct the program that brings it")]
+    Unprotected,
     /// A server's entry in the registry cannot be used.
     #[error("the registry's entry cannot be used; correct it")]
     Config(#[from] ConfigError),
