@@ -19,6 +19,9 @@ pub const CORRECTION: &str = "urn:xmpp:message-correct:0";
 pub const CSI: &str = "urn:xmpp:csi:0";
 /// Delayed delivery (XEP-0203).
 pub const DELAY: &str = "urn:xmpp:delay";
+/// Delivery between two devices, this project's own (see
+/// [`payload::delivery`](crate::payload::delivery)).
+pub const DELIVERY: &str = "urn:stanchion:delivery:0";
 /// Service discovery, information (XEP-0030).
 pub const DISCO_INFO: &str = "http://jabber.org/protocol/disco#info";
 /// Service discovery, items (XEP-0030).
@@ -131,6 +134,7 @@ pub(crate) const KNOWN: &[&str] = &[
     CORRECTION,
     CSI,
     DELAY,
+    DELIVERY,
     DISCO_INFO,
     DISCO_ITEMS,
     FAST,

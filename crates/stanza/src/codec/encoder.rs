@@ -203,7 +203,8 @@ fn write_attribute(ns: &str, name: &str, value: &str, index: usize, out: &mut Ve
     out.push(b'\'');
 }
 
-fn escape_text(s: &str, out: &mut Vec<u8>) {
+/// Appends `s` as character data.
+pub(crate) fn escape_text(s: &str, out: &mut Vec<u8>) {
     let odd = |b: u8| (b == b'<') | (b == b'>') | (b == b'&') | (b == b'\r');
     escape(s.as_bytes(), out, odd, |b| match b {
         b'<' => b"&lt;",

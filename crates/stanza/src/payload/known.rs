@@ -15,9 +15,9 @@ use super::forms::{FORM_TYPE, Form};
 use super::sensordata::{Profile, Profiled};
 use super::{
     Payload, PayloadError, bind, bind2, caps, carbons, channel_binding, chat_states, commands,
-    control, correction, csi, delay, disco, fast, forms, forward, framing, hints, limits, mam,
-    markers, muc, ping, pubsub, receipts, register, roster, rsm, sasl, sasl2, sensordata, sid, sm,
-    starttls,
+    control, correction, csi, delay, delivery, disco, fast, forms, forward, framing, hints, limits,
+    mam, markers, muc, ping, pubsub, receipts, register, roster, rsm, sasl, sasl2, sensordata, sid,
+    sm, starttls,
 };
 use crate::ns;
 use crate::stanza::{DefinedCondition, StanzaError};
@@ -511,6 +511,33 @@ pub const ALL: &[Known] = &[
     ),
     payload!(fast::Token, "token", ("XEP-0484", "§3.3")),
     payload!(fast::Fast, Request, "FAST request", ("XEP-0484", "§3.4")),
+    // This project's own.
+    payload!(
+        delivery::Deliver,
+        "message of a channel",
+        (ns::DELIVERY, "")
+    ),
+    payload!(delivery::Answer, "verdicts on messages", (ns::DELIVERY, "")),
+    payload!(
+        delivery::Verdict,
+        "verdict on a message",
+        (ns::DELIVERY, "")
+    ),
+    payload!(delivery::Cancel, "message to cancel", (ns::DELIVERY, "")),
+    payload!(
+        delivery::Rotate,
+        "request for a new epoch",
+        (ns::DELIVERY, "")
+    ),
+    payload!(delivery::Close, "epoch to close", (ns::DELIVERY, "")),
+    payload!(delivery::Closed, "epoch closed", (ns::DELIVERY, "")),
+    payload!(
+        delivery::WrongStore,
+        "store that is not here",
+        (ns::DELIVERY, "")
+    ),
+    payload!(delivery::Jids, "addresses of a device", (ns::DELIVERY, "")),
+    payload!(delivery::At, "device and store", (ns::DELIVERY, "")),
 ];
 
 /// Every typed view of a form.

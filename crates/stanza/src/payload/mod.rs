@@ -13,6 +13,7 @@ pub mod correction;
 pub mod csi;
 pub mod datetime;
 pub mod delay;
+pub mod delivery;
 pub mod disco;
 pub mod fast;
 pub mod forms;

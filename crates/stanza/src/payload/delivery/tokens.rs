@@ -1,0 +1,160 @@
+//! Tokens of fixed size, and the pairs that they are in: stores and places, epochs, boots
+//! and ids. Who draws them, and what follows when two differ, is the delivery engine's.
+
+use std::fmt;
+
+use sha2::{Digest as _, Sha256};
+
+use super::value::{Value, read_base64url, spelled, write_base64url};
+use super::{Device, InvalidDelivery};
+
+const ELEVEN: &str = "base64url of 8 bytes, 11 letters without padding";
+const SIX: &str = "base64url of 4 bytes, 6 letters without padding";
+
+/// Which store a device keeps its deliveries in: drawn at random when the store was made,
+/// so that one made anew is not taken for the one before it.
+///
+/// Written as base64url of its eight bytes, the first one highest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StoreTag(pub u64);
+
+/// What names a message's id in eight bytes, see [`IdPrefix::of`].
+///
+/// Written as base64url of its eight bytes, the first one highest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct IdPrefix(pub u64);
+
+impl IdPrefix {
+    /// The first eight bytes of the SHA-256 of a stanza id.
+    ///
+    /// Not of the id itself: the first eight bytes of a UUIDv7 are 48 bits of time and 12
+    /// that are random (RFC 9562 §5.7), so that a device that was restored from a backup
+    /// could give two messages the same ones. And ids need not be UUIDs.
+    ///
+    /// ```
+    /// use stanchion_stanza::payload::delivery::IdPrefix;
+    /// // The SHA-256 of `abc` begins ba7816bf8f01cfea (FIPS 180-2 appendix B.1).
+    /// assert_eq!(IdPrefix::of("abc"), IdPrefix(0xba78_16bf_8f01_cfea));
+    /// ```
+    #[must_use]
+    pub fn of(stanza_id: &str) -> Self {
+        let digest = Sha256::digest(stanza_id.as_bytes());
+        let first = digest.iter().take(8);
+        Self(first.fold(0, |prefix, byte| prefix << 8 | u64::from(*byte)))
+    }
+}
+
+/// One start of a sender's process: drawn at random then, and echoed in answers, so that
+/// an answer to what an earlier process sent can be told.
+///
+/// Written as base64url of its four bytes, the first one highest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Boot(pub u32);
+
+/// A device and its store; written `device.store`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Place {
+    /// The device.
+    pub device: Device,
+    /// Its store.
+    pub store: StoreTag,
+}
+
+/// A stretch of a channel whose sequence numbers belong together; written
+/// `index.random`. A later one has the greater index; the random part tells two that were
+/// opened independently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Epoch {
+    /// How many there were before it, on this channel; written in decimal.
+    pub index: u32,
+    /// Drawn at random when it was opened; written as base64url of its four bytes.
+    pub random: u32,
+}
+
+spelled!(StoreTag, IdPrefix, Boot, Place, Epoch);
+
+/// A token of eight bytes.
+macro_rules! long {
+    ($($name:ident, $what:literal;)*) => {$(
+        impl Value for $name {
+            fn read(written: &str) -> Result<Self, InvalidDelivery> {
+                let misspelt = InvalidDelivery::Spelling { what: $what, form: ELEVEN };
+                read_base64url(written, 11).map(Self).ok_or(misspelt)
+            }
+
+            fn write(&self, out: &mut impl fmt::Write) -> fmt::Result {
+                write_base64url::<11>(self.0, out)
+            }
+        }
+    )*};
+}
+
+long! {
+    StoreTag, "store";
+    IdPrefix, "id prefix";
+}
+
+/// The number in a token of four bytes.
+fn read_short(written: &str) -> Option<u32> {
+    read_base64url(written, 6).and_then(|bits| u32::try_from(bits).ok())
+}
+
+fn write_short(token: u32, out: &mut impl fmt::Write) -> fmt::Result {
+    write_base64url::<6>(u64::from(token) << 32, out)
+}
+
+impl Value for Boot {
+    fn read(written: &str) -> Result<Self, InvalidDelivery> {
+        let misspelt = InvalidDelivery::Spelling {
+            what: "boot",
+            form: SIX,
+        };
+        read_short(written).map(Self).ok_or(misspelt)
+    }
+
+    fn write(&self, out: &mut impl fmt::Write) -> fmt::Result {
+        write_short(self.0, out)
+    }
+}
+
+impl Value for Place {
+    fn read(written: &str) -> Result<Self, InvalidDelivery> {
+        // Neither part has a full stop.
+        let (device, store) = written.split_once('.').ok_or(InvalidDelivery::Spelling {
+            what: "place",
+            form: "device.store",
+        })?;
+        Ok(Self {
+            store: Value::read(store)?,
+            device: Value::read(device)?,
+        })
+    }
+
+    fn write(&self, out: &mut impl fmt::Write) -> fmt::Result {
+        self.device.write(out)?;
+        out.write_str(".")?;
+        self.store.write(out)
+    }
+}
+
+impl Value for Epoch {
+    fn read(written: &str) -> Result<Self, InvalidDelivery> {
+        let parts = written.split_once('.');
+        let epoch = parts.and_then(|(index, random)| {
+            Some(Self {
+                index: Value::read(index).ok()?,
+                random: read_short(random)?,
+            })
+        });
+        epoch.ok_or(InvalidDelivery::Spelling {
+            what: "epoch",
+            form: "index.random, a number and base64url of 4 bytes",
+        })
+    }
+
+    fn write(&self, out: &mut impl fmt::Write) -> fmt::Result {
+        self.index.write(out)?;
+        out.write_str(".")?;
+        write_short(self.random, out)
+    }
+}
