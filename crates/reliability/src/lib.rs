@@ -29,7 +29,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod delivery;
 pub mod engine;
+pub mod mutant;
 pub mod outcome;
 pub mod protection;
 pub mod registry;

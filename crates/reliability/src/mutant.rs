@@ -4,52 +4,157 @@
 
 /// Every mutant: its name, and the rule that it removes.
 pub const ALL: &[(&str, &str)] = &[
-    ("accept-below-low", "a seq below `low` is never first-delivered"),
-    ("forget-verdicts", "a duplicate is answered with its recorded verdict, not kept again"),
-    ("ignore-other-id", "a slot that holds another id answers `other`"),
-    ("ignore-prev", "a predecessor that is not the recorded one answers `rotate`"),
-    ("ignore-next-prev", "a message that its recorded successor contradicts answers `rotate`"),
+    (
+        "accept-below-low",
+        "a seq below `low` is never first-delivered",
+    ),
+    (
+        "forget-verdicts",
+        "a duplicate is answered with its recorded verdict, not kept again",
+    ),
+    (
+        "ignore-other-id",
+        "a slot that holds another id answers `other`",
+    ),
+    (
+        "ignore-prev",
+        "a predecessor that is not the recorded one answers `rotate`",
+    ),
+    (
+        "ignore-next-prev",
+        "a message that its recorded successor contradicts answers `rotate`",
+    ),
     ("hand-over-gaps", "a message waits for its predecessors"),
     ("void-handed", "what was handed over is never voided"),
-    ("cancel-leaves-no-tombstone", "a cancel voids a message that has not arrived yet"),
-    ("cancel-without-effect", "a voided message is never handed over"),
-    ("accept-in-closed-epoch", "a closed epoch takes nothing that it has not committed"),
-    ("accept-old-epoch", "an unknown epoch at or below the highest is refused"),
-    ("higher-epoch-leaves-lower-open", "a higher epoch closes the lower ones"),
+    (
+        "cancel-leaves-no-tombstone",
+        "a cancel voids a message that has not arrived yet",
+    ),
+    (
+        "cancel-without-effect",
+        "a voided message is never handed over",
+    ),
+    (
+        "accept-in-closed-epoch",
+        "a closed epoch takes nothing that it has not committed",
+    ),
+    (
+        "accept-old-epoch",
+        "an unknown epoch at or below the highest is refused",
+    ),
+    (
+        "higher-epoch-leaves-lower-open",
+        "a higher epoch closes the lower ones",
+    ),
     ("close-keeps-held", "closing drops what is held"),
-    ("close-ignores-handed", "`closed` waits for what was handed over"),
-    ("close-forgets-verdicts", "`closed` lists what is delivered and void"),
-    ("close-forgets-by", "`closed` says who closed the epoch first"),
-    ("close-says-unknown", "`closed` says whether the boot was ever accepted"),
+    (
+        "close-ignores-handed",
+        "`closed` waits for what was handed over",
+    ),
+    (
+        "close-forgets-verdicts",
+        "`closed` lists what is delivered and void",
+    ),
+    (
+        "close-forgets-by",
+        "`closed` says who closed the epoch first",
+    ),
+    (
+        "close-says-unknown",
+        "`closed` says whether the boot was ever accepted",
+    ),
     ("ignore-store", "a message for another store does nothing"),
     ("ignore-device", "a message for another device does nothing"),
-    ("answer-any-id", "only a verdict with the id of the message counts"),
-    ("answer-any-boot", "`other`, `rotate` and `settled` count under the current boot only"),
-    ("answer-any-sender", "verdicts come from a registered JID only"),
+    (
+        "answer-any-id",
+        "only a verdict with the id of the message counts",
+    ),
+    (
+        "answer-any-boot",
+        "`other`, `rotate` and `settled` count under the current boot only",
+    ),
+    (
+        "answer-any-sender",
+        "verdicts come from a registered JID only",
+    ),
     ("settled-is-delivered", "`settled` proves nothing"),
     ("low-counts-open", "`low` counts only finals"),
     ("low-counts-undurable", "`low` counts only durable finals"),
-    ("low-is-not-told", "a risen `low` is told when later messages wait"),
-    ("window-unbounded", "only 32 seqs from `low` on are transmitted"),
-    ("move-delivered", "what `closed` lists as delivered is not moved"),
-    ("move-inherited-by-others", "inherited messages move only if this boot closed the epoch"),
-    ("move-below-low", "a message below the peer's `low` moves only if its boot was never accepted"),
-    ("send-while-closing", "nothing is sent in an epoch that is being closed"),
-    ("epoch-index-not-raised", "a new epoch is above both sides' highest"),
-    ("reset-moves-transmitted", "after `wrong-store` what was transmitted is in doubt"),
-    ("expire-transmitted", "what was transmitted needs the peer's void to be `NotDelivered`"),
-    ("expire-inherited", "what an earlier process accepted needs the peer's void"),
-    ("bounce-is-final", "a permanent bounce is in doubt until a void is heard"),
-    ("receipt-settles", "a plain receipt settles nothing once the device has spoken"),
-    ("transmit-before-durable", "nothing is transmitted before it is durable"),
-    ("receipt-before-commit", "no verdict leaves before the commit is durable"),
+    (
+        "low-is-not-told",
+        "a risen `low` is told when later messages wait",
+    ),
+    (
+        "window-unbounded",
+        "only 32 seqs from `low` on are transmitted",
+    ),
+    (
+        "move-delivered",
+        "what `closed` lists as delivered is not moved",
+    ),
+    (
+        "move-inherited-by-others",
+        "inherited messages move only if this boot closed the epoch",
+    ),
+    (
+        "move-below-low",
+        "a message below the peer's `low` moves only if its boot was never accepted",
+    ),
+    (
+        "send-while-closing",
+        "nothing is sent in an epoch that is being closed",
+    ),
+    (
+        "epoch-index-not-raised",
+        "a new epoch is above both sides' highest",
+    ),
+    (
+        "reset-moves-transmitted",
+        "after `wrong-store` what was transmitted is in doubt",
+    ),
+    (
+        "expire-transmitted",
+        "what was transmitted needs the peer's void to be `NotDelivered`",
+    ),
+    (
+        "expire-inherited",
+        "what an earlier process accepted needs the peer's void",
+    ),
+    (
+        "bounce-is-final",
+        "a permanent bounce is in doubt until a void is heard",
+    ),
+    (
+        "receipt-settles",
+        "a plain receipt settles nothing once the device has spoken",
+    ),
+    (
+        "transmit-before-durable",
+        "nothing is transmitted before it is durable",
+    ),
+    (
+        "receipt-before-commit",
+        "no verdict leaves before the commit is durable",
+    ),
     ("h-before-durable", "`h` covers nothing that is not durable"),
     ("hand-over-unmarked", "a hand-over is marked durably"),
-    ("not-delivered-undurable", "`NotDelivered` is durable before it is told"),
-    ("no-cancel", "a message that is due is cancelled at its recipient"),
+    (
+        "not-delivered-undurable",
+        "`NotDelivered` is durable before it is told",
+    ),
+    (
+        "no-cancel",
+        "a message that is due is cancelled at its recipient",
+    ),
     ("no-retransmission", "what has no verdict is sent again"),
-    ("unacked-forgotten", "what a failed resumption left is sent again"),
-    ("poison-for-ever", "a message that fails its consumer three times is handed over no more"),
+    (
+        "unacked-forgotten",
+        "what a failed resumption left is sent again",
+    ),
+    (
+        "poison-for-ever",
+        "a message that fails its consumer three times is handed over no more",
+    ),
 ];
 
 #[cfg(stanchion_mutants)]

@@ -2,7 +2,7 @@
 //! the verdict on each. Constant size, no clock, no I/O. Who may speak for the device is
 //! `engine`'s; what the store keeps of it is in `record`.
 
-use stanchion_stanza::payload::delivery::{Boot, Epoch, IdPrefix, Verdict, VerdictState};
+use stanchion_stanza::payload::delivery::{Boot, Epoch, IdPrefix, MAX_SEQ, Verdict, VerdictState};
 
 use crate::mutant;
 
@@ -242,7 +242,7 @@ impl ReceivingChannel {
                 return Closing::Closed {
                     by: None,
                     known: true,
-                    low: u64::MAX,
+                    low: MAX_SEQ,
                     highest,
                     verdicts: Vec::new(),
                 };

@@ -3,9 +3,9 @@
 
 use stanchion_stanza::payload::delivery::{Boot, Epoch, IdPrefix};
 
+use super::receiver::BOOTS;
 use super::receiver::{ClosedBy, EPOCHS, KnownEpoch, ReceivingChannel, SPAN, Slot, Standing};
 use super::sender::{End, Fate, SendingChannel, TRIALS, Trial};
-use super::receiver::BOOTS;
 
 const VERSION: u8 = 1;
 

@@ -290,9 +290,10 @@ impl SendingChannel {
         if mutant::is("low-counts-open") {
             return self.next;
         }
-        let first = self.open.iter().find(|open| {
-            !open.is_decided() || !mutant::is("low-counts-undurable")
-        });
+        let first = self
+            .open
+            .iter()
+            .find(|open| !open.is_decided() || !mutant::is("low-counts-undurable"));
         first.map_or(self.loaded, |open| open.place)
     }
 
@@ -319,7 +320,14 @@ impl SendingChannel {
 
     /// An open message comes from the store; `boot` is the process life in which it was
     /// accepted. Gives what an earlier end of an epoch makes of it.
-    pub fn load(&mut self, place: u64, id: IdPrefix, prev: Option<IdPrefix>, boot: Boot, this: Boot) -> Fate {
+    pub fn load(
+        &mut self,
+        place: u64,
+        id: IdPrefix,
+        prev: Option<IdPrefix>,
+        boot: Boot,
+        this: Boot,
+    ) -> Fate {
         if place < self.loaded {
             return Fate::Move;
         }
@@ -332,6 +340,8 @@ impl SendingChannel {
                 // In this life, what was never in memory was never transmitted.
                 let sent = !trial.live || boot != this;
                 fate = trial.judge(place, id, boot == trial.boot, sent);
+                // Of the new epoch nothing was transmitted.
+                open.maybe_sent &= !trial.live;
             }
         }
         self.open.push_back(open);
@@ -462,7 +472,12 @@ impl SendingChannel {
 
     /// The peer closed the epoch. Gives what becomes of each message in memory; make it
     /// durable together with the channel, then call [`SendingChannel::opened`].
-    pub fn closed(&mut self, said: &ClosedSaid<'_>, this: Boot, random: u32) -> Option<Vec<(u64, Fate)>> {
+    pub fn closed(
+        &mut self,
+        said: &ClosedSaid<'_>,
+        this: Boot,
+        random: u32,
+    ) -> Option<Vec<(u64, Fate)>> {
         if self.phase != Phase::Closing || said.epoch != self.epoch || said.boot != this {
             return None;
         }
