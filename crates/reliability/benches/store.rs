@@ -26,6 +26,8 @@ fn record(seq: u64) -> OutboundRecord {
         attempts: 0,
         updated_at: now,
         boot: 1,
+        place: 0,
+        prev: None,
     }
 }
 

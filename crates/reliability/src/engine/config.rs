@@ -9,11 +9,17 @@ use super::rto::RtoConfig;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EngineConfig {
-    /// Messages to one peer that may be without receipt. Default 32.
+    /// Messages to one recipient that may be without verdict. Default 32, and no more with
+    /// a recipient that speaks the delivery protocol.
     pub window: usize,
-    /// Messages without outcome that are held in memory; the rest waits in the store.
-    /// Default 256.
+    /// Messages without outcome that are held in memory, shared by the lanes that have
+    /// any; the rest waits in the store. A lane has at least one. Default 4096.
     pub in_memory: usize,
+    /// Lanes (a recipient and a channel) that are known at a time. Default 10,000.
+    pub lanes: usize,
+    /// Devices of which received messages are remembered; messages of others are sent
+    /// back as `resource-constraint`. Default 10,000.
+    pub devices: usize,
     /// Messages without outcome that are accepted in all. Default 10,000.
     pub outbox: usize,
     /// Received messages that the application may hold without committing them; the
@@ -27,9 +33,11 @@ pub struct EngineConfig {
     pub rto: RtoConfig,
     /// Stanzas received after which the server is told unasked. Default 10.
     pub ack_every: u32,
-    /// A quiet stream is probed after this long. Default 60 s.
+    /// A quiet stream is probed after this long. Default 8 s: with `dead_after`, a
+    /// half-open link is found within 15 s. A device that must save its battery waits
+    /// longer, and learns later that it cannot be reached.
     pub probe_after: Duration,
-    /// A stream that does not answer a probe for this long is dead. Default 20 s.
+    /// A stream that does not answer a probe for this long is dead. Default 7 s.
     pub dead_after: Duration,
 }
 
@@ -37,14 +45,16 @@ impl Default for EngineConfig {
     fn default() -> Self {
         Self {
             window: 32,
-            in_memory: 256,
+            in_memory: 4096,
+            lanes: 10_000,
+            devices: 10_000,
             outbox: 10_000,
             hand_over: 64,
             inbox: 10_000,
             rto: RtoConfig::default(),
             ack_every: 10,
-            probe_after: Duration::from_secs(60),
-            dead_after: Duration::from_secs(20),
+            probe_after: Duration::from_secs(8),
+            dead_after: Duration::from_secs(7),
         }
     }
 }

@@ -5,6 +5,9 @@
 use std::collections::BTreeMap;
 
 use sha2::{Digest as _, Sha256};
+use stanchion_stanza::payload::delivery::{
+    Boot, Channel, Device, Epoch, IdPrefix, Verdict, VerdictState,
+};
 use stanchion_stanza::payload::hints::Hint;
 use stanchion_stanza::payload::receipts::{Received, Request};
 use stanchion_stanza::payload::sid::OriginId;
@@ -40,10 +43,58 @@ pub(super) fn key(message: &Message) -> Option<InboundKey> {
 
 /// What is needed to answer a message once it is handled.
 #[derive(Debug, Clone)]
-pub(super) struct Origin {
-    pub(super) key: InboundKey,
-    /// Whom to send the receipt to, if one is wanted.
-    pub(super) receipt: Option<Receipt>,
+pub(super) enum Origin {
+    /// A plain message.
+    Plain {
+        key: InboundKey,
+        /// Whom to send the receipt to, if one is wanted.
+        receipt: Option<Receipt>,
+    },
+    /// A message of a channel.
+    Channel(Seat),
+}
+
+impl Origin {
+    pub(super) fn key(&self) -> InboundKey {
+        match self {
+            Self::Plain { key, .. } => key.clone(),
+            Self::Channel(seat) => seat.key(),
+        }
+    }
+}
+
+/// The place of a received message in its channel, and whom to answer.
+#[derive(Debug, Clone)]
+pub(super) struct Seat {
+    pub(super) device: Device,
+    pub(super) channel: Channel,
+    pub(super) epoch: Epoch,
+    pub(super) seq: u64,
+    pub(super) id: IdPrefix,
+    pub(super) boot: Boot,
+}
+
+impl Seat {
+    /// Where the inbox has it. A device's name is no address, as it has neither `@` nor
+    /// dot and stands before a word that no plain message's key begins with.
+    pub(super) fn key(&self) -> InboundKey {
+        key_of(&self.device, &self.channel, (self.epoch, self.seq))
+    }
+
+    pub(super) const fn verdict(&self, state: VerdictState) -> Verdict {
+        Verdict {
+            seq: self.seq,
+            id: self.id,
+            state,
+        }
+    }
+}
+
+/// The key of a channel's message.
+pub(super) fn key_of(device: &Device, channel: &Channel, at: (Epoch, u64)) -> InboundKey {
+    let (Epoch { index, random }, seq) = at;
+    let id = format!("d {channel} {index} {random:08x} {seq}");
+    InboundKey::new(device.as_str(), id)
 }
 
 /// A receipt that is owed (XEP-0184 §5).
@@ -92,6 +143,8 @@ impl Receipt {
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
     held: BTreeMap<u64, Origin>,
+    /// Places taken by messages that are not there yet.
+    promised: usize,
     /// The last message handed over.
     last: u64,
     /// Whether the store has unhandled messages after `last`.
@@ -104,12 +157,32 @@ impl Inbox {
     /// Whether the message that arrived as `arrival` may be handed over now; otherwise
     /// it waits in the store for its turn.
     pub(super) fn hand_over(&mut self, arrival: u64, origin: Origin, room: usize) -> bool {
-        if self.more_in_store || self.held.len() >= room {
+        if !self.has_room(room) {
             self.more_in_store = true;
             return false;
         }
         self.put(arrival, origin);
         true
+    }
+
+    /// Whether another message may be handed over before those in the store.
+    pub(super) fn has_room(&self, room: usize) -> bool {
+        !self.more_in_store && self.held.len() + self.promised < room
+    }
+
+    /// Whether the application may hold another one.
+    pub(super) fn has_hands(&self, room: usize) -> bool {
+        self.held.len() + self.promised < room
+    }
+
+    /// A place is taken by a message that is being made durable or read.
+    pub(super) const fn promise(&mut self) {
+        self.promised += 1;
+    }
+
+    /// It is there, or does not come.
+    pub(super) const fn redeem(&mut self) {
+        self.promised = self.promised.saturating_sub(1);
     }
 
     /// Notes a message that comes from the store.
@@ -138,7 +211,7 @@ impl Inbox {
     /// After which message to read from the store, and how many, if there is room for
     /// at least half of what may be held.
     pub(super) fn wants(&mut self, room: usize) -> Option<(u64, usize)> {
-        let free = room.saturating_sub(self.held.len());
+        let free = room.saturating_sub(self.held.len() + self.promised);
         if !self.more_in_store || self.loading || free * 2 < room {
             return None;
         }

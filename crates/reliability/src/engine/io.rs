@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use stanchion_stanza::{Element, Jid, Message, Stanza};
+use stanchion_stanza::payload::delivery::Channel;
+use stanchion_stanza::{BareJid, Element, Jid, Message, Stanza};
 
 use super::management::HandledTooHigh;
 use crate::outcome::Outcome;
 use crate::protection::Protection;
-use crate::store::{Committed, InboundRecord, Misuse, Op, OutboundRecord, StoreError, WallTime};
+use crate::store::{
+    Committed, InboundKey, InboundRecord, Misuse, Op, OutboundRecord, StoreError, WallTime,
+};
 
 /// A point in time, as the driver's clocks tell it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,8 +34,28 @@ pub struct Submission {
     /// When an outcome is due.
     pub deadline: Option<WallTime>,
     /// What a stream must meet to carry it. One that is held back holds back its
-    /// successors to the same recipient, so that their order stays.
+    /// successors of the same channel, so that their order stays.
     pub protection: Protection,
+    /// How it is delivered.
+    pub mode: Mode,
+}
+
+/// How a message is delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Mode {
+    /// Once, and in the order of the channel, to a recipient that speaks the delivery
+    /// protocol (`urn:stanchion:delivery:0`); to any other one as `AtLeastOnce`.
+    ExactlyOnce(Channel),
+    /// Until a receipt comes (XEP-0184): perhaps more than once, in any order.
+    AtLeastOnce,
+}
+
+impl Default for Mode {
+    /// Exactly once, on the channel `c`.
+    fn default() -> Self {
+        Channel::new(super::outbox::CONTROL).map_or(Self::AtLeastOnce, Self::ExactlyOnce)
+    }
 }
 
 /// What the engine is told.
@@ -45,6 +68,18 @@ pub enum Input {
         /// From [`Event::Message`].
         arrival: u64,
     },
+    /// The application takes a message back. Its outcome follows: `NotDelivered` if it
+    /// has not taken effect and never will. An id that is not in memory is ignored.
+    Cancel {
+        /// From [`Event::Accepted`].
+        id: String,
+    },
+    /// Nobody will ever answer for that recipient: what is in doubt there stays so for
+    /// good, and holds up nothing any more.
+    Forget(Jid),
+    /// The addresses of this device, the primary one first, at most eight. Recipients are
+    /// told, so that messages and answers from each of them count.
+    Addresses(Vec<BareJid>),
     /// The store answered a [`Output::Persist`]. Answers of the store, these and
     /// [`Input::Loaded`], come in the order of the outputs that asked for them.
     Persisted(Result<Committed, StoreError>),
@@ -93,10 +128,14 @@ pub enum Stream {
 }
 
 /// What is read from the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Load {
-    /// Pending outbound messages after `seq`, in order.
-    Outbound {
+    /// Pending outbound messages of a lane after `seq`, in order.
+    Lane {
+        /// The recipient, as the store has it.
+        to: String,
+        /// The channel, as the store has it.
+        channel: String,
         /// The last one known.
         after: u64,
         /// At most so many.
@@ -116,13 +155,15 @@ pub enum Load {
         /// At most so many.
         limit: usize,
     },
+    /// One inbound message.
+    One(InboundKey),
 }
 
 /// What was read.
 #[derive(Debug)]
 pub enum Loaded {
-    /// For [`Load::Outbound`].
-    Outbound(Vec<OutboundRecord>),
+    /// For [`Load::Lane`].
+    Lane(Vec<OutboundRecord>),
     /// For [`Load::Due`].
     Due {
         /// Those that are due.
@@ -132,6 +173,8 @@ pub enum Loaded {
     },
     /// For [`Load::Inbound`].
     Inbound(Vec<InboundRecord>),
+    /// For [`Load::One`].
+    One(Option<InboundRecord>),
 }
 
 /// What is to be done, in this order.
@@ -217,6 +260,37 @@ pub enum Event {
         /// It was received by an earlier process, which may have acted on it.
         maybe_redelivered: bool,
     },
+    /// A sender goes on where this store knows of no beginning: the store may have been
+    /// restored from a backup, and what it had received since can come again.
+    RolledBack {
+        /// Who sent it.
+        from: Jid,
+    },
+    /// The recipient's clock is ahead so far that messages came too late by it; deadlines
+    /// are told in its time from now on.
+    ClockSkew {
+        /// The recipient.
+        to: Jid,
+        /// How far.
+        ahead: Duration,
+    },
+    /// Another process lives from a copy of this store: nothing more is sent on that
+    /// channel. Find it, and give one of them a new store.
+    Cloned {
+        /// The recipient.
+        to: Jid,
+        /// The channel.
+        channel: String,
+    },
+    /// A received message was handed over three times, and its consumer ended each time
+    /// before it committed it: it is handed over no more, and its sender is told that it
+    /// may have taken effect.
+    Poisoned {
+        /// Its place in the inbox.
+        arrival: u64,
+        /// Who sent it.
+        from: String,
+    },
     /// A stanza that is not kept: presence, an answer, a message without body.
     Transient(Box<Stanza>),
     /// The store failed: nothing is acknowledged any more. Reopen it and make a new
@@ -228,6 +302,9 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
+    /// Too many recipients and channels at a time.
+    #[error("the outbox has {0} lanes with messages; wait for some, or raise the bound")]
+    TooManyLanes(usize),
     /// Too many messages without outcome.
     #[error("the outbox holds {0} messages without outcome; wait for some, or raise the bound")]
     OutboxFull(usize),
@@ -251,6 +328,14 @@ pub struct Counters {
     pub retransmitted: u64,
     /// Messages acknowledged by their recipients.
     pub acknowledged: u64,
+    /// Messages delivered: committed by their recipients' applications.
+    pub delivered: u64,
+    /// Cancels transmitted.
+    pub cancels: u64,
+    /// Epochs of channels that were closed for another one.
+    pub rotations: u64,
+    /// Verdicts transmitted.
+    pub verdicts: u64,
     /// Messages that expired unsent.
     pub not_delivered: u64,
     /// Messages that went into doubt.

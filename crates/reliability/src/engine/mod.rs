@@ -22,45 +22,58 @@
 //! Connections are made by `connect`, and what to do with outputs is the driver's.
 
 mod config;
+mod correspondents;
 mod inbound;
 mod io;
 mod management;
-mod outbound;
+mod outbox;
 mod receiving;
+mod recipients;
 mod respond;
 mod rto;
+mod seats;
 mod sending;
+mod stream;
+mod verdicts;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use stanchion_stanza::{BareJid, Encoder, Limits, Message, Scope};
+use stanchion_stanza::payload::delivery::{Boot, Channel, Device, Epoch, Jids, Place, Verdict};
+use stanchion_stanza::{BareJid, Element, Encoder, Limits, Message, Scope};
 
 use crate::outcome::Outcome;
-use crate::store::{Committed, Identity, MAX_PAGE, Op, OpResult, Recovered, Retention};
+use crate::store::{Committed, MAX_PAGE, Op, OpResult, Recovered, Retention};
 
 pub use config::EngineConfig;
 pub use io::{
-    Counters, Event, Footprint, Input, Load, Loaded, Now, Output, ReconnectReason, Refusal, Stream,
-    Submission,
+    Counters, Event, Footprint, Input, Load, Loaded, Mode, Now, Output, ReconnectReason, Refusal,
+    Stream, Submission,
 };
 pub use management::HandledTooHigh;
 pub use rto::RtoConfig;
 
-use inbound::{Inbox, Origin};
+use correspondents::Correspondents;
+use inbound::{Inbox, Origin, Seat};
 use management::{Management, Slot};
-use outbound::Window;
+use outbox::{LaneId, Outbox};
 
-/// Ops put into one batch at most; the store takes 512.
-const BATCH: usize = 256;
+/// Ops after which a batch is closed; the store takes 512, and what follows from one
+/// input fits between.
+const BATCH: usize = 200;
 /// Received stanzas that may wait for the store before reading stops.
 const ARRIVING: usize = 256;
+/// Messages of one lane in memory: two windows, so that one is loaded while the other is
+/// on its way.
+const OF_A_LANE: usize = 64;
+/// Verdicts that wait for a stream.
+const VERDICTS: usize = 1024;
 /// How often what is past its retention is removed from the store.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 /// How long messages with an outcome are kept.
 const KEEP_OUTCOMES: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// The store is not asked more often than this for messages that are due; messages in
-/// the window need no asking.
+/// memory need no asking.
 const DUE_PAUSE: Duration = Duration::from_millis(100);
 
 /// What is done once an op is durable.
@@ -71,18 +84,42 @@ enum Effect {
         seq: u64,
         id: String,
     },
+    /// A message of the outbox has its final state.
+    Concluded {
+        seq: u64,
+        tell: Option<(String, Outcome)>,
+    },
+    /// A channel is in its next epoch.
+    Opened(LaneId),
+    /// A plain message is kept.
     Arrived {
         slot: Slot,
         message: Box<Message>,
         origin: Origin,
     },
+    /// A message of a channel is kept; with the message, if it is handed over at once.
+    Seated {
+        slot: Slot,
+        seat: Seat,
+        message: Option<Box<Message>>,
+    },
+    /// A message that was held is marked as handed over.
+    HandedOver {
+        seat: Seat,
+        arrival: u64,
+        message: Box<Message>,
+        maybe_redelivered: bool,
+    },
+    /// A message is gone from the inbox.
+    Dropped,
     Committed {
+        arrival: u64,
         origin: Origin,
     },
-    Report {
-        id: String,
-        outcome: Outcome,
-    },
+    /// A verdict may leave.
+    Verdict(Seat, Verdict),
+    /// So may another word to a device.
+    Say(Device, Box<Element>),
     Pruned,
 }
 
@@ -90,9 +127,19 @@ enum Effect {
 #[derive(Debug)]
 pub struct Engine {
     config: EngineConfig,
-    identity: Identity,
+    /// Who this device is on the wire; none if its name does not fit there, and then only
+    /// receipts are spoken.
+    place: Option<Place>,
+    boot: Boot,
+    /// This device's addresses, with their version.
+    addresses: Option<Jids>,
     now: Now,
-    window: Window,
+    outbox: Outbox,
+    /// Lanes with messages in the store that are not in memory.
+    hungry: BTreeSet<LaneId>,
+    /// Lanes that are being read, in the order of the answers.
+    reading: VecDeque<LaneId>,
+    correspondents: Correspondents,
     inbox: Inbox,
     management: Management,
     connected: bool,
@@ -103,25 +150,29 @@ pub struct Engine {
     next_seq: u64,
     /// Messages without outcome, in memory and in the store.
     pending: usize,
-    /// The last seq that was in the window, and whether the store has later ones.
-    loaded_seq: u64,
-    more_in_store: bool,
-    /// A read of the outbox on its way: up to which seq it sees everything, and how
-    /// much it asked for.
-    loading: Option<(u64, usize)>,
     /// The first message that this process received: earlier ones are an earlier
     /// process's.
     first_arrival: Option<u64>,
-    /// When to ask the store for messages that are due but not in the window.
+    /// When to ask the store for messages that are due but not in memory, and whether it
+    /// is being asked.
     look_for_due: Option<Duration>,
-    /// Messages in doubt, oldest first: a receipt settles them still.
+    looking_for_due: bool,
+    /// Messages in doubt of recipients that speak only receipts, oldest first: one settles
+    /// them still.
     doubts: VecDeque<(String, BareJid)>,
     /// Received messages that the application has not committed, in the store.
     unhandled: usize,
+    /// Held messages that are being read, in the order of the answers.
+    fetched: VecDeque<(Device, Channel, (Epoch, u64), u64)>,
+    /// Verdicts that may leave: to which device, on which channel, under which boot.
+    verdicts: BTreeMap<(Device, Channel, Epoch, Boot), Vec<Verdict>>,
+    verdict_count: usize,
     /// Ops for the next batch, with what follows each.
-    ops: Vec<(Op, Effect)>,
-    /// What follows the batches that the store has.
-    committing: VecDeque<Vec<Effect>>,
+    ops: Vec<(Option<Op>, Effect)>,
+    /// Lanes whose state goes into the next batch.
+    dirty: BTreeSet<LaneId>,
+    /// What follows the batches that the store has; true for what has a result.
+    committing: VecDeque<Vec<(bool, Effect)>>,
     outputs: VecDeque<Output>,
     encoder: Encoder,
     /// When the stream last showed life, and when the open request was made.
@@ -135,31 +186,46 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine over what a store recovered. `entropy` is any number, for jitter.
+    /// An engine over what a store recovered. `entropy` is any number, for jitter and for
+    /// the names of epochs; another one for each engine.
     #[must_use]
     pub fn new(config: EngineConfig, recovered: Recovered, now: Now, entropy: u64) -> Self {
         let counts = &recovered.counts;
         let pending = counts.accepted + counts.in_flight + counts.server_accepted;
-        let open = pending + counts.in_doubt;
+        let place = recipients::place_of(&recovered.identity);
+        if place.is_none() {
+            tracing::warn!(
+                device = recovered.identity.device,
+                "the device's name does not fit on the wire (1 to 64 letters, digits, - and _): \
+                 messages are sent and received with receipts only"
+            );
+        }
         let mut engine = Self {
             config,
-            identity: recovered.identity,
+            place,
+            boot: Boot(recovered.identity.boot_token),
+            addresses: None,
             now,
-            window: Window::new(config, entropy),
+            outbox: Outbox::new(config, entropy),
+            hungry: BTreeSet::new(),
+            reading: VecDeque::new(),
+            correspondents: Correspondents::new(config.devices),
             inbox: Inbox::default(),
             management: Management::default(),
             connected: false,
             first_seq: recovered.next_seq,
             next_seq: recovered.next_seq,
             pending: usize::try_from(pending).unwrap_or(usize::MAX),
-            loaded_seq: 0,
-            more_in_store: open > 0,
-            loading: None,
             first_arrival: None,
             look_for_due: (pending > 0).then_some(now.monotonic),
+            looking_for_due: false,
             doubts: VecDeque::new(),
             unhandled: usize::try_from(counts.kept + counts.handed).unwrap_or(usize::MAX),
+            fetched: VecDeque::new(),
+            verdicts: BTreeMap::new(),
+            verdict_count: 0,
             ops: Vec::new(),
+            dirty: BTreeSet::new(),
             committing: VecDeque::new(),
             outputs: VecDeque::new(),
             encoder: Encoder::new(Scope::client(), Limits::default()),
@@ -170,6 +236,14 @@ impl Engine {
             failed: false,
             counters: Counters::default(),
         };
+        for (key, value) in &recovered.state {
+            if !engine.correspondents.read(key, value) {
+                engine.recall(key, value);
+            }
+        }
+        for (to, channel) in &recovered.lanes {
+            engine.lane_with_messages(to, channel);
+        }
         if engine.unhandled > 0 {
             engine.inbox.look_in_store();
         }
@@ -186,7 +260,7 @@ impl Engine {
     #[must_use]
     pub fn footprint(&self) -> Footprint {
         Footprint {
-            window: self.window.len(),
+            window: self.outbox.len(),
             unacknowledged: self.management.unacked(),
             arriving: self.management.arriving(),
             handed_over: self.inbox.len(),
@@ -233,9 +307,16 @@ impl Engine {
         if self.failed {
             return;
         }
+        // Between two inputs what is known and what is written agree.
+        if self.ops.len() >= BATCH {
+            self.close_batch();
+        }
         match input {
             Input::Send(submission) => self.submit(submission),
             Input::Commit { arrival } => self.commit(arrival),
+            Input::Cancel { id } => self.take_back(&id),
+            Input::Forget(to) => self.forget(&to),
+            Input::Addresses(jids) => self.addresses(jids),
             Input::Persisted(Ok(committed)) => self.persisted(committed),
             Input::Persisted(Err(error)) => {
                 self.failed = true;
@@ -273,15 +354,14 @@ impl Engine {
     /// Everything that follows from the state rather than from one input.
     fn work(&mut self) {
         let now = self.now.monotonic;
-        if self.connected {
-            self.window.note_held_back();
-        }
         self.expire();
         if self.connected {
-            let due = self.window.retransmissions_due(now);
+            let due = self.outbox.retransmissions_due(now);
             if due > 0 {
-                tracing::debug!(messages = due, "no receipt in time: sending again");
+                tracing::debug!(messages = due, "no answer in time: sending again");
             }
+            self.send_closes();
+            self.send_verdicts();
             self.send_waiting();
             self.watch_stream();
         }
@@ -295,13 +375,30 @@ impl Engine {
                 Effect::Pruned,
             );
         }
-        while !self.ops.is_empty() {
-            let (ops, effects) = self.ops.drain(..self.ops.len().min(BATCH)).unzip();
-            self.committing.push_back(effects);
-            self.outputs.push_back(Output::Persist(ops));
+        if !self.ops.is_empty() {
+            self.close_batch();
         }
         // After the batches, so that a read sees all that was decided before it.
         self.read_store();
+    }
+
+    /// Gives the store what has to become durable together, with the state that goes
+    /// with it.
+    fn close_batch(&mut self) {
+        for op in self.correspondents.write() {
+            self.ops.push((Some(op), Effect::None));
+        }
+        for id in std::mem::take(&mut self.dirty) {
+            self.write_lane(id);
+        }
+        let mut ops = Vec::with_capacity(self.ops.len());
+        let mut effects = Vec::with_capacity(self.ops.len());
+        for (op, effect) in self.ops.drain(..) {
+            effects.push((op.is_some(), effect));
+            ops.extend(op);
+        }
+        self.committing.push_back(effects);
+        self.outputs.push_back(Output::Persist(ops));
     }
 
     fn next_timeout(&self) -> Option<Duration> {
@@ -312,9 +409,9 @@ impl Engine {
                 self.heard_at + self.config.probe_after
             }
         });
-        let due = self.look_for_due.filter(|_| self.loading.is_none());
+        let due = self.look_for_due.filter(|_| !self.looking_for_due);
         [
-            self.window.next_timeout(self.connected),
+            self.outbox.next_timeout(self.connected),
             due,
             stream,
             Some(self.prune_at),
@@ -341,41 +438,76 @@ impl Engine {
     }
 
     fn persist(&mut self, op: Op, effect: Effect) {
-        self.ops.push((op, effect));
+        self.ops.push((Some(op), effect));
+    }
+
+    /// Does that once all that was decided so far is durable.
+    fn after_all(&mut self, effect: Effect) {
+        if self.ops.is_empty() && self.committing.is_empty() && !self.correspondents.has_news() {
+            self.perform(effect, OpResult::Done);
+        } else {
+            self.ops.push((None, effect));
+        }
     }
 
     fn persisted(&mut self, committed: Committed) {
         let effects = self.committing.pop_front().unwrap_or_default();
-        for (effect, result) in effects.into_iter().zip(committed.results) {
-            match effect {
-                Effect::None => {}
-                Effect::Accepted { seq, id } => self.accepted(seq, id, &result),
-                // One step of a prune is bounded, so that it holds up nothing for long.
-                Effect::Pruned => {
-                    if matches!(result, OpResult::Pruned { more: true, .. }) {
-                        self.prune_at = self.now.monotonic;
-                    }
-                }
-                Effect::Report { id, outcome } => self.event(Event::Outcome { id, outcome }),
-                Effect::Committed { origin } => {
-                    if result == OpResult::Done {
-                        self.unhandled = self.unhandled.saturating_sub(1);
-                    }
-                    if let Some(receipt) = origin.receipt {
-                        self.transmit(&receipt.to_element());
-                    }
-                }
-                Effect::Arrived {
-                    slot,
-                    message,
-                    origin,
-                } => {
-                    self.management.handled(slot);
-                    self.arrived(message, origin, &result);
-                }
-            }
+        let mut results = committed.results.into_iter();
+        for (has_result, effect) in effects {
+            let result = if has_result { results.next() } else { None };
+            self.perform(effect, result.unwrap_or(OpResult::Done));
         }
         self.answer_in_time();
+    }
+
+    fn perform(&mut self, effect: Effect, result: OpResult) {
+        match effect {
+            Effect::None => {}
+            Effect::Accepted { seq, id } => self.accepted(seq, id, &result),
+            Effect::Concluded { seq, tell } => self.concluded(seq, tell),
+            Effect::Opened(lane) => self.opened(lane),
+            // One step of a prune is bounded, so that it holds up nothing for long.
+            Effect::Pruned => {
+                if matches!(result, OpResult::Pruned { more: true, .. }) {
+                    self.prune_at = self.now.monotonic;
+                }
+            }
+            Effect::Committed { arrival, origin } => {
+                if result == OpResult::Done {
+                    self.unhandled = self.unhandled.saturating_sub(1);
+                }
+                self.committed(arrival, origin);
+            }
+            Effect::Dropped => {
+                if result == OpResult::Done {
+                    self.unhandled = self.unhandled.saturating_sub(1);
+                }
+            }
+            Effect::Verdict(seat, verdict) => self.verdict(seat, verdict),
+            Effect::Say(device, element) => self.say_now(&device, &element),
+            Effect::Arrived {
+                slot,
+                message,
+                origin,
+            } => {
+                self.management.handled(slot);
+                self.arrived(message, origin, &result);
+            }
+            Effect::Seated {
+                slot,
+                seat,
+                message,
+            } => {
+                self.management.handled(slot);
+                self.seated(seat, message, &result);
+            }
+            Effect::HandedOver {
+                seat,
+                arrival,
+                message,
+                maybe_redelivered,
+            } => self.handed_over(seat, arrival, message, maybe_redelivered),
+        }
     }
 
     fn read_store(&mut self) {
@@ -383,51 +515,49 @@ impl Engine {
             self.outputs
                 .push_back(Output::Load(Load::Inbound { after, limit }));
         }
-        if self.loading.is_some() {
-            return;
-        }
-        let room = self.config.in_memory.saturating_sub(self.window.len());
-        let room = room.min(MAX_PAGE);
-        if self.look_for_due.is_some_and(|at| at <= self.now.monotonic) {
+        if !self.looking_for_due && self.look_for_due.is_some_and(|at| at <= self.now.monotonic) {
             self.look_for_due = None;
-            self.loading = Some((self.next_seq, BATCH));
+            self.looking_for_due = true;
             self.outputs.push_back(Output::Load(Load::Due {
                 by: self.now.wall,
                 limit: BATCH,
             }));
-        } else if self.more_in_store && (room * 2 >= self.config.in_memory || self.is_idle(room)) {
-            // Half a window at a time, or less if nothing else can be sent.
-            self.loading = Some((self.next_seq, room));
-            self.outputs.push_back(Output::Load(Load::Outbound {
-                after: self.loaded_seq,
+        }
+        let most = self.lane_share();
+        for id in self.hungry.clone() {
+            let next_seq = self.next_seq;
+            let Some(lane) = self.outbox.lane_mut(id) else {
+                self.hungry.remove(&id);
+                continue;
+            };
+            // Half a share at a time.
+            let room = most.saturating_sub(lane.in_memory()).min(MAX_PAGE);
+            if lane.loading.is_some() || room * 2 < most || room == 0 {
+                continue;
+            }
+            lane.loading = Some((next_seq, room));
+            self.reading.push_back(id);
+            self.outputs.push_back(Output::Load(Load::Lane {
+                to: lane.to.to_string(),
+                channel: lane.kept_as.clone(),
+                after: lane.loaded,
                 limit: room,
             }));
         }
     }
 
-    /// Whether there is room, and all of the window waits for receipts.
-    fn is_idle(&self, room: usize) -> bool {
-        room > 0 && self.connected && !self.window.has_sendable()
+    /// How many messages of one lane may be in memory.
+    fn lane_share(&self) -> usize {
+        (self.config.in_memory / self.hungry.len().max(1)).clamp(1, OF_A_LANE)
     }
 
     fn loaded(&mut self, loaded: Loaded) {
         match loaded {
-            Loaded::Outbound(records) => {
-                let (horizon, limit) = self.loading.take().unwrap_or_default();
-                for record in &records {
-                    self.load_flight(record);
-                }
-                // A page that is not full was all there was below the horizon.
-                self.loaded_seq = match records.last() {
-                    Some(last) if records.len() >= limit => last.seq,
-                    _ => horizon.saturating_sub(1).max(self.loaded_seq),
-                };
-                self.more_in_store = self.loaded_seq + 1 < self.next_seq;
-            }
+            Loaded::Lane(records) => self.lane_loaded(&records),
             Loaded::Due { records, next } => {
-                self.loading = None;
+                self.looking_for_due = false;
                 // A full page may not be all, and each look decides what it saw.
-                let pause = if self.due(&records) {
+                let pause = if self.overdue(&records) {
                     Duration::ZERO
                 } else {
                     DUE_PAUSE
@@ -442,6 +572,7 @@ impl Engine {
                     self.load_inbound(record);
                 }
             }
+            Loaded::One(record) => self.load_one(record),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The way in: from a received element to a message in the application's hands, and
 //! back to its receipt.
 
+use stanchion_stanza::payload::delivery::VerdictState;
 use stanchion_stanza::payload::receipts::Received;
 use stanchion_stanza::payload::sm::{Ack, AckRequest};
 use stanchion_stanza::stanza::{
@@ -12,8 +13,11 @@ use stanchion_stanza::{
 
 use super::inbound::{self, Origin, Receipt};
 use super::management::Slot;
+use super::seats::seat_of;
 use super::{Effect, Engine, Event, respond};
-use crate::store::{InboundRecord, InboundState, NewInbound, Op, OpResult};
+use crate::delivery::Standing;
+use crate::mutant;
+use crate::store::{InboundKey, InboundRecord, InboundState, NewInbound, Op, OpResult};
 
 impl Engine {
     pub(super) fn received(&mut self, element: Element) {
@@ -23,7 +27,7 @@ impl Engine {
                     Ok(stanzas) => {
                         self.server_accepted(stanzas);
                         // More may have gone out since the request that this answers.
-                        if self.window.awaits_server() {
+                        if self.outbox.awaits_server() {
                             self.ask();
                         }
                     }
@@ -99,7 +103,7 @@ impl Engine {
         if presence.kind == PresenceType::Available
             && let Some(from) = &presence.header.from
         {
-            self.window.peer_is_back(&from.to_bare());
+            self.outbox.peer_is_back(&from.to_bare());
         }
     }
 
@@ -108,6 +112,17 @@ impl Engine {
             self.bounce(&message);
             return self.management.handled(slot);
         }
+        if message.kind != MessageType::Groupchat && self.place.is_some() {
+            if let Some(message) = self.protocol(slot, message) {
+                self.plain(slot, message);
+            }
+        } else {
+            self.plain(slot, message);
+        }
+    }
+
+    /// A message without a part in the delivery protocol.
+    fn plain(&mut self, slot: Slot, message: Message) {
         let receipts: Vec<_> = message
             .payloads
             .iter()
@@ -135,44 +150,53 @@ impl Engine {
             self.management.handled(slot);
             return self.event(Event::Transient(Box::new(message.into())));
         };
-        if self.unhandled + self.management.arriving() > self.config.inbox {
+        if self.is_full() {
             return self.refuse(slot, &message);
         }
-        let Ok(stanza) = self.encoder.to_bytes(&message.to_element()) else {
-            // It was decoded within the same limits, but the encoder's form is longer.
-            self.management.handled(slot);
-            self.counters.ignored += 1;
-            return;
+        let Some(op) = self.put_inbound(key.clone(), &message, false) else {
+            return self.management.handled(slot);
         };
-        let op = Op::PutInbound(NewInbound {
-            key: key.clone(),
-            from_full: message
-                .header
-                .from
-                .as_ref()
-                .map(Jid::to_string)
-                .unwrap_or_default(),
-            stanza: stanza.into(),
-            received_at: self.now.wall,
-        });
-        if op.check().is_err() {
-            self.management.handled(slot);
-            self.counters.ignored += 1;
-            return;
-        }
         self.persist(
             op,
             Effect::Arrived {
                 slot,
                 message: Box::new(message),
-                origin: Origin { key, receipt },
+                origin: Origin::Plain { key, receipt },
             },
         );
     }
 
+    pub(super) fn is_full(&self) -> bool {
+        self.unhandled + self.management.arriving() > self.config.inbox
+    }
+
+    /// The op that keeps a message; none if it does not fit into the store.
+    pub(super) fn put_inbound(
+        &mut self,
+        key: InboundKey,
+        message: &Message,
+        handed: bool,
+    ) -> Option<Op> {
+        // It was decoded within the same limits, but the encoder's form can be longer.
+        let stanza = self.encoder.to_bytes(&message.to_element()).ok();
+        let from = message.header.from.as_ref();
+        let op = stanza.map(|stanza| {
+            Op::PutInbound(NewInbound {
+                key,
+                from_full: from.map(Jid::to_string).unwrap_or_default(),
+                stanza: stanza.into(),
+                received_at: self.now.wall,
+                handed,
+            })
+        });
+        let op = op.filter(|op| op.check().is_ok());
+        self.counters.ignored += u64::from(op.is_none());
+        op
+    }
+
     /// There is no place for the message: its sender is told, and tries again later.
     /// A room is told nothing; it has a history to ask for.
-    fn refuse(&mut self, slot: Slot, message: &Message) {
+    pub(super) fn refuse(&mut self, slot: Slot, message: &Message) {
         self.management.handled(slot);
         self.counters.ignored += 1;
         if message.kind != MessageType::Groupchat {
@@ -187,12 +211,34 @@ impl Engine {
     }
 
     pub(super) fn commit(&mut self, arrival: u64) {
-        if let Some(origin) = self.inbox.take(arrival) {
-            let op = Op::MarkHandled {
-                key: origin.key.clone(),
-                at: self.now.wall,
-            };
-            self.persist(op, Effect::Committed { origin });
+        let Some(origin) = self.inbox.take(arrival) else {
+            return;
+        };
+        if let Origin::Channel(seat) = &origin {
+            self.conclude_seat(seat, Standing::Delivered);
+        }
+        let op = Op::MarkHandled {
+            key: origin.key(),
+            at: self.now.wall,
+        };
+        if mutant::is("receipt-before-commit") {
+            self.committed(arrival, origin.clone());
+        }
+        self.persist(op, Effect::Committed { arrival, origin });
+    }
+
+    /// The application's commit is durable: its sender may know.
+    pub(super) fn committed(&mut self, _arrival: u64, origin: Origin) {
+        match origin {
+            Origin::Plain { receipt, .. } => {
+                if let Some(receipt) = receipt {
+                    self.transmit(&receipt.to_element());
+                }
+            }
+            Origin::Channel(seat) => {
+                let verdict = seat.verdict(VerdictState::Delivered);
+                self.verdict(seat, verdict);
+            }
         }
     }
 
@@ -219,9 +265,7 @@ impl Engine {
             } => {
                 self.counters.duplicates += 1;
                 // The receipt was lost, or was too late for the sender.
-                if let Some(receipt) = origin.receipt {
-                    self.transmit(&receipt.to_element());
-                }
+                self.committed(0, origin);
             }
             // Its receipt follows when the application commits the first copy.
             _ => self.counters.duplicates += 1,
@@ -233,31 +277,40 @@ impl Engine {
             return;
         }
         self.inbox.passed(record.arrival);
-        let Some(stanza) = record.stanza else {
+        let Some(message) = self.read_message(&record) else {
             return;
         };
-        let message = parse_element(&stanza, &Scope::client(), &Limits::default())
-            .ok()
-            .and_then(|e| Message::from_element(e).ok());
-        let Some(message) = message else {
-            tracing::error!(
-                id = record.key.id,
-                "the inbox holds a message that cannot be read"
-            );
-            return;
-        };
-        let origin = Origin {
+        if let Some(seat) = seat_of(&record.key, &message) {
+            return self.load_seat(seat, record, message);
+        }
+        let origin = Origin::Plain {
             key: record.key,
             receipt: Receipt::wanted_by(&message),
         };
         self.inbox.put(record.arrival, origin);
-        let maybe_redelivered = self
-            .first_arrival
-            .is_none_or(|first| record.arrival < first);
+        let maybe_redelivered = self.is_of_earlier_process(record.arrival);
         self.event(Event::Message {
             arrival: record.arrival,
             message: Box::new(message),
             maybe_redelivered,
         });
+    }
+
+    pub(super) fn read_message(&self, record: &InboundRecord) -> Option<Message> {
+        let stanza = record.stanza.as_ref()?;
+        let message = parse_element(stanza, &Scope::client(), &Limits::default())
+            .ok()
+            .and_then(|e| Message::from_element(e).ok());
+        if message.is_none() {
+            tracing::error!(
+                id = record.key.id,
+                "the inbox holds a message that cannot be read"
+            );
+        }
+        message
+    }
+
+    pub(super) fn is_of_earlier_process(&self, arrival: u64) -> bool {
+        self.first_arrival.is_none_or(|first| arrival < first)
     }
 }

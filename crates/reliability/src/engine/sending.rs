@@ -1,31 +1,29 @@
-//! The way out: from a submission to its outcome. The window and its timers are in
-//! `outbound`, the stream's counters in `management`.
+//! The way out: from a submission to a transmission, and on to a deadline. The outbox and
+//! its timers are in `outbox`, what recipients answer in `verdicts`.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use stanchion_stanza::payload::ping::Ping;
-use stanchion_stanza::payload::sm::AckRequest;
-use stanchion_stanza::stanza::DefinedCondition;
-use stanchion_stanza::{BareJid, Element, Iq, Jid, Message, Payload as _, Stanza, Text};
+use stanchion_stanza::payload::delivery::{Boot, Cancel, Channel, Close, Deliver, IdPrefix};
+use stanchion_stanza::{Element, Jid, Limits, Payload as _, Scope, Text, codec::parse_element};
 
 use super::management::Unacked;
-use super::outbound::{Flight, Stage};
-use super::{Effect, Engine, Event, Output, ReconnectReason, Refusal, Stream, Submission};
+use super::outbox::{Flight, LOOSE, LaneId, Stage, Wish, dress};
+use super::{Effect, Engine, Event, Mode, Output, Refusal, Submission};
+use crate::delivery::{Fate, Phase};
+use crate::mutant;
 use crate::outcome::{InDoubt, NotDelivered, Outcome};
 use crate::protection::Protection;
-use crate::store::{Op, OpResult, OutboundRecord, OutboundState, Reason, WallTime};
+use crate::store::{Op, OpResult, OutboundRecord, OutboundState, WallTime};
 
-/// Messages whose fate is unknown that a late receipt can still settle.
-const DOUBTS: usize = 1024;
 /// Stanzas that the server may leave unacknowledged before no more messages go out;
 /// servers themselves allow 100 and more.
 const UNACKED: usize = 64;
-/// Stanzas of any kind that it may leave unacknowledged before it is given up.
-const UNACKED_MAX: usize = 1024;
 /// Unacknowledged stanzas, such as receipts, after which an acknowledgement is asked
 /// for although no message went out.
 const ASK_AFTER: usize = 8;
+/// A cancel goes out so long before a deadline, or earlier where answers take long.
+const CANCEL_BEFORE: Duration = Duration::from_secs(1);
 
 impl Engine {
     pub(super) fn submit(&mut self, submission: Submission) {
@@ -35,76 +33,136 @@ impl Engine {
             stanza,
             deadline,
             protection,
+            mode,
         } = submission;
         if !self.has_room() {
-            return self.event(Event::Refused {
-                id,
-                why: Refusal::OutboxFull(self.pending),
-            });
+            let why = Refusal::OutboxFull(self.pending);
+            return self.event(Event::Refused { id, why });
         }
+        let Some(lane) = self.lane_for(&to, &mode) else {
+            let why = Refusal::TooManyLanes(self.outbox.lane_count());
+            return self.event(Event::Refused { id, why });
+        };
         let seq = self.next_seq;
+        let share = self.lane_share();
+        let name = IdPrefix::of(&id);
+        let Some(there) = self.outbox.lane_mut(lane) else {
+            return;
+        };
         let record = OutboundRecord {
             seq,
             id: id.clone(),
             to: to.to_string(),
-            channel: String::new(),
-            stanza: stanza.clone().into(),
+            channel: there.kept_as.clone(),
+            stanza: stanza.into(),
             accepted_at: self.now.wall,
             deadline,
             protection: protection.to_number(),
             state: OutboundState::Accepted,
             attempts: 0,
             updated_at: self.now.wall,
-            boot: self.identity.boot_token,
+            boot: self.boot.0,
+            place: 0,
+            prev: None,
         };
-        let flight = self.flight(&record, &to, stanza, Stage::Persisting, false);
         let op = Op::PutOutbound(record);
         if let Err(misuse) = op.check() {
-            return self.event(Event::Refused {
-                id,
-                why: Refusal::Misuse(misuse),
-            });
+            let why = Refusal::Misuse(misuse);
+            return self.event(Event::Refused { id, why });
         }
+        let Op::PutOutbound(mut record) = op else {
+            return;
+        };
         self.next_seq += 1;
         self.pending += 1;
-        // Beyond the window, or behind what waits in the store, the message is read
-        // back from there when its turn comes.
-        if self.more_in_store || !self.window.has_room() {
-            self.more_in_store = true;
+        there.last = seq;
+        // Beyond its share, or behind what waits in the store, the message is read back
+        // from there when its turn comes.
+        let stays = !there.more_in_store && there.in_memory() < share;
+        if matches!(mode, Mode::ExactlyOnce(_)) && there.name.as_str() != LOOSE {
+            let (place, prev) = there.channel.accept(name, stays);
+            record.place = place;
+            record.prev = prev.filter(|_| !there.unordered).map(|prev| prev.0);
+        }
+        if stays {
+            there.loaded = seq;
+        } else {
+            there.more_in_store = true;
+            self.hungry.insert(lane);
             if let Some(at) = deadline.map(|d| self.monotonic(d)) {
                 self.look_for_due = Some(self.look_for_due.map_or(at, |earlier| earlier.min(at)));
             }
-        } else {
-            self.window.insert(seq, flight);
-            self.loaded_seq = seq;
         }
-        self.persist(op, Effect::Accepted { seq, id });
+        self.touch_lane(lane);
+        if stays {
+            let flight = self.flight(&record, lane, Stage::Persisting, false);
+            self.outbox.insert(seq, flight);
+        }
+        self.persist(Op::PutOutbound(record), Effect::Accepted { seq, id });
+    }
+
+    /// The lane of a new message.
+    fn lane_for(&mut self, to: &Jid, mode: &Mode) -> Option<LaneId> {
+        let loose;
+        let (name, kept_as) = match mode {
+            Mode::ExactlyOnce(name) if self.place.is_some() => (name, name.as_str()),
+            _ => {
+                loose = Channel::new(LOOSE).ok()?;
+                (&loose, "")
+            }
+        };
+        if let Some(id) = self.outbox.find_lane(to, name) {
+            return Some(id);
+        }
+        let room = self.outbox.has_lane_room();
+        room.then(|| self.outbox.add_lane(to, name, kept_as, None))
     }
 
     fn flight(
         &self,
         record: &OutboundRecord,
-        to: &Jid,
-        stanza: Bytes,
+        lane: LaneId,
         stage: Stage,
         inherited: bool,
     ) -> Flight {
+        let deadline = record.deadline.map(|d| self.monotonic(d));
         Flight {
             id: record.id.clone(),
-            peer: to.to_bare(),
-            stanza,
+            name: IdPrefix::of(&record.id),
+            lane,
+            place: (record.place > 0).then_some(record.place),
+            stanza: record.stanza.clone().into_bytes(),
             accepted_at: record.accepted_at,
-            deadline: record.deadline.map(|d| self.monotonic(d)),
+            due: record.deadline,
+            deadline,
+            cancel_at: deadline.map(|at| self.cancel_before(at, lane)),
             protection: Protection::from_number(record.protection),
             held_back: false,
             stage,
+            wish: Wish::Effect,
+            in_doubt: false,
+            handed: false,
+            taken_back: false,
+            refused: None,
             transmissions: 0,
+            tries: 0,
             inherited,
             sent_at: Duration::ZERO,
             retry_at: None,
             last_error: None,
             bounced: false,
         }
+    }
+
+    /// When the cancel for a deadline goes out.
+    fn cancel_before(&self, deadline: Duration, lane: LaneId) -> Duration {
+        let timeout = self
+            .outbox
+            .lane(lane)
+            .map_or(Duration::ZERO, |lane| self.outbox.timeout(&lane.to, 1));
+        let left = deadline.saturating_sub(self.now.monotonic);
+        let lead = (timeout * 2).max(CANCEL_BEFORE).min(left / 4);
+        deadline.saturating_sub(lead)
     }
 
     /// A wall-clock deadline on the monotonic clock, as of now.
@@ -119,12 +177,23 @@ impl Engine {
         let managed = self.management.is_enabled();
         let mut sent = false;
         while self.management.unacked() < UNACKED {
-            let Some((seq, bytes)) = self.window.next_to_send(self.now.monotonic, managed) else {
+            let Some(seq) = self.outbox.next_to_send() else {
                 break;
             };
-            let again = self.window.get(seq).is_some_and(|f| f.transmissions > 1);
-            self.counters.transmitted += 1;
-            self.counters.retransmitted += u64::from(again);
+            let Some(bytes) = self.bytes_of(seq) else {
+                // It cannot be written: nobody can say what became of earlier copies.
+                self.doubt_or_drop(seq);
+                continue;
+            };
+            self.outbox.transmitted(seq, self.now.monotonic, managed);
+            let flight = self.outbox.get(seq);
+            if flight.is_some_and(|f| f.wish == Wish::Cancel) {
+                self.counters.cancels += 1;
+            } else {
+                let again = flight.is_some_and(|f| f.transmissions > 1);
+                self.counters.transmitted += 1;
+                self.counters.retransmitted += u64::from(again);
+            }
             self.management.sent(Unacked {
                 bytes: bytes.clone(),
                 seq: Some(seq),
@@ -139,336 +208,353 @@ impl Engine {
         }
     }
 
-    /// Asks for an acknowledgement, unless one is on its way or nothing lacks it.
-    pub(super) fn ask(&mut self) {
-        if self.management.request() {
-            self.requested_at = self.now.monotonic;
-            self.nonza(&AckRequest.to_element());
-        }
-    }
-
-    /// Sends a stanza that the outbox does not keep.
-    pub(super) fn transmit(&mut self, element: &Element) {
-        if !self.connected {
-            return;
-        }
-        match self.encoder.to_bytes(element) {
-            Ok(bytes) => {
-                let bytes = Bytes::from(bytes);
-                if Stanza::is_stanza(element) {
-                    self.management.sent(Unacked {
-                        bytes: bytes.clone(),
-                        seq: None,
-                    });
-                }
-                self.outputs.push_back(Output::Transmit(bytes));
+    /// What goes out for a message now: the message, or a cancel.
+    fn bytes_of(&mut self, seq: u64) -> Option<Bytes> {
+        let boot = self.boot;
+        let flight = self.outbox.get(seq)?;
+        let (id, wish, place) = (flight.lane, flight.wish, flight.place);
+        let lane = self.outbox.lane_mut(id)?;
+        let to = lane.to.clone();
+        let says = match (place, &self.place) {
+            (Some(place), Some(own)) => {
+                let own = own.device.clone();
+                let at = lane.channel.transmit(place, boot)?;
+                let (name, unordered) = (lane.name.clone(), lane.unordered);
+                Some((at, own, name, unordered))
             }
-            Err(error) => tracing::warn!(%error, "a stanza was not sent"),
+            _ => None,
+        };
+        let recipient = self.outbox.recipient(&to)?;
+        let address = self.address(&to);
+        let flight = self.outbox.get(seq)?;
+        let given = flight.maybe_sent().then_some(flight.accepted_at);
+        let Some((at, from, channel, unordered)) = says else {
+            return Some(dress(&flight.stanza, None, given));
+        };
+        let (recipient_place, knows) = (recipient.place.clone(), recipient.version);
+        if wish == Wish::Cancel {
+            let cancel = Cancel {
+                from,
+                to: recipient_place,
+                epoch: at.epoch,
+                channel,
+                seq: at.seq,
+                low: at.low,
+                id: at.id,
+                prev: at.prev,
+                boot: at.boot,
+                knows,
+            };
+            return self.control_bytes(address, cancel.to_element());
         }
+        // The recipient judges by its own clock.
+        let ahead = i64::try_from(recipient.ahead.as_millis()).unwrap_or(i64::MAX);
+        let deadline = flight.due.map(|due| due.as_unix_ms().saturating_add(ahead));
+        let deliver = Deliver {
+            from,
+            to: recipient_place,
+            epoch: at.epoch,
+            channel,
+            seq: at.seq,
+            low: at.low,
+            id: at.id,
+            prev: at.prev,
+            boot: at.boot,
+            deadline,
+            unordered,
+            knows,
+            jids: self.news_for(recipient.knows),
+        };
+        let stanza = if address == to {
+            flight.stanza.clone()
+        } else {
+            self.readdressed(&flight.stanza, &address)?
+        };
+        Some(dress(&stanza, Some(&deliver), given))
     }
 
-    pub(super) fn nonza(&mut self, element: &Element) {
-        // Fixed shapes, far below every limit.
-        if let Ok(bytes) = self.encoder.to_bytes(element) {
-            self.outputs.push_back(Output::Transmit(bytes.into()));
-        }
+    /// The same stanza to another address.
+    fn readdressed(&self, stanza: &Bytes, to: &Jid) -> Option<Bytes> {
+        let mut element = parse_element(stanza, &Scope::client(), &Limits::default()).ok()?;
+        element.set_attr("to", Text::new(to.to_string()).ok()?);
+        self.encoder.to_bytes(&element).ok().map(Bytes::from)
     }
 
-    pub(super) fn stream_ready(&mut self, stream: Stream, protection: Protection) {
-        self.connected = true;
-        self.window.stream_is(protection);
-        self.pinged = false;
-        self.heard_at = self.now.monotonic;
-        match stream {
-            Stream::Resumed { h } => match self.management.resume(h) {
-                Ok((acknowledged, again)) => {
-                    self.server_accepted(acknowledged);
-                    // What this stream may not carry waits for another one; the server
-                    // counts from `h` on only what comes.
-                    let held = self.window.hold_back(again.iter().filter_map(|u| u.seq));
-                    for stanza in again {
-                        if stanza.seq.is_some_and(|seq| held.contains(&seq)) {
-                            continue;
-                        }
-                        // One that has an outcome by now need not be sent.
-                        let now = self.now.monotonic;
-                        let again = u64::from(stanza.seq.is_some());
-                        if stanza.seq.is_none_or(|seq| self.window.resent(seq, now)) {
-                            self.counters.transmitted += again;
-                            self.counters.retransmitted += again;
-                            self.outputs
-                                .push_back(Output::Transmit(stanza.bytes.clone()));
-                            self.management.sent(stanza);
-                        }
-                    }
-                    self.ask();
-                }
-                Err(error) => self.give_up(error.into()),
-            },
-            Stream::Bound { managed, handled } => {
-                // An impossible count tells nothing.
-                let told = handled.and_then(|h| self.management.acknowledge(h).ok());
-                let knows = told.is_some();
-                self.server_accepted(told.unwrap_or_default());
-                self.management.start(managed);
-                self.window.stream_lost(!knows);
-            }
-        }
+    fn control_bytes(&self, to: Jid, payload: Element) -> Option<Bytes> {
+        let message = super::recipients::control(to, payload);
+        self.encoder.to_bytes(&message).ok().map(Bytes::from)
     }
 
-    pub(super) fn server_accepted(&mut self, stanzas: Vec<Unacked>) {
-        for seq in stanzas.into_iter().filter_map(|u| u.seq) {
-            if self.window.server_accepted(seq, self.now.monotonic)
-                && let Some(flight) = self.window.get(seq)
-            {
-                let id = flight.id.clone();
-                self.event(Event::ServerAccepted { id });
-            }
-        }
+    fn doubt_or_drop(&mut self, seq: u64) {
+        tracing::error!(seq, "a message of the outbox cannot be written");
+        let sent = self.outbox.get(seq).is_some_and(Flight::maybe_sent);
+        let outcome = if sent {
+            Outcome::InDoubt(InDoubt::RolledBack)
+        } else {
+            Outcome::NotDelivered(NotDelivered::Expired)
+        };
+        self.conclude(seq, outcome);
     }
 
-    pub(super) fn give_up(&mut self, reason: ReconnectReason) {
-        if !self.connected {
-            return;
-        }
-        self.connected = false;
-        if !reason.is_resumable() {
-            self.management.start(false);
-        }
-        self.outputs.push_back(Output::Reconnect(reason));
-    }
+    // ---- epochs ---------------------------------------------------------------------
 
-    /// Asks a quiet server whether it is there, and gives up one that does not answer.
-    pub(super) fn watch_stream(&mut self) {
+    /// Asks for epochs to be closed.
+    pub(super) fn send_closes(&mut self) {
         let now = self.now.monotonic;
-        if self.management.unacked() > UNACKED_MAX {
-            return self.give_up(ReconnectReason::Unacknowledged(self.management.unacked()));
-        }
-        if self.awaits_life() {
-            if now >= self.life_due() {
-                self.give_up(ReconnectReason::Silent(self.config.dead_after));
+        for (id, asked) in self.outbox.closes_due(now) {
+            let Some(lane) = self.outbox.lane(id) else {
+                continue;
+            };
+            if lane.channel.phase() != Phase::Closing {
+                self.outbox.close_at(id, None);
+                continue;
             }
-        } else if now >= self.heard_at + self.config.probe_after {
-            self.requested_at = now;
-            if self.management.probe() {
-                self.nonza(&AckRequest.to_element());
-            } else {
-                // To our own account: the server answers itself (XEP-0199 §4.2).
-                self.pinged = true;
-                let ping = Iq::get(None, Text::from_static("probe"), &Ping);
-                self.transmit(&ping.to_element());
+            let to = lane.to.clone();
+            let recipient = self.outbox.recipient(&to);
+            let close = self.place.as_ref().map(|own| Close {
+                from: own.device.clone(),
+                to: recipient.and_then(|r| r.place.clone()),
+                epoch: lane.channel.epoch(),
+                channel: lane.name.clone(),
+                boot: self.boot,
+            });
+            let again = now + self.outbox.timeout(&to, asked + 1);
+            self.outbox.close_at(id, Some((again, asked + 1)));
+            if let Some(close) = close {
+                self.control(self.address(&to), close.to_element());
             }
         }
     }
+
+    // ---- deadlines ------------------------------------------------------------------
 
     pub(super) fn expire(&mut self) {
-        for seq in self.window.expired(self.now.monotonic) {
-            let Some(flight) = self.window.get(seq) else {
+        let now = self.now.monotonic;
+        for seq in self.outbox.due(now) {
+            let Some(flight) = self.outbox.get(seq) else {
                 continue;
             };
-            // Its acceptance comes first, and the deadline right after it.
-            if flight.stage == Stage::Persisting {
+            let speaks = flight.place.is_some() && self.speaks(flight.lane);
+            let over = flight.deadline.is_some_and(|at| at <= now);
+            if !over {
+                // The cancel needs a round trip, and the deadline does not wait for it.
+                if flight.maybe_sent() && speaks && !mutant::is("no-cancel") {
+                    self.outbox.cancel(seq);
+                } else {
+                    self.outbox.change(seq, |flight| flight.cancel_at = None);
+                }
                 continue;
             }
-            let outcome = match (flight.inherited, flight.transmissions) {
-                (false, 0) if flight.held_back => Outcome::NotDelivered(NotDelivered::Unprotected),
-                (false, 0) => Outcome::NotDelivered(NotDelivered::Expired),
-                (true, 0) => Outcome::InDoubt(InDoubt::Restarted),
-                _ => Outcome::InDoubt(InDoubt::NoReceipt {
-                    last_error: flight.last_error,
-                }),
-            };
-            self.settle(seq, outcome);
+            let fresh = !flight.maybe_sent()
+                || mutant::is("expire-transmitted")
+                || (mutant::is("expire-inherited") && flight.transmissions == 0);
+            if fresh {
+                let why = if flight.held_back {
+                    NotDelivered::Unprotected
+                } else {
+                    NotDelivered::Expired
+                };
+                self.conclude(seq, Outcome::NotDelivered(why));
+            } else if speaks {
+                if flight.wish == Wish::Effect && !mutant::is("no-cancel") {
+                    self.outbox.cancel(seq);
+                }
+                self.doubt(seq);
+            } else {
+                let why = match (flight.transmissions, flight.last_error) {
+                    (0, _) => InDoubt::Restarted,
+                    (_, last_error) => InDoubt::NoReceipt { last_error },
+                };
+                self.conclude(seq, Outcome::InDoubt(why));
+            }
         }
     }
 
-    /// The message of the window has an outcome.
-    fn settle(&mut self, seq: u64, outcome: Outcome) {
-        if let Some(flight) = self.window.remove(seq) {
-            self.conclude(flight.id, flight.peer, outcome);
-        }
+    pub(super) fn speaks(&self, lane: LaneId) -> bool {
+        let to = self.outbox.lane(lane).map(|lane| &lane.to);
+        to.and_then(|to| self.outbox.recipient(to))
+            .is_some_and(super::outbox::Recipient::speaks)
     }
 
-    pub(super) fn conclude(&mut self, id: String, peer: BareJid, outcome: Outcome) {
-        self.pending = self.pending.saturating_sub(1);
+    /// The deadline of a message is over, and its recipient has not said what became of
+    /// it. It stays in the outbox until it does.
+    fn doubt(&mut self, seq: u64) {
+        let Some(flight) = self.outbox.get(seq) else {
+            return;
+        };
+        let why = match (flight.refused, flight.transmissions) {
+            (Some(condition), _) => InDoubt::Refused(condition),
+            (None, 0) => InDoubt::Restarted,
+            (None, _) => InDoubt::NoVerdict {
+                last_error: flight.last_error,
+            },
+        };
+        self.report_doubt(seq, why);
+    }
+
+    pub(super) fn report_doubt(&mut self, seq: u64, why: InDoubt) {
+        let Some(flight) = self.outbox.get(seq).filter(|f| !f.in_doubt) else {
+            return;
+        };
+        let (id, outcome) = (flight.id.clone(), Outcome::InDoubt(why));
         let op = Op::SetOutboundState {
             id: id.clone(),
             state: outcome.to_state(),
             at: self.now.wall,
         };
-        match &outcome {
-            // The one outcome that must not be forgotten: a copy could be sent after it.
-            Outcome::NotDelivered(_) => {
-                self.counters.not_delivered += 1;
-                return self.persist(op, Effect::Report { id, outcome });
-            }
-            Outcome::Acknowledged { .. } => self.counters.acknowledged += 1,
-            Outcome::InDoubt(_) => {
-                self.counters.in_doubt += 1;
-                self.doubt(id.clone(), peer);
-            }
-        }
+        self.outbox.change(seq, |flight| flight.in_doubt = true);
+        self.pending = self.pending.saturating_sub(1);
+        self.counters.in_doubt += 1;
         self.persist(op, Effect::None);
         self.event(Event::Outcome { id, outcome });
     }
 
-    /// Remembers a message in doubt. The oldest ones are given up for good.
-    fn doubt(&mut self, id: String, peer: BareJid) {
-        if self.doubts.len() >= DOUBTS
-            && let Some((id, _)) = self.doubts.pop_front()
-        {
-            let state = OutboundState::InDoubt {
-                reason: Reason::from("no-receipt"),
-                open: false,
-            };
-            self.persist(
-                Op::SetOutboundState {
-                    id,
-                    state,
-                    at: self.now.wall,
-                },
-                Effect::None,
-            );
-        }
-        self.doubts.push_back((id, peer));
-    }
-
-    /// A receipt (XEP-0184), believed only from the account that the message went to.
-    pub(super) fn receipt(&mut self, from: &Jid, id: &str) {
-        let bare = from.to_bare();
-        if let Some(seq) = self.window.seq_of(id) {
-            if self
-                .window
-                .get(seq)
-                .is_some_and(|f| f.peer == bare && f.maybe_sent())
-            {
-                self.window.sample(seq, self.now.monotonic);
-                return self.settle(seq, Outcome::Acknowledged { by: from.clone() });
-            }
-        } else if let Some(at) = self
-            .doubts
-            .iter()
-            .position(|(doubt, peer)| doubt == id && *peer == bare)
-        {
-            self.doubts.remove(at);
-            self.pending += 1;
-            return self.conclude(
-                id.to_owned(),
-                bare,
-                Outcome::Acknowledged { by: from.clone() },
-            );
-        }
-        self.counters.ignored += 1;
-    }
-
-    /// A message of ours came back (RFC 6120 §8.3).
-    pub(super) fn bounce(&mut self, message: &Message) {
-        let from = message.header.from.as_ref();
-        let seq = message
-            .header
-            .id
-            .as_deref()
-            .and_then(|id| self.window.seq_of(id));
-        let Some((seq, flight)) = seq.and_then(|seq| Some((seq, self.window.get(seq)?))) else {
-            self.counters.ignored += 1;
+    /// The application takes a message back.
+    pub(super) fn take_back(&mut self, id: &str) {
+        let Some(seq) = self.outbox.seq_of(id) else {
             return;
         };
-        // From the recipient, its server, or our own server on its behalf; and of a
-        // message that there can be copies of.
-        let credible = flight.maybe_sent()
-            && from.is_none_or(|from| {
-                from.to_bare() == flight.peer || from.as_str() == flight.peer.domain()
-            });
-        let condition = message.error().unwrap_or_default().condition;
-        if !credible {
-            self.counters.ignored += 1;
-        } else if may_pass(condition) {
-            self.window.bounced(seq, condition, self.now.monotonic);
-        } else {
-            self.settle(seq, Outcome::InDoubt(InDoubt::Refused(condition)));
+        let Some(flight) = self.outbox.get(seq) else {
+            return;
+        };
+        if matches!(flight.stage, Stage::Persisting | Stage::Decided) {
+            return;
+        }
+        if !flight.maybe_sent() {
+            return self.conclude(seq, Outcome::NotDelivered(NotDelivered::Cancelled));
+        }
+        if flight.place.is_some() && flight.wish == Wish::Effect {
+            self.outbox.change(seq, |flight| flight.taken_back = true);
+            self.outbox.cancel(seq);
         }
     }
+
+    // ---- the store ------------------------------------------------------------------
 
     pub(super) fn accepted(&mut self, seq: u64, id: String, result: &OpResult) {
         if *result == OpResult::Done {
             self.counters.accepted += 1;
-            self.window.kept(seq);
-            self.event(Event::Accepted { id });
-        } else {
-            self.window.remove(seq);
-            self.pending = self.pending.saturating_sub(1);
-            self.event(Event::Refused {
-                id,
-                why: Refusal::Store,
-            });
+            self.outbox.kept(seq);
+            return self.event(Event::Accepted { id });
         }
+        self.pending = self.pending.saturating_sub(1);
+        if let Some(flight) = self.outbox.remove(seq)
+            && let Some(place) = flight.place
+            && let Some(lane) = self.outbox.lane_mut(flight.lane)
+        {
+            lane.channel.refused(place);
+        }
+        self.event(Event::Refused {
+            id,
+            why: Refusal::Store,
+        });
     }
 
-    pub(super) fn load_flight(&mut self, record: &OutboundRecord) {
-        if self.window.get(record.seq).is_some() {
-            return;
-        }
-        let Ok(to) = Jid::new(&record.to) else {
-            tracing::error!(
-                id = record.id,
-                "the outbox holds a message to an address that is no JID"
-            );
+    pub(super) fn lane_loaded(&mut self, records: &[OutboundRecord]) {
+        let Some(id) = self.reading.pop_front() else {
             return;
         };
-        match &record.state {
-            OutboundState::InDoubt { open: true, .. } => {
-                // It may have become due before its turn to be loaded.
-                if !self.doubts.iter().any(|(id, _)| *id == record.id) {
-                    self.doubt(record.id.clone(), to.to_bare());
-                }
+        let asked = self.outbox.lane_mut(id).and_then(|l| l.loading.take());
+        let (horizon, limit) = asked.unwrap_or_default();
+        for record in records {
+            self.load_flight(id, record);
+        }
+        let Some(lane) = self.outbox.lane_mut(id) else {
+            return;
+        };
+        // A page that is not full was all there was below the horizon.
+        lane.loaded = match records.last() {
+            Some(last) if records.len() >= limit => last.seq,
+            _ => horizon.saturating_sub(1).max(lane.loaded),
+        };
+        lane.more_in_store = lane.loaded < lane.last;
+        if !lane.more_in_store {
+            lane.channel.loaded_all();
+            self.hungry.remove(&id);
+        }
+        self.outbox.wake(id);
+    }
+
+    fn load_flight(&mut self, id: LaneId, record: &OutboundRecord) {
+        if self.outbox.get(record.seq).is_some() || record.state.is_final() {
+            return;
+        }
+        let doubtful = matches!(record.state, OutboundState::InDoubt { open: true, .. });
+        let own = record.seq >= self.first_seq;
+        let (this, speaks) = (self.boot, self.speaks(id));
+        let mut flight = self.flight(record, id, Stage::Kept, !own);
+        let mut fate = Fate::Move;
+        if let Some(place) = flight.place
+            && let Some(lane) = self.outbox.lane_mut(id)
+        {
+            let prev = record.prev.map(IdPrefix);
+            fate = lane
+                .channel
+                .load(place, flight.name, prev, Boot(record.boot), this);
+            if own {
+                lane.channel.unsent(place);
             }
-            state if state.is_final() => {}
-            _ => {
-                let inherited = record.seq < self.first_seq;
-                let stanza = record.stanza.clone().into_bytes();
-                let flight = self.flight(record, &to, stanza, Stage::Kept, inherited);
-                self.window.insert(record.seq, flight);
+            // What an epoch left behind was not sent in the new one.
+            flight.inherited = lane.channel.get(place).is_none_or(|open| open.maybe_sent);
+        }
+        if doubtful {
+            flight.in_doubt = true;
+            flight.wish = Wish::Cancel;
+            if flight.place.is_none() || !speaks {
+                return self.load_doubt(flight);
             }
+        }
+        self.outbox.insert(record.seq, flight);
+        self.apply_fate(record.seq, fate, None);
+    }
+
+    /// A message in doubt of a recipient that speaks only receipts.
+    fn load_doubt(&mut self, flight: Flight) {
+        if let (Some(place), Some(lane)) = (flight.place, self.outbox.lane_mut(flight.lane)) {
+            lane.channel.decide(place);
+            lane.channel.durable(place);
+        }
+        let peer = self.outbox.lane(flight.lane).map(|lane| lane.to.to_bare());
+        if let Some(peer) = peer
+            && !self.doubts.iter().any(|(id, _)| *id == flight.id)
+        {
+            self.remember_doubt(flight.id, peer);
         }
     }
 
-    /// Messages that became due while they waited in the store. What is, or was, in the
-    /// window is the window's. Gives whether there was any.
-    pub(super) fn due(&mut self, records: &[OutboundRecord]) -> bool {
+    /// Messages that became due while they waited in the store. What is, or was, in
+    /// memory is the outbox's. Gives whether there was any.
+    pub(super) fn overdue(&mut self, records: &[OutboundRecord]) -> bool {
         let before = self.pending;
-        let known = self.loaded_seq;
-        for record in records.iter().filter(|r| r.seq > known) {
-            let Ok(to) = Jid::new(&record.to) else {
+        for record in records {
+            let name = if record.channel.is_empty() {
+                LOOSE
+            } else {
+                &record.channel
+            };
+            let (Ok(to), Ok(name)) = (Jid::new(&record.to), Channel::new(name)) else {
                 continue;
             };
+            let lane = self.outbox.find_lane(&to, &name);
+            let Some(lane) = lane.and_then(|id| self.outbox.lane(id)) else {
+                continue;
+            };
+            if record.seq <= lane.loaded {
+                continue;
+            }
             let outcome = if record.seq < self.first_seq {
                 Outcome::InDoubt(InDoubt::Restarted)
             } else if self.connected
                 && !self
-                    .window
+                    .outbox
                     .stream_meets(Protection::from_number(record.protection))
             {
                 Outcome::NotDelivered(NotDelivered::Unprotected)
             } else {
                 Outcome::NotDelivered(NotDelivered::Expired)
             };
-            self.conclude(record.id.clone(), to.to_bare(), outcome);
+            self.settle_stored(record, &to, outcome);
         }
         self.pending < before
     }
-}
-
-/// Errors that sending again later can mend. Anything else stops retransmission.
-const fn may_pass(condition: DefinedCondition) -> bool {
-    matches!(
-        condition,
-        DefinedCondition::RecipientUnavailable
-            | DefinedCondition::ServiceUnavailable
-            | DefinedCondition::RemoteServerTimeout
-            | DefinedCondition::RemoteServerNotFound
-            | DefinedCondition::ResourceConstraint
-            | DefinedCondition::InternalServerError
-            | DefinedCondition::UnexpectedRequest
-            | DefinedCondition::UndefinedCondition
-    )
 }

@@ -13,7 +13,7 @@ use stanchion_connect::{
     Connect, ConnectError, Connection, Endpoint, ResumeToken, Resumption, SmSession,
 };
 use stanchion_stanza::stream::{StreamCondition, StreamError};
-use stanchion_stanza::{Element, FullJid, Payload as _, StreamEvent};
+use stanchion_stanza::{Element, FullJid, Jid, Payload as _, StreamEvent};
 use stanchion_transport::{StreamFault, XmppStream};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -22,6 +22,7 @@ use super::outgoing::{InvalidMessage, Outgoing, Prepared};
 use super::requests::Requests;
 use super::{
     Delivery, Disconnect, SendError, Sent, SessionConfig, SessionError, SessionEvent, Status,
+    Warning,
 };
 use crate::engine::{Counters, Engine, Event, Input, Now, Output, Stream, Submission};
 use crate::outcome::Outcome;
@@ -72,6 +73,8 @@ impl SendCommand {
 #[derive(Debug)]
 pub(super) enum Control {
     Commit { arrival: u64 },
+    Cancel { id: String },
+    Forget { to: Jid },
     Transmit(Element),
     Shutdown,
 }
@@ -148,7 +151,11 @@ impl Driver {
         // The engine pages the records themselves; here the counts matter.
         let recovered = parts.store.recover(1).await?;
         let started = Instant::now();
-        let engine = Engine::new(parts.config.engine, recovered, now(started), random());
+        let mut engine = Engine::new(parts.config.engine, recovered, now(started), random());
+        if !parts.config.addresses.is_empty() {
+            let addresses = Input::Addresses(parts.config.addresses.clone());
+            engine.handle(now(started), addresses);
+        }
         Ok(Self {
             backoff: Backoff::new(parts.config.backoff),
             parts,
@@ -269,9 +276,19 @@ impl Driver {
                     .events
                     .send(SessionEvent::Transient(Arc::new(*stanza)));
             }
+            Event::RolledBack { from } => self.warn(Warning::RolledBack { from }),
+            Event::ClockSkew { to, ahead } => self.warn(Warning::ClockSkew { to, ahead }),
+            Event::Cloned { to, channel } => self.warn(Warning::Cloned { to, channel }),
+            Event::Poisoned { arrival, from } => self.warn(Warning::Poisoned { arrival, from }),
             // Taken before: it ends the loop.
             Event::StoreFailed(_) => {}
         }
+    }
+
+    /// Something that a person should know.
+    fn warn(&mut self, warning: Warning) {
+        tracing::warn!(%warning, "attention");
+        let _ = self.parts.events.send(SessionEvent::Warning(warning));
     }
 
     async fn wait(&mut self, until: Option<Instant>) -> Wake {
@@ -297,6 +314,8 @@ impl Driver {
             Wake::Store(input) => self.tell(input),
             Wake::Send(command) => self.submit(command),
             Wake::Control(Control::Commit { arrival }) => self.tell(Input::Commit { arrival }),
+            Wake::Control(Control::Cancel { id }) => self.tell(Input::Cancel { id }),
+            Wake::Control(Control::Forget { to }) => self.tell(Input::Forget(to)),
             Wake::Control(Control::Transmit(element)) => self.tell(Input::Transmit(element)),
             Wake::Stream(Ok(event)) => self.stream_event(event),
             Wake::Stream(Err(fault)) => self.stream_fault(fault),
@@ -352,6 +371,7 @@ impl Driver {
             stanza: prepared.stanza,
             deadline,
             protection: prepared.protection,
+            mode: prepared.mode,
         }));
     }
 

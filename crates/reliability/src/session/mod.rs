@@ -5,12 +5,13 @@ mod driver;
 mod outgoing;
 mod requests;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use stanchion_connect::{Connect, ConnectError, Endpoint};
 use stanchion_stanza::stream::StreamError;
-use stanchion_stanza::{Element, FullJid, Message, Presence, Stanza};
+use stanchion_stanza::{BareJid, Element, FullJid, Jid, Message, Presence, Stanza};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -39,6 +40,10 @@ pub struct SessionConfig {
     /// Sent on each new session, after stream management is enabled. Default
     /// available, priority 0: without it the server routes no messages here.
     pub presence: Option<Presence>,
+    /// The device's addresses, the primary one first: its accounts on all servers that it
+    /// may fail over to. Recipients are told, so that what comes from any of them, or is
+    /// answered there, counts as the same device's. Default none: the address in use.
+    pub addresses: Vec<BareJid>,
 }
 
 impl Default for SessionConfig {
@@ -47,6 +52,7 @@ impl Default for SessionConfig {
             engine: EngineConfig::default(),
             backoff: BackoffPolicy::default(),
             presence: Some(Presence::available()),
+            addresses: Vec::new(),
         }
     }
 }
@@ -118,8 +124,67 @@ pub enum SessionEvent {
         /// What.
         outcome: Outcome,
     },
+    /// Something that a person should know.
+    Warning(Warning),
     /// A stanza that is not kept: presence, an answer, a message without body.
     Transient(Arc<Stanza>),
+}
+
+/// Something that a person should know; the session goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// See [`Event::RolledBack`](crate::engine::Event::RolledBack).
+    RolledBack {
+        /// The sender.
+        from: Jid,
+    },
+    /// See [`Event::ClockSkew`](crate::engine::Event::ClockSkew).
+    ClockSkew {
+        /// The recipient.
+        to: Jid,
+        /// How far its clock is ahead.
+        ahead: Duration,
+    },
+    /// See [`Event::Cloned`](crate::engine::Event::Cloned).
+    Cloned {
+        /// The recipient.
+        to: Jid,
+        /// The channel.
+        channel: String,
+    },
+    /// See [`Event::Poisoned`](crate::engine::Event::Poisoned).
+    Poisoned {
+        /// The message's place in the inbox.
+        arrival: u64,
+        /// The sender.
+        from: String,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RolledBack { from } => write!(
+                f,
+                "{from} goes on where this store knows of no beginning: was it restored from a \
+                 backup?"
+            ),
+            Self::ClockSkew { to, ahead } => {
+                write!(f, "the clock of {to} is {} s ahead", ahead.as_secs())
+            }
+            Self::Cloned { to, channel } => write!(
+                f,
+                "nothing more is sent to {to} on channel {channel}: another process lives from a \
+                 copy of this store"
+            ),
+            Self::Poisoned { arrival, from } => write!(
+                f,
+                "message {arrival} from {from} ended its consumer three times, and is handed over \
+                 no more"
+            ),
+        }
+    }
 }
 
 /// Why a message was not taken.
@@ -324,6 +389,34 @@ impl Sender {
         })?;
         kept.await.unwrap_or(Err(SendError::Closed))?;
         Ok(sent)
+    }
+
+    /// Takes a message back. Its outcome follows by the usual way: `NotDelivered` if it has
+    /// not taken effect and never will, `Delivered` if it was too late, or, if the
+    /// recipient does not answer, `InDoubt` at its deadline.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`].
+    pub async fn cancel(&self, id: impl Into<String>) -> Result<(), SendError> {
+        let id = id.into();
+        let control = Control::Cancel { id };
+        self.controls
+            .send(control)
+            .await
+            .map_err(|_| SendError::Closed)
+    }
+
+    /// Gives a recipient up: what is in doubt there stays so for good, and holds up
+    /// nothing any more. For a device that is gone and will not come back.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`].
+    pub async fn forget(&self, to: Jid) -> Result<(), SendError> {
+        let control = Control::Forget { to };
+        self.controls
+            .send(control)
+            .await
+            .map_err(|_| SendError::Closed)
     }
 
     /// Sends a stanza that needs no receipt: presence, an iq. It is dropped if there is

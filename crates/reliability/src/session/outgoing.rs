@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use stanchion_stanza::payload::delivery::Channel;
 use stanchion_stanza::payload::hints::Hint;
 use stanchion_stanza::payload::receipts::Request;
 use stanchion_stanza::payload::sid::OriginId;
@@ -12,6 +13,7 @@ use stanchion_stanza::{
 };
 use uuid::Uuid;
 
+use crate::engine::Mode;
 use crate::protection::Protection;
 
 /// A message to be delivered reliably.
@@ -27,6 +29,7 @@ pub struct Outgoing {
     message: Message,
     within: Option<Duration>,
     protection: Protection,
+    mode: Mode,
 }
 
 /// A message that nobody could send.
@@ -47,21 +50,39 @@ impl Outgoing {
     /// # Errors
     /// [`InvalidMessage::Text`] on a character that XML forbids.
     pub fn text(to: Jid, body: impl Into<String>) -> Result<Self, InvalidMessage> {
-        Ok(Self {
-            message: Message::chat(to).with_body(Text::new(body)?),
-            within: None,
-            protection: Protection::default(),
-        })
+        Ok(Self::of(Message::chat(to).with_body(Text::new(body)?)))
     }
 
     /// A chat message with payloads and no body.
     #[must_use]
     pub fn payload(to: Jid, payload: Element) -> Self {
+        Self::of(Message::chat(to).with_payload(payload))
+    }
+
+    fn of(message: Message) -> Self {
         Self {
-            message: Message::chat(to).with_payload(payload),
+            message,
             within: None,
             protection: Protection::default(),
+            mode: Mode::default(),
         }
+    }
+
+    /// The same, on that channel: messages of one channel to one recipient take effect in
+    /// order, and those of different channels do not wait for each other. `a` is for
+    /// alarms, which go first, `t` for telemetry, which goes last; default `c`.
+    #[must_use]
+    pub fn on(mut self, channel: Channel) -> Self {
+        self.mode = Mode::ExactlyOnce(channel);
+        self
+    }
+
+    /// The same, at least once and in any order: it is sent until a receipt comes, and
+    /// may be received more than once.
+    #[must_use]
+    pub fn at_least_once(mut self) -> Self {
+        self.mode = Mode::AtLeastOnce;
+        self
     }
 
     /// The same, with one more payload.
@@ -72,7 +93,7 @@ impl Outgoing {
     }
 
     /// The same, with a time by which there must be an outcome. Default: none; the
-    /// message is tried until it is acknowledged.
+    /// message is tried until it is delivered.
     #[must_use]
     pub fn within(mut self, time: Duration) -> Self {
         self.within = Some(time);
@@ -82,8 +103,8 @@ impl Outgoing {
     /// The same, with what a stream must meet to carry it. Default: the strictest, that
     /// it is encrypted and leads to the server of the account's domain.
     ///
-    /// Until there is such a stream it waits, and with it all that is sent to the same
-    /// recipient after it; what goes to others does not. If there is none in time, it is
+    /// Until there is such a stream it waits, and with it all that is sent on the same
+    /// channel after it; what goes elsewhere does not. If there is none in time, it is
     /// [`NotDelivered::Unprotected`](crate::outcome::NotDelivered::Unprotected).
     #[must_use]
     pub const fn protection(mut self, protection: Protection) -> Self {
@@ -110,6 +131,7 @@ impl Outgoing {
             stanza: stanza.into(),
             within: self.within,
             protection: self.protection,
+            mode: self.mode,
         })
     }
 }
@@ -122,6 +144,7 @@ pub(super) struct Prepared {
     pub(super) stanza: Bytes,
     pub(super) within: Option<Duration>,
     pub(super) protection: Protection,
+    pub(super) mode: Mode,
 }
 
 #[cfg(test)]

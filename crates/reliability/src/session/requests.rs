@@ -18,7 +18,8 @@ const MOST: usize = 64;
 #[derive(Debug)]
 enum Request {
     Persist(Ticket),
-    Outbound(Pending<Vec<OutboundRecord>>),
+    Lane(Pending<Vec<OutboundRecord>>),
+    One(Pending<Option<InboundRecord>>),
     Inbound(Pending<Vec<InboundRecord>>),
     /// The second read comes after the first, and both are answered together.
     Due(
@@ -55,13 +56,19 @@ impl Requests {
 
     pub(super) fn load(&mut self, store: &dyn Store, load: Load) {
         self.waiting.push_back(match load {
-            Load::Outbound { after, limit } => {
-                Request::Outbound(store.outbound_page(OutboundQuery {
-                    after,
-                    limit,
-                    ..OutboundQuery::default()
-                }))
-            }
+            Load::Lane {
+                to,
+                channel,
+                after,
+                limit,
+            } => Request::Lane(store.outbound_page(OutboundQuery {
+                to: Some(to),
+                channel: Some(channel),
+                after,
+                limit,
+                ..OutboundQuery::default()
+            })),
+            Load::One(key) => Request::One(store.inbound(&key)),
             Load::Inbound { after, limit } => Request::Inbound(store.inbound_page(InboundQuery {
                 after,
                 limit,
@@ -84,7 +91,8 @@ impl Requests {
         };
         let input = match request {
             Request::Persist(ticket) => Input::Persisted(ready!(Pin::new(ticket).poll(cx))),
-            Request::Outbound(page) => loaded(ready!(Pin::new(page).poll(cx)), Loaded::Outbound),
+            Request::Lane(page) => loaded(ready!(Pin::new(page).poll(cx)), Loaded::Lane),
+            Request::One(record) => loaded(ready!(Pin::new(record).poll(cx)), Loaded::One),
             Request::Inbound(page) => loaded(ready!(Pin::new(page).poll(cx)), Loaded::Inbound),
             Request::Due(due, next, records) => {
                 if records.is_none() {

@@ -31,6 +31,7 @@
 //!     from_full: "pump@plant.example/a".into(),
 //!     stanza: "<message/>".into(),
 //!     received_at: now,
+//!     handed: false,
 //! });
 //! // The second of two equal stanzas is known as a duplicate.
 //! let committed = store.submit(vec![arrived.clone(), arrived])?.await?;
@@ -64,6 +65,10 @@ pub use sqlite::SqliteStore;
 pub const QUEUE: usize = 1024;
 /// Records in one page of a read, at most; a larger limit is cut to it.
 pub const MAX_PAGE: usize = 1024;
+
+/// What the keys of the engine's values start with. There are as many as it has
+/// channels and peers, which it bounds.
+pub const STATE: &str = "delivery/";
 
 /// The answer to [`Store::submit`]: resolves once the batch is durable.
 pub type Ticket = Pending<Committed>;
@@ -143,6 +148,11 @@ pub struct Recovered {
     pub inbound: Vec<InboundRecord>,
     /// How much is kept in all.
     pub counts: Counts,
+    /// The engine's values: all whose key starts with [`STATE`].
+    pub state: Vec<(String, Opaque)>,
+    /// Recipient and channel of every pending outbound message, each pair once, in
+    /// order.
+    pub lanes: Vec<(String, String)>,
 }
 
 /// Which outbound messages to list. The default is the first 100 pending ones.

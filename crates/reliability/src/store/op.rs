@@ -68,6 +68,12 @@ pub enum Op {
         /// Now.
         at: WallTime,
     },
+    /// Removes a message that will never be handed over. Gives `Done`,
+    /// `AlreadyHandled` or `NotFound`.
+    DropInbound {
+        /// The message.
+        key: InboundKey,
+    },
     /// Applies a retention to handled messages, oldest arrival first, at most
     /// [`PRUNE_STEP`] payloads and as many keys. Nothing else is touched:
     /// what is not `Handled` stays whole. Gives `Pruned`.
@@ -105,7 +111,7 @@ impl Op {
     pub fn check(&self) -> Result<(), Misuse> {
         match self {
             Self::PutOutbound(record) => {
-                if record.seq == 0 || i64::try_from(record.seq).is_err() {
+                if record.seq == 0 || i64::try_from(record.seq.max(record.place)).is_err() {
                     return Err(Misuse::SeqOutOfRange(record.seq));
                 }
                 text("id", &record.id)?;
@@ -124,7 +130,9 @@ impl Op {
                 text("from_full", &new.from_full)?;
                 opaque("stanza", &new.stanza)
             }
-            Self::MarkHanded { key, .. } | Self::MarkHandled { key, .. } => inbound_key(key),
+            Self::MarkHanded { key, .. }
+            | Self::MarkHandled { key, .. }
+            | Self::DropInbound { key } => inbound_key(key),
             Self::PutMeta { key, value } => {
                 text("key", key)?;
                 opaque("value", value)

@@ -333,6 +333,11 @@ pub struct OutboundRecord {
     pub updated_at: WallTime,
     /// The boot token under which it was accepted.
     pub boot: u32,
+    /// Its place in the channel, from 1; 0 for a message outside the order and
+    /// deduplication of channels.
+    pub place: u64,
+    /// What names the message before it in the channel.
+    pub prev: Option<u64>,
 }
 
 /// What tells an inbound message from its duplicates.
@@ -381,6 +386,8 @@ pub struct NewInbound {
     pub stanza: Opaque,
     /// When it was received.
     pub received_at: WallTime,
+    /// It is given to the application at once: it begins as `Handed`, once.
+    pub handed: bool,
 }
 
 /// A message that arrived.

@@ -144,6 +144,7 @@ fn a_record_that_cannot_be_read_holds_up_no_other() {
             from_full: "peer@x/1".to_owned(),
             stanza: stanza.into(),
             received_at: wall(SECOND),
+            handed: false,
         })
     };
     let good = "<message from='peer@x/1' id='m' type='chat'><body>m</body></message>";

@@ -197,6 +197,7 @@ impl Script {
         self.give(Input::Connected {
             stream,
             protection: self.offered,
+            mode: Mode::default(),
         });
     }
 
@@ -235,6 +236,7 @@ impl Script {
             stanza: stanza.into(),
             deadline: within.map(|time| wall(self.now + time)),
             protection,
+            mode: Mode::default(),
         }));
     }
 

@@ -107,6 +107,8 @@ pub(crate) fn outbound(seq: u64, id: &str) -> OutboundRecord {
         attempts: 0,
         updated_at: at(1),
         boot: 1,
+        place: 0,
+        prev: None,
     }
 }
 
@@ -124,6 +126,7 @@ pub(crate) fn inbound(from: &str, id: &str) -> NewInbound {
         from_full: format!("{from}/r"),
         stanza: "<message/>".into(),
         received_at: at(1),
+        handed: false,
     }
 }
 

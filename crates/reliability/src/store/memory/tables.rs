@@ -1,7 +1,7 @@
 //! The tables of the in-memory store and what each op and read does to them:
 //! the same as `sqlite::apply` and `sqlite::query`, which the tests compare.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use super::super::op::{Op, OpResult, PRUNE_STEP};
@@ -10,7 +10,7 @@ use super::super::record::{
     OutboundState, WallTime,
 };
 use super::super::{
-    Counts, InboundFilter, InboundQuery, MAX_PAGE, OutboundFilter, OutboundQuery, Recovered,
+    Counts, InboundFilter, InboundQuery, MAX_PAGE, OutboundFilter, OutboundQuery, Recovered, STATE,
 };
 
 #[derive(Clone, Debug, Default)]
@@ -57,6 +57,7 @@ impl Tables {
                 record.state = InboundState::Handled;
                 record.changed_at = at;
             }),
+            Op::DropInbound { key } => self.drop_inbound(&key),
             Op::PruneInbound {
                 payloads_before,
                 keys_before,
@@ -141,7 +142,11 @@ impl Tables {
                 stanza: Some(new.stanza),
                 received_at: new.received_at,
                 changed_at: new.received_at,
-                state: InboundState::Kept,
+                state: if new.handed {
+                    InboundState::Handed { times: 1 }
+                } else {
+                    InboundState::Kept
+                },
             },
         );
         OpResult::Kept { arrival }
@@ -164,6 +169,19 @@ impl Tables {
         }
         change(record);
         OpResult::Done
+    }
+
+    fn drop_inbound(&mut self, key: &InboundKey) -> OpResult {
+        match self.inbound(key).map(|record| record.state) {
+            None => OpResult::NotFound,
+            Some(InboundState::Handled) => OpResult::AlreadyHandled,
+            Some(_) => {
+                if let Some(arrival) = self.inbound_keys.remove(key) {
+                    self.inbound.remove(&arrival);
+                }
+                OpResult::Done
+            }
+        }
     }
 
     fn prune_inbound(
@@ -318,6 +336,14 @@ impl Tables {
         counts
     }
 
+    fn lanes(&self) -> Vec<(String, String)> {
+        let pending = self.outbound.values().filter(|r| !r.state.is_final());
+        let lanes: BTreeSet<_> = pending
+            .map(|record| (record.to.clone(), record.channel.clone()))
+            .collect();
+        lanes.into_iter().collect()
+    }
+
     pub(super) fn recover(&self, identity: Identity, limit: usize) -> Recovered {
         Recovered {
             identity,
@@ -331,6 +357,13 @@ impl Tables {
                 ..InboundQuery::default()
             }),
             counts: self.counts(),
+            lanes: self.lanes(),
+            state: self
+                .meta
+                .range(STATE.to_owned()..)
+                .take_while(|(key, _)| key.starts_with(STATE))
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect(),
         }
     }
 }

@@ -38,6 +38,7 @@ pub(super) fn apply(connection: &Connection, op: &Op) -> Result<OpResult> {
         Op::PutInbound(new) => put_inbound(connection, new),
         Op::MarkHanded { key, at } => change_inbound(connection, key, InboundCode::HANDED, *at),
         Op::MarkHandled { key, at } => change_inbound(connection, key, InboundCode::HANDLED, *at),
+        Op::DropInbound { key } => drop_inbound(connection, key),
         Op::PruneInbound {
             payloads_before,
             keys_before,
@@ -89,8 +90,8 @@ fn put_outbound(connection: &Connection, record: &OutboundRecord) -> Result<OpRe
     connection
         .prepare_cached(
             "INSERT INTO outbound (seq, id, recipient, channel, stanza, accepted_at, deadline,
-             protection, state, reason, attempts, updated_at, boot)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+             protection, state, reason, attempts, updated_at, boot, place, prev)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         )?
         .execute(params![
             to_sql(record.seq),
@@ -106,6 +107,8 @@ fn put_outbound(connection: &Connection, record: &OutboundRecord) -> Result<OpRe
             record.attempts,
             record.updated_at.as_unix_ms(),
             record.boot,
+            to_sql(record.place),
+            record.prev.map(u64::cast_signed),
         ])?;
     Ok(OpResult::Done)
 }
@@ -154,7 +157,7 @@ fn put_inbound(connection: &Connection, new: &NewInbound) -> Result<OpResult> {
     connection
         .prepare_cached(
             "INSERT INTO inbound (from_bare, id, from_full, stanza, received_at, changed_at,
-             state, handed_count) VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, 0)",
+             state, handed_count) VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7)",
         )?
         .execute(params![
             new.key.from_bare,
@@ -162,7 +165,12 @@ fn put_inbound(connection: &Connection, new: &NewInbound) -> Result<OpResult> {
             new.from_full,
             &new.stanza[..],
             new.received_at.as_unix_ms(),
-            InboundCode::KEPT,
+            if new.handed {
+                InboundCode::HANDED
+            } else {
+                InboundCode::KEPT
+            },
+            i64::from(new.handed),
         ])?;
     Ok(OpResult::Kept {
         arrival: from_sql(connection.last_insert_rowid())?,
@@ -192,6 +200,19 @@ fn change_inbound(
         )?
         .execute(params![arrival, code, times, at.as_unix_ms()])?;
     Ok(OpResult::Done)
+}
+
+fn drop_inbound(connection: &Connection, key: &InboundKey) -> Result<OpResult> {
+    match find_inbound(connection, key)? {
+        None => Ok(OpResult::NotFound),
+        Some((_, InboundState::Handled)) => Ok(OpResult::AlreadyHandled),
+        Some((arrival, _)) => {
+            connection
+                .prepare_cached("DELETE FROM inbound WHERE arrival = ?1")?
+                .execute([arrival])?;
+            Ok(OpResult::Done)
+        }
+    }
 }
 
 fn prune_inbound(

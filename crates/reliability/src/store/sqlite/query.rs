@@ -5,14 +5,14 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::super::record::{Identity, InboundKey, InboundRecord, Opaque, OutboundRecord, WallTime};
 use super::super::{
-    Counts, InboundFilter, InboundQuery, MAX_PAGE, OutboundFilter, OutboundQuery, Recovered,
+    Counts, InboundFilter, InboundQuery, MAX_PAGE, OutboundFilter, OutboundQuery, Recovered, STATE,
 };
 use super::schema::{from_sql, inbound_state, outbound_state, to_sql};
 
 type Result<T> = std::result::Result<T, rusqlite::Error>;
 
 const OUTBOUND: &str = "SELECT seq, id, recipient, channel, stanza, accepted_at, deadline, \
-     protection, state, reason, attempts, updated_at, boot FROM outbound";
+     protection, state, reason, attempts, updated_at, boot, place, prev FROM outbound";
 const INBOUND: &str = "SELECT arrival, from_bare, id, from_full, stanza, received_at, changed_at, \
      state, handed_count FROM inbound";
 
@@ -30,6 +30,9 @@ fn outbound_record(row: &Row<'_>) -> Result<OutboundRecord> {
         attempts: row.get(10)?,
         updated_at: WallTime::from_unix_ms(row.get(11)?),
         boot: row.get(12)?,
+        place: from_sql(row.get(13)?)?,
+        // Any 64 bits: SQLite's numbers have a sign.
+        prev: row.get::<_, Option<i64>>(14)?.map(i64::cast_unsigned),
     })
 }
 
@@ -227,6 +230,30 @@ pub(super) fn counts(connection: &Connection) -> Result<Counts> {
     Ok(counts)
 }
 
+fn lanes(connection: &Connection) -> Result<Vec<(String, String)>> {
+    connection
+        .prepare_cached(
+            "SELECT DISTINCT recipient, channel FROM outbound WHERE state < 10
+             ORDER BY recipient, channel",
+        )?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
+/// All of the engine's values.
+fn state(connection: &Connection) -> Result<Vec<(String, Opaque)>> {
+    let mut all: Vec<(String, Opaque)> = Vec::new();
+    loop {
+        let after = all.last().map(|(key, _)| key.as_str());
+        let page = meta_page(connection, STATE, after, MAX_PAGE)?;
+        let last = page.len() < MAX_PAGE;
+        all.extend(page);
+        if last {
+            return Ok(all);
+        }
+    }
+}
+
 pub(super) fn recover(
     connection: &Connection,
     identity: Identity,
@@ -250,6 +277,8 @@ pub(super) fn recover(
             },
         )?,
         counts: counts(connection)?,
+        state: state(connection)?,
+        lanes: lanes(connection)?,
     })
 }
 

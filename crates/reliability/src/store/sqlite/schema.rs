@@ -123,6 +123,10 @@ CREATE TABLE server_notes (
     PRIMARY KEY (account, key)
 ) STRICT, WITHOUT ROWID;
 ",
+    "
+ALTER TABLE outbound ADD COLUMN place INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE outbound ADD COLUMN prev INTEGER;
+",
 ];
 
 /// The version this release writes, and the newest it reads.

@@ -240,6 +240,7 @@ impl World {
             stanza: stanza.into(),
             deadline,
             protection: Protection::default(),
+            mode: Mode::default(),
         };
         process.tell(now, Input::Send(submission));
         self.drain(of)

@@ -1,0 +1,296 @@
+//! The devices that send to this one: where they may speak from, and what is known of
+//! their channels. Bounded, whatever they do; what is kept of them is read and written
+//! here.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use stanchion_stanza::payload::delivery::{Channel, Device, Epoch, Jids};
+use stanchion_stanza::{BareJid, Jid};
+
+use crate::delivery::{ReceivingChannel, Standing};
+use crate::mutant;
+use crate::store::{Op, Opaque};
+
+/// Channels of one device.
+const CHANNELS: usize = 64;
+/// Devices that speak for one account.
+const OF_ONE_ACCOUNT: usize = 16;
+
+const DEVICE: &str = "delivery/device/";
+const RECEIVE: &str = "delivery/receive/";
+
+/// A channel on which this device receives.
+#[derive(Debug, Default)]
+pub(super) struct Receiving {
+    pub(super) channel: ReceivingChannel,
+    pub(super) unordered: bool,
+    /// Held messages whose record is durable, and their places in the inbox.
+    pub(super) held: BTreeMap<(Epoch, u64), u64>,
+    /// Messages that are read from the store to be handed over: later ones go the same
+    /// way, so that none overtakes them.
+    pub(super) fetching: BTreeSet<(Epoch, u64)>,
+    /// The deadline that a later copy of it says.
+    pub(super) deadline: Option<i64>,
+    dirty: bool,
+}
+
+/// A device that sent something.
+#[derive(Debug)]
+pub(super) struct Correspondent {
+    /// Where it may speak from; the first is its primary address.
+    pub(super) jids: Vec<BareJid>,
+    version: u32,
+    /// Where its newest message came from.
+    pub(super) latest: Jid,
+    /// The newest version of this device's addresses that it knows.
+    pub(super) knows: u32,
+    pub(super) channels: BTreeMap<Channel, Receiving>,
+    dirty: bool,
+}
+
+impl Correspondent {
+    /// Whether it may speak from there.
+    pub(super) fn may_speak_from(&self, from: &Jid) -> bool {
+        self.jids.iter().any(|jid| jid.as_str() == from.bare_str())
+    }
+
+    /// The version of its addresses that is known.
+    pub(super) const fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// Its addresses, as it announces them from one that is registered.
+    pub(super) fn announces(&mut self, jids: &Jids) {
+        if jids.version > self.version && !jids.jids.is_empty() {
+            self.version = jids.version;
+            self.jids.clone_from(&jids.jids);
+            self.dirty = true;
+        }
+    }
+
+    /// Its newest message came from there.
+    pub(super) fn speaks_from(&mut self, from: &Jid) {
+        if self.latest != *from {
+            self.latest = from.clone();
+            self.dirty = true;
+        }
+    }
+
+    /// It knows this device's addresses up to that version.
+    pub(super) fn learns(&mut self, version: u32) {
+        if self.knows < version {
+            self.knows = version;
+            self.dirty = true;
+        }
+    }
+}
+
+/// All of them.
+#[derive(Debug)]
+pub(super) struct Correspondents {
+    most: usize,
+    devices: HashMap<Device, Correspondent>,
+    of_account: HashMap<BareJid, usize>,
+    /// Channels and devices that changed since they were written.
+    changed: Vec<(Device, Option<Channel>)>,
+}
+
+impl Correspondents {
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            most,
+            devices: HashMap::new(),
+            of_account: HashMap::new(),
+            changed: Vec::new(),
+        }
+    }
+
+    pub(super) fn get(&self, device: &Device) -> Option<&Correspondent> {
+        self.devices.get(device)
+    }
+
+    pub(super) fn get_mut(&mut self, device: &Device) -> Option<&mut Correspondent> {
+        self.devices.get_mut(device)
+    }
+
+    /// The device, if it may speak from there: one that is known from one of its
+    /// addresses, an unknown one from anywhere, as long as there is room for it.
+    pub(super) fn speaking(&mut self, device: &Device, from: &Jid) -> Speaking<'_> {
+        if !self.devices.contains_key(device) {
+            let account = from.to_bare();
+            let here = self.of_account.get(&account).copied().unwrap_or(0);
+            if self.devices.len() >= self.most || here >= OF_ONE_ACCOUNT {
+                return Speaking::NoRoom;
+            }
+            self.of_account.insert(account.clone(), here + 1);
+            self.devices.insert(
+                device.clone(),
+                Correspondent {
+                    jids: vec![account],
+                    version: 0,
+                    latest: from.clone(),
+                    knows: 0,
+                    channels: BTreeMap::new(),
+                    dirty: true,
+                },
+            );
+            self.changed.push((device.clone(), None));
+        }
+        match self.devices.get_mut(device) {
+            Some(known) if known.may_speak_from(from) || mutant::is("answer-any-sender") => {
+                Speaking::Yes(known)
+            }
+            _ => Speaking::No,
+        }
+    }
+
+    /// A channel of the device; a new one if there is room.
+    pub(super) fn channel(&mut self, device: &Device, name: &Channel) -> Option<&mut Receiving> {
+        let known = self.devices.get_mut(device)?;
+        if !known.channels.contains_key(name) {
+            if known.channels.len() >= CHANNELS {
+                return None;
+            }
+            known.channels.insert(name.clone(), Receiving::default());
+        }
+        known.channels.get_mut(name)
+    }
+
+    /// The channel changed: it is written with the next batch.
+    pub(super) fn touch(&mut self, device: &Device, name: &Channel) {
+        let known = self.devices.get_mut(device);
+        if let Some(channel) = known.and_then(|k| k.channels.get_mut(name))
+            && !std::mem::replace(&mut channel.dirty, true)
+        {
+            self.changed.push((device.clone(), Some(name.clone())));
+        }
+    }
+
+    /// The device itself may have changed.
+    pub(super) fn touch_device(&mut self, device: &Device) {
+        if self.devices.get(device).is_some_and(|k| k.dirty) {
+            self.changed.push((device.clone(), None));
+        }
+    }
+
+    /// Whether something has changed.
+    pub(super) fn has_news(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
+    /// What has changed, as ops.
+    pub(super) fn write(&mut self) -> Vec<Op> {
+        let changed = std::mem::take(&mut self.changed);
+        changed
+            .into_iter()
+            .filter_map(|(device, channel)| {
+                let known = self.devices.get_mut(&device)?;
+                match channel {
+                    Some(name) => {
+                        let channel = known.channels.get_mut(&name)?;
+                        channel.dirty = false;
+                        let mut value = vec![u8::from(channel.unordered)];
+                        value.extend(channel.channel.to_bytes());
+                        Some(Op::PutMeta {
+                            key: format!("{RECEIVE}{device}/{name}"),
+                            value: value.into(),
+                        })
+                    }
+                    None if std::mem::take(&mut known.dirty) => Some(Op::PutMeta {
+                        key: format!("{DEVICE}{device}"),
+                        value: known.to_text().into_bytes().into(),
+                    }),
+                    None => None,
+                }
+            })
+            .collect()
+    }
+
+    /// Takes a value that [`Correspondents::write`] wrote. Gives whether it was one.
+    pub(super) fn read(&mut self, key: &str, value: &Opaque) -> bool {
+        if let Some(device) = key.strip_prefix(DEVICE) {
+            let known = std::str::from_utf8(value)
+                .ok()
+                .and_then(Correspondent::of_text);
+            match (Device::new(device), known) {
+                (Ok(device), Some(known)) => {
+                    if let Some(account) = known.jids.first() {
+                        *self.of_account.entry(account.clone()).or_insert(0) += 1;
+                    }
+                    self.devices.insert(device, known);
+                }
+                _ => tracing::error!(key, "what the store has of a device cannot be read"),
+            }
+            return true;
+        }
+        let Some((device, name)) = key.strip_prefix(RECEIVE).and_then(|k| k.split_once('/')) else {
+            return false;
+        };
+        let channel = value
+            .split_first()
+            .and_then(|(flags, bytes)| Some((flags, ReceivingChannel::from_bytes(bytes).ok()?)));
+        match (Device::new(device), Channel::new(name), channel) {
+            (Ok(device), Ok(name), Some((flags, channel))) => {
+                if let Some(receiving) = self.channel(&device, &name) {
+                    receiving.channel = channel;
+                    receiving.unordered = *flags & 1 != 0;
+                }
+            }
+            _ => tracing::error!(key, "what the store has of a channel cannot be read"),
+        }
+        true
+    }
+}
+
+/// Whether a device may speak.
+pub(super) enum Speaking<'a> {
+    /// It may.
+    Yes(&'a mut Correspondent),
+    /// Another device is known by that name.
+    No,
+    /// There are too many already.
+    NoRoom,
+}
+
+impl Receiving {
+    /// The next message to hand over, if its record is durable, with its place in the
+    /// inbox.
+    pub(super) fn next(&self) -> Option<((Epoch, u64), u64)> {
+        let at = self.channel.next(self.unordered)?;
+        let arrival = *self.held.get(&at)?;
+        Some((at, arrival))
+    }
+
+    pub(super) fn standing(&self, at: (Epoch, u64)) -> Option<Standing> {
+        self.channel.standing(at.0, at.1)
+    }
+}
+
+impl Correspondent {
+    /// A line each: the version, what it knows, where its newest message came from, and
+    /// its addresses.
+    fn to_text(&self) -> String {
+        let mut text = format!("{}\n{}\n{}", self.version, self.knows, self.latest);
+        for jid in &self.jids {
+            text.push('\n');
+            text.push_str(jid.as_str());
+        }
+        text
+    }
+
+    fn of_text(text: &str) -> Option<Self> {
+        let mut lines = text.lines();
+        let version = lines.next()?.parse().ok()?;
+        let knows = lines.next()?.parse().ok()?;
+        let latest = Jid::new(lines.next()?).ok()?;
+        let jids: Vec<BareJid> = lines.map(|l| BareJid::new(l).ok()).collect::<Option<_>>()?;
+        (!jids.is_empty()).then_some(Self {
+            jids,
+            version,
+            latest,
+            knows,
+            channels: BTreeMap::new(),
+            dirty: false,
+        })
+    }
+}

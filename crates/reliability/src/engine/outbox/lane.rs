@@ -1,0 +1,148 @@
+//! A lane: the messages of one channel to one recipient, those in memory and those that
+//! wait in the store. And a recipient: how fast it answers, and which device it is.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use stanchion_stanza::payload::delivery::{Channel, Place};
+use stanchion_stanza::{BareJid, Jid};
+
+use super::super::rto::{Rto, RtoConfig};
+use super::LaneId;
+use crate::delivery::{Phase, SendingChannel};
+
+/// The lane whose messages go first, and for which a quarter of a recipient's window is
+/// kept free.
+pub(in crate::engine) const ALARM: &str = "a";
+/// The lane of messages that name none.
+pub(in crate::engine) const CONTROL: &str = "c";
+/// The lane of messages outside of any channel; the store has it without a name.
+pub(in crate::engine) const LOOSE: &str = "_";
+/// The lane whose messages go last.
+pub(in crate::engine) const TELEMETRY: &str = "t";
+
+/// A lane.
+#[derive(Debug)]
+pub(in crate::engine) struct Lane {
+    /// The recipient, as the application named it.
+    pub(in crate::engine) to: Jid,
+    pub(in crate::engine) name: Channel,
+    /// As the store has it.
+    pub(in crate::engine) kept_as: String,
+    /// Lower goes first.
+    pub(super) rank: u8,
+    /// Its messages may overtake each other.
+    pub(in crate::engine) unordered: bool,
+    pub(in crate::engine) channel: SendingChannel,
+    /// Its state differs from what the store was told.
+    pub(in crate::engine) dirty: bool,
+    /// Its messages in memory.
+    pub(super) all: BTreeSet<u64>,
+    /// Those of them that wait to be transmitted, or to be durable.
+    pub(super) waiting: BTreeSet<u64>,
+    /// Those that wait to be cancelled.
+    pub(super) cancels: BTreeSet<u64>,
+    /// The last seq that was in memory, and whether the store has later ones.
+    pub(in crate::engine) loaded: u64,
+    /// The last seq that was put into the store.
+    pub(in crate::engine) last: u64,
+    pub(in crate::engine) more_in_store: bool,
+    /// A read on its way: up to which seq it sees everything, and how much it asked for.
+    pub(in crate::engine) loading: Option<(u64, usize)>,
+    /// Its place among the lanes that may have something to send.
+    pub(super) turn: Option<u64>,
+}
+
+impl Lane {
+    pub(super) fn new(to: Jid, name: Channel, kept_as: String, channel: SendingChannel) -> Self {
+        let rank = match name.as_str() {
+            ALARM => 0,
+            TELEMETRY => 2,
+            _ => 1,
+        };
+        Self {
+            to,
+            name,
+            kept_as,
+            rank,
+            unordered: false,
+            channel,
+            dirty: false,
+            all: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+            cancels: BTreeSet::new(),
+            loaded: 0,
+            last: 0,
+            more_in_store: false,
+            loading: None,
+            turn: None,
+        }
+    }
+
+    /// How many of its messages are in memory.
+    pub(in crate::engine) fn in_memory(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Whether nothing is known of it but its channel.
+    pub(super) fn is_idle(&self) -> bool {
+        self.all.is_empty()
+            && !self.more_in_store
+            && self.channel.phase() == Phase::Open
+            && !self.dirty
+    }
+}
+
+/// A recipient.
+#[derive(Debug)]
+pub(in crate::engine) struct Recipient {
+    pub(in crate::engine) rto: Rto,
+    /// Messages on their way to it.
+    pub(super) on_their_way: usize,
+    /// Which device it is, once that has spoken.
+    pub(in crate::engine) place: Option<Place>,
+    /// Other addresses of that device.
+    pub(in crate::engine) others: Vec<BareJid>,
+    /// The version of those that is known, and the version of ours that it knows.
+    pub(in crate::engine) version: u32,
+    pub(in crate::engine) knows: u32,
+    /// Which of its addresses is used: 0 is the one that the application named.
+    pub(in crate::engine) route: usize,
+    /// How far its clock is ahead of ours, if that is more than can be overlooked.
+    pub(in crate::engine) ahead: Duration,
+    /// Its lanes.
+    pub(super) lanes: Vec<LaneId>,
+    /// One of them is for alarms.
+    pub(super) alarmed: bool,
+}
+
+impl Recipient {
+    pub(super) const fn new(config: RtoConfig) -> Self {
+        Self {
+            rto: Rto::new(config),
+            on_their_way: 0,
+            place: None,
+            others: Vec::new(),
+            version: 0,
+            knows: 0,
+            route: 0,
+            ahead: Duration::ZERO,
+            lanes: Vec::new(),
+            alarmed: false,
+        }
+    }
+
+    /// Whether it speaks the delivery protocol.
+    pub(in crate::engine) const fn speaks(&self) -> bool {
+        self.place.is_some()
+    }
+
+    /// How many messages of a lane of that rank may be on their way.
+    pub(super) const fn window(&self, window: usize, rank: u8) -> usize {
+        if self.alarmed && rank > 0 {
+            window - window / 4
+        } else {
+            window
+        }
+    }
+}

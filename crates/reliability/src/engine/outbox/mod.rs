@@ -1,0 +1,729 @@
+//! The outbox in memory: which messages are there, which are on a stream, which goes
+//! next, when one is sent again, and when its time is over. What the peers say of them is
+//! judged in `delivery`; counting on the stream is `management`'s.
+
+mod flight;
+mod lane;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use stanchion_stanza::payload::delivery::{Channel, Epoch};
+use stanchion_stanza::stanza::DefinedCondition;
+use stanchion_stanza::{BareJid, Jid};
+
+pub(super) use flight::{Flight, Stage, Wish, dress};
+pub(super) use lane::{CONTROL, LOOSE, Lane, Recipient};
+
+use super::config::EngineConfig;
+use crate::delivery::SendingChannel;
+use crate::mutant;
+use crate::protection::Protection;
+
+/// Recipients whose round-trip estimate is remembered while nothing is on its way to them.
+const KNOWN_RECIPIENTS: usize = 1024;
+
+/// A lane, by the order in which it was made.
+pub(super) type LaneId = u32;
+
+/// The outbox.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    config: EngineConfig,
+    flights: BTreeMap<u64, Flight>,
+    by_id: HashMap<String, u64>,
+    lanes: BTreeMap<LaneId, Lane>,
+    lane_ids: HashMap<(Jid, Channel), LaneId>,
+    by_epoch: HashMap<Epoch, LaneId>,
+    next_lane: LaneId,
+    recipients: HashMap<Jid, Recipient>,
+    /// Lanes that may have something to send, by rank and turn.
+    ready: BTreeSet<(u8, u64, LaneId)>,
+    turns: u64,
+    /// When messages need attention for their deadline's sake, and to be sent again.
+    dues: BTreeSet<(Duration, u64)>,
+    retries: BTreeSet<(Duration, u64)>,
+    /// Epochs that are being closed: when to ask again, and how often it was asked.
+    closing: BTreeMap<LaneId, (Duration, u32)>,
+    /// Messages that the server has not acknowledged.
+    unacknowledged: usize,
+    /// What the stream offers, or the last one did.
+    stream: Protection,
+    /// State of a small generator, for jitter and for the names of epochs.
+    random: u64,
+}
+
+impl Outbox {
+    pub(super) fn new(config: EngineConfig, entropy: u64) -> Self {
+        Self {
+            config,
+            flights: BTreeMap::new(),
+            by_id: HashMap::new(),
+            lanes: BTreeMap::new(),
+            lane_ids: HashMap::new(),
+            by_epoch: HashMap::new(),
+            next_lane: 0,
+            recipients: HashMap::new(),
+            ready: BTreeSet::new(),
+            turns: 0,
+            dues: BTreeSet::new(),
+            retries: BTreeSet::new(),
+            closing: BTreeMap::new(),
+            unacknowledged: 0,
+            stream: Protection::Any,
+            random: entropy | 1,
+        }
+    }
+
+    // ---- lanes and recipients -------------------------------------------------------
+
+    pub(super) fn len(&self) -> usize {
+        self.flights.len()
+    }
+
+    pub(super) fn lane(&self, id: LaneId) -> Option<&Lane> {
+        self.lanes.get(&id)
+    }
+
+    pub(super) fn lane_mut(&mut self, id: LaneId) -> Option<&mut Lane> {
+        self.lanes.get_mut(&id)
+    }
+
+    pub(super) fn lane_count(&self) -> usize {
+        self.lanes.len()
+    }
+
+    pub(super) fn find_lane(&self, to: &Jid, name: &Channel) -> Option<LaneId> {
+        self.lane_ids.get(&(to.clone(), name.clone())).copied()
+    }
+
+    /// The lane whose channel is in that epoch.
+    pub(super) fn lane_in(&self, epoch: Epoch) -> Option<LaneId> {
+        self.by_epoch.get(&epoch).copied()
+    }
+
+    /// A lane that there is not yet. With a channel from the store, or a new one.
+    pub(super) fn add_lane(
+        &mut self,
+        to: &Jid,
+        name: &Channel,
+        kept_as: &str,
+        channel: Option<SendingChannel>,
+    ) -> LaneId {
+        let id = self.next_lane;
+        self.next_lane = self.next_lane.wrapping_add(1);
+        let channel = channel.unwrap_or_else(|| {
+            SendingChannel::new(Epoch {
+                index: 1,
+                random: self.random_number(),
+            })
+        });
+        self.by_epoch.insert(channel.epoch(), id);
+        let lane = Lane::new(to.clone(), name.clone(), kept_as.to_owned(), channel);
+        let recipient = self.recipient_mut(to);
+        recipient.alarmed |= lane.rank == 0;
+        recipient.lanes.push(id);
+        self.lanes.insert(id, lane);
+        self.lane_ids.insert((to.clone(), name.clone()), id);
+        id
+    }
+
+    /// The channel went into another epoch.
+    pub(super) fn epoch_changed(&mut self, id: LaneId, before: Epoch) {
+        self.by_epoch.remove(&before);
+        if let Some(lane) = self.lanes.get_mut(&id) {
+            lane.dirty = true;
+            self.by_epoch.insert(lane.channel.epoch(), id);
+        }
+    }
+
+    /// Forgets lanes of which the store knows all, beyond a bound. Gives whether there is
+    /// room for another one.
+    pub(super) fn has_lane_room(&mut self) -> bool {
+        if self.lanes.len() < self.config.lanes {
+            return true;
+        }
+        let idle = self.lanes.iter().find(|(_, lane)| lane.is_idle());
+        let Some(id) = idle.map(|(id, _)| *id) else {
+            return false;
+        };
+        if let Some(lane) = self.lanes.remove(&id) {
+            self.by_epoch.remove(&lane.channel.epoch());
+            self.unready(lane.rank, lane.turn, id);
+            if let Some(recipient) = self.recipients.get_mut(&lane.to) {
+                recipient.lanes.retain(|other| *other != id);
+            }
+            self.lane_ids.remove(&(lane.to, lane.name));
+        }
+        true
+    }
+
+    pub(super) fn recipient(&self, to: &Jid) -> Option<&Recipient> {
+        self.recipients.get(to)
+    }
+
+    pub(super) fn recipient_mut(&mut self, to: &Jid) -> &mut Recipient {
+        let config = self.config.rto;
+        self.recipients
+            .entry(to.clone())
+            .or_insert_with(|| Recipient::new(config))
+    }
+
+    pub(super) fn lanes_to(&self, to: &Jid) -> Vec<LaneId> {
+        let recipient = self.recipients.get(to);
+        recipient.map(|r| r.lanes.clone()).unwrap_or_default()
+    }
+
+    /// The epoch of a lane is asked to be closed again then, or needs not be.
+    pub(super) fn close_at(&mut self, id: LaneId, at: Option<(Duration, u32)>) {
+        match at {
+            Some(at) => drop(self.closing.insert(id, at)),
+            None => drop(self.closing.remove(&id)),
+        }
+    }
+
+    /// Epochs to ask to be closed now.
+    pub(super) fn closes_due(&self, now: Duration) -> Vec<(LaneId, u32)> {
+        let due = self.closing.iter().filter(|(_, (at, _))| *at <= now);
+        due.map(|(id, (_, asked))| (*id, *asked)).collect()
+    }
+
+    pub(super) fn timeout(&self, to: &Jid, tries: u32) -> Duration {
+        self.recipients
+            .get(to)
+            .map_or(self.config.rto.initial, |r| r.rto.timeout(tries))
+    }
+
+    // ---- messages -------------------------------------------------------------------
+
+    pub(super) fn insert(&mut self, seq: u64, flight: Flight) {
+        // An id that is given again is refused by the store; until then, and after,
+        // it is the first one's.
+        self.by_id.entry(flight.id.clone()).or_insert(seq);
+        if let Some(due) = flight.due_at() {
+            self.dues.insert((due, seq));
+        }
+        let id = flight.lane;
+        let cancel = flight.wish == Wish::Cancel;
+        self.flights.insert(seq, flight);
+        if let Some(lane) = self.lanes.get_mut(&id) {
+            lane.all.insert(seq);
+            lane.waiting.insert(seq);
+            if cancel {
+                lane.cancels.insert(seq);
+            }
+        }
+        self.wake(id);
+    }
+
+    pub(super) fn get(&self, seq: u64) -> Option<&Flight> {
+        self.flights.get(&seq)
+    }
+
+    pub(super) fn seq_of(&self, id: &str) -> Option<u64> {
+        self.by_id.get(id).copied()
+    }
+
+    /// The message at that place of a lane's channel.
+    pub(super) fn seq_at(&self, lane: LaneId, place: u64) -> Option<u64> {
+        let lane = self.lanes.get(&lane)?;
+        let at = |seq: &&u64| self.flights.get(seq).and_then(|f| f.place) == Some(place);
+        lane.all.iter().find(at).copied()
+    }
+
+    /// Messages of the lane whose deadline is over, and that have no verdict.
+    pub(super) fn in_doubt(&self, lane: LaneId) -> Vec<u64> {
+        let all = self.lanes.get(&lane).map(|lane| &lane.all);
+        let seqs = all.into_iter().flatten().copied();
+        seqs.filter(|seq| self.flights.get(seq).is_some_and(|f| f.in_doubt))
+            .collect()
+    }
+
+    /// Changes what its timers depend on.
+    pub(super) fn change(&mut self, seq: u64, change: impl FnOnce(&mut Flight)) {
+        let Some(flight) = self.flights.get_mut(&seq) else {
+            return;
+        };
+        let (due, retry) = (flight.due_at(), flight.retry_at);
+        change(flight);
+        let (due_now, retry_now) = (flight.due_at(), flight.retry_at);
+        move_timer(&mut self.dues, seq, due, due_now);
+        move_timer(&mut self.retries, seq, retry, retry_now);
+    }
+
+    /// Takes a message out: it has an outcome, or is not taken.
+    pub(super) fn remove(&mut self, seq: u64) -> Option<Flight> {
+        self.leave_the_way(seq);
+        let flight = self.flights.remove(&seq)?;
+        if self.by_id.get(&flight.id) == Some(&seq) {
+            self.by_id.remove(&flight.id);
+        }
+        move_timer(&mut self.dues, seq, flight.due_at(), None);
+        move_timer(&mut self.retries, seq, flight.retry_at, None);
+        let to = self.lanes.get_mut(&flight.lane).map(|lane| {
+            lane.all.remove(&seq);
+            lane.waiting.remove(&seq);
+            lane.cancels.remove(&seq);
+            lane.to.clone()
+        });
+        if let Some(to) = to {
+            self.wake_all(&to);
+        }
+        // Estimates outlive their messages, up to a bound.
+        if self.recipients.len() > KNOWN_RECIPIENTS.max(self.config.lanes) {
+            self.recipients.retain(|_, r| !r.lanes.is_empty());
+        }
+        Some(flight)
+    }
+
+    /// It is no longer on its way.
+    fn leave_the_way(&mut self, seq: u64) {
+        let Some(flight) = self.flights.get(&seq) else {
+            return;
+        };
+        if !flight.is_on_its_way() {
+            return;
+        }
+        self.unacknowledged -= usize::from(flight.stage == Stage::InFlight);
+        if let Some(to) = self.lanes.get(&flight.lane).map(|lane| &lane.to)
+            && let Some(recipient) = self.recipients.get_mut(to)
+        {
+            recipient.on_their_way = recipient.on_their_way.saturating_sub(1);
+        }
+    }
+
+    /// It is on its way.
+    fn goes_its_way(&mut self, seq: u64) {
+        self.unacknowledged += 1;
+        let lane = self.flights.get(&seq).map(|f| f.lane);
+        if let Some(lane) = lane.and_then(|id| self.lanes.get_mut(&id)) {
+            lane.waiting.remove(&seq);
+            lane.cancels.remove(&seq);
+            if let Some(recipient) = self.recipients.get_mut(&lane.to) {
+                recipient.on_their_way += 1;
+            }
+        }
+    }
+
+    /// The message is durable.
+    pub(super) fn kept(&mut self, seq: u64) {
+        let Some(flight) = self.flights.get_mut(&seq) else {
+            return;
+        };
+        if flight.stage == Stage::Persisting {
+            flight.stage = Stage::Kept;
+            let lane = flight.lane;
+            self.wake(lane);
+        }
+    }
+
+    /// It has a final state that is being made durable: it is not transmitted any more.
+    pub(super) fn decided(&mut self, seq: u64) {
+        self.leave_the_way(seq);
+        self.change(seq, |flight| {
+            flight.stage = Stage::Decided;
+            flight.retry_at = None;
+            flight.deadline = None;
+            flight.cancel_at = None;
+        });
+        let id = self.flights.get(&seq).map(|f| f.lane);
+        let to = id.and_then(|id| self.lanes.get_mut(&id)).map(|lane| {
+            lane.waiting.remove(&seq);
+            lane.cancels.remove(&seq);
+            lane.to.clone()
+        });
+        if let Some(to) = to {
+            self.wake_all(&to);
+        }
+    }
+
+    // ---- what goes next -------------------------------------------------------------
+
+    /// The lane may have something to send.
+    pub(super) fn wake(&mut self, id: LaneId) {
+        if let Some(lane) = self.lanes.get_mut(&id)
+            && lane.turn.is_none()
+            && !lane.waiting.is_empty()
+        {
+            self.turns += 1;
+            lane.turn = Some(self.turns);
+            self.ready.insert((lane.rank, self.turns, id));
+        }
+    }
+
+    fn wake_all(&mut self, to: &Jid) {
+        for id in self.lanes_to(to) {
+            self.wake(id);
+        }
+    }
+
+    fn unready(&mut self, rank: u8, turn: Option<u64>, id: LaneId) {
+        if let Some(turn) = turn {
+            self.ready.remove(&(rank, turn, id));
+        }
+    }
+
+    fn put_to_rest(&mut self, id: LaneId) {
+        if let Some(lane) = self.lanes.get_mut(&id) {
+            let (rank, turn) = (lane.rank, lane.turn.take());
+            self.unready(rank, turn, id);
+        }
+    }
+
+    /// The next message to transmit; the caller does, and says so with
+    /// [`Outbox::transmitted`]. Messages of one lane leave in order.
+    pub(super) fn next_to_send(&mut self) -> Option<u64> {
+        while let Some((_, _, id)) = self.ready.first().copied() {
+            if let Some(seq) = self.sendable(id) {
+                return Some(seq);
+            }
+            self.put_to_rest(id);
+        }
+        None
+    }
+
+    /// The first message of the lane that waits, if it may go. One that is not durable
+    /// yet, or that the stream may not carry, holds back the later ones.
+    fn sendable(&mut self, id: LaneId) -> Option<u64> {
+        let lane = self.lanes.get(&id)?;
+        if let Some(seq) = lane.cancels.first() {
+            return Some(*seq);
+        }
+        let seq = *lane.waiting.first()?;
+        let flight = self.flights.get(&seq)?;
+        if flight.stage == Stage::Persisting && !mutant::is("transmit-before-durable") {
+            return None;
+        }
+        if !self.stream.meets(flight.protection) {
+            for seq in lane.waiting.clone() {
+                if let Some(flight) = self.flights.get_mut(&seq) {
+                    flight.held_back |= flight.stage == Stage::Kept;
+                }
+            }
+            return None;
+        }
+        let recipient = self.recipients.get(&lane.to)?;
+        let room = recipient.on_their_way < recipient.window(self.config.window, lane.rank);
+        let may = flight.place.is_none_or(|p| lane.channel.may_transmit(p));
+        (room && may).then_some(seq)
+    }
+
+    /// It is transmitted now.
+    pub(super) fn transmitted(&mut self, seq: u64, now: Duration, managed: bool) {
+        let wait = self.random_share();
+        let Some(flight) = self.flights.get(&seq) else {
+            return;
+        };
+        let id = flight.lane;
+        let timeout = self
+            .lanes
+            .get(&id)
+            .map(|lane| self.timeout(&lane.to, flight.tries.saturating_add(1)));
+        self.change(seq, |flight| {
+            flight.transmitted(now);
+            // On a managed stream the timer starts when the server has the message.
+            if let (false, Some(timeout)) = (managed, timeout) {
+                flight.retry_at = Some(now + stretch(timeout, wait));
+            }
+        });
+        self.goes_its_way(seq);
+        // The next lane has its turn.
+        self.put_to_rest(id);
+        self.wake(id);
+    }
+
+    /// The message goes out again on a resumed stream. Gives whether it is still open;
+    /// one that has an outcome need not be sent.
+    pub(super) fn resent(&mut self, seq: u64, now: Duration) -> bool {
+        match self.flights.get(&seq).map(|f| f.stage) {
+            None | Some(Stage::Decided) => return false,
+            Some(Stage::InFlight | Stage::ServerAccepted) => self.leave_the_way(seq),
+            Some(Stage::Persisting | Stage::Kept) => {}
+        }
+        self.change(seq, |flight| flight.transmitted(now));
+        self.goes_its_way(seq);
+        true
+    }
+
+    // ---- streams --------------------------------------------------------------------
+
+    /// A stream is up that offers that.
+    pub(super) fn stream_is(&mut self, protection: Protection) {
+        self.stream = protection;
+        let ids: Vec<LaneId> = self.lanes.keys().copied().collect();
+        for id in ids {
+            self.wake(id);
+        }
+    }
+
+    pub(super) fn stream_meets(&self, wanted: Protection) -> bool {
+        self.stream.meets(wanted)
+    }
+
+    /// Of these, which were on a stream that is resumed, those wait again that the
+    /// stream may not carry, and those behind one that waits for such a stream. Gives
+    /// which.
+    pub(super) fn hold_back(&mut self, seqs: impl Iterator<Item = u64>) -> BTreeSet<u64> {
+        let mut back = BTreeSet::new();
+        // In the order of the outbox: an older one may stand behind a newer one on the
+        // stream, as it was sent again.
+        for seq in seqs.collect::<BTreeSet<u64>>() {
+            let Some(flight) = self.flights.get(&seq) else {
+                continue;
+            };
+            let waits = |lane: &Lane| {
+                lane.waiting.range(..seq).any(|earlier| {
+                    self.flights.get(earlier).is_some_and(|earlier| {
+                        earlier.stage == Stage::Kept && !self.stream.meets(earlier.protection)
+                    })
+                })
+            };
+            let held = flight.wish == Wish::Effect
+                && (!self.stream.meets(flight.protection)
+                    || self.lanes.get(&flight.lane).is_some_and(waits));
+            if held {
+                self.wait_again(seq);
+                back.insert(seq);
+            }
+        }
+        back
+    }
+
+    /// The server has the message: the verdict is awaited from now on.
+    pub(super) fn server_accepted(&mut self, seq: u64, now: Duration) -> bool {
+        let wait = self.random_share();
+        let Some(flight) = self.flights.get(&seq) else {
+            return false;
+        };
+        if flight.stage != Stage::InFlight {
+            return false;
+        }
+        self.unacknowledged -= 1;
+        let timeout = self
+            .lanes
+            .get(&flight.lane)
+            .map(|lane| self.timeout(&lane.to, flight.tries));
+        self.change(seq, |flight| {
+            flight.stage = Stage::ServerAccepted;
+            flight.retry_at = timeout.map(|t| now + stretch(t, wait));
+        });
+        true
+    }
+
+    /// The stream is gone. What was on it waits for the next one; with `all`, also what
+    /// the server had acknowledged, since it may have lost that.
+    pub(super) fn stream_lost(&mut self, all: bool) {
+        if mutant::is("unacked-forgotten") {
+            return;
+        }
+        let lost = self.flights.iter().filter(|(_, f)| match f.stage {
+            Stage::InFlight => true,
+            Stage::ServerAccepted => all,
+            _ => false,
+        });
+        for seq in lost.map(|(seq, _)| *seq).collect::<Vec<_>>() {
+            self.wait_again(seq);
+        }
+    }
+
+    /// Whether a message is on the stream that the server has not acknowledged.
+    pub(super) const fn awaits_server(&self) -> bool {
+        self.unacknowledged > 0
+    }
+
+    // ---- answers and errors ---------------------------------------------------------
+
+    /// A verdict came: a sample, if the message was sent once (Karn).
+    pub(super) fn sample(&mut self, seq: u64, now: Duration) {
+        if let Some(flight) = self.flights.get(&seq)
+            && flight.transmissions == 1
+            && !flight.inherited
+            && let Some(to) = self.lanes.get(&flight.lane).map(|lane| &lane.to)
+            && let Some(recipient) = self.recipients.get_mut(to)
+        {
+            recipient.rto.sample(now.saturating_sub(flight.sent_at));
+        }
+    }
+
+    /// The recipient's application has it, and will say what becomes of it: there is no
+    /// hurry to ask.
+    pub(super) fn handed(&mut self, seq: u64, now: Duration) {
+        let wait = self.random_share();
+        let pause = self.config.rto.max;
+        self.change(seq, |flight| {
+            flight.handed = true;
+            if flight.stage == Stage::ServerAccepted {
+                flight.retry_at = Some(now + stretch(pause, wait));
+            }
+        });
+    }
+
+    /// A copy came back with an error that may pass: the timer decides when to try
+    /// again, from now on; after the longest pause, if it is for a person to mend.
+    pub(super) fn bounced(
+        &mut self,
+        seq: u64,
+        condition: DefinedCondition,
+        long: bool,
+        now: Duration,
+    ) {
+        let wait = self.random_share();
+        let Some(flight) = self.flights.get(&seq) else {
+            return;
+        };
+        let pause = match self.lanes.get(&flight.lane) {
+            Some(lane) if !long => self.timeout(&lane.to, flight.tries.saturating_add(1)),
+            _ => self.config.rto.max,
+        };
+        let waits = flight.is_on_its_way();
+        self.change(seq, |flight| {
+            flight.last_error = Some(condition);
+            flight.bounced = true;
+            if waits {
+                flight.retry_at = Some(now + stretch(pause, wait));
+            }
+        });
+    }
+
+    /// The peer is there: what came back is sent again at once, and what it holds in
+    /// doubt is asked about.
+    pub(super) fn peer_is_back(&mut self, peer: &BareJid) {
+        let lanes = self.lanes.values().filter(|lane| {
+            let to = self.recipients.get(&lane.to);
+            lane.to.bare_str() == peer.as_str()
+                || to.is_some_and(|r| r.others.iter().any(|jid| jid == peer))
+        });
+        let flights = lanes.flat_map(|lane| &lane.all).filter(|seq| {
+            // Once for each time that it came back, however often the peer says so.
+            self.flights
+                .get(seq)
+                .is_some_and(|f| f.stage == Stage::ServerAccepted && (f.bounced || f.tries > 2))
+        });
+        for seq in flights.copied().collect::<Vec<_>>() {
+            self.change(seq, |flight| flight.tries = flight.tries.min(1));
+            self.wait_again(seq);
+        }
+    }
+
+    /// The sender wants the message to take no effect: its transmission, now or when it
+    /// is due, becomes a cancel.
+    pub(super) fn cancel(&mut self, seq: u64) {
+        self.change(seq, |flight| {
+            flight.wish = Wish::Cancel;
+            flight.tries = 0;
+        });
+        match self.flights.get(&seq).map(|f| (f.stage, f.lane)) {
+            Some((Stage::Kept, id)) => {
+                if let Some(lane) = self.lanes.get_mut(&id) {
+                    lane.cancels.insert(seq);
+                }
+                self.wake(id);
+            }
+            _ => self.wait_again(seq),
+        }
+    }
+
+    // ---- time -----------------------------------------------------------------------
+
+    /// Messages whose retransmission is due wait for their turn again.
+    pub(super) fn retransmissions_due(&mut self, now: Duration) -> u64 {
+        let mut due = 0;
+        while let Some((at, seq)) = self.retries.first().copied() {
+            if at > now {
+                break;
+            }
+            if mutant::is("no-retransmission") {
+                self.change(seq, |flight| flight.retry_at = None);
+                continue;
+            }
+            self.wait_again(seq);
+            due += 1;
+        }
+        due
+    }
+
+    pub(super) fn wait_again(&mut self, seq: u64) {
+        let Some(flight) = self.flights.get(&seq) else {
+            return;
+        };
+        if !flight.is_on_its_way() {
+            return self.change(seq, |flight| flight.retry_at = None);
+        }
+        let (id, cancel) = (flight.lane, flight.wish == Wish::Cancel);
+        self.leave_the_way(seq);
+        self.change(seq, |flight| {
+            flight.retry_at = None;
+            flight.stage = Stage::Kept;
+        });
+        if let Some(lane) = self.lanes.get_mut(&id) {
+            lane.waiting.insert(seq);
+            if cancel {
+                lane.cancels.insert(seq);
+            }
+        }
+        self.wake(id);
+    }
+
+    /// The first message that needs attention for its deadline's sake, and is durable.
+    pub(super) fn due(&self, now: Duration) -> Vec<u64> {
+        let due = self.dues.range(..=(now, u64::MAX));
+        let seqs = due.map(|(_, seq)| *seq);
+        seqs.filter(|seq| {
+            // Its acceptance comes first, and the deadline right after it.
+            let stage = self.flights.get(seq).map(|f| f.stage);
+            stage.is_some_and(|stage| stage != Stage::Persisting)
+        })
+        .collect()
+    }
+
+    /// When something is to be done, if nothing happens before.
+    pub(super) fn next_timeout(&self, connected: bool) -> Option<Duration> {
+        let retry = self.retries.first().filter(|_| connected);
+        // What is not durable yet is decided when it is.
+        let due = self.dues.iter().find(|(_, seq)| {
+            let stage = self.flights.get(seq).map(|f| f.stage);
+            stage.is_some_and(|stage| stage != Stage::Persisting)
+        });
+        let close = self.closing.values().map(|(at, _)| *at);
+        let close = close.min().filter(|_| connected);
+        [retry.map(|(at, _)| *at), due.map(|(at, _)| *at), close]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// For jitter and for the names of epochs (xorshift; not for secrets).
+    pub(super) const fn random_number(&mut self) -> u32 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        (self.random >> 32) as u32
+    }
+
+    /// 0 to 255 of 1024ths.
+    const fn random_share(&mut self) -> u32 {
+        self.random_number() & 0xFF
+    }
+}
+
+fn move_timer(
+    timers: &mut BTreeSet<(Duration, u64)>,
+    seq: u64,
+    before: Option<Duration>,
+    now: Option<Duration>,
+) {
+    if before == now {
+        return;
+    }
+    if let Some(at) = before {
+        timers.remove(&(at, seq));
+    }
+    if let Some(at) = now {
+        timers.insert((at, seq));
+    }
+}
+
+/// Up to a quarter longer.
+fn stretch(d: Duration, share: u32) -> Duration {
+    d + d * share / 1024
+}

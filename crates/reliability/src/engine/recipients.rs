@@ -1,0 +1,245 @@
+//! Recipients and lanes as the store keeps them, this device's own name and addresses,
+//! and how a word reaches another device.
+
+use stanchion_stanza::payload::delivery::{Channel, Device, Jids, MAX_NAME_BYTES, Place, StoreTag};
+use stanchion_stanza::payload::hints::Hint;
+use stanchion_stanza::{BareJid, Element, Jid, Message, Payload as _};
+
+use super::outbox::{LOOSE, LaneId, Recipient};
+use super::{Effect, Engine};
+use crate::delivery::SendingChannel;
+use crate::mutant;
+use crate::store::{Identity, Op, Opaque};
+
+const SEND: &str = "delivery/send/";
+const TO: &str = "delivery/to/";
+const SELF: &str = "delivery/self";
+
+/// Who a store is on the wire; none if the device's name does not fit there.
+pub(super) fn place_of(identity: &Identity) -> Option<Place> {
+    let device = Device::new(&identity.device).ok()?;
+    let tag = identity.store_id.0.first_chunk().copied()?;
+    Some(Place {
+        device,
+        store: StoreTag(u64::from_be_bytes(tag)),
+    })
+}
+
+impl Engine {
+    /// Takes a value that an engine wrote before.
+    pub(super) fn recall(&mut self, key: &str, value: &Opaque) {
+        let text = || std::str::from_utf8(value).ok();
+        let understood = if key == SELF {
+            self.addresses = text().and_then(addresses_of_text);
+            self.addresses.is_some()
+        } else if let Some(to) = key.strip_prefix(TO) {
+            match (Jid::new(to), text()) {
+                (Ok(to), Some(text)) => read_recipient(self.outbox.recipient_mut(&to), text),
+                _ => None,
+            }
+            .is_some()
+        } else if let Some((name, to)) = key.strip_prefix(SEND).and_then(|k| k.split_once('/')) {
+            self.recall_lane(name, to, value).is_some()
+        } else {
+            false
+        };
+        if !understood {
+            tracing::error!(key, "what the store has under this key cannot be read");
+        }
+    }
+
+    fn recall_lane(&mut self, name: &str, to: &str, value: &Opaque) -> Option<()> {
+        let (to, channel) = (Jid::new(to).ok()?, Channel::new(name).ok()?);
+        let (flags, bytes) = value.split_first()?;
+        let state = SendingChannel::from_bytes(bytes).ok()?;
+        let id = self.outbox.add_lane(&to, &channel, name, Some(state));
+        self.outbox.lane_mut(id)?.unordered = flags & 1 != 0;
+        Some(())
+    }
+
+    /// A lane that has messages in the store.
+    pub(super) fn lane_with_messages(&mut self, to: &str, kept_as: &str) {
+        let name = if kept_as.is_empty() { LOOSE } else { kept_as };
+        let (Ok(jid), Ok(channel)) = (Jid::new(to), Channel::new(name)) else {
+            return tracing::error!(
+                to,
+                channel = kept_as,
+                "the outbox holds messages to an address or on a channel that is none"
+            );
+        };
+        let id = self
+            .outbox
+            .find_lane(&jid, &channel)
+            .unwrap_or_else(|| self.outbox.add_lane(&jid, &channel, kept_as, None));
+        let last = self.next_seq.saturating_sub(1);
+        if let Some(lane) = self.outbox.lane_mut(id) {
+            lane.more_in_store = true;
+            lane.last = last;
+            self.hungry.insert(id);
+        }
+    }
+
+    /// The state of a lane goes into the next batch.
+    pub(super) fn touch_lane(&mut self, id: LaneId) {
+        if let Some(lane) = self.outbox.lane_mut(id)
+            && lane.name.as_str() != LOOSE
+        {
+            lane.dirty = true;
+            self.dirty.insert(id);
+        }
+    }
+
+    pub(super) fn write_lane(&mut self, id: LaneId) {
+        let Some(lane) = self.outbox.lane_mut(id) else {
+            return;
+        };
+        lane.dirty = false;
+        let mut value = vec![u8::from(lane.unordered)];
+        value.extend(lane.channel.to_bytes());
+        let op = Op::PutMeta {
+            key: format!("{SEND}{}/{}", lane.name, lane.to),
+            value: value.into(),
+        };
+        self.persist(op, Effect::None);
+    }
+
+    pub(super) fn write_recipient(&mut self, to: &Jid) {
+        let Some(recipient) = self.outbox.recipient(to) else {
+            return;
+        };
+        let op = Op::PutMeta {
+            key: format!("{TO}{to}"),
+            value: recipient_text(recipient).into_bytes().into(),
+        };
+        self.persist(op, Effect::None);
+    }
+
+    /// This device has these addresses from now on.
+    pub(super) fn addresses(&mut self, mut jids: Vec<BareJid>) {
+        jids.truncate(Jids::MAX);
+        let version = self.addresses.as_ref().map_or(0, |known| known.version);
+        let same = self.addresses.as_ref().is_some_and(|k| k.jids == jids);
+        if same || jids.is_empty() {
+            return;
+        }
+        let addresses = Jids {
+            version: version.saturating_add(1),
+            jids,
+        };
+        let op = Op::PutMeta {
+            key: SELF.to_owned(),
+            value: addresses_text(&addresses).into_bytes().into(),
+        };
+        self.addresses = Some(addresses);
+        self.persist(op, Effect::None);
+    }
+
+    /// This device's addresses, for a peer that knows them up to that version.
+    pub(super) fn news_for(&self, knows: u32) -> Option<Jids> {
+        self.addresses
+            .as_ref()
+            .filter(|own| own.version > knows)
+            .cloned()
+    }
+
+    /// Says something to a device once all that was decided so far is durable.
+    pub(super) fn say(&mut self, device: &Device, payload: Element) {
+        self.after_all(Effect::Say(device.clone(), Box::new(payload)));
+    }
+
+    /// Says it now: where its newest message came from, and at its primary address if
+    /// that is another one.
+    pub(super) fn say_now(&mut self, device: &Device, payload: &Element) {
+        let Some(known) = self.correspondents.get(device) else {
+            return;
+        };
+        let latest = known.latest.clone();
+        let primary = known.jids.first().cloned();
+        self.control(latest.clone(), payload.clone());
+        if let Some(primary) = primary.filter(|primary| primary.as_str() != latest.bare_str()) {
+            self.control(primary.into(), payload.clone());
+        }
+    }
+
+    pub(super) fn control(&mut self, to: Jid, payload: Element) {
+        self.transmit(&control(to, payload));
+    }
+
+    /// Where the recipient is reached at present.
+    pub(super) fn address(&self, to: &Jid) -> Jid {
+        let route = self
+            .outbox
+            .recipient(to)
+            .and_then(|r| r.others.get(r.route.checked_sub(1)?));
+        route.map_or_else(|| to.clone(), |other| other.clone().into())
+    }
+
+    /// Whether the answer may come from there: the recipient's account, or one that its
+    /// device has registered.
+    pub(super) fn may_answer(&self, to: &Jid, from: &Jid) -> bool {
+        to.bare_str() == from.bare_str()
+            || mutant::is("answer-any-sender")
+            || self
+                .outbox
+                .recipient(to)
+                .is_some_and(|r| r.others.iter().any(|jid| jid.as_str() == from.bare_str()))
+    }
+}
+
+/// A stanza of the protocol. Servers keep a message without body only if told so.
+pub(super) fn control(to: Jid, payload: Element) -> Element {
+    Message::chat(to)
+        .with_payload(payload)
+        .with_payload(Hint::Store.to_element())
+        .to_element()
+}
+
+/// Lines: device and store, the two versions, and the other addresses.
+fn recipient_text(recipient: &Recipient) -> String {
+    let mut text = match &recipient.place {
+        Some(place) => format!("{} {:016x}", place.device, place.store.0),
+        None => "-".to_owned(),
+    };
+    text.push_str(&format!("\n{} {}", recipient.version, recipient.knows));
+    for jid in &recipient.others {
+        text.push('\n');
+        text.push_str(jid.as_str());
+    }
+    debug_assert!(text.len() < MAX_NAME_BYTES + 4096 * Jids::MAX);
+    text
+}
+
+fn read_recipient(recipient: &mut Recipient, text: &str) -> Option<()> {
+    let mut lines = text.lines();
+    recipient.place = match lines.next()? {
+        "-" => None,
+        place => {
+            let (device, store) = place.split_once(' ')?;
+            Some(Place {
+                device: Device::new(device).ok()?,
+                store: StoreTag(u64::from_str_radix(store, 16).ok()?),
+            })
+        }
+    };
+    let (version, knows) = lines.next()?.split_once(' ')?;
+    recipient.version = version.parse().ok()?;
+    recipient.knows = knows.parse().ok()?;
+    recipient.others = lines.map(|l| BareJid::new(l).ok()).collect::<Option<_>>()?;
+    Some(())
+}
+
+fn addresses_text(addresses: &Jids) -> String {
+    let mut text = addresses.version.to_string();
+    for jid in &addresses.jids {
+        text.push('\n');
+        text.push_str(jid.as_str());
+    }
+    text
+}
+
+fn addresses_of_text(text: &str) -> Option<Jids> {
+    let mut lines = text.lines();
+    let version = lines.next()?.parse().ok()?;
+    let jids = lines.map(|l| BareJid::new(l).ok()).collect::<Option<_>>()?;
+    Some(Jids { version, jids })
+}

@@ -1,0 +1,629 @@
+//! The way in for messages of a channel: what is said in the delivery protocol, which
+//! message is kept, when it is handed over, and which verdict leaves. What a message
+//! means to its channel is judged in `delivery`.
+
+use stanchion_stanza::payload::delivery::{
+    Answer, Cancel, Channel, Close, Closed, Deliver, Device, Epoch, IdPrefix, MAX_SEQ, Place,
+    Rotate, Verdict, VerdictState, WrongStore,
+};
+use stanchion_stanza::{Element, Jid, Message, Payload as _, ns};
+
+use super::correspondents::Speaking;
+use super::inbound::{Origin, Seat, key_of};
+use super::management::Slot;
+use super::{Effect, Engine, Event, Load, Output, VERDICTS};
+use crate::delivery::{Closing, Coordinates, Judgement, Ruling, Standing};
+use crate::mutant;
+use crate::store::{InboundKey, InboundRecord, InboundState, Op, OpResult};
+
+/// Hand-overs of a message, each of which ended the process, after which it is given up.
+const HAND_OVERS: u32 = 3;
+
+/// Where a kept message sits, if it is a channel's.
+pub(super) fn seat_of(key: &InboundKey, message: &Message) -> Option<Seat> {
+    key.id.strip_prefix("d ")?;
+    let said = message.payload::<Deliver>().ok()??;
+    Some(Seat {
+        device: said.from,
+        channel: said.channel,
+        epoch: said.epoch,
+        seq: said.seq,
+        id: said.id,
+        boot: said.boot,
+    })
+}
+
+impl Engine {
+    /// Takes what a message says in the protocol. Gives back one that has no part in it.
+    pub(super) fn protocol(&mut self, slot: Slot, message: Message) -> Option<Message> {
+        let said = message.payloads.iter().find(|p| p.ns() == ns::DELIVERY);
+        let (Some(said), Some(from)) = (said, message.header.from.clone()) else {
+            return Some(message);
+        };
+        if Deliver::matches(said) {
+            return match Deliver::from_element(said) {
+                Ok(said) => {
+                    self.deliver(slot, message, &from, said);
+                    None
+                }
+                // What it says cannot be read: the rest can.
+                Err(_) => Some(message),
+            };
+        }
+        let understood = self.word(&from, said);
+        self.counters.ignored += u64::from(!understood);
+        self.management.handled(slot);
+        None
+    }
+
+    /// A word of the protocol without a message. Gives whether it was understood.
+    fn word(&mut self, from: &Jid, said: &Element) -> bool {
+        if let Some(answer) = read::<Answer>(said) {
+            self.hear_answer(from, &answer);
+        } else if let Some(cancel) = read::<Cancel>(said) {
+            self.cancel(from, cancel);
+        } else if let Some(rotate) = read::<Rotate>(said) {
+            self.hear_rotate(from, &rotate);
+        } else if let Some(close) = read::<Close>(said) {
+            self.close(from, close);
+        } else if let Some(closed) = read::<Closed>(said) {
+            self.hear_closed(from, &closed);
+        } else if let Some(wrong) = read::<WrongStore>(said) {
+            self.hear_wrong_store(from, &wrong);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// Whether something is for this device and this store; the second is answered if it
+    /// is not.
+    fn is_for_us(&mut self, from: &Jid, to: Option<&Place>, seat: &Seat) -> bool {
+        let Some(own) = self.place.clone() else {
+            return false;
+        };
+        let Some(to) = to else {
+            return true;
+        };
+        if to.device != own.device && !mutant::is("ignore-device") {
+            return false;
+        }
+        if to.store == own.store || mutant::is("ignore-store") {
+            return true;
+        }
+        let wrong = WrongStore {
+            to: seat.device.clone(),
+            at: own,
+            epoch: seat.epoch,
+            channel: seat.channel.clone(),
+            boot: seat.boot,
+        };
+        // It may be a stranger to this store: the answer goes where the question came
+        // from.
+        self.control(from.clone(), wrong.to_element());
+        false
+    }
+
+    fn deliver(&mut self, slot: Slot, message: Message, from: &Jid, said: Deliver) {
+        let seat = Seat {
+            device: said.from.clone(),
+            channel: said.channel.clone(),
+            epoch: said.epoch,
+            seq: said.seq,
+            id: said.id,
+            boot: said.boot,
+        };
+        if !self.is_for_us(from, said.to.as_ref(), &seat) {
+            self.counters.ignored += 1;
+            return self.management.handled(slot);
+        }
+        if self.is_full() {
+            return self.refuse(slot, &message);
+        }
+        match self.correspondents.speaking(&said.from, from) {
+            Speaking::Yes(known) => {
+                if let Some(jids) = &said.jids {
+                    known.announces(jids);
+                }
+                known.learns(said.knows);
+            }
+            Speaking::No => {
+                self.counters.ignored += 1;
+                return self.management.handled(slot);
+            }
+            Speaking::NoRoom => return self.refuse(slot, &message),
+        }
+        let Some(receiving) = self.correspondents.channel(&said.from, &said.channel) else {
+            return self.refuse(slot, &message);
+        };
+        let newest = receiving.channel.newest();
+        if newest.is_none() {
+            receiving.unordered = said.unordered;
+        }
+        let ruling = receiving.channel.arrives(&Coordinates {
+            epoch: said.epoch,
+            seq: said.seq,
+            low: said.low,
+            id: said.id,
+            prev: said.prev,
+            boot: said.boot,
+        });
+        if newest.is_none_or(|newest| newest <= (said.epoch, said.seq))
+            && let Some(known) = self.correspondents.get_mut(&said.from)
+        {
+            known.speaks_from(from);
+        }
+        self.correspondents.touch_device(&said.from);
+        self.drop_seats(&seat, &ruling);
+        if ruling.rolled_back {
+            self.event(Event::RolledBack { from: from.clone() });
+        }
+        let late = said
+            .deadline
+            .is_some_and(|at| at < self.now.wall.as_unix_ms());
+        match ruling.judgement {
+            Judgement::Keep => return self.keep(slot, message, seat, late),
+            Judgement::Known(Standing::Held) => {
+                self.counters.duplicates += 1;
+                self.correspondents.touch(&said.from, &said.channel);
+                if late {
+                    self.answer_with(seat, VerdictState::Late);
+                } else {
+                    self.advance(&said.from, &said.channel, said.deadline);
+                }
+            }
+            judgement => {
+                self.counters.duplicates += u64::from(matches!(judgement, Judgement::Known(_)));
+                self.answer_judgement(seat, judgement);
+            }
+        }
+        self.management.handled(slot);
+        self.advance(&said.from, &said.channel, None);
+    }
+
+    /// A message is new.
+    fn keep(&mut self, slot: Slot, message: Message, seat: Seat, late: bool) {
+        let room = self.inbox.has_room(self.config.hand_over);
+        let receiving = self.correspondents.channel(&seat.device, &seat.channel);
+        let Some(receiving) = receiving else {
+            return self.management.handled(slot);
+        };
+        let next = receiving
+            .channel
+            .is_next(seat.epoch, seat.seq, receiving.unordered);
+        let hand = next && room && !late && receiving.fetching.is_empty();
+        let Some(op) = self.put_inbound(seat.key(), &message, hand) else {
+            // It never can be kept: whoever sent it is told so, durably.
+            self.conclude_seat(&seat, Standing::Void);
+            self.answer_with(seat, VerdictState::Void);
+            return self.management.handled(slot);
+        };
+        if hand && let Some(receiving) = self.correspondents.channel(&seat.device, &seat.channel) {
+            receiving.channel.hand_over(seat.epoch, seat.seq);
+            self.inbox.promise();
+        }
+        if !hand && next && !late {
+            // It is read back when the application has room.
+            self.inbox.look_in_store();
+        }
+        self.correspondents.touch(&seat.device, &seat.channel);
+        if mutant::is("h-before-durable") {
+            self.management.handled(slot);
+        }
+        if late && next {
+            self.answer_with(seat.clone(), VerdictState::Late);
+        }
+        let message = hand.then(|| Box::new(message));
+        let effect = Effect::Seated {
+            slot,
+            seat,
+            message,
+        };
+        self.persist(op, effect);
+    }
+
+    /// A message of a channel is durable.
+    pub(super) fn seated(&mut self, seat: Seat, message: Option<Box<Message>>, result: &OpResult) {
+        let (arrival, new) = match result {
+            OpResult::Kept { arrival } => (*arrival, true),
+            // Its record outlived what the channel knew of it.
+            OpResult::Duplicate { arrival, .. } => (*arrival, false),
+            _ => return,
+        };
+        if new {
+            self.unhandled += 1;
+            self.counters.received += 1;
+            self.first_arrival.get_or_insert(arrival);
+        } else {
+            self.counters.duplicates += 1;
+        }
+        if let Some(message) = message {
+            self.inbox.redeem();
+            if self.inbox.holds(arrival) {
+                return;
+            }
+            self.inbox.put(arrival, Origin::Channel(seat));
+            return self.event(Event::Message {
+                arrival,
+                message,
+                maybe_redelivered: !new,
+            });
+        }
+        let (device, channel) = (seat.device.clone(), seat.channel.clone());
+        if let Some(receiving) = self.correspondents.channel(&device, &channel) {
+            let at = (seat.epoch, seat.seq);
+            if receiving.standing(at) == Some(Standing::Held) {
+                receiving.held.insert(at, arrival);
+            }
+        }
+        self.advance(&device, &channel, None);
+    }
+
+    /// Hands over what is next in a channel and waits for it: read from the store, one
+    /// after the other. `deadline` is what a copy says that came just now.
+    fn advance(&mut self, device: &Device, name: &Channel, deadline: Option<i64>) {
+        let room = self.config.hand_over;
+        let Some(receiving) = self.correspondents.channel(device, name) else {
+            return;
+        };
+        let Some((at, arrival)) = receiving.next() else {
+            return;
+        };
+        if !receiving.fetching.is_empty() {
+            return;
+        }
+        if !self.inbox.has_hands(room) {
+            return self.inbox.look_in_store();
+        }
+        receiving.fetching.insert(at);
+        receiving.deadline = deadline;
+        self.inbox.promise();
+        let key = key_of(device, name, at);
+        self.fetched
+            .push_back((device.clone(), name.clone(), at, arrival));
+        self.outputs.push_back(Output::Load(Load::One(key)));
+    }
+
+    /// A message that was held was read.
+    pub(super) fn load_one(&mut self, record: Option<InboundRecord>) {
+        let Some((device, name, at, arrival)) = self.fetched.pop_front() else {
+            return;
+        };
+        let message = record.as_ref().and_then(|record| self.read_message(record));
+        let now = self.now.wall.as_unix_ms();
+        let Some(receiving) = self.correspondents.channel(&device, &name) else {
+            return self.inbox.redeem();
+        };
+        let stands = receiving.standing(at) == Some(Standing::Held);
+        let newer = receiving.deadline.take();
+        let said = message.as_ref().and_then(|m| m.payload::<Deliver>().ok()?);
+        let (Some(message), Some(said), true) = (message, said, stands) else {
+            receiving.fetching.remove(&at);
+            receiving.held.remove(&at);
+            self.inbox.redeem();
+            return self.advance(&device, &name, None);
+        };
+        let seat = Seat {
+            device: device.clone(),
+            channel: name.clone(),
+            epoch: at.0,
+            seq: at.1,
+            id: said.id,
+            boot: said.boot,
+        };
+        if newer.or(said.deadline).is_some_and(|at| at < now) {
+            receiving.fetching.remove(&at);
+            self.inbox.redeem();
+            return self.answer_with(seat, VerdictState::Late);
+        }
+        receiving.held.remove(&at);
+        self.mark_handed(seat, arrival, Box::new(message), false);
+    }
+
+    /// Hands a kept message over, once that is durable.
+    fn mark_handed(
+        &mut self,
+        seat: Seat,
+        arrival: u64,
+        message: Box<Message>,
+        maybe_redelivered: bool,
+    ) {
+        if let Some(receiving) = self.correspondents.channel(&seat.device, &seat.channel)
+            && !mutant::is("hand-over-unmarked")
+        {
+            receiving.channel.hand_over(seat.epoch, seat.seq);
+        }
+        self.correspondents.touch(&seat.device, &seat.channel);
+        let op = Op::MarkHanded {
+            key: seat.key(),
+            at: self.now.wall,
+        };
+        let effect = Effect::HandedOver {
+            seat,
+            arrival,
+            message,
+            maybe_redelivered,
+        };
+        self.persist(op, effect);
+    }
+
+    pub(super) fn handed_over(
+        &mut self,
+        seat: Seat,
+        arrival: u64,
+        message: Box<Message>,
+        maybe_redelivered: bool,
+    ) {
+        self.inbox.redeem();
+        let (device, channel) = (seat.device.clone(), seat.channel.clone());
+        if let Some(receiving) = self.correspondents.channel(&device, &channel) {
+            receiving.fetching.remove(&(seat.epoch, seat.seq));
+        }
+        if !self.inbox.holds(arrival) {
+            self.inbox.put(arrival, Origin::Channel(seat));
+            self.event(Event::Message {
+                arrival,
+                message,
+                maybe_redelivered,
+            });
+        }
+        self.advance(&device, &channel, None);
+    }
+
+    /// A channel's message was read in the order of arrival: after a start, or since the
+    /// application had no room for it before.
+    pub(super) fn load_seat(&mut self, seat: Seat, record: InboundRecord, message: Message) {
+        let at = (seat.epoch, seat.seq);
+        let arrival = record.arrival;
+        let Some(receiving) = self.correspondents.channel(&seat.device, &seat.channel) else {
+            return;
+        };
+        if receiving.fetching.contains(&at) {
+            return;
+        }
+        let same = receiving.channel.id(seat.epoch, seat.seq) == Some(seat.id);
+        match receiving.standing(at).filter(|_| same) {
+            Some(Standing::Held) => {
+                receiving.held.insert(at, arrival);
+                let (device, channel) = (seat.device, seat.channel);
+                self.advance(&device, &channel, None);
+            }
+            // Also one whose slot is gone: its sender gave it up after it was handed
+            // over, so nothing says that it must not be handed over again.
+            Some(Standing::Handed) | None
+                if matches!(record.state, InboundState::Handed { .. }) =>
+            {
+                let times = match record.state {
+                    InboundState::Handed { times } => times,
+                    _ => 0,
+                };
+                if times >= HAND_OVERS && !mutant::is("poison-for-ever") {
+                    return self.poisoned(seat, record);
+                }
+                self.inbox.promise();
+                receiving.fetching.insert(at);
+                self.mark_handed(seat, arrival, Box::new(message), true);
+            }
+            _ => {
+                // The channel knows better: void, or below `low`.
+                let op = Op::DropInbound { key: record.key };
+                self.persist(op, Effect::Dropped);
+            }
+        }
+    }
+
+    /// A message failed its consumer too often.
+    fn poisoned(&mut self, seat: Seat, record: InboundRecord) {
+        tracing::error!(
+            id = record.key.id,
+            from = record.from_full,
+            "a message was handed over {HAND_OVERS} times, and each time the process ended: \
+             it is handed over no more"
+        );
+        self.conclude_seat(&seat, Standing::Maybe);
+        let op = Op::MarkHandled {
+            key: record.key,
+            at: self.now.wall,
+        };
+        self.persist(op, Effect::Dropped);
+        self.event(Event::Poisoned {
+            arrival: record.arrival,
+            from: record.from_full,
+        });
+        let (device, channel) = (seat.device.clone(), seat.channel.clone());
+        self.answer_with(seat, VerdictState::Maybe);
+        self.advance(&device, &channel, None);
+    }
+
+    /// The fate of a seat is decided here.
+    pub(super) fn conclude_seat(&mut self, seat: &Seat, standing: Standing) {
+        if let Some(receiving) = self.correspondents.channel(&seat.device, &seat.channel) {
+            receiving.channel.conclude(seat.epoch, seat.seq, standing);
+        }
+        self.correspondents.touch(&seat.device, &seat.channel);
+    }
+
+    /// Messages that were held and never will be handed over leave the inbox.
+    fn drop_seats(&mut self, of: &Seat, ruling: &Ruling) {
+        for at in &ruling.dropped {
+            self.drop_seat(&of.device, &of.channel, *at);
+        }
+    }
+
+    fn drop_seat(&mut self, device: &Device, channel: &Channel, at: (Epoch, u64)) {
+        if let Some(receiving) = self.correspondents.channel(device, channel) {
+            receiving.held.remove(&at);
+        }
+        self.correspondents.touch(device, channel);
+        let op = Op::DropInbound {
+            key: key_of(device, channel, at),
+        };
+        self.persist(op, Effect::Dropped);
+    }
+
+    // ---- cancels and ends of epochs -------------------------------------------------
+
+    fn cancel(&mut self, from: &Jid, said: Cancel) {
+        let seat = Seat {
+            device: said.from.clone(),
+            channel: said.channel.clone(),
+            epoch: said.epoch,
+            seq: said.seq,
+            id: said.id,
+            boot: said.boot,
+        };
+        if !self.is_for_us(from, said.to.as_ref(), &seat) || !self.may_speak(&said.from, from) {
+            self.counters.ignored += 1;
+            return;
+        }
+        let Some(receiving) = self.correspondents.channel(&said.from, &said.channel) else {
+            return;
+        };
+        let ruling = receiving.channel.cancelled(&Coordinates {
+            epoch: said.epoch,
+            seq: said.seq,
+            low: said.low,
+            id: said.id,
+            prev: said.prev,
+            boot: said.boot,
+        });
+        self.correspondents.touch(&said.from, &said.channel);
+        self.drop_seats(&seat, &ruling);
+        self.answer_judgement(seat, ruling.judgement);
+        self.advance(&said.from, &said.channel, None);
+    }
+
+    fn close(&mut self, from: &Jid, said: Close) {
+        let seat = Seat {
+            device: said.from.clone(),
+            channel: said.channel.clone(),
+            epoch: said.epoch,
+            seq: 1,
+            id: IdPrefix(0),
+            boot: said.boot,
+        };
+        if !self.is_for_us(from, said.to.as_ref(), &seat) || !self.may_speak(&said.from, from) {
+            self.counters.ignored += 1;
+            return;
+        }
+        let Some(receiving) = self.correspondents.channel(&said.from, &said.channel) else {
+            return;
+        };
+        let mut dropped = Vec::new();
+        let closing = receiving.channel.close(said.epoch, said.boot, &mut dropped);
+        self.correspondents.touch(&said.from, &said.channel);
+        for at in dropped {
+            self.drop_seat(&said.from, &said.channel, at);
+        }
+        let Closing::Closed {
+            by,
+            known,
+            low,
+            highest,
+            verdicts,
+        } = closing
+        else {
+            return;
+        };
+        if let Some(at) = self.place.clone() {
+            let closed = Closed {
+                to: said.from.clone(),
+                at,
+                epoch: said.epoch,
+                channel: said.channel,
+                boot: said.boot,
+                by,
+                known,
+                low: low.min(MAX_SEQ),
+                highest,
+                verdicts,
+            };
+            self.say(&said.from, closed.to_element());
+        }
+    }
+
+    fn may_speak(&mut self, device: &Device, from: &Jid) -> bool {
+        matches!(self.correspondents.speaking(device, from), Speaking::Yes(_))
+    }
+
+    // ---- answers --------------------------------------------------------------------
+
+    fn answer_judgement(&mut self, seat: Seat, judgement: Judgement) {
+        match judgement {
+            Judgement::Known(standing) => {
+                if let Some(verdict) = standing.verdict() {
+                    self.answer_with(seat, verdict);
+                }
+            }
+            Judgement::Settled => self.answer_with(seat, VerdictState::Settled),
+            Judgement::Other => self.answer_with(seat, VerdictState::Other),
+            Judgement::Rotate { above } => {
+                let Some(at) = self.place.clone() else {
+                    return;
+                };
+                let rotate = Rotate {
+                    to: seat.device.clone(),
+                    at,
+                    epoch: seat.epoch,
+                    channel: seat.channel,
+                    boot: seat.boot,
+                    above,
+                };
+                self.say(&seat.device, rotate.to_element());
+            }
+            Judgement::Keep | Judgement::Beyond => self.counters.ignored += 1,
+        }
+    }
+
+    /// A verdict leaves once all that was decided so far is durable.
+    fn answer_with(&mut self, seat: Seat, state: VerdictState) {
+        let verdict = seat.verdict(state);
+        self.after_all(Effect::Verdict(seat, verdict));
+    }
+
+    /// A verdict may leave: with the others of its channel, in one stanza.
+    pub(super) fn verdict(&mut self, seat: Seat, verdict: Verdict) {
+        // A duplicate is answered again, so nothing is lost but time.
+        if self.verdict_count >= VERDICTS {
+            return;
+        }
+        let key = (seat.device, seat.channel, seat.epoch, seat.boot);
+        let verdicts = self.verdicts.entry(key).or_default();
+        if !verdicts.contains(&verdict) {
+            verdicts.push(verdict);
+            self.verdict_count += 1;
+        }
+    }
+
+    pub(super) fn send_verdicts(&mut self) {
+        let Some(at) = self.place.clone() else {
+            return;
+        };
+        self.verdict_count = 0;
+        for ((device, channel, epoch, boot), verdicts) in std::mem::take(&mut self.verdicts) {
+            let Some(known) = self.correspondents.get(&device) else {
+                continue;
+            };
+            let (knows, jids) = (known.version(), self.news_for(known.knows));
+            for verdicts in verdicts.chunks(Answer::MAX_VERDICTS) {
+                self.counters.verdicts += verdicts.len() as u64;
+                let answer = Answer {
+                    to: device.clone(),
+                    at: at.clone(),
+                    epoch,
+                    channel: channel.clone(),
+                    boot,
+                    clock: self.now.wall.as_unix_ms(),
+                    knows,
+                    verdicts: verdicts.to_vec(),
+                    jids: jids.clone(),
+                };
+                self.say_now(&device, &answer.to_element());
+            }
+        }
+    }
+}
+
+fn read<P: stanchion_stanza::Payload>(element: &Element) -> Option<P> {
+    P::matches(element).then(|| P::from_element(element).ok())?
+}

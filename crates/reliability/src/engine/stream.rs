@@ -1,0 +1,138 @@
+//! The stream under the engine: what goes on it beside the outbox's messages, what a new
+//! one brings, and whether it lives. The counters are `management`'s.
+
+use bytes::Bytes;
+use stanchion_stanza::payload::ping::Ping;
+use stanchion_stanza::payload::sm::AckRequest;
+use stanchion_stanza::{Element, Iq, Payload as _, Stanza, Text};
+
+use super::management::Unacked;
+use super::{Engine, Event, Output, ReconnectReason, Stream};
+use crate::protection::Protection;
+
+/// Stanzas of any kind that the server may leave unacknowledged before it is given up.
+const UNACKED_MAX: usize = 1024;
+
+impl Engine {
+    /// Asks for an acknowledgement, unless one is on its way or nothing lacks it.
+    pub(super) fn ask(&mut self) {
+        if self.management.request() {
+            self.requested_at = self.now.monotonic;
+            self.nonza(&AckRequest.to_element());
+        }
+    }
+
+    /// Sends a stanza that the outbox does not keep.
+    pub(super) fn transmit(&mut self, element: &Element) {
+        if !self.connected {
+            return;
+        }
+        match self.encoder.to_bytes(element) {
+            Ok(bytes) => {
+                let bytes = Bytes::from(bytes);
+                if Stanza::is_stanza(element) {
+                    self.management.sent(Unacked {
+                        bytes: bytes.clone(),
+                        seq: None,
+                    });
+                }
+                self.outputs.push_back(Output::Transmit(bytes));
+            }
+            Err(error) => tracing::warn!(%error, "a stanza was not sent"),
+        }
+    }
+
+    pub(super) fn nonza(&mut self, element: &Element) {
+        // Fixed shapes, far below every limit.
+        if let Ok(bytes) = self.encoder.to_bytes(element) {
+            self.outputs.push_back(Output::Transmit(bytes.into()));
+        }
+    }
+
+    pub(super) fn stream_ready(&mut self, stream: Stream, protection: Protection) {
+        self.connected = true;
+        self.outbox.stream_is(protection);
+        self.pinged = false;
+        self.heard_at = self.now.monotonic;
+        match stream {
+            Stream::Resumed { h } => match self.management.resume(h) {
+                Ok((acknowledged, again)) => {
+                    self.server_accepted(acknowledged);
+                    // What this stream may not carry waits for another one; the server
+                    // counts from `h` on only what comes.
+                    let held = self.outbox.hold_back(again.iter().filter_map(|u| u.seq));
+                    for stanza in again {
+                        if stanza.seq.is_some_and(|seq| held.contains(&seq)) {
+                            continue;
+                        }
+                        // One that has an outcome by now need not be sent.
+                        let now = self.now.monotonic;
+                        let again = u64::from(stanza.seq.is_some());
+                        if stanza.seq.is_none_or(|seq| self.outbox.resent(seq, now)) {
+                            self.counters.transmitted += again;
+                            self.counters.retransmitted += again;
+                            self.outputs
+                                .push_back(Output::Transmit(stanza.bytes.clone()));
+                            self.management.sent(stanza);
+                        }
+                    }
+                    self.ask();
+                }
+                Err(error) => self.give_up(error.into()),
+            },
+            Stream::Bound { managed, handled } => {
+                // An impossible count tells nothing.
+                let told = handled.and_then(|h| self.management.acknowledge(h).ok());
+                let knows = told.is_some();
+                self.server_accepted(told.unwrap_or_default());
+                self.management.start(managed);
+                self.outbox.stream_lost(!knows);
+            }
+        }
+    }
+
+    pub(super) fn server_accepted(&mut self, stanzas: Vec<Unacked>) {
+        for seq in stanzas.into_iter().filter_map(|u| u.seq) {
+            if self.outbox.server_accepted(seq, self.now.monotonic)
+                && let Some(flight) = self.outbox.get(seq)
+            {
+                let id = flight.id.clone();
+                self.event(Event::ServerAccepted { id });
+            }
+        }
+    }
+
+    pub(super) fn give_up(&mut self, reason: ReconnectReason) {
+        if !self.connected {
+            return;
+        }
+        self.connected = false;
+        if !reason.is_resumable() {
+            self.management.start(false);
+        }
+        self.outputs.push_back(Output::Reconnect(reason));
+    }
+
+    /// Asks a quiet server whether it is there, and gives up one that does not answer.
+    pub(super) fn watch_stream(&mut self) {
+        let now = self.now.monotonic;
+        if self.management.unacked() > UNACKED_MAX {
+            return self.give_up(ReconnectReason::Unacknowledged(self.management.unacked()));
+        }
+        if self.awaits_life() {
+            if now >= self.life_due() {
+                self.give_up(ReconnectReason::Silent(self.config.dead_after));
+            }
+        } else if now >= self.heard_at + self.config.probe_after {
+            self.requested_at = now;
+            if self.management.probe() {
+                self.nonza(&AckRequest.to_element());
+            } else {
+                // To our own account: the server answers itself (XEP-0199 §4.2).
+                self.pinged = true;
+                let ping = Iq::get(None, Text::from_static("probe"), &Ping);
+                self.transmit(&ping.to_element());
+            }
+        }
+    }
+}

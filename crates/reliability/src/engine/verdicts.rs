@@ -1,0 +1,589 @@
+//! What becomes of sent messages: verdicts, receipts and errors that come back, and the
+//! end of epochs. What they mean is judged in `delivery`; here it takes effect.
+
+use std::time::Duration;
+
+use stanchion_stanza::payload::delivery::{
+    Answer, Closed, Device, Epoch, Place, Rotate, WrongStore,
+};
+use stanchion_stanza::stanza::DefinedCondition;
+use stanchion_stanza::{BareJid, Jid, Message};
+
+use super::outbox::{Flight, LaneId, Stage, Wish};
+use super::{Effect, Engine, Event};
+use crate::delivery::{ClosedSaid, Fate, Heard, Phase};
+use crate::mutant;
+use crate::outcome::{InDoubt, NotDelivered, Outcome};
+use crate::store::{Op, OutboundRecord, OutboundState, Reason};
+
+/// Messages whose fate is unknown that a late receipt can still settle.
+const DOUBTS: usize = 1024;
+/// A recipient's clock that is ahead further than this is allowed for.
+const SKEW: Duration = Duration::from_secs(10);
+
+impl Engine {
+    // ---- outcomes -------------------------------------------------------------------
+
+    /// A message in memory has its outcome.
+    pub(super) fn conclude(&mut self, seq: u64, outcome: Outcome) {
+        let Some(flight) = self.outbox.get(seq) else {
+            return;
+        };
+        if flight.stage == Stage::Decided {
+            return;
+        }
+        let (id, in_doubt) = (flight.id.clone(), flight.in_doubt);
+        let (lane, place) = (flight.lane, flight.place);
+        let peer = self.outbox.lane(lane).map(|lane| lane.to.to_bare());
+        if let (Some(place), Some(lane)) = (place, self.outbox.lane_mut(lane)) {
+            lane.channel.decide(place);
+        }
+        self.outbox.decided(seq);
+        let tell = self.settle(&id, in_doubt, peer, &outcome);
+        let op = Op::SetOutboundState {
+            id,
+            state: outcome.to_state(),
+            at: self.now.wall,
+        };
+        self.persist(op, Effect::Concluded { seq, tell });
+    }
+
+    /// Counts an outcome and tells it; or gives it back if it must be durable first.
+    fn settle(
+        &mut self,
+        id: &str,
+        in_doubt: bool,
+        peer: Option<BareJid>,
+        outcome: &Outcome,
+    ) -> Option<(String, Outcome)> {
+        if !in_doubt {
+            self.pending = self.pending.saturating_sub(1);
+        }
+        let told = (id.to_owned(), outcome.clone());
+        match outcome {
+            // The one outcome that must not be forgotten: a copy could be sent after it.
+            Outcome::NotDelivered(_) => {
+                self.counters.not_delivered += 1;
+                if !mutant::is("not-delivered-undurable") {
+                    return Some(told);
+                }
+            }
+            Outcome::Acknowledged { .. } => self.counters.acknowledged += 1,
+            Outcome::Delivered { .. } => self.counters.delivered += 1,
+            Outcome::InDoubt(why) => {
+                self.counters.in_doubt += 1;
+                if let (false, Some(peer)) = (why.is_final(), peer) {
+                    self.remember_doubt(id.to_owned(), peer);
+                }
+            }
+        }
+        let (id, outcome) = told;
+        self.event(Event::Outcome { id, outcome });
+        None
+    }
+
+    /// A message that only the store has, has an outcome.
+    pub(super) fn settle_stored(&mut self, record: &OutboundRecord, to: &Jid, outcome: Outcome) {
+        let op = Op::SetOutboundState {
+            id: record.id.clone(),
+            state: outcome.to_state(),
+            at: self.now.wall,
+        };
+        // Of one on a channel the recipient is asked when it is loaded.
+        let asks = record.place > 0
+            && self
+                .outbox
+                .recipient(to)
+                .is_some_and(super::outbox::Recipient::speaks);
+        let peer = (!asks).then(|| to.to_bare());
+        let tell = self.settle(&record.id, false, peer, &outcome);
+        let seq = record.seq;
+        self.persist(op, Effect::Concluded { seq, tell });
+    }
+
+    /// The final state of a message is durable.
+    pub(super) fn concluded(&mut self, seq: u64, tell: Option<(String, Outcome)>) {
+        if let Some((id, outcome)) = tell {
+            self.event(Event::Outcome { id, outcome });
+        }
+        if self
+            .outbox
+            .get(seq)
+            .is_none_or(|f| f.stage != Stage::Decided)
+        {
+            return;
+        }
+        let Some(flight) = self.outbox.remove(seq) else {
+            return;
+        };
+        let Some(lane) = self.outbox.lane_mut(flight.lane) else {
+            return;
+        };
+        if let Some(place) = flight.place {
+            lane.channel.durable(place);
+            if let Some(again) = lane.channel.tell_low()
+                && let Some(seq) = self.outbox.seq_at(flight.lane, again)
+            {
+                self.outbox.wait_again(seq);
+            }
+        }
+        self.outbox.wake(flight.lane);
+    }
+
+    /// Remembers a message in doubt. The oldest ones are given up for good.
+    pub(super) fn remember_doubt(&mut self, id: String, peer: BareJid) {
+        if self.doubts.len() >= DOUBTS
+            && let Some((id, _)) = self.doubts.pop_front()
+        {
+            let state = OutboundState::InDoubt {
+                reason: Reason::from("no-receipt"),
+                open: false,
+            };
+            let at = self.now.wall;
+            self.persist(Op::SetOutboundState { id, state, at }, Effect::None);
+        }
+        self.doubts.push_back((id, peer));
+    }
+
+    // ---- receipts and errors --------------------------------------------------------
+
+    /// A receipt (XEP-0184), believed only from the account that the message went to, and
+    /// only where nothing better is to be had.
+    pub(super) fn receipt(&mut self, from: &Jid, id: &str) {
+        if let Some(seq) = self.outbox.seq_of(id) {
+            let credible = self.outbox.get(seq).is_some_and(|flight| {
+                let lane = self.outbox.lane(flight.lane);
+                let speaks = flight.place.is_some()
+                    && self.speaks(flight.lane)
+                    && !mutant::is("receipt-settles");
+                flight.maybe_sent()
+                    && flight.stage != Stage::Decided
+                    && !speaks
+                    && lane.is_some_and(|lane| lane.to.bare_str() == from.bare_str())
+            });
+            if credible {
+                self.outbox.sample(seq, self.now.monotonic);
+                return self.conclude(seq, Outcome::Acknowledged { by: from.clone() });
+            }
+        } else if let Some((id, _)) = self.take_doubt(from, |doubt| doubt == id) {
+            return self.undoubt(id, Outcome::Acknowledged { by: from.clone() });
+        }
+        self.counters.ignored += 1;
+    }
+
+    fn take_doubt(&mut self, from: &Jid, is: impl Fn(&str) -> bool) -> Option<(String, BareJid)> {
+        let mut doubts = self.doubts.iter();
+        let at = doubts.position(|(id, peer)| is(id) && peer.as_str() == from.bare_str())?;
+        self.doubts.remove(at)
+    }
+
+    /// A message in doubt that is not in memory has a definite outcome.
+    fn undoubt(&mut self, id: String, outcome: Outcome) {
+        let op = Op::SetOutboundState {
+            id: id.clone(),
+            state: outcome.to_state(),
+            at: self.now.wall,
+        };
+        let tell = self.settle(&id, true, None, &outcome);
+        self.persist(op, Effect::Concluded { seq: 0, tell });
+    }
+
+    /// A message of ours came back (RFC 6120 §8.3).
+    pub(super) fn bounce(&mut self, message: &Message) {
+        let from = message.header.from.as_ref();
+        let id = message.header.id.as_deref();
+        let seq = id.and_then(|id| self.outbox.seq_of(id));
+        let Some((seq, flight)) = seq.and_then(|seq| Some((seq, self.outbox.get(seq)?))) else {
+            self.counters.ignored += 1;
+            return;
+        };
+        let Some(to) = self.outbox.lane(flight.lane).map(|lane| lane.to.clone()) else {
+            return;
+        };
+        // From the recipient, its server, or our own server on its behalf; and of a
+        // message that there can be copies of.
+        let address = self.address(&to);
+        let credible = flight.maybe_sent()
+            && flight.stage != Stage::Decided
+            && from.is_none_or(|from| {
+                self.may_answer(&to, from)
+                    || from.as_str() == to.domain()
+                    || from.as_str() == address.domain()
+            });
+        if !credible {
+            self.counters.ignored += 1;
+            return;
+        }
+        let condition = message.error().unwrap_or_default().condition;
+        let speaks = flight.place.is_some() && self.speaks(flight.lane);
+        let now = self.now.monotonic;
+        match Remedy::of(condition) {
+            Remedy::Retry => self.outbox.bounced(seq, condition, false, now),
+            Remedy::Wait => self.outbox.bounced(seq, condition, true, now),
+            Remedy::Reroute => {
+                self.reroute(&to);
+                self.outbox.bounced(seq, condition, false, now);
+            }
+            Remedy::RerouteOrGiveUp if self.reroute(&to) => {
+                self.outbox.bounced(seq, condition, false, now);
+            }
+            Remedy::RerouteOrGiveUp | Remedy::GiveUp => {
+                if mutant::is("bounce-is-final") {
+                    return self
+                        .conclude(seq, Outcome::NotDelivered(NotDelivered::Refused(condition)));
+                }
+                if !speaks {
+                    return self.conclude(seq, Outcome::InDoubt(InDoubt::Refused(condition)));
+                }
+                // Another copy may be on its way: only a void settles it.
+                self.outbox
+                    .change(seq, |flight| flight.refused = Some(condition));
+                self.outbox.cancel(seq);
+                self.report_doubt(seq, InDoubt::Refused(condition));
+            }
+        }
+    }
+
+    /// Tries the next address of the recipient. Gives false if all were tried.
+    fn reroute(&mut self, to: &Jid) -> bool {
+        let recipient = self.outbox.recipient_mut(to);
+        let routes = recipient.others.len() + 1;
+        recipient.route = (recipient.route + 1) % routes;
+        recipient.route != 0
+    }
+
+    // ---- verdicts -------------------------------------------------------------------
+
+    /// The lane that an answer is about, if whoever answers may.
+    fn answering(
+        &mut self,
+        from: &Jid,
+        device: &Device,
+        channel: &str,
+        epoch: Epoch,
+        at: &Place,
+    ) -> Option<LaneId> {
+        let own = self.place.as_ref()?;
+        let id = self.outbox.lane_in(epoch)?;
+        let lane = self.outbox.lane(id)?;
+        let for_us = own.device == *device && lane.name.as_str() == channel;
+        if !for_us || !self.may_answer(&lane.to, from) {
+            return None;
+        }
+        let to = lane.to.clone();
+        match &self.outbox.recipient(&to)?.place {
+            Some(known) if known.device == at.device => Some(id),
+            Some(_) => None,
+            None => {
+                // It has spoken: from now on only its verdicts count.
+                self.outbox.recipient_mut(&to).place = Some(at.clone());
+                self.write_recipient(&to);
+                Some(id)
+            }
+        }
+    }
+
+    pub(super) fn hear_answer(&mut self, from: &Jid, answer: &Answer) {
+        let Answer { epoch, boot, .. } = *answer;
+        let channel = answer.channel.as_str();
+        let Some(id) = self.answering(from, &answer.to, channel, epoch, &answer.at) else {
+            self.counters.ignored += 1;
+            return;
+        };
+        let Some(to) = self.outbox.lane(id).map(|lane| lane.to.clone()) else {
+            return;
+        };
+        let same_store = self
+            .outbox
+            .recipient(&to)
+            .and_then(|r| r.place.as_ref())
+            .is_some_and(|place| place.store == answer.at.store);
+        if !same_store {
+            self.counters.ignored += 1;
+            return;
+        }
+        self.learn(&to, answer);
+        for verdict in &answer.verdicts {
+            let Some(lane) = self.outbox.lane_mut(id) else {
+                return;
+            };
+            match lane.channel.hear(epoch, boot, self.boot, verdict) {
+                Heard::Nothing => self.counters.ignored += 1,
+                Heard::Final { place, fate } => {
+                    if let Some(seq) = self.outbox.seq_at(id, place) {
+                        self.outbox.sample(seq, self.now.monotonic);
+                        self.apply_fate(seq, fate, Some(from));
+                    }
+                }
+                Heard::Handed { place } => {
+                    if let Some(seq) = self.outbox.seq_at(id, place) {
+                        self.outbox.handed(seq, self.now.monotonic);
+                    }
+                }
+                Heard::Late { place } => {
+                    // With a deadline by its own clock it may still be in time.
+                    if let Some(seq) = self.outbox.seq_at(id, place)
+                        && self
+                            .outbox
+                            .recipient(&to)
+                            .is_some_and(|r| !r.ahead.is_zero())
+                        && self.outbox.get(seq).is_some_and(|f| f.tries <= 2)
+                    {
+                        self.outbox.wait_again(seq);
+                    }
+                }
+                Heard::Rotate => self.rotate(id),
+            }
+        }
+    }
+
+    /// What an answer tells beside its verdicts.
+    fn learn(&mut self, to: &Jid, answer: &Answer) {
+        let ours = self.addresses.as_ref().map_or(0, |own| own.version);
+        let ahead = answer.clock.saturating_sub(self.now.wall.as_unix_ms());
+        let ahead = Duration::from_millis(u64::try_from(ahead).unwrap_or(0));
+        let recipient = self.outbox.recipient_mut(to);
+        let mut news = false;
+        if let Some(jids) = &answer.jids
+            && jids.version > recipient.version
+        {
+            recipient.version = jids.version;
+            let named = |jid: &&BareJid| jid.as_str() != to.bare_str();
+            recipient.others = jids.jids.iter().filter(named).cloned().collect();
+            recipient.route = 0;
+            news = true;
+        }
+        let knows = answer.knows.min(ours);
+        if knows > recipient.knows {
+            recipient.knows = knows;
+            news = true;
+        }
+        // An answer can have been long on its way, so a clock that looks slow need not be.
+        let told = recipient.ahead;
+        if answer.boot == self.boot {
+            recipient.ahead = if ahead > SKEW { ahead } else { Duration::ZERO };
+        }
+        let ahead = recipient.ahead;
+        if told.is_zero() && !ahead.is_zero() {
+            let to = to.clone();
+            self.event(Event::ClockSkew { to, ahead });
+        }
+        if news {
+            self.write_recipient(to);
+        }
+    }
+
+    /// What became of a message, by its recipient's word or by the end of an epoch.
+    pub(super) fn apply_fate(&mut self, seq: u64, fate: Fate, by: Option<&Jid>) {
+        let Some(flight) = self.outbox.get(seq) else {
+            return;
+        };
+        let outcome = match fate {
+            Fate::Move => return,
+            Fate::Delivered => {
+                let to = self.outbox.lane(flight.lane).map(|lane| lane.to.clone());
+                let Some(by) = by.cloned().or(to) else {
+                    return;
+                };
+                Outcome::Delivered { by }
+            }
+            Fate::Void => Outcome::NotDelivered(why_void(flight)),
+            Fate::Maybe => Outcome::InDoubt(InDoubt::MaybeApplied),
+            Fate::RolledBack => Outcome::InDoubt(InDoubt::RolledBack),
+            Fate::PeerReset => Outcome::InDoubt(InDoubt::PeerReset),
+        };
+        self.conclude(seq, outcome);
+    }
+
+    // ---- the end of an epoch --------------------------------------------------------
+
+    fn rotate(&mut self, id: LaneId) {
+        let Some(lane) = self.outbox.lane_mut(id) else {
+            return;
+        };
+        if lane.channel.phase() != Phase::Open {
+            return;
+        }
+        let (to, channel) = (lane.to.clone(), lane.name.to_string());
+        if lane.channel.rotate() {
+            tracing::warn!(%to, %channel, "the histories of the two sides differ: a new epoch");
+            self.counters.rotations += 1;
+            self.outbox.close_at(id, Some((self.now.monotonic, 0)));
+        } else {
+            self.event(Event::Cloned { to, channel });
+        }
+    }
+
+    pub(super) fn hear_rotate(&mut self, from: &Jid, rotate: &Rotate) {
+        let channel = rotate.channel.as_str();
+        let at = &rotate.at;
+        if let Some(id) = self.answering(from, &rotate.to, channel, rotate.epoch, at)
+            && let Some(lane) = self.outbox.lane(id)
+            && lane
+                .channel
+                .hear_rotate(rotate.epoch, rotate.boot, self.boot)
+                == Heard::Rotate
+        {
+            return self.rotate(id);
+        }
+        self.counters.ignored += 1;
+    }
+
+    pub(super) fn hear_closed(&mut self, from: &Jid, closed: &Closed) {
+        let channel = closed.channel.as_str();
+        let Some(id) = self.answering(from, &closed.to, channel, closed.epoch, &closed.at) else {
+            self.counters.ignored += 1;
+            return;
+        };
+        let said = ClosedSaid {
+            epoch: closed.epoch,
+            boot: closed.boot,
+            by: closed.by,
+            known: closed.known,
+            low: closed.low,
+            highest: closed.highest,
+            verdicts: &closed.verdicts,
+        };
+        let (this, random) = (self.boot, self.outbox.random_number());
+        let Some(lane) = self.outbox.lane_mut(id) else {
+            return;
+        };
+        match lane.channel.closed(&said, this, random) {
+            Some(fates) => self.epoch_ended(id, closed.epoch, fates, from),
+            None => self.counters.ignored += 1,
+        }
+    }
+
+    /// The recipient has another store than the messages were sent to: what was
+    /// transmitted is lost from sight, on all channels.
+    pub(super) fn hear_wrong_store(&mut self, from: &Jid, wrong: &WrongStore) {
+        let channel = wrong.channel.as_str();
+        let id = self.answering(from, &wrong.to, channel, wrong.epoch, &wrong.at);
+        let to = id
+            .and_then(|id| self.outbox.lane(id))
+            .map(|lane| lane.to.clone());
+        let news = to.as_ref().is_some_and(|to| {
+            let known = self.outbox.recipient(to).and_then(|r| r.place.as_ref());
+            wrong.boot == self.boot && known.is_some_and(|k| k.store != wrong.at.store)
+        });
+        let Some(to) = to.filter(|_| news) else {
+            self.counters.ignored += 1;
+            return;
+        };
+        tracing::warn!(%to, "the recipient has another store than before");
+        self.outbox.recipient_mut(&to).place = Some(wrong.at.clone());
+        self.write_recipient(&to);
+        for id in self.outbox.lanes_to(&to) {
+            let (this, random) = (self.boot, self.outbox.random_number());
+            if let Some(lane) = self.outbox.lane_mut(id) {
+                let before = lane.channel.epoch();
+                let fates = lane.channel.reset(this, random);
+                self.epoch_ended(id, before, fates, from);
+            }
+        }
+    }
+
+    fn epoch_ended(&mut self, id: LaneId, before: Epoch, fates: Vec<(u64, Fate)>, by: &Jid) {
+        self.outbox.close_at(id, None);
+        self.outbox.epoch_changed(id, before);
+        for (place, fate) in fates {
+            let Some(seq) = self.outbox.seq_at(id, place) else {
+                continue;
+            };
+            if fate == Fate::Move {
+                self.moved(seq);
+            } else {
+                self.apply_fate(seq, fate, Some(by));
+            }
+        }
+        self.touch_lane(id);
+        self.after_all(Effect::Opened(id));
+    }
+
+    /// The message goes on in another epoch, in which it was never transmitted.
+    fn moved(&mut self, seq: u64) {
+        let now = self.now.monotonic;
+        let Some(flight) = self.outbox.get(seq) else {
+            return;
+        };
+        let over = flight.deadline.is_some_and(|at| at <= now) || flight.in_doubt;
+        if over || flight.wish == Wish::Cancel {
+            let why = why_void(flight);
+            return self.conclude(seq, Outcome::NotDelivered(why));
+        }
+        self.outbox.wait_again(seq);
+        self.outbox.change(seq, |flight| {
+            flight.inherited = false;
+            flight.transmissions = 0;
+            flight.tries = 0;
+            flight.handed = false;
+        });
+    }
+
+    /// The next epoch is durable.
+    pub(super) fn opened(&mut self, id: LaneId) {
+        if let Some(lane) = self.outbox.lane_mut(id) {
+            lane.channel.opened();
+        }
+        self.outbox.wake(id);
+    }
+
+    /// Nobody will answer for the recipient: what is in doubt stays so.
+    pub(super) fn forget(&mut self, to: &Jid) {
+        let lanes = self.outbox.lanes_to(to);
+        for id in lanes {
+            for seq in self.outbox.in_doubt(id) {
+                self.conclude(seq, Outcome::InDoubt(InDoubt::Forgotten));
+            }
+        }
+    }
+}
+
+/// Why a message that never takes effect does not.
+fn why_void(flight: &Flight) -> NotDelivered {
+    match flight.refused {
+        _ if flight.taken_back => NotDelivered::Cancelled,
+        Some(condition) => NotDelivered::Refused(condition),
+        None => NotDelivered::Expired,
+    }
+}
+
+/// What can be done about a message that came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Remedy {
+    /// Send it again later.
+    Retry,
+    /// The same, much later: a person has to do something first.
+    Wait,
+    /// Send it to another address of the recipient.
+    Reroute,
+    /// The same, if there is one that was not tried.
+    RerouteOrGiveUp,
+    /// Nothing.
+    GiveUp,
+}
+
+impl Remedy {
+    const fn of(condition: DefinedCondition) -> Self {
+        match condition {
+            DefinedCondition::RecipientUnavailable
+            | DefinedCondition::ResourceConstraint
+            | DefinedCondition::InternalServerError
+            | DefinedCondition::UnexpectedRequest
+            | DefinedCondition::UndefinedCondition => Self::Retry,
+            // It, or its server, may be reached elsewhere.
+            DefinedCondition::ServiceUnavailable
+            | DefinedCondition::RemoteServerTimeout
+            | DefinedCondition::RemoteServerNotFound
+            | DefinedCondition::Gone
+            | DefinedCondition::Redirect => Self::Reroute,
+            DefinedCondition::Forbidden
+            | DefinedCondition::NotAuthorized
+            | DefinedCondition::PolicyViolation
+            | DefinedCondition::RegistrationRequired
+            | DefinedCondition::SubscriptionRequired => Self::Wait,
+            DefinedCondition::ItemNotFound => Self::RerouteOrGiveUp,
+            _ => Self::GiveUp,
+        }
+    }
+}
