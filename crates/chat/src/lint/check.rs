@@ -232,7 +232,7 @@ impl Check<'_> {
         for (known, outcome) in read.into_iter().chain(view) {
             if let Err((rule, message)) = outcome {
                 let section = format!("{} {}", known.specification, known.section);
-                self.fault(rule, section, message);
+                self.fault(rule, section.trim_end().to_owned(), message);
             }
         }
     }
