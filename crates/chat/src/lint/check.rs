@@ -413,6 +413,18 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_of_an_extension_without_sections_stands_in_its_namespace() {
+        let xml = "<message><a xmlns='urn:stanchion:delivery:0' d='D1' at='R1.AAAAAAAAAAk' \
+            e='3.kQAAAA' c='a' b='fwAAAQ' w='1'><v n='0' i='ungWv48Bz-o' s='d'/></a></message>";
+        assert_eq!(
+            payloads(xml),
+            ["verdicts on messages 1", "verdict on a message 1"]
+        );
+        let fault = ("invalid-value", "urn:stanchion:delivery:0".to_owned());
+        assert_eq!(faults(xml), [fault]);
+    }
+
+    #[test]
     fn a_broken_payload_is_told_once_and_where_it_is() {
         let xml = "<message><result xmlns='urn:xmpp:mam:2' id='1'>\
             <forwarded xmlns='urn:xmpp:forward:0'><delay xmlns='urn:xmpp:delay'/>\
