@@ -232,7 +232,7 @@ impl Check<'_> {
         for (known, outcome) in read.into_iter().chain(view) {
             if let Err((rule, message)) = outcome {
                 let section = format!("{} {}", known.specification, known.section);
-                self.fault(rule, section, message);
+                self.fault(rule, section.trim_end().to_owned(), message);
             }
         }
     }
@@ -410,6 +410,18 @@ mod tests {
         assert_eq!(payloads(&iq("set")), ["publish-subscribe request 1"]);
         let fault = ("invalid-value", "XEP-0060 §5 to §8.1".to_owned());
         assert_eq!(faults(&iq("set")), [fault]);
+    }
+
+    #[test]
+    fn a_rule_of_an_extension_without_sections_stands_in_its_namespace() {
+        let xml = "<message><a xmlns='urn:stanchion:delivery:0' d='D1' at='R1.AAAAAAAAAAk' \
+            e='3.kQAAAA' c='a' b='fwAAAQ' w='1'><v n='0' i='ungWv48Bz-o' s='d'/></a></message>";
+        assert_eq!(
+            payloads(xml),
+            ["verdicts on messages 1", "verdict on a message 1"]
+        );
+        let fault = ("invalid-value", "urn:stanchion:delivery:0".to_owned());
+        assert_eq!(faults(xml), [fault]);
     }
 
     #[test]

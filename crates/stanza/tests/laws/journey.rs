@@ -7,8 +7,9 @@ use std::fmt::Debug;
 use stanchion_stanza::payload::sensordata::{Profile, Profiled};
 use stanchion_stanza::payload::{
     Payload, bind, bind2, caps, carbons, channel_binding, chat_states, commands, control,
-    correction, csi, delay, disco, fast, forms, forward, framing, hints, limits, mam, markers, muc,
-    ping, pubsub, receipts, register, roster, rsm, sasl, sasl2, sensordata, sid, sm, starttls,
+    correction, csi, delay, delivery, disco, fast, forms, forward, framing, hints, limits, mam,
+    markers, muc, ping, pubsub, receipts, register, roster, rsm, sasl, sasl2, sensordata, sid, sm,
+    starttls,
 };
 use stanchion_stanza::stanza::StanzaError;
 use stanchion_stanza::stream::StreamError;
@@ -126,6 +127,16 @@ payloads! {
     correction::Replace,
     csi::Feature,
     delay::Delay,
+    delivery::Answer,
+    delivery::At,
+    delivery::Cancel,
+    delivery::Close,
+    delivery::Closed,
+    delivery::Deliver,
+    delivery::Jids,
+    delivery::Rotate,
+    delivery::Verdict,
+    delivery::WrongStore,
     disco::DiscoInfo,
     disco::DiscoItems,
     fast::Fast,
