@@ -244,6 +244,7 @@ impl Engine {
         for (to, channel) in &recovered.lanes {
             engine.lane_with_messages(to, channel);
         }
+        engine.outbox.all_loaded_but(&engine.hungry);
         if engine.unhandled > 0 {
             engine.inbox.look_in_store();
         }
@@ -409,7 +410,9 @@ impl Engine {
                 self.heard_at + self.config.probe_after
             }
         });
-        let due = self.look_for_due.filter(|_| !self.looking_for_due);
+        let due = self
+            .look_for_due
+            .filter(|_| !self.looking_for_due && self.reading.is_empty());
         [
             self.outbox.next_timeout(self.connected),
             due,
@@ -515,13 +518,21 @@ impl Engine {
             self.outputs
                 .push_back(Output::Load(Load::Inbound { after, limit }));
         }
-        if !self.looking_for_due && self.look_for_due.is_some_and(|at| at <= self.now.monotonic) {
-            self.look_for_due = None;
-            self.looking_for_due = true;
-            self.outputs.push_back(Output::Load(Load::Due {
-                by: self.now.wall,
-                limit: BATCH,
-            }));
+        // One after the other: a page that was read before a look for what is due decided
+        // something would bring it back undecided.
+        if self.look_for_due.is_some_and(|at| at <= self.now.monotonic) {
+            if !self.looking_for_due && self.reading.is_empty() {
+                self.look_for_due = None;
+                self.looking_for_due = true;
+                self.outputs.push_back(Output::Load(Load::Due {
+                    by: self.now.wall,
+                    limit: BATCH,
+                }));
+            }
+            return;
+        }
+        if self.looking_for_due {
+            return;
         }
         let most = self.lane_share();
         for id in self.hungry.clone() {
@@ -530,9 +541,10 @@ impl Engine {
                 self.hungry.remove(&id);
                 continue;
             };
-            // Half a share at a time.
+            // Half a share at a time, or less if nothing else can be sent.
             let room = most.saturating_sub(lane.in_memory()).min(MAX_PAGE);
-            if lane.loading.is_some() || room * 2 < most || room == 0 {
+            let hurry = room * 2 >= most || !lane.has_waiting();
+            if lane.loading.is_some() || room == 0 || !hurry {
                 continue;
             }
             lane.loading = Some((next_seq, room));

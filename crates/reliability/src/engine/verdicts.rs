@@ -116,12 +116,14 @@ impl Engine {
         let Some(flight) = self.outbox.remove(seq) else {
             return;
         };
+        let speaks = self.speaks(flight.lane);
         let Some(lane) = self.outbox.lane_mut(flight.lane) else {
             return;
         };
         if let Some(place) = flight.place {
             lane.channel.durable(place);
-            if let Some(again) = lane.channel.tell_low()
+            if speaks
+                && let Some(again) = lane.channel.tell_low()
                 && let Some(seq) = self.outbox.seq_at(flight.lane, again)
             {
                 self.outbox.wait_again(seq);

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use stanchion_reliability::engine::{
-    Engine, EngineConfig, Event, Input, Load, Loaded, Now, Output, ReconnectReason, Stream,
+    Engine, EngineConfig, Event, Input, Load, Loaded, Mode, Now, Output, ReconnectReason, Stream,
     Submission,
 };
 use stanchion_reliability::outcome::Outcome;
@@ -119,14 +119,22 @@ impl Script {
                 let answer = self.store.submit(ops).unwrap().try_take().unwrap();
                 Input::Persisted(answer)
             }
-            Ask::Load(Load::Outbound { after, limit }) => {
+            Ask::Load(Load::Lane {
+                to,
+                channel,
+                after,
+                limit,
+            }) => {
                 let query = OutboundQuery {
+                    to: Some(to),
+                    channel: Some(channel),
                     after,
                     limit,
                     ..OutboundQuery::default()
                 };
-                Input::Loaded(Loaded::Outbound(take(self.store.outbound_page(query))))
+                Input::Loaded(Loaded::Lane(take(self.store.outbound_page(query))))
             }
+            Ask::Load(Load::One(key)) => Input::Loaded(Loaded::One(take(self.store.inbound(&key)))),
             Ask::Load(Load::Inbound { after, limit }) => {
                 let query = InboundQuery {
                     after,
@@ -197,7 +205,6 @@ impl Script {
         self.give(Input::Connected {
             stream,
             protection: self.offered,
-            mode: Mode::default(),
         });
     }
 

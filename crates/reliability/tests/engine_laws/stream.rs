@@ -122,11 +122,11 @@ fn every_stanza_counts_and_nothing_else_does() {
 fn a_silent_server_is_probed_and_given_up() {
     let mut s = Script::new();
     s.connect();
-    s.pass(59 * SECOND);
+    s.pass(7 * SECOND);
     assert_eq!(s.sent(), Vec::<String>::new());
     s.pass(SECOND);
     assert!(s.sent()[0].starts_with("<r "));
-    s.pass(19 * SECOND);
+    s.pass(6 * SECOND);
     assert_eq!(s.gave_up, None);
     s.pass(SECOND);
     assert!(s.gave_up.unwrap().is_resumable());
@@ -137,7 +137,7 @@ fn a_server_that_answers_a_probe_is_kept() {
     let mut s = Script::new();
     s.connect();
     for _ in 0..10 {
-        s.pass(70 * SECOND);
+        s.pass(14 * SECOND);
         s.acked(0);
     }
     assert_eq!(s.gave_up, None);
@@ -159,12 +159,12 @@ fn a_server_that_talks_but_never_answers_is_given_up() {
 fn an_unmanaged_stream_is_probed_by_a_ping() {
     let mut s = Script::new();
     s.bind(false, None);
-    s.pass(60 * SECOND);
+    s.pass(8 * SECOND);
     assert!(s.sent()[0].contains("urn:xmpp:ping"));
     s.receive("<iq type='result' id='probe'/>");
-    s.pass(59 * SECOND);
+    s.pass(7 * SECOND);
     assert_eq!(s.gave_up, None);
-    s.pass(22 * SECOND);
+    s.pass(9 * SECOND);
     assert!(s.gave_up.is_some());
 }
 

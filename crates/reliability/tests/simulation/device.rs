@@ -30,6 +30,8 @@ pub(crate) struct Device {
     pub(crate) disk: Image,
     pub(crate) process: Option<Process>,
     pub(crate) slow_until: Duration,
+    /// The id of its store.
+    store: [u8; 16],
 }
 
 /// The connection.
@@ -74,7 +76,8 @@ pub(crate) struct Process {
 /// A question to the store, and for a batch what it makes durable.
 pub(crate) enum Job {
     Persist(Ticket, Vec<Durable>),
-    Outbound(Pending<Vec<OutboundRecord>>),
+    Lane(Pending<Vec<OutboundRecord>>),
+    One(Pending<Option<InboundRecord>>),
     Due(Pending<Vec<OutboundRecord>>, Pending<Vec<OutboundRecord>>),
     Inbound(Pending<Vec<InboundRecord>>),
 }
@@ -83,7 +86,7 @@ pub(crate) enum Job {
 #[derive(Debug, Clone)]
 pub(crate) enum Durable {
     Outbox(String),
-    Inbox(String),
+    Inbox(String, String),
     Handled(String),
     NotDelivered(String),
 }
@@ -92,8 +95,8 @@ impl Durable {
     fn of(op: &Op) -> Option<Self> {
         match op {
             Op::PutOutbound(record) => Some(Self::Outbox(record.id.clone())),
-            Op::PutInbound(new) => Some(Self::Inbox(id_of_key(&new.key.id))),
-            Op::MarkHandled { key, .. } => Some(Self::Handled(id_of_key(&key.id))),
+            Op::PutInbound(new) => Some(Self::Inbox(new.key.id.clone(), id_of(&new.stanza))),
+            Op::MarkHandled { key, .. } => Some(Self::Handled(key.id.clone())),
             Op::SetOutboundState {
                 id,
                 state: OutboundState::NotDelivered { .. },
@@ -110,21 +113,33 @@ impl Durable {
                     ledger.order.push(id);
                 }
             }
-            Self::Inbox(id) => drop(ledger.inbox.insert(id)),
-            Self::Handled(id) => drop(ledger.handled.insert(id)),
+            Self::Inbox(key, id) => {
+                ledger.inbox.insert(id.clone());
+                ledger.keys.insert(key, id);
+            }
+            Self::Handled(key) => {
+                let id = ledger.keys.get(&key).cloned().unwrap_or_default();
+                ledger.handled.insert(id);
+            }
             Self::NotDelivered(id) => ledger.sent.entry(id).or_default().decided = true,
         }
     }
 }
 
-/// The message's id in a key of the inbox.
-fn id_of_key(key: &str) -> String {
-    key.strip_prefix("o ").unwrap_or(key).to_owned()
+/// The id of a message, from its bytes.
+fn id_of(stanza: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stanza);
+    let after = text.split_once(" id='").map(|(_, after)| after);
+    let id = after
+        .and_then(|after| after.split_once('\''))
+        .map(|(id, _)| id);
+    id.unwrap_or_default().to_owned()
 }
 
 impl Device {
     pub(crate) fn new(jid: FullJid) -> Self {
         Self {
+            store: std::array::from_fn(|n| jid.as_str().as_bytes()[n % jid.as_str().len()]),
             jid,
             ledger: Ledger::default(),
             life: 0,
@@ -138,7 +153,7 @@ impl Device {
     pub(crate) fn start(&mut self, now: Duration, config: EngineConfig, entropy: u64) {
         self.life += 1;
         let seed = Seed {
-            store_id: StoreId([1; 16]),
+            store_id: StoreId(self.store),
             boot_token: entropy as u32,
         };
         let disk = std::mem::take(&mut self.disk);
@@ -226,7 +241,8 @@ impl Device {
                 }
                 Input::Persisted(answer)
             }
-            Job::Outbound(page) => Input::Loaded(Loaded::Outbound(taken(page))),
+            Job::Lane(page) => Input::Loaded(Loaded::Lane(taken(page))),
+            Job::One(record) => Input::Loaded(Loaded::One(taken(record))),
             Job::Inbound(page) => Input::Loaded(Loaded::Inbound(taken(page))),
             Job::Due(page, next) => Input::Loaded(Loaded::Due {
                 records: taken(page),
@@ -266,11 +282,19 @@ impl Process {
     pub(crate) fn load(&mut self, load: Load) {
         let store = &self.store;
         self.jobs.push_back(match load {
-            Load::Outbound { after, limit } => Job::Outbound(store.outbound_page(OutboundQuery {
+            Load::Lane {
+                to,
+                channel,
+                after,
+                limit,
+            } => Job::Lane(store.outbound_page(OutboundQuery {
+                to: Some(to),
+                channel: Some(channel),
                 after,
                 limit,
                 ..OutboundQuery::default()
             })),
+            Load::One(key) => Job::One(store.inbound(&key)),
             Load::Inbound { after, limit } => Job::Inbound(store.inbound_page(InboundQuery {
                 after,
                 limit,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use stanchion_reliability::outcome::Outcome;
+use stanchion_stanza::payload::delivery::{IdPrefix, Verdict, VerdictState};
 
 pub(crate) type Checked = Result<(), String>;
 
@@ -18,6 +19,9 @@ pub(crate) struct Sent {
     pub(crate) submitted: bool,
     /// Known to be durable, and in which life of an engine it became so.
     pub(crate) accepted: Option<u64>,
+    /// Its sender asked that it take no effect, or has an outcome: copies need not be
+    /// kept.
+    pub(crate) taken_back: bool,
     /// Transmitted at any time.
     pub(crate) transmitted: bool,
     /// `NotDelivered` is durable; if the process ended before it was told, it is to be
@@ -46,6 +50,8 @@ pub(crate) struct Ledger {
     pub(crate) outbox: BTreeSet<String>,
     pub(crate) inbox: BTreeSet<String>,
     pub(crate) handled: BTreeSet<String>,
+    /// Which message a key of the inbox stands for.
+    pub(crate) keys: BTreeMap<String, String>,
     /// What messages did here, in order.
     pub(crate) effects: Vec<String>,
     pub(crate) late: u64,
@@ -61,11 +67,31 @@ impl Ledger {
             return Err(format!("{body} was transmitted with the id {id}"));
         }
         let sent = self.sent.entry(id.to_owned()).or_default();
-        if sent.decided {
-            return Err(format!("{id} was transmitted after NotDelivered"));
-        }
         sent.transmitted = true;
         Ok(())
+    }
+
+    /// A cancel was transmitted.
+    pub(crate) fn cancels(&mut self, name: IdPrefix) {
+        let named = |id: &&String| IdPrefix::of(id) == name;
+        if let Some(id) = self.outbox.iter().find(named) {
+            self.sent.entry(id.clone()).or_default().taken_back = true;
+        }
+    }
+
+    /// A verdict was transmitted.
+    pub(crate) fn judges(&self, verdict: &Verdict) -> Checked {
+        let named = |id: &&String| IdPrefix::of(id) == verdict.id;
+        match verdict.state {
+            VerdictState::Delivered => match self.effects.iter().find(named) {
+                Some(id) => self.confirms(id),
+                None => Err("a verdict before the application acted".to_owned()),
+            },
+            VerdictState::Void if self.effects.iter().any(|id| named(&id)) => {
+                Err("void, but it took effect".to_owned())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A receipt was transmitted.
@@ -107,7 +133,7 @@ impl Ledger {
             return Err(format!("{id}: {outcome} after it was settled"));
         }
         match outcome {
-            Outcome::Acknowledged { .. } => {
+            Outcome::Acknowledged { .. } | Outcome::Delivered { .. } => {
                 if !effected {
                     return Err(format!("{id} is Acknowledged, and never took effect"));
                 }
@@ -119,8 +145,8 @@ impl Ledger {
                 if !sent.decided {
                     return Err(format!("{id} was called NotDelivered too early"));
                 }
-                if effected || sent.transmitted {
-                    return Err(format!("{id} is NotDelivered, but was transmitted"));
+                if effected {
+                    return Err(format!("{id} is NotDelivered, but took effect"));
                 }
                 sent.not_delivered = true;
             }

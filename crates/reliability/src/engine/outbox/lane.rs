@@ -84,6 +84,11 @@ impl Lane {
         self.all.len()
     }
 
+    /// Whether one of them waits to be transmitted.
+    pub(in crate::engine) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// Whether nothing is known of it but its channel.
     pub(super) fn is_idle(&self) -> bool {
         self.all.is_empty()

@@ -89,6 +89,15 @@ impl Outbox {
         self.lanes.get_mut(&id)
     }
 
+    /// Of the other lanes the store has no open messages.
+    pub(super) fn all_loaded_but(&mut self, hungry: &BTreeSet<LaneId>) {
+        for (id, lane) in &mut self.lanes {
+            if !hungry.contains(id) {
+                lane.channel.loaded_all();
+            }
+        }
+    }
+
     pub(super) fn lane_count(&self) -> usize {
         self.lanes.len()
     }

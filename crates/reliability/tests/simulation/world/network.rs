@@ -128,7 +128,9 @@ impl World {
 
     pub(super) fn hears(&mut self, of: usize, on: Connection, packet: ToClient) -> Checked {
         let now = self.now();
-        let Some(process) = &mut self.devices[of].process else {
+        let [a, b] = &mut self.devices;
+        let (here, sender) = if of == 0 { (a, b) } else { (b, a) };
+        let Some(process) = &mut here.process else {
             return Ok(());
         };
         match packet {
@@ -138,7 +140,11 @@ impl World {
                     return Ok(());
                 }
                 if Stanza::is_stanza(&element) {
-                    process.received.push(must_be_durable(&element));
+                    let id = must_be_durable(&element).filter(|id| {
+                        let sent = sender.ledger.sent.get(id);
+                        sent.is_none_or(|sent| !sent.taken_back && !sent.has_outcome())
+                    });
+                    process.received.push(id);
                 }
                 self.tell(of, Input::Received(element))
             }

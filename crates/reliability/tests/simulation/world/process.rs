@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use stanchion_reliability::engine::{
-    Event as Told, Input, Output, ReconnectReason, Refusal, Submission,
+    Event as Told, Input, Mode, Output, ReconnectReason, Refusal, Submission,
 };
 use stanchion_reliability::outcome::Outcome;
 use stanchion_reliability::protection::Protection;
+use stanchion_stanza::payload::delivery::{Answer, Cancel};
 use stanchion_stanza::payload::receipts::{Received, Request};
 use stanchion_stanza::payload::sid::OriginId;
 use stanchion_stanza::payload::sm::Ack;
@@ -110,6 +111,15 @@ impl World {
         } else if let Some(id) = must_be_durable(&element) {
             let named = element.attr("id").unwrap_or_default();
             ledger.transmits(named, &id)?;
+        } else if let Some(cancel) = element.children().find(|c| Cancel::matches(c)) {
+            ledger.cancels(Cancel::from_element(cancel).map_err(|e| e.to_string())?.id);
+        } else if let Some(answer) = element.children().find(|c| Answer::matches(c)) {
+            for verdict in Answer::from_element(answer)
+                .map_err(|e| e.to_string())?
+                .verdicts
+            {
+                ledger.judges(&verdict)?;
+            }
         } else if let Some(receipt) = element.children().find(|c| Received::matches(c)) {
             ledger.confirms(receipt.attr("id").unwrap_or_default())?;
         }
@@ -151,7 +161,9 @@ impl World {
                 let effected = receiver.ledger.effects.contains(&id);
                 sender.ledger.outcome(life, &id, &outcome, effected)?;
                 match outcome {
-                    Outcome::Acknowledged { .. } => self.summary.acknowledged += 1,
+                    Outcome::Acknowledged { .. } | Outcome::Delivered { .. } => {
+                        self.summary.acknowledged += 1
+                    }
                     Outcome::NotDelivered(_) => self.summary.not_delivered += 1,
                     _ => self.summary.in_doubt += 1,
                 }
