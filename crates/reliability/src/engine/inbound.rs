@@ -145,6 +145,8 @@ pub(super) struct Inbox {
     held: BTreeMap<u64, Origin>,
     /// Places taken by messages that are not there yet.
     promised: usize,
+    /// The same, for a page that is being read.
+    reserved: usize,
     /// The last message handed over.
     last: u64,
     /// Whether the store has unhandled messages after `last`.
@@ -167,12 +169,16 @@ impl Inbox {
 
     /// Whether another message may be handed over before those in the store.
     pub(super) fn has_room(&self, room: usize) -> bool {
-        !self.more_in_store && self.held.len() + self.promised < room
+        !self.more_in_store && self.taken() < room
     }
 
     /// Whether the application may hold another one.
     pub(super) fn has_hands(&self, room: usize) -> bool {
-        self.held.len() + self.promised < room
+        self.taken() < room
+    }
+
+    fn taken(&self) -> usize {
+        self.held.len() + self.promised + self.reserved
     }
 
     /// A place is taken by a message that is being made durable or read.
@@ -211,17 +217,19 @@ impl Inbox {
     /// After which message to read from the store, and how many, if there is room for
     /// at least half of what may be held.
     pub(super) fn wants(&mut self, room: usize) -> Option<(u64, usize)> {
-        let free = room.saturating_sub(self.held.len() + self.promised);
+        let free = room.saturating_sub(self.taken());
         if !self.more_in_store || self.loading || free * 2 < room {
             return None;
         }
         self.loading = true;
+        self.reserved = free;
         Some((self.last, free))
     }
 
     /// The store was read; `complete` if it has no more.
     pub(super) fn loaded(&mut self, complete: bool) {
         self.loading = false;
+        self.reserved = 0;
         self.more_in_store = !complete;
     }
 

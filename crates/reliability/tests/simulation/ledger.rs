@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use stanchion_reliability::outcome::Outcome;
+use stanchion_reliability::outcome::{InDoubt, Outcome};
 use stanchion_stanza::payload::delivery::{IdPrefix, Verdict, VerdictState};
 
 pub(crate) type Checked = Result<(), String>;
@@ -30,6 +30,8 @@ pub(crate) struct Sent {
     pub(crate) not_delivered: bool,
     pub(crate) in_doubt: bool,
     pub(crate) acknowledged: bool,
+    /// Its recipient failed on it too often: the end of it.
+    pub(crate) given_up: bool,
     /// The life in which the last definite outcome was told.
     settled_in: Option<u64>,
 }
@@ -52,6 +54,8 @@ pub(crate) struct Ledger {
     pub(crate) handled: BTreeSet<String>,
     /// Which message a key of the inbox stands for.
     pub(crate) keys: BTreeMap<String, String>,
+    /// Messages in the order in which they were first handed over.
+    pub(crate) handed_over: Vec<String>,
     /// What messages did here, in order.
     pub(crate) effects: Vec<String>,
     pub(crate) late: u64,
@@ -155,13 +159,14 @@ impl Ledger {
                     return Err(format!("{id} is InDoubt, but was never transmitted"));
                 }
                 sent.in_doubt = true;
+                sent.given_up |= *outcome == Outcome::InDoubt(InDoubt::MaybeApplied);
             }
             other => return Err(format!("{id}: {other} is no outcome of this protocol")),
         }
         Ok(())
     }
 
-    /// Messages of this sender that took effect at `receiver` after one that became
+    /// Messages of this sender that were handed over at `receiver` after one that became
     /// durable later.
     pub(crate) fn overtaken(&self, receiver: &Self) -> u64 {
         let place: BTreeMap<&String, usize> = self
@@ -172,7 +177,7 @@ impl Ledger {
             .collect();
         let mut highest = None;
         let mut overtaken = 0;
-        for at in receiver.effects.iter().map(|id| place.get(id)) {
+        for at in receiver.handed_over.iter().map(|id| place.get(id)) {
             overtaken += u64::from(at < highest);
             highest = highest.max(at);
         }

@@ -320,7 +320,7 @@ impl World {
             .flat_map(|d| &d.ledger.sent)
             .filter(|(_, sent)| {
                 sent.accepted.is_none()
-                    || (sent.deadline.is_none() && !sent.acknowledged)
+                    || (sent.deadline.is_none() && !sent.acknowledged && !sent.given_up)
                     || !sent.has_outcome()
             })
             .map(|(id, _)| id)

@@ -186,6 +186,9 @@ impl World {
                 {
                     return Err(format!("{id} was handed over twice in one life"));
                 }
+                if !ledger.handed_over.contains(&id) {
+                    ledger.handed_over.push(id.clone());
+                }
                 // Some take long.
                 let slow = !self.calm && self.random.chance(40);
                 let most = if slow { 20_000 * MS } else { 300 * MS };
