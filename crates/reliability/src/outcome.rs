@@ -69,6 +69,8 @@ pub enum InDoubt {
     Refused(DefinedCondition),
     /// An earlier process may have sent it, and its time is over.
     Restarted,
+    /// A person gave it up; an earlier process may have sent it. Nothing follows.
+    Cancelled,
 }
 
 impl fmt::Display for InDoubt {
@@ -88,6 +90,9 @@ impl fmt::Display for InDoubt {
             Self::Refused(e) => write!(f, "it came back with {e}"),
             Self::Restarted => {
                 f.write_str("an earlier process may have sent it, and its time is over")
+            }
+            Self::Cancelled => {
+                f.write_str("it was given up by hand, and an earlier process may have sent it")
             }
         }
     }
@@ -112,12 +117,106 @@ impl Outcome {
                     } => format!("no-receipt {e}"),
                     InDoubt::Refused(e) => format!("refused {e}"),
                     InDoubt::Restarted => "restarted".to_owned(),
+                    InDoubt::Cancelled => return OutboundState::cancelled(),
                 };
                 OutboundState::InDoubt {
                     reason: Reason(word),
                     open: true,
                 }
             }
+        }
+    }
+}
+
+impl NotDelivered {
+    /// From the store's word; `None` for a word of another release.
+    fn of(reason: &Reason) -> Option<Self> {
+        match reason.0.as_str() {
+            "expired" => Some(Self::Expired),
+            "unprotected" => Some(Self::Unprotected),
+            _ => None,
+        }
+    }
+}
+
+impl InDoubt {
+    /// From the store's word; `None` for a word of another release.
+    pub(crate) fn of(reason: &Reason) -> Option<Self> {
+        let (word, condition) = match reason.0.split_once(' ') {
+            Some((word, name)) => (word, Some(DefinedCondition::from_name(name)?)),
+            None => (reason.0.as_str(), None),
+        };
+        match (word, condition) {
+            ("no-receipt", last_error) => Some(Self::NoReceipt { last_error }),
+            ("refused", Some(condition)) => Some(Self::Refused(condition)),
+            ("restarted", None) => Some(Self::Restarted),
+            ("cancelled", None) => Some(Self::Cancelled),
+            _ => None,
+        }
+    }
+}
+
+/// In words, for people: where the message stands, and why.
+impl fmt::Display for OutboundState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Accepted => f.write_str("kept, without outcome so far"),
+            Self::InFlight => f.write_str("sent, and not yet taken by the server"),
+            Self::ServerAccepted => f.write_str("with the server, and no receipt so far"),
+            Self::InDoubt { reason, open } => {
+                f.write_str(if *open {
+                    "in doubt: "
+                } else {
+                    "in doubt for good: "
+                })?;
+                match InDoubt::of(reason) {
+                    Some(why) => fmt::Display::fmt(&why, f),
+                    None => fmt::Display::fmt(reason, f),
+                }
+            }
+            Self::Acknowledged => f.write_str("acknowledged by the recipient"),
+            Self::Delivered => f.write_str("delivered: the recipient committed it"),
+            Self::NotDelivered { reason } => {
+                f.write_str("not delivered: ")?;
+                match NotDelivered::of(reason) {
+                    Some(why) => fmt::Display::fmt(&why, f),
+                    None => fmt::Display::fmt(reason, f),
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_that_was_kept_is_told_in_the_words_of_its_outcome() {
+        let full = DefinedCondition::ResourceConstraint;
+        for outcome in [
+            Outcome::NotDelivered(NotDelivered::Expired),
+            Outcome::NotDelivered(NotDelivered::Unprotected),
+            Outcome::InDoubt(InDoubt::NoReceipt { last_error: None }),
+            Outcome::InDoubt(InDoubt::NoReceipt {
+                last_error: Some(full),
+            }),
+            Outcome::InDoubt(InDoubt::Refused(full)),
+            Outcome::InDoubt(InDoubt::Restarted),
+        ] {
+            assert_eq!(outcome.to_state().to_string(), outcome.to_string());
+        }
+        let cancelled = Outcome::InDoubt(InDoubt::Cancelled).to_state();
+        assert!(cancelled.is_final());
+        assert!(cancelled.to_string().contains("given up by hand"));
+    }
+
+    #[test]
+    fn a_reason_of_another_release_is_told_as_it_is() {
+        for word in ["", "no-receipt never-heard-of", "refused", "eaten by a cat"] {
+            let reason = Reason::from(word);
+            let state = OutboundState::InDoubt { reason, open: true };
+            assert_eq!(state.to_string(), format!("in doubt: {word}"));
         }
     }
 }

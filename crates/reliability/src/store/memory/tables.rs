@@ -41,6 +41,10 @@ impl Tables {
                 record.attempts = attempts;
                 record.updated_at = at;
             }),
+            Op::ExtendDeadline { id, deadline, at } => self.change_outbound(&id, |record| {
+                record.deadline = record.deadline.map(|first| first.max(deadline));
+                record.updated_at = at;
+            }),
             Op::PruneOutbound { before } => self.prune_outbound(before),
             Op::PutInbound(new) => self.put_inbound(new),
             Op::MarkHanded { key, at } => self.change_inbound(&key, |record| {
@@ -56,6 +60,12 @@ impl Tables {
             Op::MarkHandled { key, at } => self.change_inbound(&key, |record| {
                 record.state = InboundState::Handled;
                 record.changed_at = at;
+            }),
+            Op::RestartHandOvers { key, at } => self.change_inbound(&key, |record| {
+                if let InboundState::Handed { times } = &mut record.state {
+                    *times = 1;
+                    record.changed_at = at;
+                }
             }),
             Op::PruneInbound {
                 payloads_before,
