@@ -249,7 +249,11 @@ fn what_is_final_stays_and_what_is_not_there_is_not_made() {
     for verb in ["retry", "cancel"] {
         for id in ["given-up", "expired", "old"] {
             let ended = stanchion(&home, &format!("outbox {verb} {id} --store box.sqlite"));
-            refused(&ended, 2, "send its text anew");
+            let advice = match id {
+                "given-up" => "both take effect",
+                _ => "send its text anew",
+            };
+            refused(&ended, 2, advice);
         }
         let ended = stanchion(&home, &format!("outbox {verb} nobody --store box.sqlite"));
         refused(&ended, 2, "no message nobody");

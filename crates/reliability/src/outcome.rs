@@ -99,7 +99,8 @@ impl fmt::Display for InDoubt {
 }
 
 impl Outcome {
-    /// As the store keeps it.
+    /// As the store keeps it. The words are read back by [`InDoubt::of`] and
+    /// [`NotDelivered::of`].
     pub(crate) fn to_state(&self) -> OutboundState {
         match self {
             Self::Acknowledged { .. } => OutboundState::Acknowledged,

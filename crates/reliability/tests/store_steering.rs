@@ -208,6 +208,25 @@ async fn a_look_sees_what_is_durable_and_leaves_the_owner_alone() {
 }
 
 #[test]
+fn a_look_waits_for_no_writer() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.db");
+    drop(SqliteStore::open(&path, &opening()).unwrap());
+    // Holds the write lock, as a commit that hangs on its disk.
+    let writer = rusqlite::Connection::open(&path).unwrap();
+    writer
+        .execute_batch("BEGIN IMMEDIATE; DELETE FROM meta;")
+        .unwrap();
+    let reader = SqliteReader::open(&path).unwrap();
+    assert!(
+        reader
+            .outbound_page(&OutboundQuery::default())
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[test]
 fn a_look_makes_no_file_and_takes_no_other_for_a_store() {
     let folder = tempfile::tempdir().unwrap();
     let none = folder.path().join("none.db");

@@ -76,9 +76,15 @@ fn find(look: &Look, name: &str) -> Result<OutboundRecord, Failure> {
 
 /// What to do about a message with a final state.
 fn is_final(id: &str, state: &OutboundState) -> Failure {
+    let advice = match state {
+        OutboundState::InDoubt { .. } => {
+            "ask the recipient; its text can be sent anew, but that is another message, and if \
+             both arrive, both take effect"
+        }
+        _ => "to try again, send its text anew: that is another message, with another id",
+    };
     Failure::usage(format!(
-        "{id} has its outcome, which stays: {state}; to try again, send its text anew: that is \
-         a message of its own, with another id"
+        "{id} has its outcome, which stays: {state}; {advice}"
     ))
 }
 

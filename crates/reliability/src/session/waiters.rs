@@ -90,7 +90,8 @@ impl Waiters {
     }
 
     /// Tells those who wait for more than a doubt that it stays one: of too many, the
-    /// engine gives up the oldest, which is no outcome of its own.
+    /// engine gives up the oldest, which it reports to nobody. A reason that is unknown
+    /// here is left to the engine's own report.
     pub(super) fn decided(&mut self, batch: &[Op]) {
         if self.by_id.is_empty() {
             return;
@@ -101,8 +102,8 @@ impl Waiters {
                     reason,
                     open: false,
                 } = state
+                && let Some(why) = InDoubt::of(reason)
             {
-                let why = InDoubt::of(reason).unwrap_or(InDoubt::NoReceipt { last_error: None });
                 self.settled(id, &Outcome::InDoubt(why));
             }
         }
