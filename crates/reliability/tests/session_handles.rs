@@ -181,7 +181,7 @@ async fn an_end_of_the_session_ends_every_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn try_send_never_waits_for_room_nor_takes_that_of_others() {
+async fn try_send_never_waits_for_room() {
     let w = World::with(Image::default(), |config| config.engine.outbox = 1).await;
     let sender = w.session.sender();
     let first = to_peer("1").within(Duration::from_secs(30));
@@ -208,6 +208,34 @@ async fn try_send_never_waits_for_room_nor_takes_that_of_others() {
     let full = sender.try_send(to_peer("5")).await;
     assert!(matches!(full, Err(SendError::QueueFull)), "{full:?}");
     assert_eq!(w.session.counters().accepted, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn room_goes_to_those_who_wait_before_those_who_only_try() {
+    let w = World::with(Image::default(), |config| config.engine.outbox = 1).await;
+    let sender = w.session.sender();
+    let brief = || to_peer("brief").within(Duration::from_millis(100));
+    sender.send(brief()).await.unwrap();
+    let mut waiting = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let sender = sender.clone();
+        waiting.spawn(async move { drop(sender.send(brief()).await.unwrap()) });
+    }
+    let all_accepted = async { while waiting.join_next().await.is_some() {} };
+    let trying = async {
+        loop {
+            // At the very moment at which there is room, too.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            if let Ok(sent) = sender.try_send(brief()).await {
+                return sent;
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        () = all_accepted => {}
+        sent = trying => panic!("{} took the room of one that waited", sent.id()),
+    }
 }
 
 #[tokio::test(start_paused = true)]
