@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::exit::{Failure, Outcome};
 use crate::terminal::harmless;
-use crate::{demo, doctor, hub, lint, listen, send, server};
+use crate::{demo, doctor, hub, inbox, lint, listen, outbox, send, server};
 
 /// Reliable messages over XMPP, for things and people
 #[derive(Debug, Parser)]
@@ -28,6 +28,8 @@ enum Verb {
     Listen(listen::Command),
     Doctor(doctor::Command),
     Server(server::Command),
+    Outbox(outbox::Command),
+    Inbox(inbox::Command),
     Demo(Box<demo::Command>),
     #[command(hide = true)]
     DemoEnd(Box<demo::EndCommand>),
@@ -98,6 +100,8 @@ async fn verb(verb: Verb) -> Outcome {
         Verb::Listen(command) => listen::run(command).await,
         Verb::Doctor(command) => doctor::run(command).await,
         Verb::Server(command) => Box::pin(server::run(command)).await,
+        Verb::Outbox(command) => outbox::run(command).await,
+        Verb::Inbox(command) => inbox::run(command).await,
         Verb::Demo(command) => Box::pin(demo::run(*command)).await,
         Verb::DemoEnd(command) => Box::pin(demo::run_end(*command)).await,
         Verb::Hub(command) => hub::run(command).await,

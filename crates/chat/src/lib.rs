@@ -7,6 +7,7 @@
 //! stanchion doctor --jid sensor@example.org
 //! stanchion server add sensor@example.org
 //! stanchion demo
+//! stanchion outbox list
 //! stanchion hub --user alice:secret
 //! stanchion lint capture.xml
 //! ```
@@ -20,15 +21,20 @@
 //! assert_eq!(stanchion_chat::run(["stanchion", "--version"]), 0);
 //! ```
 
+mod age;
 mod cli;
 mod demo;
 mod doctor;
 mod exit;
 mod hub;
+mod inbox;
 mod interrupt;
+mod kept;
 mod lines;
 mod lint;
 mod listen;
+mod listing;
+mod outbox;
 mod registered;
 mod send;
 mod server;

@@ -200,17 +200,11 @@ impl Settings {
         {
             return Ok(settings);
         }
-        let jid = match (&args.jid, &file.jid) {
-            (Some(jid), _) => jid.clone(),
-            (None, Some(jid)) => jid
-                .parse()
-                .map_err(|e| Failure::usage(format!("the configuration's jid {jid:?}: {e}")))?,
-            (None, None) => {
-                return Err(Failure::usage(
-                    "no account: give --jid name@domain, set jid in the configuration file, \
-                     or register a server by `stanchion server add`",
-                ));
-            }
+        let Some(jid) = account(args.jid.as_ref(), file.jid.as_deref())? else {
+            return Err(Failure::usage(
+                "no account: give --jid name@domain, set jid in the configuration file, \
+                 or register a server by `stanchion server add`",
+            ));
         };
         if jid.local().is_none() {
             return Err(Failure::usage(format!(
@@ -416,7 +410,7 @@ fn start_failure(error: &StartError) -> Failure {
 }
 
 /// The store's error, in the words of a command line.
-fn store_failure(store: &Path, error: &StoreError) -> Failure {
+pub(crate) fn store_failure(store: &Path, error: &StoreError) -> Failure {
     let store = store.display();
     let message = match error {
         StoreError::InUse { .. } => format!(
@@ -481,8 +475,40 @@ fn default_store(jid: &BareJid) -> Result<PathBuf, Failure> {
     let folder = folder(etcetera::BaseStrategy::data_dir)?;
     std::fs::create_dir_all(&folder)
         .map_err(|e| Failure::failed(format!("{}: {e}", folder.display())))?;
+    Ok(store_of(jid, &folder))
+}
+
+fn store_of(jid: &BareJid, folder: &Path) -> PathBuf {
     // A canonical address has no `/`; other characters are fine in file names.
-    Ok(folder.join(format!("{jid}.sqlite")))
+    folder.join(format!("{jid}.sqlite"))
+}
+
+/// Where `send` and `listen` keep the messages when the same is said to them.
+pub(crate) fn messages_file(
+    store: Option<&Path>,
+    jid: Option<&BareJid>,
+    config: Option<&Path>,
+) -> Result<PathBuf, Failure> {
+    let file = read_file(config)?;
+    if let Some(store) = store.map(Path::to_owned).or(file.store) {
+        return Ok(store);
+    }
+    match account(jid, file.jid.as_deref())? {
+        Some(jid) => Ok(store_of(&jid, &folder(etcetera::BaseStrategy::data_dir)?)),
+        None => default_registry(),
+    }
+}
+
+/// The account that is named, on the command line or in the configuration.
+fn account(jid: Option<&BareJid>, in_file: Option<&str>) -> Result<Option<BareJid>, Failure> {
+    match (jid, in_file) {
+        (Some(jid), _) => Ok(Some(jid.clone())),
+        (None, Some(jid)) => jid
+            .parse()
+            .map(Some)
+            .map_err(|e| Failure::usage(format!("the configuration's jid {jid:?}: {e}"))),
+        (None, None) => Ok(None),
+    }
 }
 
 /// The registry that all accounts of the user share.

@@ -98,6 +98,8 @@ pub enum InDoubt {
     MaybeApplied,
     /// The application gave the recipient up. Final.
     Forgotten,
+    /// A person gave it up; an earlier process may have sent it. Nothing follows.
+    Cancelled,
 }
 
 impl InDoubt {
@@ -106,7 +108,11 @@ impl InDoubt {
     pub const fn is_final(&self) -> bool {
         matches!(
             self,
-            Self::RolledBack | Self::PeerReset | Self::MaybeApplied | Self::Forgotten
+            Self::RolledBack
+                | Self::PeerReset
+                | Self::MaybeApplied
+                | Self::Forgotten
+                | Self::Cancelled
         )
     }
 }
@@ -148,12 +154,16 @@ impl fmt::Display for InDoubt {
             Self::Restarted => {
                 f.write_str("an earlier process may have sent it, and its time is over")
             }
+            Self::Cancelled => {
+                f.write_str("it was given up by hand, and an earlier process may have sent it")
+            }
         }
     }
 }
 
 impl Outcome {
-    /// As the store keeps it.
+    /// As the store keeps it. The words are read back by [`InDoubt::of`] and
+    /// [`NotDelivered::of`].
     pub(crate) fn to_state(&self) -> OutboundState {
         match self {
             Self::Acknowledged { .. } => OutboundState::Acknowledged,
@@ -182,12 +192,116 @@ impl Outcome {
                     InDoubt::PeerReset => "peer-reset".to_owned(),
                     InDoubt::MaybeApplied => "maybe-applied".to_owned(),
                     InDoubt::Forgotten => "forgotten".to_owned(),
+                    InDoubt::Cancelled => return OutboundState::cancelled(),
                 };
                 OutboundState::InDoubt {
                     reason: Reason(word),
                     open: !reason.is_final(),
                 }
             }
+        }
+    }
+}
+
+impl NotDelivered {
+    /// From the store's word; `None` for a word of another release.
+    fn of(reason: &Reason) -> Option<Self> {
+        match reason.0.split_once(' ') {
+            None => match reason.0.as_str() {
+                "expired" => Some(Self::Expired),
+                "cancelled" => Some(Self::Cancelled),
+                "unprotected" => Some(Self::Unprotected),
+                _ => None,
+            },
+            Some(("refused", name)) => DefinedCondition::from_name(name).map(Self::Refused),
+            Some(_) => None,
+        }
+    }
+}
+
+impl InDoubt {
+    /// From the store's word; `None` for a word of another release.
+    pub(crate) fn of(reason: &Reason) -> Option<Self> {
+        let (word, condition) = match reason.0.split_once(' ') {
+            Some((word, name)) => (word, Some(DefinedCondition::from_name(name)?)),
+            None => (reason.0.as_str(), None),
+        };
+        match (word, condition) {
+            ("no-receipt", last_error) => Some(Self::NoReceipt { last_error }),
+            ("refused", Some(condition)) => Some(Self::Refused(condition)),
+            ("restarted", None) => Some(Self::Restarted),
+            ("no-verdict", last_error) => Some(Self::NoVerdict { last_error }),
+            ("rolled-back", None) => Some(Self::RolledBack),
+            ("peer-reset", None) => Some(Self::PeerReset),
+            ("maybe-applied", None) => Some(Self::MaybeApplied),
+            ("forgotten", None) => Some(Self::Forgotten),
+            ("cancelled", None) => Some(Self::Cancelled),
+            _ => None,
+        }
+    }
+}
+
+/// In words, for people: where the message stands, and why.
+impl fmt::Display for OutboundState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Accepted => f.write_str("kept, without outcome so far"),
+            Self::InFlight => f.write_str("sent, and not yet taken by the server"),
+            Self::ServerAccepted => f.write_str("with the server, and no answer so far"),
+            Self::InDoubt { reason, open } => {
+                f.write_str(if *open {
+                    "in doubt: "
+                } else {
+                    "in doubt for good: "
+                })?;
+                match InDoubt::of(reason) {
+                    Some(why) => fmt::Display::fmt(&why, f),
+                    None => fmt::Display::fmt(reason, f),
+                }
+            }
+            Self::Acknowledged => f.write_str("acknowledged by the recipient"),
+            Self::Delivered => f.write_str("delivered: the recipient committed it"),
+            Self::NotDelivered { reason } => {
+                f.write_str("not delivered: ")?;
+                match NotDelivered::of(reason) {
+                    Some(why) => fmt::Display::fmt(&why, f),
+                    None => fmt::Display::fmt(reason, f),
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_that_was_kept_is_told_in_the_words_of_its_outcome() {
+        let full = DefinedCondition::ResourceConstraint;
+        for outcome in [
+            Outcome::NotDelivered(NotDelivered::Expired),
+            Outcome::NotDelivered(NotDelivered::Unprotected),
+            Outcome::InDoubt(InDoubt::NoReceipt { last_error: None }),
+            Outcome::InDoubt(InDoubt::NoReceipt {
+                last_error: Some(full),
+            }),
+            Outcome::InDoubt(InDoubt::Refused(full)),
+            Outcome::InDoubt(InDoubt::Restarted),
+        ] {
+            assert_eq!(outcome.to_state().to_string(), outcome.to_string());
+        }
+        let cancelled = Outcome::InDoubt(InDoubt::Cancelled).to_state();
+        assert!(cancelled.is_final());
+        assert!(cancelled.to_string().contains("given up by hand"));
+    }
+
+    #[test]
+    fn a_reason_of_another_release_is_told_as_it_is() {
+        for word in ["", "no-receipt never-heard-of", "refused", "eaten by a cat"] {
+            let reason = Reason::from(word);
+            let state = OutboundState::InDoubt { reason, open: true };
+            assert_eq!(state.to_string(), format!("in doubt: {word}"));
         }
     }
 }

@@ -64,8 +64,11 @@ impl Protection {
         }
     }
 
-    /// Reads that. A number of a later version asks for the strictest.
-    pub(crate) const fn from_number(number: u8) -> Self {
+    /// Reads what a store keeps as
+    /// [`OutboundRecord::protection`](crate::store::OutboundRecord::protection). A number
+    /// of a later version asks for the strictest.
+    #[must_use]
+    pub const fn from_number(number: u8) -> Self {
         match number {
             1 => Self::Encrypted,
             2 => Self::Any,

@@ -71,6 +71,8 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(id, state, ms)| Op::SetOutboundState { id, state, at: at(ms) }),
         1 => (outbound_id(), any::<u32>(), time())
             .prop_map(|(id, attempts, ms)| Op::SetOutboundAttempts { id, attempts, at: at(ms) }),
+        1 => (outbound_id(), time(), time())
+            .prop_map(|(id, by, ms)| Op::ExtendDeadline { id, deadline: at(by), at: at(ms) }),
         1 => time().prop_map(|ms| Op::PruneOutbound { before: at(ms) }),
         4 => (key(), time()).prop_map(|(key, ms)| {
             let mut new = inbound(&key.from_bare, &key.id);
@@ -78,6 +80,7 @@ fn op() -> impl Strategy<Value = Op> {
             Op::PutInbound(new)
         }),
         2 => (key(), time()).prop_map(|(key, ms)| Op::MarkHanded { key, at: at(ms) }),
+        1 => (key(), time()).prop_map(|(key, ms)| Op::RestartHandOvers { key, at: at(ms) }),
         2 => (key(), time()).prop_map(|(key, ms)| Op::MarkHandled { key, at: at(ms) }),
         2 => (time(), time(), 0..5_u64, 0..5_u64).prop_map(|(payloads, keys, least, most)| {
             Op::PruneInbound {

@@ -3,7 +3,8 @@
 use stanchion_connect::Endpoint;
 use stanchion_reliability::engine::Counters;
 use stanchion_reliability::session::{
-    Outgoing, SendError, Sender, Sent, Session, SessionError, SessionEvent, Status,
+    FindError, Outgoing, SendError, Sender, Sent, Session, SessionError, SessionEvent, Status,
+    Tracked,
 };
 use stanchion_stanza::BareJid;
 use tokio::sync::{broadcast, watch};
@@ -34,6 +35,23 @@ impl Client {
     /// [`SendError`]; the message is then not accepted.
     pub async fn send(&self, message: Outgoing) -> Result<Sent, SendError> {
         self.session.sender().send(message).await
+    }
+
+    /// As [`Client::send`], but never waits for room.
+    ///
+    /// # Errors
+    /// [`SendError`]; [`SendError::QueueFull`] if there is no room.
+    pub async fn try_send(&self, message: Outgoing) -> Result<Sent, SendError> {
+        self.session.sender().try_send(message).await
+    }
+
+    /// A message that was given to this client, or to an earlier one on the same store:
+    /// see [`Session::find`].
+    ///
+    /// # Errors
+    /// [`FindError`].
+    pub async fn find(&self, id: &str) -> Result<Option<Tracked>, FindError> {
+        self.session.find(id).await
     }
 
     /// A handle to send with, for other tasks.

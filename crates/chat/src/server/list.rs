@@ -1,6 +1,6 @@
 //! `stanchion server list`: what is registered, and how it fares. Never a secret.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -12,6 +12,7 @@ use stanchion_sasl::mechanism::Mechanism;
 use stanchion_sasl::policy::ChannelBindingPolicy;
 
 use super::{Contents, RegistryArgs};
+use crate::age::{ago, rfc3339, rough};
 use crate::exit::{Exit, Outcome, registry_failure};
 use crate::table::Table;
 use crate::terminal::{Reader, columns, harmless, json_line, print};
@@ -175,26 +176,6 @@ fn health_in_words(health: &Health, now: SystemTime) -> Vec<String> {
     lines
 }
 
-fn ago(at: SystemTime, now: SystemTime) -> String {
-    match now.duration_since(at) {
-        Ok(time) if time < Duration::from_secs(1) => "just now".to_owned(),
-        Ok(time) => format!("{} ago", rough(time)),
-        // A clock was set.
-        Err(_) => "in the future".to_owned(),
-    }
-}
-
-/// In the largest unit that gives at least one.
-pub(super) fn rough(time: Duration) -> String {
-    let seconds = time.as_secs();
-    match seconds {
-        0..120 => format!("{} s", seconds.max(1)),
-        120..7_200 => format!("{} min", seconds / 60),
-        7_200..172_800 => format!("{} h", seconds / 3_600),
-        _ => format!("{} days", seconds / 86_400),
-    }
-}
-
 fn to_json(server: &Server, health: &Health, now: SystemTime) -> Value {
     let time = |at: Option<SystemTime>| at.map(rfc3339);
     let places: Vec<Value> = health
@@ -237,13 +218,10 @@ fn to_json(server: &Server, health: &Health, now: SystemTime) -> Value {
     })
 }
 
-fn rfc3339(at: SystemTime) -> String {
-    // The formatter knows no time before the epoch.
-    humantime::format_rfc3339_millis(at.max(SystemTime::UNIX_EPOCH)).to_string()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use stanchion::connect::Account;
     use stanchion::connect::registry::read_place;
 

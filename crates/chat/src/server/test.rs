@@ -16,8 +16,8 @@ use stanchion::connect::registry::{
 use stanchion::connect::{ConnectConfig, Connector, Endpoint};
 use stanchion::reliability::registry::SqliteRegistry;
 
-use super::list::rough;
 use super::{Contents, RegistryArgs};
+use crate::age::rough;
 use crate::doctor::{inspection_json, worst_error};
 use crate::exit::{Exit, Failure, Outcome, one_line, registry_failure};
 use crate::interrupt::Interrupt;

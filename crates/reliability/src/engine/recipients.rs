@@ -3,7 +3,7 @@
 
 use stanchion_stanza::payload::delivery::{Channel, Device, Jids, MAX_NAME_BYTES, Place, StoreTag};
 use stanchion_stanza::payload::hints::Hint;
-use stanchion_stanza::{BareJid, Element, Jid, Message, Payload as _};
+use stanchion_stanza::{BareJid, Element, Jid, Message};
 
 use super::outbox::{LOOSE, LaneId, Recipient};
 use super::{Effect, Engine};

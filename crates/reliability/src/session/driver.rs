@@ -1,7 +1,6 @@
 //! The task under a session: owns sockets, clock and store, and turns the engine's
 //! outputs into I/O. It decides nothing that the engine could decide.
 
-use std::collections::HashMap;
 use std::future::{Future, pending};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,12 +19,12 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::outgoing::{InvalidMessage, Outgoing, Prepared};
 use super::requests::Requests;
+use super::sent::{Find, Lookup, Sent, Stage};
+use super::waiters::{Waiter, Waiters};
 use super::{
-    Delivery, Disconnect, SendError, Sent, SessionConfig, SessionError, SessionEvent, Status,
-    Warning,
+    Delivery, Disconnect, SendError, SessionConfig, SessionError, SessionEvent, Status, Warning,
 };
 use crate::engine::{Counters, Engine, Event, Input, Now, Output, Stream, Submission};
-use crate::outcome::Outcome;
 use crate::protection::Protection;
 use crate::store::{Store, WallTime};
 
@@ -42,12 +41,6 @@ pub(super) struct SendCommand {
     waiter: Waiter,
 }
 
-#[derive(Debug)]
-struct Waiter {
-    kept: Option<oneshot::Sender<Result<(), SendError>>>,
-    outcome: oneshot::Sender<Outcome>,
-}
-
 impl SendCommand {
     /// The command, what tells that the message is kept, and the handle to it.
     #[allow(clippy::type_complexity)] // Three things that part ways at once.
@@ -56,16 +49,19 @@ impl SendCommand {
     ) -> Result<(Self, oneshot::Receiver<Result<(), SendError>>, Sent), InvalidMessage> {
         let prepared = message.prepare()?;
         let (kept_tx, kept) = oneshot::channel();
-        let (outcome_tx, outcome) = oneshot::channel();
-        let sent = Sent {
-            id: prepared.id.clone(),
-            outcome,
-        };
+        let (stage_tx, stage) = watch::channel(Stage::Accepted);
+        let sent = Sent::new(prepared.id.clone(), stage);
         let waiter = Waiter {
             kept: Some(kept_tx),
-            outcome: outcome_tx,
+            stage: stage_tx,
         };
         Ok((Self { prepared, waiter }, kept, sent))
+    }
+
+    fn refuse(self, why: SendError) {
+        if let Some(kept) = self.waiter.kept {
+            let _ = kept.send(Err(why));
+        }
     }
 }
 
@@ -76,6 +72,7 @@ pub(super) enum Control {
     Cancel { id: String },
     Forget { to: Jid },
     Transmit(Element),
+    TrySend(SendCommand),
     Shutdown,
 }
 
@@ -86,6 +83,7 @@ pub(super) struct Parts {
     pub(super) config: SessionConfig,
     pub(super) sends: mpsc::Receiver<SendCommand>,
     pub(super) controls: mpsc::Receiver<Control>,
+    pub(super) finds: mpsc::Receiver<Find>,
     pub(super) deliveries: mpsc::Sender<Delivery>,
     pub(super) events: broadcast::Sender<SessionEvent>,
     pub(super) status: watch::Sender<Status>,
@@ -111,6 +109,7 @@ enum Wake {
     Store(Input),
     Send(SendCommand),
     Control(Control),
+    Find(Find),
     /// All handles are gone, or the application asked.
     End,
     Stream(Result<StreamEvent, StreamFault>),
@@ -136,7 +135,7 @@ pub(super) struct Driver {
     parts: Parts,
     engine: Engine,
     requests: Requests,
-    waiters: HashMap<String, Waiter>,
+    waiters: Waiters,
     link: Link,
     place: Option<Place>,
     resumable: Option<Resumable>,
@@ -161,7 +160,7 @@ impl Driver {
             parts,
             engine,
             requests: Requests::default(),
-            waiters: HashMap::new(),
+            waiters: Waiters::default(),
             link: Link::Waiting(started),
             place: None,
             resumable: None,
@@ -211,7 +210,10 @@ impl Driver {
     fn perform_outputs(&mut self) -> Result<Option<Instant>, SessionError> {
         while self.requests.has_room() {
             match self.engine.poll_output() {
-                Output::Persist(ops) => self.requests.persist(&*self.parts.store, ops),
+                Output::Persist(ops) => {
+                    self.waiters.decided(&ops);
+                    self.requests.persist(&*self.parts.store, ops);
+                }
                 Output::Load(load) => self.requests.load(&*self.parts.store, load),
                 Output::Transmit(bytes) => {
                     if let Link::Up(stream) = &mut self.link {
@@ -234,27 +236,18 @@ impl Driver {
 
     fn report(&mut self, event: Event) {
         match event {
-            Event::Accepted { id } => {
-                if let Some(kept) = self.waiters.get_mut(&id).and_then(|w| w.kept.take()) {
-                    let _ = kept.send(Ok(()));
-                }
-            }
-            Event::Refused { id, why } => {
-                if let Some(kept) = self.waiters.remove(&id).and_then(|w| w.kept) {
-                    let _ = kept.send(Err(SendError::Refused(why)));
-                }
-            }
+            Event::Accepted { id } => self.waiters.kept(&id),
+            Event::Refused { id, why } => self.waiters.refused(&id, SendError::Refused(why)),
             Event::Outcome { id, outcome } => {
                 // The application may have dropped its handle; observers still hear.
-                if let Some(waiter) = self.waiters.remove(&id) {
-                    let _ = waiter.outcome.send(outcome.clone());
-                }
+                self.waiters.settled(&id, &outcome);
                 let _ = self
                     .parts
                     .events
                     .send(SessionEvent::Outcome { id, outcome });
             }
             Event::ServerAccepted { id } => {
+                self.waiters.server_accepted(&id);
                 let _ = self.parts.events.send(SessionEvent::ServerAccepted { id });
             }
             Event::Message {
@@ -294,6 +287,9 @@ impl Driver {
     async fn wait(&mut self, until: Option<Instant>) -> Wake {
         let parts = &mut self.parts;
         let may_send = self.engine.has_room() && self.requests.has_room();
+        // Then all outputs are done: what was told of a message is on its way to the store,
+        // so a record that is read now cannot be behind it.
+        let may_look = self.requests.has_room();
         let may_read = self.engine.wants_input() && self.requests.has_room();
         // What was received on the lost stream must be durable before its count is told.
         let settled = self.engine.is_settled();
@@ -305,6 +301,7 @@ impl Driver {
             },
             wake = next_of(&mut self.link, may_read, settled) => wake,
             Some(command) = parts.sends.recv(), if may_send => Wake::Send(command),
+            Some(find) = parts.finds.recv(), if may_look => Wake::Find(find),
             () = at(until) => Wake::Tick,
         }
     }
@@ -317,6 +314,8 @@ impl Driver {
             Wake::Control(Control::Cancel { id }) => self.tell(Input::Cancel { id }),
             Wake::Control(Control::Forget { to }) => self.tell(Input::Forget(to)),
             Wake::Control(Control::Transmit(element)) => self.tell(Input::Transmit(element)),
+            Wake::Control(Control::TrySend(command)) => self.try_submit(command),
+            Wake::Find(find) => self.find(find),
             Wake::Stream(Ok(event)) => self.stream_event(event),
             Wake::Stream(Err(fault)) => self.stream_fault(fault),
             Wake::Connected(result) => match *result {
@@ -353,6 +352,27 @@ impl Driver {
                 Err(_) => break,
             }
         }
+    }
+
+    /// Now or not at all; what those need who wait for room is not there to be taken.
+    fn try_submit(&mut self, command: SendCommand) {
+        let taken = self.engine.pending() + self.parts.sends.len();
+        if taken < self.parts.config.engine.outbox
+            && self.engine.has_room()
+            && self.requests.has_room()
+        {
+            self.submit(command);
+        } else {
+            command.refuse(SendError::QueueFull);
+        }
+    }
+
+    fn find(&mut self, find: Find) {
+        let Find { id, answer } = find;
+        // Before the record is read, so that nothing is missed between the two.
+        let stage = self.waiters.watch(id.clone());
+        let record = self.parts.store.outbound(&id);
+        let _ = answer.send(Lookup { record, stage });
     }
 
     fn submit(&mut self, command: SendCommand) {

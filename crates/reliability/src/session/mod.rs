@@ -4,6 +4,8 @@
 mod driver;
 mod outgoing;
 mod requests;
+mod sent;
+mod waiters;
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,20 +14,24 @@ use std::time::Duration;
 use stanchion_connect::{Connect, ConnectError, Endpoint};
 use stanchion_stanza::stream::StreamError;
 use stanchion_stanza::{BareJid, Element, FullJid, Jid, Message, Presence, Stanza};
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
 
 pub use crate::protection::Protection;
 pub use outgoing::{InvalidMessage, Outgoing};
+pub use sent::{FindError, Sent, Stage, Tracked};
 
 use crate::engine::{Counters, EngineConfig, ReconnectReason, Refusal};
 use crate::outcome::Outcome;
 use crate::store::{Store, StoreError};
 use driver::{Control, Driver, SendCommand};
+use sent::Find;
 use stanchion_connect::backoff::BackoffPolicy;
 
 /// Sends that wait for the driver.
 const SENDS: usize = 64;
+/// Look-ups that wait for the driver.
+const FINDS: usize = 16;
 /// Events that a slow observer may be behind before it misses some.
 const EVENTS: usize = 256;
 
@@ -192,7 +198,7 @@ impl fmt::Display for Warning {
 #[non_exhaustive]
 pub enum SendError {
     /// Too many messages wait already; [`Sender::send`] waits instead.
-    #[error("the outbox is full; wait for outcomes")]
+    #[error("the outbox or the queue before it is full; wait for outcomes, or use send")]
     QueueFull,
     /// It could not be kept.
     #[error("the message was not kept: {0}")]
@@ -234,6 +240,7 @@ pub struct Session {
 pub struct Sender {
     sends: mpsc::Sender<SendCommand>,
     controls: mpsc::Sender<Control>,
+    finds: mpsc::Sender<Find>,
 }
 
 /// Takes a session's messages, in the order in which they arrived.
@@ -259,13 +266,6 @@ pub struct Received {
     controls: mpsc::Sender<Control>,
 }
 
-/// A message that is kept.
-#[derive(Debug)]
-pub struct Sent {
-    id: String,
-    outcome: oneshot::Receiver<Outcome>,
-}
-
 impl Session {
     /// Starts a session over `store`: reads what it kept, and connects until told
     /// otherwise. Must be called inside a tokio runtime.
@@ -278,6 +278,7 @@ impl Session {
         config: SessionConfig,
     ) -> Result<(Self, Receiver), SessionError> {
         let (sends, sends_rx) = mpsc::channel(SENDS);
+        let (finds, finds_rx) = mpsc::channel(FINDS);
         let (controls, controls_rx) = mpsc::channel(config.engine.hand_over.max(1) * 2);
         let (deliveries, deliveries_rx) = mpsc::channel(config.engine.hand_over.max(1));
         let (events, _) = broadcast::channel(EVENTS);
@@ -289,6 +290,7 @@ impl Session {
             config,
             sends: sends_rx,
             controls: controls_rx,
+            finds: finds_rx,
             deliveries,
             events: events.clone(),
             status: status_tx,
@@ -302,7 +304,11 @@ impl Session {
         };
         Ok((
             Self {
-                sender: Sender { sends, controls },
+                sender: Sender {
+                    sends,
+                    controls,
+                    finds,
+                },
                 events,
                 status,
                 counters,
@@ -316,6 +322,17 @@ impl Session {
     #[must_use]
     pub fn sender(&self) -> Sender {
         self.sender.clone()
+    }
+
+    /// A message that was given to this session, or to an earlier one on the same store:
+    /// what its record says, and a handle to wait with if something can still follow.
+    /// `None` if there is no such message: it was never kept, or its outcome is older than
+    /// seven days.
+    ///
+    /// # Errors
+    /// [`FindError`].
+    pub async fn find(&self, id: &str) -> Result<Option<Tracked>, FindError> {
+        self.sender.find(id).await
     }
 
     /// Observes what happens from now on.
@@ -377,13 +394,15 @@ impl Sender {
         Ok(sent)
     }
 
-    /// As [`Sender::send`], but does not wait for room.
+    /// As [`Sender::send`], but never waits for room: only for the disk, which keeps the
+    /// message before this resolves. Room that an earlier `send` waits for is not taken.
     ///
     /// # Errors
-    /// [`SendError`].
+    /// [`SendError`]; [`SendError::QueueFull`] if the outbox or the queue before it is full.
     pub async fn try_send(&self, message: Outgoing) -> Result<Sent, SendError> {
         let (command, kept, sent) = SendCommand::new(message)?;
-        self.sends.try_send(command).map_err(|e| match e {
+        let tried = self.controls.try_send(Control::TrySend(command));
+        tried.map_err(|e| match e {
             mpsc::error::TrySendError::Full(_) => SendError::QueueFull,
             mpsc::error::TrySendError::Closed(_) => SendError::Closed,
         })?;
@@ -419,6 +438,14 @@ impl Sender {
             .map_err(|_| SendError::Closed)
     }
 
+    /// As [`Session::find`].
+    ///
+    /// # Errors
+    /// [`FindError`].
+    pub async fn find(&self, id: &str) -> Result<Option<Tracked>, FindError> {
+        sent::find(&self.finds, id).await
+    }
+
     /// Sends a stanza that needs no receipt: presence, an iq. It is dropped if there is
     /// no stream.
     ///
@@ -429,22 +456,6 @@ impl Sender {
             .send(Control::Transmit(stanza))
             .await
             .map_err(|_| SendError::Closed)
-    }
-}
-
-impl Sent {
-    /// The message's id, under which it can be looked up in the store.
-    #[must_use]
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// What becomes of the message: by its deadline at the latest, if it has one.
-    ///
-    /// # Errors
-    /// [`SendError::Closed`] if the session ends before; the message stays in the store.
-    pub async fn outcome(self) -> Result<Outcome, SendError> {
-        self.outcome.await.map_err(|_| SendError::Closed)
     }
 }
 

@@ -59,7 +59,7 @@ pub use record::{
     Check, Identity, InboundKey, InboundRecord, InboundState, NewInbound, Opaque, Opening,
     OutboundRecord, OutboundState, Reason, Seed, StoreId, WallTime,
 };
-pub use sqlite::SqliteStore;
+pub use sqlite::{SqliteReader, SqliteStore};
 
 /// Requests that may wait in a store, at most.
 pub const QUEUE: usize = 1024;

@@ -43,6 +43,20 @@ pub enum Op {
         /// Now.
         at: WallTime,
     },
+    /// Gives a message more time: its deadline becomes `deadline`, unless it is
+    /// later already or there is none. Gives `Done`, `AlreadyFinal` or
+    /// `NotFound`.
+    ///
+    /// For whoever opens the store between two sessions: an engine that lives on
+    /// it goes by the deadline that it has read.
+    ExtendDeadline {
+        /// The message.
+        id: String,
+        /// By when an outcome is due.
+        deadline: WallTime,
+        /// Now.
+        at: WallTime,
+    },
     /// Removes final messages last changed before a time, oldest first, at
     /// most [`PRUNE_STEP`]. Gives `Pruned`.
     PruneOutbound {
@@ -73,6 +87,15 @@ pub enum Op {
     DropInbound {
         /// The message.
         key: InboundKey,
+    },
+    /// Counts the hand-overs of a message anew, from 1: that there was one stays
+    /// known, as the application may have acted on it. A message that is `Kept`
+    /// stays so. Gives `Done`, `AlreadyHandled` or `NotFound`.
+    RestartHandOvers {
+        /// The message.
+        key: InboundKey,
+        /// Now.
+        at: WallTime,
     },
     /// Applies a retention to handled messages, oldest arrival first, at most
     /// [`PRUNE_STEP`] payloads and as many keys. Nothing else is touched:
@@ -124,7 +147,9 @@ impl Op {
                 text("id", id)?;
                 reason(state)
             }
-            Self::SetOutboundAttempts { id, .. } => text("id", id),
+            Self::SetOutboundAttempts { id, .. } | Self::ExtendDeadline { id, .. } => {
+                text("id", id)
+            }
             Self::PutInbound(new) => {
                 inbound_key(&new.key)?;
                 text("from_full", &new.from_full)?;
@@ -132,6 +157,7 @@ impl Op {
             }
             Self::MarkHanded { key, .. }
             | Self::MarkHandled { key, .. }
+            | Self::RestartHandOvers { key, .. }
             | Self::DropInbound { key } => inbound_key(key),
             Self::PutMeta { key, value } => {
                 text("key", key)?;

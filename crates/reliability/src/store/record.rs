@@ -295,7 +295,17 @@ impl OutboundState {
         matches!(self, Self::Accepted | Self::InFlight | Self::ServerAccepted)
     }
 
-    pub(super) fn reason(&self) -> Option<&Reason> {
+    /// What a person gives up without asking the recipient: in doubt for good, as an
+    /// earlier process may have sent it, whatever the record says.
+    pub fn cancelled() -> Self {
+        Self::InDoubt {
+            reason: Reason::from("cancelled"),
+            open: false,
+        }
+    }
+
+    /// Why, where there is a reason.
+    pub fn reason(&self) -> Option<&Reason> {
         match self {
             Self::InDoubt { reason, .. } | Self::NotDelivered { reason } => Some(reason),
             _ => None,
@@ -373,6 +383,18 @@ pub enum InboundState {
     },
     /// The application committed it. Final.
     Handled,
+}
+
+/// In words, for people.
+impl fmt::Display for InboundState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kept => f.write_str("kept, and not handed over so far"),
+            Self::Handed { times: 1 } => f.write_str("handed over once, and not committed"),
+            Self::Handed { times } => write!(f, "handed over {times} times, and not committed"),
+            Self::Handled => f.write_str("committed by the application"),
+        }
+    }
 }
 
 /// A message as it arrives.

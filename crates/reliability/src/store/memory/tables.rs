@@ -41,6 +41,10 @@ impl Tables {
                 record.attempts = attempts;
                 record.updated_at = at;
             }),
+            Op::ExtendDeadline { id, deadline, at } => self.change_outbound(&id, |record| {
+                record.deadline = record.deadline.map(|first| first.max(deadline));
+                record.updated_at = at;
+            }),
             Op::PruneOutbound { before } => self.prune_outbound(before),
             Op::PutInbound(new) => self.put_inbound(new),
             Op::MarkHanded { key, at } => self.change_inbound(&key, |record| {
@@ -58,6 +62,12 @@ impl Tables {
                 record.changed_at = at;
             }),
             Op::DropInbound { key } => self.drop_inbound(&key),
+            Op::RestartHandOvers { key, at } => self.change_inbound(&key, |record| {
+                if let InboundState::Handed { times } = &mut record.state {
+                    *times = 1;
+                    record.changed_at = at;
+                }
+            }),
             Op::PruneInbound {
                 payloads_before,
                 keys_before,

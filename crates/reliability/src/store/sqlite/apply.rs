@@ -34,11 +34,21 @@ pub(super) fn apply(connection: &Connection, op: &Op) -> Result<OpResult> {
                 )?
                 .execute(params![seq, attempts, at.as_unix_ms()])
         }),
+        // Without a deadline, `max` gives none either.
+        Op::ExtendDeadline { id, deadline, at } => change_outbound(connection, id, |seq| {
+            connection
+                .prepare_cached(
+                    "UPDATE outbound SET deadline = max(deadline, ?2), updated_at = ?3
+                     WHERE seq = ?1",
+                )?
+                .execute(params![seq, deadline.as_unix_ms(), at.as_unix_ms()])
+        }),
         Op::PruneOutbound { before } => prune_outbound(connection, *before),
         Op::PutInbound(new) => put_inbound(connection, new),
         Op::MarkHanded { key, at } => change_inbound(connection, key, InboundCode::HANDED, *at),
         Op::MarkHandled { key, at } => change_inbound(connection, key, InboundCode::HANDLED, *at),
         Op::DropInbound { key } => drop_inbound(connection, key),
+        Op::RestartHandOvers { key, at } => restart_hand_overs(connection, key, *at),
         Op::PruneInbound {
             payloads_before,
             keys_before,
@@ -210,6 +220,22 @@ fn drop_inbound(connection: &Connection, key: &InboundKey) -> Result<OpResult> {
             connection
                 .prepare_cached("DELETE FROM inbound WHERE arrival = ?1")?
                 .execute([arrival])?;
+            Ok(OpResult::Done)
+        }
+    }
+}
+
+fn restart_hand_overs(connection: &Connection, key: &InboundKey, at: WallTime) -> Result<OpResult> {
+    match find_inbound(connection, key)? {
+        None => Ok(OpResult::NotFound),
+        Some((_, InboundState::Handled)) => Ok(OpResult::AlreadyHandled),
+        Some((_, InboundState::Kept)) => Ok(OpResult::Done),
+        Some((arrival, InboundState::Handed { .. })) => {
+            connection
+                .prepare_cached(
+                    "UPDATE inbound SET handed_count = 1, changed_at = ?2 WHERE arrival = ?1",
+                )?
+                .execute(params![arrival, at.as_unix_ms()])?;
             Ok(OpResult::Done)
         }
     }

@@ -1,11 +1,12 @@
 //! The SQLite store: one file, one writer thread. This file owns the handle;
 //! `writer` the thread, `file` the opening, `schema` the format, `apply` and
-//! `query` the statements.
+//! `query` the statements, `reader` a look from outside.
 
 mod apply;
 mod fault;
 mod file;
 mod query;
+mod reader;
 mod schema;
 mod writer;
 
@@ -26,6 +27,7 @@ use super::record::{
 use super::{Counts, InboundQuery, OutboundQuery, QUEUE, Recovered, Store, Ticket};
 pub(crate) use fault::sqlite_fault;
 pub(crate) use file::{connect, make};
+pub use reader::SqliteReader;
 use writer::{Request, Writer};
 
 /// A store in an SQLite file, with a write-ahead log and a flush for each

@@ -134,8 +134,15 @@ pub(super) const VERSION: u32 = MIGRATIONS.len() as u32;
 
 /// Brings the file to [`VERSION`], one transaction for all steps.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), rusqlite::Error> {
+    let version = |connection: &Connection| -> Result<u32, rusqlite::Error> {
+        connection.pragma_query_value(None, "user_version", |row| row.get(0))
+    };
+    // A version never falls, so this look needs no lock, and waits for no writer.
+    if version(connection)? >= VERSION {
+        return Ok(());
+    }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let found: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let found = version(&transaction)?;
     // Another connection may have been here since it was looked at.
     if found >= VERSION {
         return Ok(());

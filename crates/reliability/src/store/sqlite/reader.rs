@@ -1,0 +1,111 @@
+//! A look at a store's file beside its owner: for people and their commands. It changes
+//! nothing, and takes neither the owner's lock nor a boot.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use super::super::error::StoreError;
+use super::super::record::{Check, Identity, InboundRecord, OutboundRecord};
+use super::super::{Counts, InboundQuery, OutboundQuery};
+use super::fault::sqlite_fault;
+use super::file::connect;
+use super::{query, schema};
+
+/// Reads a store that may have a live owner, in this process or in another: each call
+/// sees what is durable at its time, and holds up no writer.
+///
+/// Every call blocks on the file, for 5 s at most if another program holds it: from
+/// async code, call it inside `spawn_blocking`.
+///
+/// ```
+/// use stanchion_reliability::store::{
+///     OutboundQuery, Opening, Seed, SqliteReader, SqliteStore, WallTime,
+/// };
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("messages.sqlite");
+/// let opening = Opening::new(Seed::from_os()?, WallTime::from_unix_ms(0));
+/// let _owner = SqliteStore::open(&path, &opening)?;
+///
+/// let reader = SqliteReader::open(&path)?;
+/// assert!(reader.outbound_page(&OutboundQuery::default())?.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct SqliteReader {
+    path: PathBuf,
+    connection: Connection,
+}
+
+impl SqliteReader {
+    /// Opens the file at `path`, which must exist. One of an older release is brought
+    /// to this release's version, and one that was made and never used gets its tables;
+    /// nothing else is written.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`], [`StoreError::Corrupt`], [`StoreError::NotAStore`] and
+    /// [`StoreError::FutureVersion`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        let path = path.as_ref().canonicalize().map_err(StoreError::io)?;
+        // Damage is told when it is met: a look need not read the whole file.
+        let connection = connect(&path, Check::Never)?;
+        connection
+            .pragma_update(None, "query_only", true)
+            .map_err(sqlite_fault)?;
+        Ok(Self { path, connection })
+    }
+
+    /// The file, with links resolved.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whose store it is; `None` if it never had an owner.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] and [`StoreError::Corrupt`], as with the calls below.
+    pub fn identity(&self) -> Result<Option<Identity>, StoreError> {
+        schema::read_identity(&self.connection).map_err(sqlite_fault)
+    }
+
+    /// One outbound message.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn outbound(&self, id: &str) -> Result<Option<OutboundRecord>, StoreError> {
+        query::outbound(&self.connection, id).map_err(sqlite_fault)
+    }
+
+    /// Outbound messages in the order of `seq`. Their stanzas are read with them: ask
+    /// for few at a time.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn outbound_page(&self, query: &OutboundQuery) -> Result<Vec<OutboundRecord>, StoreError> {
+        query::outbound_page(&self.connection, query).map_err(sqlite_fault)
+    }
+
+    /// Inbound messages in the order of arrival, with their stanzas.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn inbound_page(&self, query: &InboundQuery) -> Result<Vec<InboundRecord>, StoreError> {
+        query::inbound_page(&self.connection, query).map_err(sqlite_fault)
+    }
+
+    /// How much is kept. Reads whole tables.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn counts(&self) -> Result<Counts, StoreError> {
+        query::counts(&self.connection).map_err(sqlite_fault)
+    }
+}
+
+impl fmt::Debug for SqliteReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteReader")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
