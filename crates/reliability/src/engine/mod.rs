@@ -39,7 +39,9 @@ mod verdicts;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use stanchion_stanza::payload::delivery::{Boot, Channel, Device, Epoch, Jids, Place, Verdict};
+use stanchion_stanza::payload::delivery::{
+    Boot, Channel, Device, Epoch, Jids, Place, Verdict, VerdictState,
+};
 use stanchion_stanza::{BareJid, Element, Encoder, Limits, Message, Scope};
 
 use crate::outcome::Outcome;
@@ -101,6 +103,8 @@ enum Effect {
     Seated {
         slot: Slot,
         seat: Seat,
+        /// Its sender does not know yet that this device speaks the protocol.
+        greet: bool,
         message: Option<Box<Message>>,
     },
     /// A message that was held is marked as handed over.
@@ -499,9 +503,14 @@ impl Engine {
             Effect::Seated {
                 slot,
                 seat,
+                greet,
                 message,
             } => {
                 self.management.handled(slot);
+                if greet && message.is_some() {
+                    let verdict = seat.verdict(VerdictState::Handed);
+                    self.verdict(seat.clone(), verdict);
+                }
                 self.seated(seat, message, &result);
             }
             Effect::HandedOver {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use stanchion_stanza::payload::delivery::{
-    Answer, Closed, Device, Epoch, Place, Rotate, WrongStore,
+    Answer, Closed, Device, Epoch, IdPrefix, Place, Rotate, Verdict, VerdictState, WrongStore,
 };
 use stanchion_stanza::stanza::DefinedCondition;
 use stanchion_stanza::{BareJid, Jid, Message};
@@ -179,6 +179,23 @@ impl Engine {
         self.doubts.remove(at)
     }
 
+    /// A verdict on a message that is not open: perhaps one in doubt, from before its
+    /// recipient spoke.
+    fn settle_doubt(&mut self, from: &Jid, verdict: &Verdict) {
+        let outcome = match verdict.state {
+            VerdictState::Delivered => Outcome::Delivered { by: from.clone() },
+            VerdictState::Void => Outcome::NotDelivered(NotDelivered::Expired),
+            _ => {
+                self.counters.ignored += 1;
+                return;
+            }
+        };
+        match self.take_doubt(from, |id| IdPrefix::of(id) == verdict.id) {
+            Some((id, _)) => self.undoubt(id, outcome),
+            None => self.counters.ignored += 1,
+        }
+    }
+
     /// A message in doubt that is not in memory has a definite outcome.
     fn undoubt(&mut self, id: String, outcome: Outcome) {
         let op = Op::SetOutboundState {
@@ -310,7 +327,7 @@ impl Engine {
                 return;
             };
             match lane.channel.hear(epoch, boot, self.boot, verdict) {
-                Heard::Nothing => self.counters.ignored += 1,
+                Heard::Nothing => self.settle_doubt(from, verdict),
                 Heard::Final { place, fate } => {
                     if let Some(seq) = self.outbox.seq_at(id, place) {
                         self.outbox.sample(seq, self.now.monotonic);
