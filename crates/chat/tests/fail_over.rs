@@ -53,8 +53,8 @@ impl Hub {
     /// A command of `bob` at this hub, on a file of his own.
     fn bob(&self, home: &Home, verb: &str) -> std::process::Command {
         let line = format!(
-            "{verb} --jid bob@{} --connect {} --pin {} --store bob.sqlite",
-            self.domain, self.place, self.pin
+            "{verb} --jid bob@{} --connect {} --pin {} --store bob.{}.sqlite",
+            self.domain, self.place, self.pin, self.domain
         );
         home.command(PASSWORD, &words(&line))
     }

@@ -502,8 +502,14 @@ fn the_exit_tells_the_worst_although_nobody_reads_the_outcomes() {
 fn a_killed_hub_keeps_its_certificate_and_what_waits_for_the_absent() {
     let hub = Hub::start();
     let before = hub.fingerprint().to_owned();
-    let sent = hub.send(&["--to", "bob@hub.test", "--timeout", "1s", "patience"]);
-    assert_eq!(sent.code, 11, "{sent:?}");
+    let words = ["--to", "bob@hub.test", "--timeout", "90s", "patience"];
+    let sender = Running::start(hub.command("send", "alice", &words));
+    let kept = hub.home.path("hub/offline.xml");
+    eventually("the hub keeps the message", || {
+        std::fs::read_to_string(&kept).is_ok_and(|text| text.contains("patience"))
+    });
+    // It cannot send it again.
+    sender.signal("KILL");
     let hub = hub.kill_and_start_again();
     assert_eq!(hub.fingerprint(), before);
     let mut listener = Running::start(hub.command("listen", "bob", &["--count", "1"]));
