@@ -8,7 +8,7 @@ use stanchion_stanza::payload::delivery::{Boot, Cancel, Channel, Close, Deliver,
 use stanchion_stanza::{Element, Jid, Limits, Payload as _, Scope, Text, codec::parse_element};
 
 use super::management::Unacked;
-use super::outbox::{Flight, LOOSE, LaneId, Stage, Wish, dress};
+use super::outbox::{Flight, LOOSE, Lane, LaneId, ROOM, Stage, Wish, dress};
 use super::{Effect, Engine, Event, Mode, Output, Refusal, Submission};
 use crate::delivery::{Fate, Phase};
 use crate::mutant;
@@ -79,7 +79,7 @@ impl Engine {
         // Beyond its share, or behind what waits in the store, the message is read back
         // from there when its turn comes.
         let stays = !there.more_in_store && there.in_memory() < share;
-        if matches!(mode, Mode::ExactlyOnce(_)) && there.name.as_str() != LOOSE {
+        if !there.is_loose() {
             let (place, prev) = there.channel.accept(name, stays);
             record.place = place;
             record.prev = prev.filter(|_| !there.unordered).map(|prev| prev.0);
@@ -106,6 +106,10 @@ impl Engine {
         let loose;
         let (name, kept_as) = match mode {
             Mode::ExactlyOnce(name) if self.place.is_some() => (name, name.as_str()),
+            Mode::Room => {
+                loose = Channel::new(ROOM).ok()?;
+                (&loose, ROOM)
+            }
             _ => {
                 loose = Channel::new(LOOSE).ok()?;
                 (&loose, "")
@@ -504,7 +508,12 @@ impl Engine {
                 return self.load_doubt(flight);
             }
         }
+        // A room may have it, and would show it twice.
+        let unknown = flight.inherited && self.outbox.lane(id).is_some_and(Lane::is_room);
         self.outbox.insert(record.seq, flight);
+        if unknown {
+            return self.conclude(record.seq, Outcome::InDoubt(InDoubt::Restarted));
+        }
         self.apply_fate(record.seq, fate, None);
     }
 
