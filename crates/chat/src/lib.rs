@@ -20,6 +20,7 @@
 //! assert_eq!(stanchion_chat::run(["stanchion", "--version"]), 0);
 //! ```
 
+mod chaos;
 mod cli;
 mod demo;
 mod doctor;

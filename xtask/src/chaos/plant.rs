@@ -1,0 +1,374 @@
+//! The servers of a run: which there are, who has accounts there, how one is killed and
+//! started again. What a real server needs is known to `servers`.
+
+use super::process::Process;
+use crate::failure::{Failure, Outcome};
+use crate::servers::state::{Kind, Options, State};
+use crate::servers::{self, Plan};
+use clap::ValueEnum;
+use rustix::process::Signal;
+use serde_json::Value;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{JoinHandle, sleep};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// All accounts' password; the servers live on loopback, in folders of their own.
+pub(crate) const PASSWORD: &str = "chaos";
+/// The hub has so long to say where it listens.
+const HUB_LIMIT: Duration = Duration::from_secs(20);
+
+/// Between what the two ends stand.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Server {
+    /// The embedded server: nothing to install
+    #[default]
+    Hub,
+    /// Prosody
+    Prosody,
+    /// ejabberd
+    Ejabberd,
+}
+
+impl Server {
+    pub(crate) fn name(self) -> String {
+        self.to_possible_value()
+            .map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// Whether Prosody and ejabberd must be installed.
+    pub(crate) fn is_real(self) -> bool {
+        self != Self::Hub
+    }
+}
+
+/// One server that an end has an account at, as the registry of servers is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Home {
+    pub(crate) jid: String,
+    /// Places of the nodes, by their number.
+    pub(crate) nodes: Vec<usize>,
+    /// How its certificate is known: an option of `stanchion server add`, and its value.
+    pub(crate) trust: (&'static str, String),
+}
+
+/// A server's process, up or down.
+#[derive(Debug)]
+pub(crate) enum Node {
+    /// The command's own.
+    Hub(Box<Hub>),
+    /// Another one, in its folder.
+    Real(PathBuf),
+}
+
+/// The embedded server.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    program: PathBuf,
+    folder: PathBuf,
+    process: Option<Process>,
+    /// Once it has been up.
+    address: Option<SocketAddr>,
+    fingerprint: String,
+}
+
+/// A node, or what is being done to it.
+#[derive(Debug)]
+enum Seat {
+    Up(Node),
+    /// It comes back with the time at which it was up again.
+    Out(JoinHandle<(Node, Outcome<u64>)>),
+    Gone,
+}
+
+/// All servers of a run.
+#[derive(Debug)]
+pub(crate) struct Plant {
+    seats: Vec<Seat>,
+    addresses: Vec<SocketAddr>,
+    pub(crate) sender: Vec<Home>,
+    pub(crate) receiver: Vec<Home>,
+    /// Makes outages short: the run is over.
+    hurry: Arc<AtomicBool>,
+    /// When nodes were up again, in microseconds of the wall clock.
+    pub(crate) ups: Vec<u64>,
+    pub(crate) kills: u64,
+}
+
+impl Plant {
+    /// Starts the servers in folders below `root`.
+    pub(crate) fn start(server: Server, program: &Path, root: &Path) -> Outcome<Self> {
+        match server {
+            Server::Hub => Self::hub(program, root),
+            Server::Prosody => Self::single(Kind::Prosody, root),
+            Server::Ejabberd => Self::single(Kind::Ejabberd, root),
+        }
+    }
+
+    fn hub(program: &Path, root: &Path) -> Outcome<Self> {
+        let mut hub = Hub {
+            program: program.to_owned(),
+            folder: root.join("hub"),
+            process: None,
+            address: None,
+            fingerprint: String::new(),
+        };
+        let address = hub.start()?;
+        let trust = ("--pin", hub.fingerprint.clone());
+        Ok(Self::of(
+            vec![(Node::Hub(Box::new(hub)), address)],
+            vec![home("sender", "chaos.test", 0, &trust)],
+            vec![home("receiver", "chaos.test", 0, &trust)],
+        ))
+    }
+
+    fn single(kind: Kind, root: &Path) -> Outcome<Self> {
+        let state = real(kind, root.join(kind.name()), "chaos.test", options())?;
+        let trust = ("--ca", state.ca.display().to_string());
+        Ok(Self::of(
+            vec![node(&state)],
+            vec![home("sender", "chaos.test", 0, &trust)],
+            vec![home("receiver", "chaos.test", 0, &trust)],
+        ))
+    }
+
+    fn of(nodes: Vec<(Node, SocketAddr)>, sender: Vec<Home>, receiver: Vec<Home>) -> Self {
+        let (nodes, addresses): (Vec<_>, Vec<_>) = nodes.into_iter().unzip();
+        Self {
+            seats: nodes.into_iter().map(Seat::Up).collect(),
+            addresses,
+            sender,
+            receiver,
+            hurry: Arc::new(AtomicBool::new(false)),
+            ups: Vec::new(),
+            kills: 0,
+        }
+    }
+
+    /// Where each node listens for STARTTLS.
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Whether a node may be killed now: all are up.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.seats.iter().all(|seat| matches!(seat, Seat::Up(_)))
+    }
+
+    /// Kills a node at once, and starts it again after `down`, while this goes on.
+    pub(crate) fn kill(&mut self, node: usize, down: Duration) {
+        let Some(seat) = self.seats.get_mut(node) else {
+            return;
+        };
+        match std::mem::replace(seat, Seat::Gone) {
+            Seat::Up(mut node) => {
+                self.kills += 1;
+                let hurry = Arc::clone(&self.hurry);
+                *seat = Seat::Out(std::thread::spawn(move || {
+                    let back = outage(&mut node, down, &hurry);
+                    (node, back)
+                }));
+            }
+            other => *seat = other,
+        }
+    }
+
+    /// Notes which nodes are back.
+    pub(crate) fn look(&mut self) -> Outcome {
+        for seat in &mut self.seats {
+            if matches!(seat, Seat::Out(thread) if thread.is_finished()) {
+                back(seat, &mut self.ups)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until all nodes are up.
+    pub(crate) fn settle(&mut self) -> Outcome {
+        self.hurry.store(true, Ordering::SeqCst);
+        let outcome = self
+            .seats
+            .iter_mut()
+            .map(|seat| back(seat, &mut self.ups))
+            .fold(Ok(()), Outcome::and);
+        self.hurry.store(false, Ordering::SeqCst);
+        outcome
+    }
+}
+
+impl Drop for Plant {
+    fn drop(&mut self) {
+        // Only then are all processes known.
+        if let Err(failure) = self.settle() {
+            eprintln!("error: {failure}");
+        }
+        for seat in &mut self.seats {
+            if let Seat::Up(node) = seat
+                && let Err(failure) = node.kill()
+            {
+                eprintln!("error: {failure}");
+            }
+        }
+    }
+}
+
+/// Takes a node back from its outage, if it is in one.
+fn back(seat: &mut Seat, ups: &mut Vec<u64>) -> Outcome {
+    match std::mem::replace(seat, Seat::Gone) {
+        Seat::Out(thread) => {
+            let (node, up) = thread
+                .join()
+                .map_err(|_| Failure::Red("the thread of an outage panicked".to_owned()))?;
+            *seat = Seat::Up(node);
+            ups.push(up?);
+        }
+        other => *seat = other,
+    }
+    Ok(())
+}
+
+/// Gives when the node was up again.
+fn outage(node: &mut Node, down: Duration, hurry: &AtomicBool) -> Outcome<u64> {
+    node.kill()?;
+    let begin = Instant::now();
+    while begin.elapsed() < down && !hurry.load(Ordering::SeqCst) {
+        sleep(Duration::from_millis(5));
+    }
+    node.start()?;
+    Ok(micros())
+}
+
+impl Node {
+    fn kill(&mut self) -> Outcome {
+        match self {
+            Self::Hub(hub) => {
+                hub.process = None;
+                Ok(())
+            }
+            Self::Real(dir) => servers::end(dir, Signal::KILL).map(|_| ()),
+        }
+    }
+
+    fn start(&mut self) -> Outcome {
+        match self {
+            Self::Hub(hub) => hub.start().map(|_| ()),
+            Self::Real(dir) => servers::start_again(dir).map(|_| ()),
+        }
+    }
+}
+
+impl Hub {
+    /// Starts it, at the address that it had before.
+    fn start(&mut self) -> Outcome<SocketAddr> {
+        let listen = self
+            .address
+            .unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        let ready = self.folder.with_extension("ready");
+        // What an earlier life said is not meant.
+        let _ = fs::remove_file(&ready);
+        let mut command = Command::new(&self.program);
+        command
+            .args([
+                "hub",
+                "--json",
+                "--end-with-input",
+                "--domain",
+                "chaos.test",
+            ])
+            .args(["--user", &format!("sender:{PASSWORD}")])
+            .args(["--user", &format!("receiver:{PASSWORD}")])
+            .args(["--starttls", &listen.to_string(), "--state"])
+            .arg(&self.folder);
+        let mut process = Process::start("hub", command, &ready)?;
+        let begin = Instant::now();
+        let (address, fingerprint) = loop {
+            let text = fs::read_to_string(&ready).unwrap_or_default();
+            if let Some(found) = text.split_once('\n').and_then(|(line, _)| read_ready(line)) {
+                break found;
+            }
+            if let Some(status) = process.ended()? {
+                return Err(process.failure(status));
+            }
+            if begin.elapsed() > HUB_LIMIT {
+                return Err(Failure::Red(format!(
+                    "the hub did not say where it listens within {} s: see {}",
+                    HUB_LIMIT.as_secs(),
+                    ready.display()
+                )));
+            }
+            sleep(Duration::from_millis(2));
+        };
+        self.process = Some(process);
+        self.address = Some(address);
+        self.fingerprint = fingerprint;
+        Ok(address)
+    }
+}
+
+/// What the hub prints once it listens.
+fn read_ready(line: &str) -> Option<(SocketAddr, String)> {
+    let ready: Value = serde_json::from_str(line).ok()?;
+    let address = ready["starttls"].as_str()?.parse().ok()?;
+    Some((address, ready["fingerprint"].as_str()?.to_owned()))
+}
+
+/// As devices meet them, but for the archive: nothing here reads it, and the servers write
+/// it so slowly that it would set the pace.
+fn options() -> Options {
+    Options {
+        no_mam: true,
+        ..Options::default()
+    }
+}
+
+fn real(kind: Kind, dir: PathBuf, domain: &str, options: Options) -> Outcome<State> {
+    let users = ["sender", "receiver"]
+        .map(|name| (name.to_owned(), PASSWORD.to_owned()))
+        .into();
+    servers::start(Plan {
+        kind,
+        dir,
+        domain: domain.to_owned(),
+        users,
+        options,
+    })
+}
+
+fn node(state: &State) -> (Node, SocketAddr) {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, state.ports.starttls));
+    (Node::Real(state.dir.clone()), address)
+}
+
+fn home(name: &str, domain: &str, node: usize, trust: &(&'static str, String)) -> Home {
+    Home {
+        jid: format!("{name}@{domain}"),
+        nodes: vec![node],
+        trust: trust.clone(),
+    }
+}
+
+/// The wall clock in microseconds, as the ends write it.
+pub(crate) fn micros() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hub_says_where_it_listens() {
+        let line =
+            r#"{"domain":"d","starttls":"127.0.0.1:5","direct_tls":null,"fingerprint":"AB:C"}"#;
+        let (address, fingerprint) = read_ready(line).unwrap();
+        assert_eq!((address.port(), &*fingerprint), (5, "AB:C"));
+        assert!(read_ready("{}").is_none());
+    }
+}
