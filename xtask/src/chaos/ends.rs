@@ -23,6 +23,8 @@ pub(crate) struct End {
     program: PathBuf,
     folder: PathBuf,
     arguments: Vec<String>,
+    /// How far the sender may go.
+    allowed: Option<u64>,
     process: Option<Process>,
     /// When it is started again.
     again: Option<Instant>,
@@ -56,6 +58,7 @@ impl End {
             program: program.to_owned(),
             folder,
             arguments: Vec::new(),
+            allowed: None,
             process: None,
             again: None,
             relays,
@@ -80,11 +83,23 @@ impl End {
         self.spawn()
     }
 
+    /// Lets the sender give messages up to this number, now and after each start.
+    pub(crate) fn allow(&mut self, number: u64) {
+        if self.allowed.replace(number) != Some(number)
+            && let Some(process) = &mut self.process
+        {
+            process.tell(&number.to_string());
+        }
+    }
+
     fn spawn(&mut self) -> Outcome {
         let words: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
         let mut command = self.command(&["chaos-end"]);
         command.args(words).arg("--store").arg(self.store());
         command.arg("--journal").arg(self.journal());
+        if let Some(number) = self.allowed {
+            command.args(["--allowed", &number.to_string()]);
+        }
         self.process = Some(Process::start(
             self.name,
             command,

@@ -81,7 +81,7 @@ pub(crate) fn plan(
             strikes.push(Strike {
                 fault: *fault,
                 effects: from + random.below(to - from),
-                after: random.millis(0, 300),
+                after: random.millis(0, 60),
             });
         }
     }

@@ -3,6 +3,7 @@
 
 use crate::failure::{Context, Failure, Outcome};
 use std::fs::{self, OpenOptions};
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -44,6 +45,13 @@ impl Process {
             child,
             log: log.to_owned(),
         })
+    }
+
+    /// Writes a line to its input. One that has ended hears nothing.
+    pub(crate) fn tell(&mut self, line: &str) {
+        if let Some(input) = &mut self.input {
+            let _ = writeln!(input, "{line}");
+        }
     }
 
     /// How it ended, if it has.

@@ -21,6 +21,9 @@ const LOOK: Duration = Duration::from_millis(5);
 /// How often the line on the terminal changes.
 const SHOW: Duration = Duration::from_millis(250);
 
+/// The least and the most that the sender is ahead of a strike, in messages.
+const LEAD: (u64, u64) = (8, 256);
+
 /// What is to be run.
 #[derive(Debug)]
 pub(crate) struct Order<'a> {
@@ -57,7 +60,10 @@ struct Run {
     random: Random,
     strikes: VecDeque<Strike>,
     /// Strikes whose number of effects is reached, and when they are due.
-    due: Vec<(Instant, Fault)>,
+    due: Vec<(Instant, Strike)>,
+    /// How far the sender may be ahead of a strike that is to come: every strike meets
+    /// messages that are on their way.
+    lead: u64,
     /// Relays that misbehave, and when that ends.
     bad: Vec<Bad>,
     struck: BTreeMap<&'static str, u64>,
@@ -104,12 +110,18 @@ impl Run {
         let mut receiver = prepare("receiver", &plant.receiver)?;
         let to = plant.receiver.first().map_or("", |home| &home.jid);
         receiver.start(&["receive"])?;
+        let lead = (order.messages / 8).clamp(LEAD.0, LEAD.1);
+        let mut random = Random::new(order.seed);
+        // No strike is due so late that the run could end before it.
+        let struck = order.messages.saturating_sub(lead);
+        let strikes = plan(order.faults, order.kills, struck, &mut random);
+        sender.allow(strikes.front().map_or(order.messages, |s| s.effects + lead));
         let messages = order.messages.to_string();
         sender.start(&["send", "--to", to, "--messages", &messages])?;
-        let mut random = Random::new(order.seed);
         Ok(Self {
-            strikes: plan(order.faults, order.kills, order.messages, &mut random),
+            strikes,
             random,
+            lead,
             due: Vec::new(),
             bad: Vec::new(),
             struck: BTreeMap::new(),
@@ -182,17 +194,21 @@ impl Run {
             if next.effects > self.effects.effects {
                 break;
             }
-            self.due.push((now + next.after, next.fault));
+            self.due.push((now + next.after, *next));
             self.strikes.pop_front();
         }
-        for (at, fault) in std::mem::take(&mut self.due) {
+        for (at, strike) in std::mem::take(&mut self.due) {
             // What cannot be done now is done as soon as it can be.
-            if at > now || !self.carry_out(fault, now) {
-                self.due.push((at, fault));
+            if at > now || !self.carry_out(strike.fault, now) {
+                self.due.push((at, strike));
             } else {
-                *self.struck.entry(name(fault)).or_default() += 1;
+                *self.struck.entry(name(strike.fault)).or_default() += 1;
             }
         }
+        let to_come = self.due.iter().map(|(_, strike)| strike);
+        let first = to_come.chain(self.strikes.front()).map(|s| s.effects).min();
+        self.sender
+            .allow(first.map_or(u64::MAX, |effects| effects + self.lead));
     }
 
     fn carry_out(&mut self, fault: Fault, now: Instant) -> bool {

@@ -50,6 +50,10 @@ struct Send {
     /// So many without outcome, at most
     #[arg(long, value_name = "N", default_value_t = 256)]
     ahead: usize,
+    /// Give those up to this number at first; lines of the standard input, a number each,
+    /// raise it (default: all)
+    #[arg(long, value_name = "N")]
+    allowed: Option<u64>,
     /// Where to write down what the session said
     #[arg(long, value_name = "FILE")]
     journal: PathBuf,
@@ -85,6 +89,7 @@ pub(crate) async fn run(command: Command) -> Outcome {
                 store,
                 to: send.to,
                 messages: send.messages,
+                allowed: send.allowed.unwrap_or(send.messages),
                 ahead: send.ahead,
                 journal: send.journal,
             };

@@ -13,14 +13,14 @@ use std::time::Duration;
 
 use stanchion::session::{Outgoing, Sender, SessionEvent, Status};
 use stanchion::{Client, Jid, Outcome as Delivery};
-use tokio::sync::Semaphore;
+use tokio::io::{AsyncBufReadExt as _, BufReader, stdin};
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::interval;
 
 use super::journal::{Journal, micros};
 use super::{RETRY, body_of, outbox};
-use crate::demo::end_of_input;
 use crate::exit::{Exit, Failure, Outcome, one_line};
 use crate::settings::Settings;
 
@@ -35,6 +35,7 @@ pub(super) struct Plan {
     pub(super) store: PathBuf,
     pub(super) to: Jid,
     pub(super) messages: u64,
+    pub(super) allowed: u64,
     pub(super) ahead: usize,
     pub(super) journal: PathBuf,
 }
@@ -67,6 +68,8 @@ impl Notes {
 pub(super) async fn run(settings: &Settings, plan: Plan) -> Outcome {
     let notes = Notes(Arc::new(Mutex::new(Journal::open(&plan.journal, |_| {})?)));
     notes.write(&format!("began {}\n", micros()))?;
+    let (allow, allowed) = watch::channel(plan.allowed);
+    let mut parent = Box::pin(hear(allow));
     loop {
         let known = known(&plan).await?;
         if known.open.is_empty() && (1..=plan.messages).all(|n| known.numbers.contains(&n)) {
@@ -77,8 +80,8 @@ pub(super) async fn run(settings: &Settings, plan: Plan) -> Outcome {
             .start(None, |session| session.backoff.cap = RETRY)
             .await?;
         let over = tokio::select! {
-            life = live(&client, &plan, known, &notes) => life.map(|()| false),
-            () = end_of_input() => Ok(true),
+            life = live(&client, &plan, known, allowed.clone(), &notes) => life.map(|()| false),
+            () = &mut parent => Ok(true),
         };
         count(&client, &notes)?;
         let ended = client.shutdown().await;
@@ -86,6 +89,16 @@ pub(super) async fn run(settings: &Settings, plan: Plan) -> Outcome {
             return Ok(Exit::Done);
         }
         ended.map_err(|e| Failure::failed(one_line(&e)))?;
+    }
+}
+
+/// Until the standard input ends. What it says is how far to go.
+async fn hear(allow: watch::Sender<u64>) {
+    let mut lines = BufReader::new(stdin()).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        if let Ok(number) = line.parse() {
+            allow.send_replace(number);
+        }
     }
 }
 
@@ -104,7 +117,13 @@ async fn known(plan: &Plan) -> Result<Known, Failure> {
 }
 
 /// One life of a session: until nothing is open any more, or too much was missed to know.
-async fn live(client: &Client, plan: &Plan, known: Known, notes: &Notes) -> Result<(), Failure> {
+async fn live(
+    client: &Client,
+    plan: &Plan,
+    known: Known,
+    mut allowed: watch::Receiver<u64>,
+    notes: &Notes,
+) -> Result<(), Failure> {
     let mut events = client.events();
     let Known { numbers, mut open } = known;
     let mut missing = (1..=plan.messages).filter(|n| !numbers.contains(n));
@@ -115,8 +134,11 @@ async fn live(client: &Client, plan: &Plan, known: Known, notes: &Notes) -> Resu
     let mut report = interval(REPORT);
     let mut counted = client.counters();
     while next.is_some() || !open.is_empty() || !tasks.is_empty() {
+        let may_give = next.is_some_and(|number| number <= *allowed.borrow_and_update());
         tokio::select! {
-            room = Arc::clone(&ahead).acquire_owned(), if next.is_some() => {
+            // Its end is the parent's, which is noticed elsewhere.
+            Ok(()) = allowed.changed() => {}
+            room = Arc::clone(&ahead).acquire_owned(), if may_give => {
                 if let (Some(number), Ok(room)) = (next, room) {
                     let (sender, to) = (client.sender(), plan.to.clone());
                     let (sends, notes) = (Arc::clone(&sends), notes.clone());
