@@ -6,6 +6,7 @@ use super::process::Process;
 use super::relay::Relay;
 use crate::failure::{Context, Failure, Outcome};
 use crate::program;
+use crate::servers::ports;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -47,12 +48,11 @@ impl End {
         fs::create_dir_all(&folder).doing("create", &folder)?;
         let config = folder.join("config.toml");
         fs::write(&config, "").doing("write", &config)?;
-        let relays = plant
-            .addresses()
-            .iter()
-            .map(|address| Relay::start(runtime, *address))
-            .collect::<std::io::Result<Vec<_>>>()
-            .doing("listen for", &folder)?;
+        let mut relays = Vec::new();
+        for address in plant.addresses() {
+            let [port] = ports::take()?;
+            relays.push(Relay::start(runtime, port, *address).doing("listen for", &folder)?);
+        }
         let end = Self {
             name,
             program: program.to_owned(),

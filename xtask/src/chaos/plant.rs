@@ -159,6 +159,11 @@ impl Plant {
         self.seats.iter().all(|seat| matches!(seat, Seat::Up(_)))
     }
 
+    /// Whether that node is up.
+    pub(crate) fn is_up(&self, node: usize) -> bool {
+        matches!(self.seats.get(node), Some(Seat::Up(_)))
+    }
+
     /// Kills a node at once, and starts it again after `down`, while this goes on.
     pub(crate) fn kill(&mut self, node: usize, down: Duration) {
         let Some(seat) = self.seats.get_mut(node) else {

@@ -45,6 +45,8 @@ struct Weather {
     down: Flow,
     /// Connections that were made under a lower number are reset.
     resets: u64,
+    /// Nothing listens: those who connect are refused.
+    shut: bool,
 }
 
 impl Weather {
@@ -94,12 +96,13 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    /// Listens on a free port of the loopback interface, on tasks of `runtime`. While
-    /// nothing listens at `target`, those who connect are reset.
-    pub(crate) fn start(runtime: &Handle, target: SocketAddr) -> io::Result<Self> {
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    /// Listens on that port of the loopback interface, on tasks of `runtime`. It should
+    /// not be one that the system gives to outgoing connections, as `shut` leaves it alone
+    /// for a while. If nothing listens at `target`, those who connect are reset.
+    pub(crate) fn start(runtime: &Handle, port: u16, target: SocketAddr) -> io::Result<Self> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let listener = std::net::TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
         let _context = runtime.enter();
         let listener = TcpListener::from_std(listener)?;
         let (weather, seen) = watch::channel(Weather::default());
@@ -134,6 +137,12 @@ impl Relay {
         });
     }
 
+    /// Whether those who connect are refused, as by a machine without a server.
+    pub(crate) fn shut(&self, shut: bool) {
+        self.weather
+            .send_if_modified(|weather| std::mem::replace(&mut weather.shut, shut) != shut);
+    }
+
     /// Resets all connections that there are; what was held is lost.
     pub(crate) fn reset(&self) {
         self.weather.send_modify(|weather| weather.resets += 1);
@@ -157,11 +166,27 @@ async fn serve(
     weather: watch::Receiver<Weather>,
     fuse: Arc<Fuse>,
 ) {
+    let Ok(address) = listener.local_addr() else {
+        return;
+    };
+    let mut listener = Some(listener);
+    let mut changes = weather.clone();
     // Dropped with this task, and all connections with it.
     let mut connections = JoinSet::new();
     loop {
+        let shut = changes.borrow_and_update().shut;
+        if shut {
+            listener = None;
+        } else if listener.is_none() {
+            listener = TcpListener::bind(address).await.ok();
+        }
         tokio::select! {
-            accepted = listener.accept() => match accepted {
+            changed = changes.changed() => if changed.is_err() {
+                return;
+            },
+            // Somebody has the port: perhaps not for long.
+            () = sleep(Duration::from_millis(20)), if listener.is_none() && !shut => {}
+            accepted = accept(listener.as_ref()) => match accepted {
                 Ok((client, _)) => {
                     connections.spawn(carry(client, target, weather.clone(), Arc::clone(&fuse)));
                 }
@@ -170,6 +195,13 @@ async fn serve(
             },
             Some(_) = connections.join_next() => {}
         }
+    }
+}
+
+async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, SocketAddr)> {
+    match listener {
+        Some(listener) => listener.accept().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -257,6 +289,7 @@ async fn pump(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::servers::ports;
     use std::time::Instant;
     use tokio::time::timeout;
 
@@ -267,10 +300,15 @@ mod tests {
     /// A relay, and the two ends of a connection through it.
     async fn connected() -> (Relay, TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let relay = Relay::start(&Handle::current(), listener.local_addr().unwrap()).unwrap();
+        let relay = relay_to(listener.local_addr().unwrap());
         let client = TcpStream::connect(relay.address()).await.unwrap();
         let (server, _) = listener.accept().await.unwrap();
         (relay, client, server)
+    }
+
+    fn relay_to(target: SocketAddr) -> Relay {
+        let [port] = ports::take().unwrap();
+        Relay::start(&Handle::current(), port, target).unwrap()
     }
 
     async fn read(stream: &mut TcpStream, n: usize) -> io::Result<Vec<u8>> {
@@ -345,8 +383,29 @@ mod tests {
         let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let target = gone.local_addr().unwrap();
         drop(gone);
-        let relay = Relay::start(&Handle::current(), target).unwrap();
+        let relay = relay_to(target);
         let mut client = TcpStream::connect(relay.address()).await.unwrap();
         assert!(timeout(LONG, client.read(&mut [0])).await.unwrap().is_err());
+    }
+
+    #[tokio::test]
+    async fn a_relay_that_is_shut_refuses_and_opens_again() {
+        let (relay, mut client, mut server) = connected().await;
+        relay.shut(true);
+        timeout(LONG, async {
+            // One that is accepted on the way there is reset.
+            while TcpStream::connect(relay.address()).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+            relay.shut(false);
+            while TcpStream::connect(relay.address()).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+        .unwrap();
+        // What there was goes on.
+        client.write_all(b"on").await.unwrap();
+        assert_eq!(read(&mut server, 2).await.unwrap(), b"on");
     }
 }

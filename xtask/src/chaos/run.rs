@@ -151,6 +151,7 @@ impl Run {
             self.plant.look()?;
             self.effects.look()?;
             self.strike();
+            self.shut_relays();
             if self.receiver.look()? {
                 return Err(Failure::Red(
                     "the receiver ended before its time".to_owned(),
@@ -175,6 +176,15 @@ impl Run {
             self.receiver.kills,
             self.plant.kills,
         )
+    }
+
+    /// Before a node that is down, nothing listens either.
+    fn shut_relays(&self) {
+        for end in [&self.sender, &self.receiver] {
+            for (node, relay) in end.relays.iter().enumerate() {
+                relay.shut(!self.plant.is_up(node));
+            }
+        }
     }
 
     /// Everything that is due now.
@@ -291,6 +301,7 @@ impl Run {
         }
         self.sender.stop();
         self.plant.settle()?;
+        self.shut_relays();
         if cut_short.is_some() {
             self.receiver.stop();
         } else {
