@@ -41,8 +41,16 @@ pub(crate) struct Ledger {
     copies: u64,
     connections: u64,
     resumed: u64,
-    /// When a server was up again after a kill.
-    ups: Vec<u64>,
+    outages: Vec<Outage>,
+}
+
+/// A server was away, by the wall clock in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Outage {
+    /// It was killed.
+    pub(crate) down: u64,
+    /// It answered again.
+    pub(crate) up: u64,
 }
 
 /// Of the sender's processes together.
@@ -94,6 +102,8 @@ pub(crate) struct Findings {
     pub(crate) connections: u64,
     /// Those that went on with the session before.
     pub(crate) resumed: u64,
+    /// Effects while a server was away: over another one, or late.
+    pub(crate) effects_in_outages: u64,
     /// From a server being up again to the next effect.
     pub(crate) recovery: Recovery,
     /// The first violations, in words.
@@ -186,9 +196,9 @@ impl Ledger {
         Ok(())
     }
 
-    /// When servers were up again, in microseconds of the wall clock.
-    pub(crate) fn servers_up(&mut self, ups: impl IntoIterator<Item = u64>) {
-        self.ups.extend(ups);
+    /// When servers were away.
+    pub(crate) fn outages(&mut self, outages: &[Outage]) {
+        self.outages.extend(outages);
     }
 
     fn connected(&mut self, resumed: &str) {
@@ -219,6 +229,7 @@ impl Ledger {
             amplification: self.counts.transmitted as f64 / self.messages.max(1) as f64,
             connections: self.connections,
             resumed: self.resumed,
+            effects_in_outages: self.effects_in_outages(),
             recovery: self.recovery(),
             ..Findings::default()
         };
@@ -327,6 +338,12 @@ impl Ledger {
         forgotten
     }
 
+    fn effects_in_outages(&self) -> u64 {
+        let away = |at: u64| self.outages.iter().any(|o| (o.down..o.up).contains(&at));
+        let effects = self.hand_overs.iter().filter(|h| h.effect);
+        effects.filter(|h| away(h.micros)).count() as u64
+    }
+
     fn recovery(&self) -> Recovery {
         let mut effects: Vec<u64> = self
             .hand_overs
@@ -336,11 +353,11 @@ impl Ledger {
             .collect();
         effects.sort_unstable();
         let mut took: Vec<u64> = self
-            .ups
+            .outages
             .iter()
-            .filter_map(|up| {
-                let next = effects.partition_point(|at| at < up);
-                effects.get(next).map(|at| at - up)
+            .filter_map(|outage| {
+                let next = effects.partition_point(|at| *at < outage.up);
+                effects.get(next).map(|at| at - outage.up)
             })
             .collect();
         took.sort_unstable();
@@ -439,7 +456,7 @@ mod tests {
         ledger.read_outbox(outbox).unwrap();
         ledger.read_sender(sender).unwrap();
         ledger.read_receiver(receiver).unwrap();
-        ledger.servers_up([15, 100]);
+        ledger.outages(&[Outage { down: 10, up: 15 }, Outage { down: 31, up: 100 }]);
         ledger.findings()
     }
 
@@ -460,6 +477,7 @@ mod tests {
             (seen.connections, seen.resumed, seen.copies_stopped),
             (3, 1, 4)
         );
+        assert_eq!(seen.effects_in_outages, 1);
         // Nothing took effect after the second return of a server.
         assert_eq!((seen.recovery.times, seen.recovery.max_ms), (1, 0.005));
     }

@@ -212,8 +212,12 @@ fn tell(command: &Command, order: &run::Order<'_>, result: &run::Result) -> Outc
         );
         let recovery = findings.recovery;
         println!(
-            "  recovery       p50 {:.0} ms, p99 {:.0} ms, at most {:.0} ms ({} times)",
-            recovery.p50_ms, recovery.p99_ms, recovery.max_ms, recovery.times
+            "  recovery       p50 {:.0} ms, p99 {:.0} ms, at most {:.0} ms ({} times); {} effects while a server was away",
+            recovery.p50_ms,
+            recovery.p99_ms,
+            recovery.max_ms,
+            recovery.times,
+            findings.effects_in_outages
         );
         for example in &findings.examples {
             println!("  ! {example}");

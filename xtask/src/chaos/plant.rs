@@ -1,10 +1,12 @@
 //! The servers of a run: which there are, who has accounts there, how one is killed and
 //! started again. What a real server needs is known to `servers`.
 
+use super::ledger::Outage;
+use super::plan::Random;
 use super::process::Process;
-use crate::failure::{Failure, Outcome};
-use crate::servers::state::{Kind, Options, State};
-use crate::servers::{self, Plan};
+use crate::failure::{Context, Failure, Outcome};
+use crate::servers::state::{Federation, Kind, Options, State};
+use crate::servers::{self, Plan, certificates, ports};
 use clap::ValueEnum;
 use rustix::process::Signal;
 use serde_json::Value;
@@ -19,6 +21,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// All accounts' password; the servers live on loopback, in folders of their own.
 pub(crate) const PASSWORD: &str = "chaos";
+/// Of the two servers of `domains`.
+const DOMAINS: [&str; 2] = ["alpha.test", "beta.test"];
 /// The hub has so long to say where it listens.
 const HUB_LIMIT: Duration = Duration::from_secs(20);
 
@@ -32,6 +36,11 @@ pub(crate) enum Server {
     Prosody,
     /// ejabberd
     Ejabberd,
+    /// Two Prosodies that federate: the sender has accounts at both, the receiver at the
+    /// second; the first is away for seconds each time
+    Domains,
+    /// Two Prosodies that know nothing of each other, and both ends have accounts at both
+    DomainsUnfederated,
 }
 
 impl Server {
@@ -56,7 +65,10 @@ pub(crate) struct Home {
     pub(crate) trust: (&'static str, String),
 }
 
-/// A server's process, up or down.
+/// A real server's node, and how its certificate is known.
+type Started = ((Node, SocketAddr), (&'static str, String));
+
+/// A server's process, up or down; it ends with this value.
 #[derive(Debug)]
 pub(crate) enum Node {
     /// The command's own.
@@ -80,8 +92,8 @@ pub(crate) struct Hub {
 #[derive(Debug)]
 enum Seat {
     Up(Node),
-    /// It comes back with the time at which it was up again.
-    Out(JoinHandle<(Node, Outcome<u64>)>),
+    /// It comes back with when it went and was up again.
+    Out(JoinHandle<(Node, Outcome<Outage>)>),
     Gone,
 }
 
@@ -92,10 +104,11 @@ pub(crate) struct Plant {
     addresses: Vec<SocketAddr>,
     pub(crate) sender: Vec<Home>,
     pub(crate) receiver: Vec<Home>,
+    /// How long the first node is away after a kill: at least and at most, in milliseconds.
+    away: (u64, u64),
     /// Makes outages short: the run is over.
     hurry: Arc<AtomicBool>,
-    /// When nodes were up again, in microseconds of the wall clock.
-    pub(crate) ups: Vec<u64>,
+    pub(crate) outages: Vec<Outage>,
     pub(crate) kills: u64,
 }
 
@@ -106,7 +119,51 @@ impl Plant {
             Server::Hub => Self::hub(program, root),
             Server::Prosody => Self::single(Kind::Prosody, root),
             Server::Ejabberd => Self::single(Kind::Ejabberd, root),
+            Server::Domains => Self::domains(root, true),
+            Server::DomainsUnfederated => Self::domains(root, false),
         }
+    }
+
+    fn domains(root: &Path, federated: bool) -> Outcome<Self> {
+        let ports: [u16; 2] = ports::take()?;
+        // One authority for both: the second server finds it made.
+        let first = root.join("alpha");
+        let second = root.join("beta");
+        for folder in [&first, &second] {
+            fs::create_dir_all(folder).doing("create", folder)?;
+        }
+        certificates::authority(&first)?;
+        for name in ["ca.pem", "ca.key"] {
+            let (from, to) = (first.join(name), second.join(name));
+            fs::copy(&from, &to).doing("copy", &from)?;
+        }
+        let start = |folder, place: usize| -> Outcome<Started> {
+            let federation = federated.then(|| Federation {
+                port: ports[place],
+                neighbours: [(DOMAINS[1 - place].to_owned(), ports[1 - place])].into(),
+            });
+            let options = Options {
+                federation,
+                ..options()
+            };
+            let state = real(Kind::Prosody, folder, DOMAINS[place], options)?;
+            let trust = ("--ca", state.ca.display().to_string());
+            Ok((node(&state), trust))
+        };
+        let (alpha, beta) = (start(first, 0)?, start(second, 1)?);
+        let at = |name, place: usize| {
+            let trust = [&alpha.1, &beta.1][place];
+            home(name, DOMAINS[place], place, trust)
+        };
+        let sender = vec![at("sender", 0), at("sender", 1)];
+        let receiver = if federated {
+            vec![at("receiver", 1)]
+        } else {
+            vec![at("receiver", 0), at("receiver", 1)]
+        };
+        let mut plant = Self::of(vec![alpha.0, beta.0], sender, receiver);
+        plant.away = (2000, 6000);
+        Ok(plant)
     }
 
     fn hub(program: &Path, root: &Path) -> Outcome<Self> {
@@ -143,8 +200,9 @@ impl Plant {
             addresses,
             sender,
             receiver,
+            away: (0, 500),
             hurry: Arc::new(AtomicBool::new(false)),
-            ups: Vec::new(),
+            outages: Vec::new(),
             kills: 0,
         }
     }
@@ -164,9 +222,13 @@ impl Plant {
         matches!(self.seats.get(node), Some(Seat::Up(_)))
     }
 
-    /// Kills a node at once, and starts it again after `down`, while this goes on.
-    pub(crate) fn kill(&mut self, node: usize, down: Duration) {
-        let Some(seat) = self.seats.get_mut(node) else {
+    /// Kills a node at once, and starts it again after a while, while this goes on. Of two,
+    /// the first is meant twice as often, and is away for longer.
+    pub(crate) fn kill(&mut self, random: &mut Random) {
+        let second = self.seats.len() > 1 && random.below(3) == 0;
+        let (from, to) = if second { (0, 500) } else { self.away };
+        let down = random.millis(from, to);
+        let Some(seat) = self.seats.get_mut(usize::from(second)) else {
             return;
         };
         match std::mem::replace(seat, Seat::Gone) {
@@ -186,7 +248,7 @@ impl Plant {
     pub(crate) fn look(&mut self) -> Outcome {
         for seat in &mut self.seats {
             if matches!(seat, Seat::Out(thread) if thread.is_finished()) {
-                back(seat, &mut self.ups)?;
+                back(seat, &mut self.outages)?;
             }
         }
         Ok(())
@@ -198,7 +260,7 @@ impl Plant {
         let outcome = self
             .seats
             .iter_mut()
-            .map(|seat| back(seat, &mut self.ups))
+            .map(|seat| back(seat, &mut self.outages))
             .fold(Ok(()), Outcome::and);
         self.hurry.store(false, Ordering::SeqCst);
         outcome
@@ -207,44 +269,40 @@ impl Plant {
 
 impl Drop for Plant {
     fn drop(&mut self) {
-        // Only then are all processes known.
+        // Those that are in an outage come back to be killed for good.
         if let Err(failure) = self.settle() {
             eprintln!("error: {failure}");
-        }
-        for seat in &mut self.seats {
-            if let Seat::Up(node) = seat
-                && let Err(failure) = node.kill()
-            {
-                eprintln!("error: {failure}");
-            }
         }
     }
 }
 
 /// Takes a node back from its outage, if it is in one.
-fn back(seat: &mut Seat, ups: &mut Vec<u64>) -> Outcome {
+fn back(seat: &mut Seat, outages: &mut Vec<Outage>) -> Outcome {
     match std::mem::replace(seat, Seat::Gone) {
         Seat::Out(thread) => {
-            let (node, up) = thread
+            let (node, outage) = thread
                 .join()
                 .map_err(|_| Failure::Red("the thread of an outage panicked".to_owned()))?;
             *seat = Seat::Up(node);
-            ups.push(up?);
+            outages.push(outage?);
         }
         other => *seat = other,
     }
     Ok(())
 }
 
-/// Gives when the node was up again.
-fn outage(node: &mut Node, down: Duration, hurry: &AtomicBool) -> Outcome<u64> {
+fn outage(node: &mut Node, down: Duration, hurry: &AtomicBool) -> Outcome<Outage> {
     node.kill()?;
+    let gone = micros();
     let begin = Instant::now();
     while begin.elapsed() < down && !hurry.load(Ordering::SeqCst) {
         sleep(Duration::from_millis(5));
     }
     node.start()?;
-    Ok(micros())
+    Ok(Outage {
+        down: gone,
+        up: micros(),
+    })
 }
 
 impl Node {
@@ -262,6 +320,14 @@ impl Node {
         match self {
             Self::Hub(hub) => hub.start().map(|_| ()),
             Self::Real(dir) => servers::start_again(dir).map(|_| ()),
+        }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Err(failure) = self.kill() {
+            eprintln!("error: {failure}");
         }
     }
 }

@@ -222,10 +222,15 @@ async fn carry(
     let orderly = {
         let (from_client, to_client) = client.split();
         let (from_server, to_server) = server.split();
+        let [up, down] = [Direction::Up, Direction::Down].map(|direction| Way {
+            direction,
+            born,
+            fuse: &fuse,
+        });
         tokio::select! {
-            end = pump(from_client, to_server, Direction::Up, weather.clone(), &fuse) => end.is_ok(),
-            end = pump(from_server, to_client, Direction::Down, weather, &fuse) => end.is_ok(),
-            // An error means that the relay is gone.
+            end = up.carry(from_client, to_server, weather.clone()) => end.is_ok(),
+            end = down.carry(from_server, to_client, weather) => end.is_ok(),
+            // Also while a writer is stuck. An error means that the relay is gone.
             _ = watch.wait_for(|weather| weather.resets > born) => false,
         }
     };
@@ -240,48 +245,61 @@ fn reset(stream: &TcpStream) {
     let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
 
-/// Carries one direction to its end.
-async fn pump(
-    mut from: impl AsyncReadExt + Unpin,
-    mut to: impl AsyncWriteExt + Unpin,
+/// One direction of a connection.
+struct Way<'a> {
     direction: Direction,
-    mut weather: watch::Receiver<Weather>,
-    fuse: &Fuse,
-) -> io::Result<()> {
-    let mut buffer = vec![0; CHUNK];
-    loop {
-        let flow = weather.borrow_and_update().flow(direction);
-        let room = match flow {
-            Flow::Held => {
-                if weather.changed().await.is_err() {
-                    return Err(io::ErrorKind::ConnectionReset.into());
-                }
-                continue;
+    /// Resets before the connection.
+    born: u64,
+    fuse: &'a Fuse,
+}
+
+impl Way<'_> {
+    /// Carries it to its end.
+    async fn carry(
+        &self,
+        mut from: impl AsyncReadExt + Unpin,
+        mut to: impl AsyncWriteExt + Unpin,
+        mut weather: watch::Receiver<Weather>,
+    ) -> io::Result<()> {
+        let reset = || io::Error::from(io::ErrorKind::ConnectionReset);
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            let now = *weather.borrow_and_update();
+            // Told at the same moment to reset and to go on, it must not go on.
+            if now.resets > self.born {
+                return Err(reset());
             }
-            Flow::Open => CHUNK,
-            // A tenth of a second's worth.
-            Flow::Slow(rate) => (rate as usize / 10).clamp(1, CHUNK),
-        };
-        let read = tokio::select! {
-            read = from.read(&mut buffer[..room]) => read?,
-            changed = weather.changed() => match changed {
-                Ok(()) => continue,
-                Err(_) => return Err(io::ErrorKind::ConnectionReset.into()),
-            },
-        };
-        if read == 0 {
-            return Ok(());
-        }
-        let admitted = fuse.admit(read);
-        to.write_all(&buffer[..admitted]).await?;
-        if admitted < read {
-            return Err(io::ErrorKind::ConnectionReset.into());
-        }
-        if let Flow::Slow(rate) = flow {
-            sleep(Duration::from_secs_f64(
-                read as f64 / f64::from(rate.max(1)),
-            ))
-            .await;
+            let flow = now.flow(self.direction);
+            let room = match flow {
+                Flow::Held => {
+                    weather.changed().await.map_err(|_| reset())?;
+                    continue;
+                }
+                Flow::Open => CHUNK,
+                // A tenth of a second's worth.
+                Flow::Slow(rate) => (rate as usize / 10).clamp(1, CHUNK),
+            };
+            let read = tokio::select! {
+                read = from.read(&mut buffer[..room]) => read?,
+                changed = weather.changed() => match changed {
+                    Ok(()) => continue,
+                    Err(_) => return Err(reset()),
+                },
+            };
+            if read == 0 {
+                return Ok(());
+            }
+            let admitted = self.fuse.admit(read);
+            to.write_all(&buffer[..admitted]).await?;
+            if admitted < read {
+                return Err(reset());
+            }
+            if let Flow::Slow(rate) = flow {
+                sleep(Duration::from_secs_f64(
+                    read as f64 / f64::from(rate.max(1)),
+                ))
+                .await;
+            }
         }
     }
 }

@@ -228,10 +228,7 @@ impl Run {
             Fault::KillServer => {
                 let whole = self.plant.is_whole();
                 if whole {
-                    let nodes = self.plant.addresses().len() as u64;
-                    let node = usize::try_from(self.random.below(nodes)).unwrap_or(0);
-                    let down = self.random.millis(0, 500);
-                    self.plant.kill(node, down);
+                    self.plant.kill(&mut self.random);
                 }
                 whole
             }
@@ -311,7 +308,7 @@ impl Run {
         ledger.read_outbox(&self.sender.outbox()?)?;
         ledger.read_sender(&journal(&self.sender)?)?;
         ledger.read_receiver(&journal(&self.receiver)?)?;
-        ledger.servers_up(self.plant.ups.iter().copied());
+        ledger.outages(&self.plant.outages);
         Ok(Result {
             findings: ledger.findings(),
             struck: self.struck,

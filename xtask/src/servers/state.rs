@@ -87,6 +87,20 @@ pub(crate) struct Options {
     /// A log with all details
     #[arg(long)]
     pub(crate) debug: bool,
+    /// Prosody: other servers that it talks to; none if there is none.
+    #[arg(skip)]
+    #[serde(default)]
+    pub(crate) federation: Option<Federation>,
+}
+
+/// Talk between servers on loopback (RFC 6120 §3). All must have certificates of one
+/// authority.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Federation {
+    /// Where this server listens for others.
+    pub(crate) port: u16,
+    /// Where the others listen, by their domains.
+    pub(crate) neighbours: BTreeMap<String, u16>,
 }
 
 impl Default for Options {
@@ -102,6 +116,7 @@ impl Default for Options {
             no_offline: false,
             no_smacks: false,
             debug: false,
+            federation: None,
         }
     }
 }
