@@ -17,8 +17,11 @@ use std::time::{Duration, Instant};
 
 /// Kills that one store lives through. An outbox has a bound, and nothing leaves this one.
 const LIVES: u64 = 10;
-/// The latest moment of a kill after the start, in milliseconds.
-const LATEST: u64 = 120;
+/// Three kills of four wait until the process has accepted a message, but not longer than
+/// this; the fourth may strike while the process still opens its store.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The latest moment of a kill after that, or after the start, in milliseconds.
+const LATEST: u64 = 60;
 
 /// What is to be done.
 #[derive(Debug)]
@@ -116,7 +119,7 @@ pub(super) fn run(order: &Order<'_>, interrupt: &Interrupt) -> Outcome<Result> {
             }
         };
         let before = current.accepted()?.len();
-        current.crash(random.millis(0, LATEST))?;
+        current.crash(random.below(4) > 0, random.millis(0, LATEST))?;
         let accepted = current.accepted()?;
         current.check(&accepted, &mut result)?;
         result.crash_points += 1;
@@ -173,8 +176,10 @@ impl<'a> Store<'a> {
         self.folder.join("journal")
     }
 
-    /// Starts a sender and kills it after `time`.
-    fn crash(&self, time: Duration) -> Outcome {
+    /// Starts a sender, perhaps waits until it has accepted a message, and kills it after
+    /// `time`.
+    fn crash(&self, sending: bool, time: Duration) -> Outcome {
+        let before = self.accepted()?.len();
         let mut command = self.command(&["chaos-end", "send", "--to", "receiver@chaos.test"]);
         // More than can be accepted in these lives.
         command.args(["--messages", "1000000", "--ahead", "1000000", "--store"]);
@@ -183,6 +188,10 @@ impl<'a> Store<'a> {
             .arg("--journal")
             .arg(self.journal());
         let mut sender = Process::start("sender", command, &self.folder.join("log"))?;
+        let begin = Instant::now();
+        while sending && self.accepted()?.len() == before && begin.elapsed() < PATIENCE {
+            sleep(Duration::from_millis(2));
+        }
         sleep(time);
         if let Some(status) = sender.ended()? {
             return Err(sender.failure(status));

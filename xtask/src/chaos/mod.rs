@@ -235,7 +235,10 @@ fn tell(command: &Command, order: &run::Order<'_>, result: &run::Result) -> Outc
     }
     match (&result.cut_short, passed) {
         (_, true) => Ok(()),
-        (Some(why), _) => Err(Failure::Red(format!("{why}: the run was cut short"))),
+        (Some(why), _) => Err(Failure::Red(format!(
+            "{why}: the run was cut short{}",
+            order.server.caveat()
+        ))),
         (None, false) => Err(Failure::Red("a promise was broken".to_owned())),
     }
 }

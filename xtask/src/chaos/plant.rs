@@ -5,7 +5,7 @@ use super::ledger::Outage;
 use super::plan::Random;
 use super::process::Process;
 use crate::failure::{Context, Failure, Outcome};
-use crate::servers::state::{Federation, Kind, Options, State};
+use crate::servers::state::{Cluster, Federation, Kind, Options, State};
 use crate::servers::{self, Plan, certificates, ports};
 use clap::ValueEnum;
 use rustix::process::Signal;
@@ -36,6 +36,8 @@ pub(crate) enum Server {
     Prosody,
     /// ejabberd
     Ejabberd,
+    /// Two nodes of ejabberd for one domain: both ends know both
+    Cluster,
     /// Two Prosodies that federate: the sender has accounts at both, the receiver at the
     /// second; the first is away for seconds each time
     Domains,
@@ -47,6 +49,17 @@ impl Server {
     pub(crate) fn name(self) -> String {
         self.to_possible_value()
             .map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// What must be known to judge a run that came to no end.
+    pub(crate) fn caveat(self) -> &'static str {
+        match self {
+            Self::DomainsUnfederated => {
+                "; an end that moved to beta.test cannot reach an address at alpha.test, and a \
+                 message has one address: what is missing is a recipient with one at each server"
+            }
+            _ => "",
+        }
     }
 
     /// Whether Prosody and ejabberd must be installed.
@@ -119,24 +132,58 @@ impl Plant {
             Server::Hub => Self::hub(program, root),
             Server::Prosody => Self::single(Kind::Prosody, root),
             Server::Ejabberd => Self::single(Kind::Ejabberd, root),
+            Server::Cluster => Self::cluster(root),
             Server::Domains => Self::domains(root, true),
             Server::DomainsUnfederated => Self::domains(root, false),
         }
     }
 
+    fn cluster(root: &Path) -> Outcome<Self> {
+        let [port] = ports::take()?;
+        let secret = format!("chaos{}", micros());
+        let first = Ipv4Addr::new(127, 0, 0, 2);
+        let second = Ipv4Addr::new(127, 0, 0, 3);
+        let folders = [root.join("node-a"), root.join("node-b")];
+        one_authority(&folders)?;
+        let [folder_a, folder_b] = folders;
+        let start = |folder, address, joins: Option<Ipv4Addr>| {
+            let cluster = Some(Cluster {
+                address,
+                port,
+                secret: secret.clone(),
+                first: joins,
+            });
+            real(
+                Kind::Ejabberd,
+                folder,
+                "chaos.test",
+                Options {
+                    cluster,
+                    ..options()
+                },
+            )
+        };
+        let state = start(folder_a, first, None)?;
+        let trust = ("--ca", state.ca.display().to_string());
+        // Held from here on, so that it ends if the second one does not start.
+        let a = node(&state);
+        let b = node(&start(folder_b, second, Some(first))?);
+        let [sender, receiver] = ["sender", "receiver"].map(|name| {
+            vec![Home {
+                nodes: vec![0, 1],
+                ..home(name, "chaos.test", 0, &trust)
+            }]
+        });
+        let mut plant = Self::of(vec![a, b], sender, receiver);
+        plant.away = (500, 3000);
+        Ok(plant)
+    }
+
     fn domains(root: &Path, federated: bool) -> Outcome<Self> {
         let ports: [u16; 2] = ports::take()?;
-        // One authority for both: the second server finds it made.
-        let first = root.join("alpha");
-        let second = root.join("beta");
-        for folder in [&first, &second] {
-            fs::create_dir_all(folder).doing("create", folder)?;
-        }
-        certificates::authority(&first)?;
-        for name in ["ca.pem", "ca.key"] {
-            let (from, to) = (first.join(name), second.join(name));
-            fs::copy(&from, &to).doing("copy", &from)?;
-        }
+        let folders = DOMAINS.map(|domain| root.join(domain));
+        one_authority(&folders)?;
+        let [first, second] = folders;
         let start = |folder, place: usize| -> Outcome<Started> {
             let federation = federated.then(|| Federation {
                 port: ports[place],
@@ -394,6 +441,21 @@ fn options() -> Options {
         no_mam: true,
         ..Options::default()
     }
+}
+
+/// Has the servers of two folders be certified by the same authority: the second finds it
+/// made.
+fn one_authority(folders: &[PathBuf; 2]) -> Outcome {
+    let [first, second] = folders;
+    for folder in folders {
+        fs::create_dir_all(folder).doing("create", folder)?;
+    }
+    certificates::authority(first)?;
+    for name in ["ca.pem", "ca.key"] {
+        let (from, to) = (first.join(name), second.join(name));
+        fs::copy(&from, &to).doing("copy", &from)?;
+    }
+    Ok(())
 }
 
 fn real(kind: Kind, dir: PathBuf, domain: &str, options: Options) -> Outcome<State> {
