@@ -63,7 +63,7 @@ struct Counts {
 /// What the run shows. A run passes when the first block is all zeros.
 #[derive(Debug, Default, Clone, PartialEq, Serialize)]
 pub(crate) struct Findings {
-    /// Accepted, and no effect.
+    /// Done with, and no effect, whatever the outcome says: no message has a deadline here.
     pub(crate) lost: u64,
     /// Effects beyond the first of a message.
     pub(crate) duplicated: u64,
@@ -236,8 +236,9 @@ impl Ledger {
         let mut numbers = HashSet::new();
         for kept in &self.outbox {
             *findings.outcomes.entry(kept.state.clone()).or_default() += 1;
-            findings.lost += u64::from(!effects.contains_key(&*kept.id));
-            if !effects.contains_key(&*kept.id) {
+            // What is open may still take effect: it has no outcome, and is not lost.
+            if kept.state != "open" && !effects.contains_key(&*kept.id) {
+                findings.lost += 1;
                 examples.add(format_args!(
                     "{} has no effect ({})",
                     kept.number, kept.state
@@ -530,6 +531,8 @@ mod tests {
         let seen = findings(open, "", all);
         // One is open, one never came; and what came of it came from nowhere.
         assert_eq!((seen.without_outcome, seen.wrong), (2, 1));
+        // What is open is not lost.
+        assert_eq!(findings(open, "", "").lost, 1);
         let unknown = "1 a 1 unknown\n2 b 2 delivered\n3 c 3 in-doubt\n";
         assert_eq!(findings(unknown, "", all).without_outcome, 1);
     }
