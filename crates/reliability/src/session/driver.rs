@@ -1,7 +1,6 @@
 //! The task under a session: owns sockets, clock and store, and turns the engine's
 //! outputs into I/O. It decides nothing that the engine could decide.
 
-use std::collections::HashMap;
 use std::future::{Future, pending};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,16 +19,16 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::outgoing::{InvalidMessage, Outgoing, Prepared};
 use super::requests::Requests;
+use super::waiters::{Waiter, Waiters};
 use super::{
-    Delivery, Disconnect, SendError, Sent, SessionConfig, SessionError, SessionEvent, Status,
+    Delivery, Disconnect, SENDS, SendError, Sent, SessionConfig, SessionError, SessionEvent, Status,
 };
 use crate::engine::{Counters, Engine, Event, Input, Now, Output, Stream, Submission};
-use crate::outcome::Outcome;
 use crate::protection::Protection;
 use crate::store::{Store, WallTime};
 
-/// Inputs taken without waiting before the outputs are looked at: larger batches, fewer
-/// commits.
+/// Stanzas taken without waiting before the outputs are looked at, and all the sends that
+/// wait: larger batches, fewer commits.
 const AT_ONCE: usize = 64;
 /// For the server's part of a clean end.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -39,12 +38,6 @@ const FAREWELL: Duration = Duration::from_secs(3);
 pub(super) struct SendCommand {
     prepared: Prepared,
     waiter: Waiter,
-}
-
-#[derive(Debug)]
-struct Waiter {
-    kept: Option<oneshot::Sender<Result<(), SendError>>>,
-    outcome: oneshot::Sender<Outcome>,
 }
 
 impl SendCommand {
@@ -133,7 +126,7 @@ pub(super) struct Driver {
     parts: Parts,
     engine: Engine,
     requests: Requests,
-    waiters: HashMap<String, Waiter>,
+    waiters: Waiters,
     link: Link,
     place: Option<Place>,
     resumable: Option<Resumable>,
@@ -154,7 +147,7 @@ impl Driver {
             parts,
             engine,
             requests: Requests::default(),
-            waiters: HashMap::new(),
+            waiters: Waiters::new(),
             link: Link::Waiting(started),
             place: None,
             resumable: None,
@@ -227,11 +220,7 @@ impl Driver {
 
     fn report(&mut self, event: Event) {
         match event {
-            Event::Accepted { id } => {
-                if let Some(kept) = self.waiters.get_mut(&id).and_then(|w| w.kept.take()) {
-                    let _ = kept.send(Ok(()));
-                }
-            }
+            Event::Accepted { id } => self.waiters.kept(&id),
             Event::Refused { id, why } => {
                 if let Some(kept) = self.waiters.remove(&id).and_then(|w| w.kept) {
                     let _ = kept.send(Err(SendError::Refused(why)));
@@ -325,7 +314,7 @@ impl Driver {
                 Err(fault) => self.stream_fault(fault),
             }
         }
-        for _ in 0..AT_ONCE {
+        for _ in 0..SENDS {
             if !self.engine.has_room() {
                 break;
             }

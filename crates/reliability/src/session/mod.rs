@@ -4,6 +4,7 @@
 mod driver;
 mod outgoing;
 mod requests;
+mod waiters;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +24,8 @@ use crate::store::{Store, StoreError};
 use driver::{Control, Driver, SendCommand};
 use stanchion_connect::backoff::BackoffPolicy;
 
-/// Sends that wait for the driver.
-const SENDS: usize = 64;
+/// Sends that wait for the driver. As many as wait together share one commit.
+const SENDS: usize = 256;
 /// Events that a slow observer may be behind before it misses some.
 const EVENTS: usize = 256;
 
