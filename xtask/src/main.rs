@@ -8,6 +8,7 @@
 mod bench;
 mod ci;
 mod demo;
+mod evaluate;
 mod failure;
 mod fuzz;
 mod measure;
@@ -34,6 +35,8 @@ enum Command {
     Test(test::Command),
     /// Build and run the demo of the `stanchion` command
     Demo(demo::Command),
+    /// The founding paper's evaluation and ours, against real servers
+    Evaluate(evaluate::Command),
     /// Start and stop real XMPP servers on loopback
     Servers(servers::Command),
     /// Run the fuzz targets for a while; no nightly compiler needed
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Test(command) => test::run(&command),
         Command::Demo(command) => demo::run(&command),
+        Command::Evaluate(command) => evaluate::run(&command),
         Command::Servers(command) => servers::run(command),
         Command::Fuzz(command) => fuzz::run(&command),
         Command::Bench(command) => bench::run(&command),

@@ -1,0 +1,221 @@
+//! Case 5 of the paper: the same source on other platforms. Each is built with the standard
+//! library that rustup has for it, and what can be run here then runs the demo.
+
+use super::patience::Patience;
+use super::process::run;
+use super::report::{Figures, Row, Verdict};
+use crate::failure::{Failure, Outcome};
+use crate::program::{self, Interrupt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+pub(super) const NAME: &str = "platform independence";
+
+const LAW: &str = "the same source is built for each platform, and the demo runs on what can be run here: 100 messages, a killed server, none lost";
+
+/// The longest that one platform may take.
+const LIMIT: Duration = Duration::from_secs(20 * 60);
+
+/// A platform, and what it takes beside its standard library.
+struct Platform {
+    /// None for the machine that this runs on.
+    target: Option<&'static str>,
+    /// A C compiler for SQLite and ring, which links as well, and the package that has it.
+    compiler: Option<(&'static str, &'static str)>,
+    builds: Builds,
+    runs: Runs,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Builds {
+    /// The command, and so every crate of the product.
+    Command,
+    /// The crate `stanza` alone: the others need sockets, files or a C compiler.
+    Stanza,
+}
+
+/// How the demo is run.
+enum Runs {
+    Here,
+    /// By this emulator, if it is there.
+    Under(&'static str, &'static [&'static str]),
+    Never,
+}
+
+const PLATFORMS: &[Platform] = &[
+    Platform {
+        target: None,
+        compiler: None,
+        builds: Builds::Command,
+        runs: Runs::Here,
+    },
+    Platform {
+        target: Some("x86_64-unknown-linux-musl"),
+        compiler: Some(("musl-gcc", "musl-tools")),
+        builds: Builds::Command,
+        runs: if cfg!(target_arch = "x86_64") {
+            Runs::Here
+        } else {
+            Runs::Never
+        },
+    },
+    Platform {
+        target: Some("aarch64-unknown-linux-gnu"),
+        compiler: Some((
+            "aarch64-linux-gnu-gcc",
+            "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
+        )),
+        builds: Builds::Command,
+        runs: Runs::Under("qemu-aarch64-static", &["-L", "/usr/aarch64-linux-gnu"]),
+    },
+    Platform {
+        target: Some("wasm32-unknown-unknown"),
+        compiler: None,
+        builds: Builds::Stanza,
+        runs: Runs::Never,
+    },
+];
+
+/// Tells of each platform; of none if they are not `wanted`.
+pub(super) fn rows(wanted: bool, interrupt: &Interrupt, mut tell: impl FnMut(Row)) -> Outcome {
+    if !wanted {
+        tell(row(
+            "-".to_owned(),
+            Figures::default(),
+            Verdict::NotRun("builds take minutes: give --platforms".to_owned()),
+            Duration::ZERO,
+        ));
+        return Ok(());
+    }
+    for platform in PLATFORMS {
+        if interrupt.seen() {
+            break;
+        }
+        let begin = Instant::now();
+        let on = platform.target.unwrap_or("this machine").to_owned();
+        let mut figures = Figures::default();
+        let verdict = match missing(platform)? {
+            Some(what) => Verdict::NotRun(what),
+            None => match try_out(platform, &mut figures, interrupt) {
+                Ok(()) => Verdict::Pass,
+                Err(failure) => Verdict::Fail(failure.to_string().replace('\n', " ")),
+            },
+        };
+        tell(row(on, figures, verdict, begin.elapsed()));
+    }
+    Ok(())
+}
+
+fn row(on: String, figures: Figures, verdict: Verdict, took: Duration) -> Row {
+    Row {
+        paper: Some(5),
+        case: NAME,
+        law: LAW,
+        on,
+        figures,
+        verdict,
+        took,
+    }
+}
+
+/// What has to be installed first, and how.
+fn missing(platform: &Platform) -> Outcome<Option<String>> {
+    let Some(target) = platform.target else {
+        return Ok(None);
+    };
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let mut command = Command::new(rustc);
+    command.args(["--print", "target-libdir", "--target", target]);
+    let folder = PathBuf::from(program::read(&mut command)?.trim());
+    if !folder.is_dir() {
+        return Ok(Some(format!(
+            "its standard library is not here: rustup target add {target}"
+        )));
+    }
+    Ok(platform
+        .compiler
+        .filter(|(compiler, _)| program::find(compiler).is_none())
+        .map(|(compiler, packages)| format!("{compiler} is not here: apt-get install {packages}")))
+}
+
+fn try_out(platform: &Platform, figures: &mut Figures, interrupt: &Interrupt) -> Outcome {
+    let patience = Patience::new(LIMIT, interrupt);
+    let mut build = program::cargo();
+    build.args(["build", "--quiet", "--locked"]);
+    if let Some(target) = platform.target {
+        build.args(["--target", target]);
+        if let Some((compiler, _)) = platform.compiler {
+            let name = target.replace('-', "_");
+            build.env(format!("CC_{name}"), compiler);
+            let linker = format!("CARGO_TARGET_{}_LINKER", name.to_uppercase());
+            build.env(linker, compiler);
+        }
+    }
+    let (what, words): (_, &[&str]) = match platform.builds {
+        Builds::Command => (
+            "every crate, as the command",
+            &["--package", "stanchion-chat", "--bin", "stanchion"],
+        ),
+        Builds::Stanza => ("the crate stanza", &["--package", "stanchion-stanza"]),
+    };
+    build.args(words);
+    let built = run(build, &patience)?;
+    built.must_be("cargo build", 0)?;
+    figures.word("built", what);
+    figures.ms("build", built.took);
+    if platform.builds == Builds::Stanza {
+        return Ok(());
+    }
+    let program = folder()?
+        .join(platform.target.unwrap_or_default())
+        .join("debug/stanchion");
+    match demo(platform, &program) {
+        None => figures.word("demo", "cannot be run here"),
+        Some(demo) => {
+            let ran = run(demo, &patience)?;
+            ran.must_be("stanchion demo", 0)?;
+            figures.ms("demo", ran.took);
+        }
+    }
+    Ok(())
+}
+
+/// Where cargo builds, for whatever platform.
+fn folder() -> Outcome<PathBuf> {
+    let metadata = program::metadata(false)?;
+    let folder = metadata["target_directory"].as_str().map(PathBuf::from);
+    folder.ok_or_else(|| Failure::Malformed {
+        what: "cargo metadata".to_owned(),
+        why: "it names no target folder".to_owned(),
+    })
+}
+
+fn demo(platform: &Platform, program: &Path) -> Option<Command> {
+    let mut command = match platform.runs {
+        Runs::Here => Command::new(program),
+        Runs::Under(emulator, words) => {
+            let mut command = Command::new(program::find(emulator)?);
+            command.args(words).arg(program);
+            command
+        }
+        Runs::Never => return None,
+    };
+    command.args(["demo", "--headless", "--json"]);
+    command.args(["--messages", "100", "--kills", "1"]);
+    Some(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_run_is_said_to_be_not_run() {
+        let mut told = Vec::new();
+        let interrupt = Interrupt::watch().unwrap();
+        rows(false, &interrupt, |row| told.push(row)).unwrap();
+        let [row] = &told[..] else { panic!("{told:?}") };
+        assert!(matches!(row.verdict, Verdict::NotRun(_)) && row.paper == Some(5));
+    }
+}
