@@ -21,8 +21,11 @@ const LIMIT: Duration = Duration::from_secs(20 * 60);
 struct Platform {
     /// None for the machine that this runs on.
     target: Option<&'static str>,
-    /// A C compiler for SQLite and ring, which links as well, and the package that has it.
+    /// A C compiler for SQLite and ring, and the packages that have it.
     compiler: Option<(&'static str, &'static str)>,
+    /// Whether it has to link as well. For musl rustc brings all that is linked, and
+    /// musl-gcc would add its own a second time.
+    links: bool,
     builds: Builds,
     runs: Runs,
 }
@@ -47,12 +50,14 @@ const PLATFORMS: &[Platform] = &[
     Platform {
         target: None,
         compiler: None,
+        links: false,
         builds: Builds::Command,
         runs: Runs::Here,
     },
     Platform {
         target: Some("x86_64-unknown-linux-musl"),
         compiler: Some(("musl-gcc", "musl-tools")),
+        links: false,
         builds: Builds::Command,
         runs: if cfg!(target_arch = "x86_64") {
             Runs::Here
@@ -66,12 +71,14 @@ const PLATFORMS: &[Platform] = &[
             "aarch64-linux-gnu-gcc",
             "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
         )),
+        links: true,
         builds: Builds::Command,
         runs: Runs::Under("qemu-aarch64-static", &["-L", "/usr/aarch64-linux-gnu"]),
     },
     Platform {
         target: Some("wasm32-unknown-unknown"),
         compiler: None,
+        links: false,
         builds: Builds::Stanza,
         runs: Runs::Never,
     },
@@ -148,8 +155,10 @@ fn try_out(platform: &Platform, figures: &mut Figures, interrupt: &Interrupt) ->
         if let Some((compiler, _)) = platform.compiler {
             let name = target.replace('-', "_");
             build.env(format!("CC_{name}"), compiler);
-            let linker = format!("CARGO_TARGET_{}_LINKER", name.to_uppercase());
-            build.env(linker, compiler);
+            if platform.links {
+                let linker = format!("CARGO_TARGET_{}_LINKER", name.to_uppercase());
+                build.env(linker, compiler);
+            }
         }
     }
     let (what, words): (_, &[&str]) = match platform.builds {

@@ -152,11 +152,13 @@ impl Running {
         });
         let why = match line {
             Ok(Some(line)) => return Ok(line),
-            Ok(None) => "it ended".to_owned(),
+            Ok(None) => format!("`{}` ended, and a line of it was awaited", self.name),
             Err(failure) => failure.to_string(),
         };
         let errors = self.kill();
-        Err(Failure::Red(format!("{why}; {what} was awaited. {errors}")))
+        Err(Failure::Red(
+            format!("{why}. {errors}").trim_end().to_owned(),
+        ))
     }
 
     /// The next line of its output, which is JSON.

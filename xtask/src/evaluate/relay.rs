@@ -142,17 +142,19 @@ fn connect(client: TcpStream, shared: &Arc<Shared>) -> Vec<JoinHandle<()>> {
 fn pass(mut from: TcpStream, mut to: TcpStream, up: bool, number: usize, shared: &Shared) {
     let mut buffer = [0; 16 * 1024];
     let mut closed = false;
+    let silent = || number <= shared.silent.load(Ordering::SeqCst);
     while !shared.over.load(Ordering::SeqCst) {
-        let silent = number <= shared.silent.load(Ordering::SeqCst);
-        if closed && silent {
-            // The other side must not hear of it.
+        if closed {
+            // Nobody on the other side must hear of it.
             sleep(LOOK);
             continue;
         }
-        match from.read(&mut buffer) {
-            Ok(0) if silent => closed = true,
+        let read = from.read(&mut buffer);
+        // Silence may have fallen while this waited.
+        match read {
+            Ok(0) if silent() => closed = true,
             Ok(0) => break,
-            Ok(_) if silent => {}
+            Ok(_) if silent() => {}
             Ok(n) => {
                 let part = &mut buffer[..n];
                 if shared.mischief == Mischief::HideTls && !up {
@@ -164,6 +166,8 @@ fn pass(mut from: TcpStream, mut to: TcpStream, up: bool, number: usize, shared:
                 }
             }
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            // A connection that was broken off is as closed as any.
+            Err(_) if silent() => closed = true,
             Err(_) => break,
         }
     }

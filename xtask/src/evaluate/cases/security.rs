@@ -27,7 +27,7 @@ fn secured(scene: &mut Scene<'_>) -> Outcome {
     let report = looked.json()?;
     let server = &report["servers"][0];
     for (what, found) in [
-        ("TLS", &server["tls"]["version"]),
+        ("on the wire", &server["tls"]["version"]),
         ("login", &server["login"]["mechanism"]),
         ("binding", &server["login"]["binding"]),
     ] {
