@@ -4,10 +4,11 @@
 use super::patience::Patience;
 use crate::failure::{Failure, Outcome};
 use crate::program;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
@@ -106,7 +107,9 @@ impl Running {
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .stderr(Stdio::piped())
+            // With what it starts itself: that holds its pipes, too.
+            .process_group(0);
         let started = Instant::now();
         let mut child = command.spawn().map_err(|source| Failure::Spawn {
             program: name.clone(),
@@ -244,7 +247,11 @@ impl Running {
 
     /// Ends it at once, as a crash would, and returns what it had said of errors.
     pub(super) fn kill(&mut self) -> String {
-        let _ = self.child.kill();
+        let running = matches!(self.child.try_wait(), Ok(None));
+        let group = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        if let Some(group) = group.filter(|_| running) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
         let _ = self.child.wait();
         // Nothing waits for room any more.
         self.lines = sync_channel(1).1;

@@ -24,6 +24,10 @@ impl Figures {
         self.add(what, round(time.as_secs_f64() * 1000.0).into(), " ms");
     }
 
+    pub(super) fn seconds(&mut self, what: &str, time: Duration) {
+        self.add(what, round(time.as_secs_f64()).into(), " s");
+    }
+
     pub(super) fn word(&mut self, what: &str, word: &str) {
         self.add(what, word.into(), "");
     }
@@ -69,8 +73,8 @@ impl Figures {
 }
 
 /// To a tenth.
-fn round(ms: f64) -> f64 {
-    (ms * 10.0).round() / 10.0
+fn round(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
 }
 
 /// How a case ended on a server.
