@@ -3,7 +3,9 @@
 use crate::evaluate::process::Ended;
 use crate::evaluate::relay::{Mischief, Relay};
 use crate::evaluate::scene::{Account, Scene, must};
-use crate::failure::Outcome;
+use crate::failure::{Context, Outcome};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Nobody should wait for what no waiting brings.
@@ -29,7 +31,7 @@ pub(super) fn certificate(scene: &mut Scene<'_>) -> Outcome {
     let (sensor, app) = (scene.sensor(), scene.app());
     let elsewhere = scene.account("sensor", scene.second);
     let unknown = Account {
-        ca: elsewhere.ca.clone(),
+        ca: stranger(scene.folder())?,
         ..sensor.clone()
     };
     let sent = scene.send(&unknown, &app, &["hello"])?;
@@ -50,6 +52,18 @@ pub(super) fn certificate(scene: &mut Scene<'_>) -> Outcome {
     refused(&sent, scene.first.domain())?;
     scene.figures.word("told of that", sent.told());
     Ok(())
+}
+
+/// An authority that signed nothing here.
+fn stranger(folder: &Path) -> Outcome<PathBuf> {
+    let mut params = CertificateParams::new(Vec::new())?;
+    let name = "Somebody else's authority";
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let path = folder.join("stranger.pem");
+    let text = params.self_signed(&KeyPair::generate()?)?.pem();
+    std::fs::write(&path, text).doing("write", &path)?;
+    Ok(path)
 }
 
 fn refused(sent: &Ended, named: &str) -> Outcome {
