@@ -9,6 +9,7 @@ mod bench;
 mod chaos;
 mod ci;
 mod demo;
+mod evaluate;
 mod failure;
 mod fuzz;
 mod measure;
@@ -37,6 +38,8 @@ enum Command {
     Demo(demo::Command),
     /// Kill senders, receivers and servers, and account for every message
     Chaos(chaos::Command),
+    /// The founding paper's evaluation and ours, against real servers
+    Evaluate(evaluate::Command),
     /// Start and stop real XMPP servers on loopback
     Servers(servers::Command),
     /// Run the fuzz targets for a while; no nightly compiler needed
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Command::Test(command) => test::run(&command),
         Command::Demo(command) => demo::run(&command),
         Command::Chaos(command) => chaos::run(&command),
+        Command::Evaluate(command) => evaluate::run(&command),
         Command::Servers(command) => servers::run(command),
         Command::Fuzz(command) => fuzz::run(&command),
         Command::Bench(command) => bench::run(&command),
