@@ -70,8 +70,9 @@ pub(crate) struct Message {
     /// `NotDelivered` is durable; if the process ended before it was told, it is to be
     /// found in the store.
     decided: bool,
-    /// A definite outcome is durable.
+    /// A definite outcome is durable; doubt is.
     concluded: bool,
+    doubted: bool,
     pub(crate) told: Told,
     /// The life in which the last definite outcome was told.
     settled_in: Option<u64>,
@@ -133,6 +134,7 @@ struct Mark {
     kept: bool,
     decided: bool,
     concluded: bool,
+    doubted: bool,
     inbox: bool,
     committed: bool,
 }
@@ -148,6 +150,7 @@ pub(crate) enum Durable {
     Inbox(Id),
     Committed(Id),
     Concluded { id: Id, negative: bool },
+    Doubted(Id),
 }
 
 /// Counts of what is no breach.
@@ -217,13 +220,20 @@ impl Ledger {
             }
             Op::MarkHandled { key, .. } => self.keys[of].get(key).copied().map(Durable::Committed),
             Op::SetOutboundState { id, state, .. } => {
-                let negative = match state {
-                    OutboundState::NotDelivered { .. } => true,
-                    OutboundState::Acknowledged | OutboundState::Delivered => false,
-                    _ => return None,
-                };
                 let id = number(id)?;
-                Some(Durable::Concluded { id, negative })
+                match state {
+                    OutboundState::NotDelivered { .. } => {
+                        Some(Durable::Concluded { id, negative: true })
+                    }
+                    OutboundState::Acknowledged | OutboundState::Delivered => {
+                        Some(Durable::Concluded {
+                            id,
+                            negative: false,
+                        })
+                    }
+                    OutboundState::InDoubt { .. } => Some(Durable::Doubted(id)),
+                    _ => None,
+                }
             }
             _ => None,
         }
@@ -256,6 +266,11 @@ impl Ledger {
                 if let Some(message) = self.get_mut(id) {
                     message.decided |= negative;
                     message.concluded = true;
+                }
+            }
+            Durable::Doubted(id) if done => {
+                if let Some(message) = self.get_mut(id) {
+                    message.doubted = true;
                 }
             }
             Durable::Committed(id) if done => {
@@ -301,11 +316,11 @@ impl Ledger {
         Ok(())
     }
 
-    /// A receipt is transmitted.
-    pub(crate) fn confirms(&self, id: Id) -> Checked {
-        match self.get(id) {
+    /// A receipt is transmitted, to that address.
+    pub(crate) fn confirms(&self, id: &str, to_bare: &str) -> Checked {
+        let genuine = self.genuine(id, to_bare);
+        match genuine.and_then(|id| self.get(id)) {
             Some(message) if !message.committed && !message.undone => {
-                let id = name(id);
                 Err(Law::Durable
                     .broken(format!("a receipt for {id} before its commit was durable")))
             }
@@ -434,6 +449,7 @@ impl Ledger {
             kept: m.from == of && m.kept,
             decided: m.from == of && m.decided,
             concluded: m.from == of && m.concluded,
+            doubted: m.from == of && m.doubted,
             inbox: m.to == of && m.inbox,
             committed: m.to == of && m.committed,
         };
@@ -448,8 +464,14 @@ impl Ledger {
             if message.from == of {
                 message.decided = mark.decided;
                 message.concluded = mark.concluded;
+                message.doubted = mark.doubted;
                 if !mark.concluded {
-                    message.told = Told::Nothing;
+                    // Doubt that is durable is not told again.
+                    message.told = if mark.doubted {
+                        Told::InDoubt
+                    } else {
+                        Told::Nothing
+                    };
                     message.settled_in = None;
                 }
                 if !mark.kept && message.submitted && !message.forgotten {

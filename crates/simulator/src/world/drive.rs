@@ -191,11 +191,9 @@ impl World {
             self.stranger.overhears(id);
         } else if let Some(receipt) = element.children().find(|c| Received::matches(c)) {
             let of_whom = receipt.attr("id").unwrap_or_default();
-            if let Some(id) = ledger::number(of_whom)
-                && self.ledger.get(id).is_some_and(|m| m.to == of)
-            {
-                self.ledger.confirms(id)?;
-            }
+            let to = element.attr("to").and_then(|to| to.parse::<Jid>().ok());
+            let to = to.as_ref().map_or("", Jid::bare_str);
+            self.ledger.confirms(of_whom, to)?;
         }
         Ok(())
     }

@@ -314,7 +314,9 @@ impl World {
             return false;
         }
         self.ledger.unfinished(&excused).next().is_none()
-            && self.sites.iter().all(|s| s.server.undelivered() == 0)
+            // An account that a device has left keeps what came for it.
+            && (self.setup.on.has(Switch::Failover)
+                || self.sites.iter().all(|s| s.server.undelivered() == 0))
             && self.devices.iter().all(|d| d.process.is_some())
     }
 
@@ -473,7 +475,8 @@ impl World {
         self.phase = Phase::Calm;
         for site in &mut self.sites {
             site.server.set_behaviour(Behaviour {
-                management: self.setup.sites[0].behaviour.management,
+                // A full offline storage is more than a hundred stanzas at once.
+                queue: 5000,
                 ..Behaviour::default()
             });
             site.apart.fill((Duration::ZERO, false));

@@ -101,7 +101,7 @@ pub struct Server {
     random: Random,
     /// Its domain; without one, every address is its own.
     domain: Option<String>,
-    /// Who is told of the presence of every account, elsewhere too.
+    /// All accounts, here and elsewhere; empty if any may come.
     roster: Vec<BareJid>,
     sessions: BTreeMap<u64, Session>,
     next_session: u64,
@@ -150,7 +150,8 @@ impl Server {
         self
     }
 
-    /// The same, with accounts that hear of the presence of all others.
+    /// The same, with the accounts of this and other domains. They hear of each other's
+    /// presence, and no other account has offline storage.
     #[must_use]
     pub fn with_roster(mut self, roster: Vec<BareJid>) -> Self {
         self.roster = roster;

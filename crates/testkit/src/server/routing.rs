@@ -7,7 +7,7 @@ use std::time::Duration;
 use stanchion_stanza::payload::ping::Ping;
 use stanchion_stanza::payload::receipts::Received;
 use stanchion_stanza::stanza::{DefinedCondition, ErrorType, MessageType, StanzaError};
-use stanchion_stanza::{Element, Iq, Jid, Message, Payload as _, Presence, Stanza};
+use stanchion_stanza::{BareJid, Element, Iq, Jid, Message, Payload as _, Presence, Stanza};
 
 use super::session::Session;
 use super::{ASIDE, Closing, Offline, Overflow, POISON, Server, ToClient, WhenExpired};
@@ -128,6 +128,10 @@ impl Server {
 
     /// A message to an account without session.
     fn keep(&mut self, now: Duration, to: &Jid, element: Element) {
+        let known = |contact: &BareJid| contact.as_str() == to.bare_str();
+        if !self.roster.is_empty() && !self.roster.iter().any(known) {
+            return self.undeliverable(now, element, DefinedCondition::ServiceUnavailable);
+        }
         // XEP-0160 §3.
         let kind = element.attr("type");
         let bodiless = || element.children().all(|child| child.name() != "body");
