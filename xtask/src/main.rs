@@ -14,6 +14,7 @@ mod measure;
 mod program;
 mod requirements;
 mod servers;
+mod simulate;
 mod test;
 mod tidy;
 
@@ -38,6 +39,8 @@ enum Command {
     Servers(servers::Command),
     /// Run the fuzz targets for a while; no nightly compiler needed
     Fuzz(fuzz::Command),
+    /// Run devices and servers that fail, by seed, against the laws of delivery
+    Simulate(simulate::Command),
     /// Run the benchmarks and report their medians
     Bench(bench::Command),
     /// Check the rules of the house
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Demo(command) => demo::run(&command),
         Command::Servers(command) => servers::run(command),
         Command::Fuzz(command) => fuzz::run(&command),
+        Command::Simulate(command) => simulate::run(&command),
         Command::Bench(command) => bench::run(&command),
         Command::Tidy(command) => tidy::run(&command),
         Command::Ci => ci::run(),

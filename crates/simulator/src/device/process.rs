@@ -50,6 +50,7 @@ pub(crate) struct Process {
     started: Duration,
     /// Time in suspension: the monotonic clock stood.
     pub(crate) slept: Duration,
+    /// No earlier did the engine begin to run.
     pub(crate) engine_started: Duration,
     pub(crate) line: Line,
     pub(crate) dialing: bool,
@@ -231,6 +232,11 @@ impl Process {
         self.control.resume();
         self.jobs.clear();
         taken(self.store.reopen()).is_ok()
+    }
+
+    /// The store stays closed: no engine runs yet.
+    pub(crate) const fn fails_again(&mut self, now: Duration) {
+        self.engine_started = now;
     }
 
     /// A new engine takes the place of the old one, with nothing of the old one's. Gives

@@ -219,6 +219,9 @@ impl World {
                 self.begins(of)
             }
             None => {
+                if let Some(process) = &mut self.devices[of].process {
+                    process.fails_again(now);
+                }
                 let life = self.devices[of].life;
                 self.schedule.after(1000 * MS, Event::Reopens { of, life });
                 Ok(())
