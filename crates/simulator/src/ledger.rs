@@ -59,8 +59,9 @@ pub(crate) struct Message {
     pub(crate) given: bool,
     /// Given to an engine that did not refuse it.
     pub(crate) submitted: bool,
-    /// In which life of an engine it was accepted.
+    /// In which life of an engine it was accepted, and when.
     pub(crate) accepted: Option<u64>,
+    pub(crate) accepted_at: Duration,
     /// Durable in the outbox, and its place in the order in which that happened.
     pub(crate) kept: bool,
     place: u32,
@@ -85,8 +86,9 @@ pub(crate) struct Message {
     /// Took effect, and in which life of the receiver.
     pub(crate) effect: bool,
     effect_life: u64,
-    /// A receiver that was set back may repeat it.
+    /// A receiver that was set back may repeat it; one did act before it was.
     repeatable: bool,
+    outlived: bool,
     /// A transactional effect was undone with its store.
     undone: bool,
 }
@@ -429,7 +431,8 @@ impl Ledger {
                 if !message.effect && !message.undone {
                     return wrong("but it never took effect");
                 }
-                if !message.committed && !message.undone && !message.repeatable {
+                // A receipt of the dead timeline may still be on its way.
+                if !message.committed && !message.undone && !message.outlived {
                     return wrong("but its commit was not durable");
                 }
                 if message.told == Told::NotDelivered {
@@ -490,6 +493,7 @@ impl Ledger {
                         self.tally.undone += 1;
                     } else {
                         message.repeatable = true;
+                        message.outlived = true;
                     }
                 }
             }

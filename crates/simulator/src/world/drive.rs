@@ -396,9 +396,13 @@ impl World {
     }
 
     fn accepted(&mut self, id: &str, life: u64) {
+        let now = self.now();
         if let Some(id) = ledger::number(id)
             && let Some(message) = self.ledger.get_mut(id)
         {
+            if message.accepted.is_none() {
+                message.accepted_at = now;
+            }
             message.accepted.get_or_insert(life);
         }
     }
@@ -417,7 +421,7 @@ impl World {
         let slipped = device.slip.saturating_sub(message.slip);
         let over = message
             .deadline
-            .is_some_and(|at| at + slipped + SLACK <= now);
+            .is_some_and(|at| at.max(message.accepted_at) + slipped + SLACK <= now);
         // It must have run for a while, with a store that answered.
         let ready = device.process.as_ref().is_some_and(|p| {
             p.engine_started + p.slept + SLACK <= now && device.slow_until + 10 * SLACK <= now

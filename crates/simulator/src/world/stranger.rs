@@ -118,7 +118,7 @@ impl Stranger {
         ];
         let seen: Vec<Element> = self.seen.iter().cloned().collect();
         let mut element = if seen.is_empty() || self.random.chance(300) {
-            let mut made_up = Element::new(*self.random.pick::<&'static str>(&NAMES), DELIVERY);
+            let mut made_up = Element::new(self.random.pick::<&'static str>(&NAMES), DELIVERY);
             for attribute in ATTRS {
                 if self.random.chance(600) {
                     made_up = made_up.with_attr(attribute, self.value());
@@ -128,7 +128,7 @@ impl Stranger {
         } else {
             let seen = self.random.pick(&seen).clone();
             let renamed = if self.random.chance(300) {
-                Element::new(*self.random.pick::<&'static str>(&NAMES), DELIVERY)
+                Element::new(self.random.pick::<&'static str>(&NAMES), DELIVERY)
             } else {
                 Element::try_new(seen.name(), DELIVERY)
                     .unwrap_or_else(|_| Element::new("d", DELIVERY))
