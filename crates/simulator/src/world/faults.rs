@@ -59,6 +59,10 @@ impl World {
                 }
                 device.suspended = Some(now + lasts);
                 device.slip += lasts;
+                if device.slow_until > Duration::ZERO {
+                    // What the store has not done by then is not done in between.
+                    device.slow_until += lasts;
+                }
                 if let Some(process) = &mut device.process {
                     process.slept += lasts;
                 }
