@@ -40,9 +40,9 @@ struct Options {
     #[arg(long, value_name = "NAME", conflicts_with = "mutants")]
     mutant: Option<String>,
     /// With each deliberate fault in turn, until a seed catches it
-    #[arg(long, conflicts_with = "list")]
+    #[arg(long)]
     mutants: bool,
-    /// List the switches, and the deliberate faults
+    /// List the switches; with --mutants, the deliberate faults too
     #[arg(long)]
     list: bool,
     /// Print JSON: one object, or one a line for each deliberate fault
