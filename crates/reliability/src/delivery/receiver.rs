@@ -83,7 +83,7 @@ pub(super) struct KnownEpoch {
 }
 
 /// What a message says of itself (`<d/>`), or a cancel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Coordinates {
     /// Its epoch.
     pub epoch: Epoch,

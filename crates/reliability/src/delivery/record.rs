@@ -177,6 +177,7 @@ impl SendingChannel {
 impl Trial {
     fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.boot.0.to_be_bytes());
+        out.extend_from_slice(&self.from.to_be_bytes());
         out.extend_from_slice(&self.below.to_be_bytes());
         match &self.end {
             End::Reset => out.push(0),
@@ -204,7 +205,7 @@ impl Trial {
 
     fn read(read: &mut Reader<'_>) -> Result<Self, Damaged> {
         let boot = Boot(read.u32()?);
-        let below = read.u64()?;
+        let (from, below) = (read.u64()?, read.u64()?);
         let kind = read.u8()?;
         let end = if kind == 0 {
             End::Reset
@@ -230,6 +231,7 @@ impl Trial {
         };
         Ok(Self {
             boot,
+            from,
             below,
             end,
             live: false,

@@ -98,6 +98,9 @@ pub enum Fate {
 pub(super) struct Trial {
     /// In which process life.
     pub(super) boot: Boot,
+    /// It concerns places from there on: those before it were in memory, and were judged
+    /// in the transaction that ended the epoch.
+    pub(super) from: u64,
     /// It concerns places below.
     pub(super) below: u64,
     pub(super) end: End,
@@ -210,8 +213,10 @@ pub struct SendingChannel {
     phase: Phase,
     open: VecDeque<Open>,
     rotations: u32,
-    /// `low` rose over something that the peer did not decide.
-    untold: bool,
+    /// One past the highest place that has an outcome without the peer.
+    skipped: u64,
+    /// `low`, as the peer was last told.
+    told: u64,
 }
 
 impl SendingChannel {
@@ -239,7 +244,8 @@ impl SendingChannel {
             phase: Phase::Open,
             open: VecDeque::new(),
             rotations: 0,
-            untold: false,
+            skipped: 0,
+            told: low,
         }
     }
 
@@ -336,10 +342,13 @@ impl SendingChannel {
         open.maybe_sent = true;
         let mut fate = Fate::Move;
         for trial in &self.trials {
-            if place < trial.below && fate == Fate::Move {
-                // In this life, what was never in memory was never transmitted.
-                let sent = !trial.live || boot != this;
-                fate = trial.judge(place, id, boot == trial.boot, sent);
+            if (trial.from..trial.below).contains(&place) && fate == Fate::Move {
+                // What was accepted in the life of the trial, and was not in memory then,
+                // was never transmitted in that epoch. It is so after a crash as well:
+                // judged otherwise then, a message that moved, and was delivered since,
+                // would be in doubt.
+                let born = boot == trial.boot;
+                fate = trial.judge(place, id, born, !born);
                 // Of the new epoch nothing was transmitted.
                 open.maybe_sent &= !trial.live;
             }
@@ -390,6 +399,7 @@ impl SendingChannel {
     /// The message is handed to a transport. Gives what it says of itself.
     pub fn transmit(&mut self, place: u64, boot: Boot) -> Option<Coordinates> {
         self.find(place)?.maybe_sent = true;
+        self.told = self.low();
         self.coordinates(place, boot)
     }
 
@@ -508,6 +518,7 @@ impl SendingChannel {
     fn end_epoch(&mut self, end: End, this: Boot, highest: u32, random: u32) -> Vec<(u64, Fate)> {
         let trial = Trial {
             boot: this,
+            from: self.loaded,
             below: self.next,
             end,
             live: true,
@@ -528,9 +539,10 @@ impl SendingChannel {
             self.trials.push(trial);
             if self.trials.len() > TRIALS {
                 // The verdicts of the oldest are lost: nobody can say.
-                self.trials.remove(0);
+                let lost = self.trials.remove(0);
                 if let Some(oldest) = self.trials.first_mut() {
                     oldest.boot = this;
+                    oldest.from = oldest.from.min(lost.from);
                     oldest.end = End::Reset;
                 }
             }
@@ -566,19 +578,24 @@ impl SendingChannel {
         let Ok(at) = self.open.binary_search_by_key(&place, |o| o.place) else {
             return;
         };
-        if let Some(open) = self.open.remove(at) {
-            let risen = at == 0 || self.open.iter().take(at).all(Open::is_decided);
-            self.untold |= risen && open.decided != Some(DecidedBy::Peer);
+        if let Some(open) = self.open.remove(at)
+            && open.decided != Some(DecidedBy::Peer)
+        {
+            self.skipped = self.skipped.max(place + 1);
         }
     }
 
     /// A message to transmit once more so that the peer learns a risen `low`: it may hold
     /// later ones back for what has an outcome here.
     pub fn tell_low(&mut self) -> Option<u64> {
-        if !std::mem::take(&mut self.untold) || mutant::is("low-is-not-told") {
+        // 1 is sent, 2 is given up unsent, 3 is sent and waits at the peer for 2: `low`
+        // passes 2 only when 1 is delivered, so what counts is all that it passed since
+        // the peer heard of it, and not what it passed last.
+        let low = self.low();
+        let passed = low > self.told && self.told < self.skipped;
+        if !passed || mutant::is("low-is-not-told") {
             return None;
         }
-        let low = self.low();
         let mut waiting = self.open.iter().filter(|o| !o.is_decided() && o.maybe_sent);
         waiting.find(|o| o.place >= low).map(|o| o.place)
     }
