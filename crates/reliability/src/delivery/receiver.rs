@@ -230,7 +230,32 @@ impl ReceivingChannel {
         };
         known.raise_low(at.low, &mut ruling.dropped);
         ruling.judgement = known.compare(at, above);
+        if ruling.judgement == Judgement::Keep {
+            self.moved(at, &mut ruling);
+        }
         ruling
+    }
+
+    /// A message that moved to a new epoch, and that an older one has a verdict on. A
+    /// closed epoch takes nothing, so only a restored store comes to this: it closed the
+    /// epoch, was put back to before that, took the message there, and then heard of the
+    /// new epoch, which the sender opened upon the answer that is forgotten here.
+    fn moved(&mut self, at: &Coordinates, ruling: &mut Ruling) {
+        let older = self.epochs.iter().filter(|known| known.epoch != at.epoch);
+        let mut slots = older.flat_map(|known| &known.slots);
+        let Some(standing) = slots.find(|s| s.id == at.id).map(|s| s.standing) else {
+            return;
+        };
+        if mutant::is("forget-older-epochs") {
+            return;
+        }
+        ruling.judgement = Judgement::Known(standing);
+        // One that is handed over has its verdict in the older epoch first.
+        if standing.is_final()
+            && let Some(epoch) = self.epoch_mut(at.epoch)
+        {
+            epoch.record(at, standing);
+        }
     }
 
     /// The sender closes an epoch.
@@ -238,11 +263,17 @@ impl ReceivingChannel {
         let highest = self.highest().unwrap_or(0);
         if self.epoch_mut(epoch).is_none() {
             if epoch.index <= highest && !self.epochs.is_empty() {
-                // Forgotten: nothing can be said of what was in it.
+                // Epochs begin in ascending order here and are forgotten in that order, so
+                // one above the oldest was never begun: nothing of it was accepted, and
+                // nothing ever is. The sender met a late message of a history that it
+                // lost, and what it accepted since can go on. One below the oldest is
+                // forgotten: nothing can be said of what was in it.
+                let oldest = self.epochs.first().map_or(0, |known| known.epoch.index);
+                let forgotten = epoch.index < oldest;
                 return Closing::Closed {
                     by: None,
-                    known: true,
-                    low: MAX_SEQ,
+                    known: forgotten,
+                    low: if forgotten { MAX_SEQ } else { 1 },
                     highest,
                     verdicts: Vec::new(),
                 };

@@ -71,7 +71,7 @@ impl KnownEpoch {
                 Standing::Void => 3,
                 Standing::Maybe => 4,
             };
-            out.push((slot.seq - self.low) as u8);
+            out.push(slot.seq.wrapping_sub(self.low) as u8);
             out.push(prev << 4 | standing);
             out.extend_from_slice(&slot.id.0.to_be_bytes());
             if let (2, Some(prev)) = (prev, slot.prev) {

@@ -17,6 +17,10 @@ use crate::mutant;
 pub const WINDOW: u64 = 32;
 /// Ends of epochs that are still to be applied to messages in the store.
 pub(super) const TRIALS: usize = 8;
+/// Rotations in one process life. A restore of this store takes one; a restore of the
+/// peer's, or a late message of a history that this store lost, may take one more. Two
+/// processes that live from one store drive each other from epoch to epoch, for ever.
+pub const ROTATIONS: u32 = 4;
 
 /// A message without a durable final state.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -471,7 +475,7 @@ impl SendingChannel {
         if self.phase != Phase::Open {
             return true;
         }
-        if self.rotations > 0 {
+        if self.rotations == ROTATIONS {
             self.phase = Phase::Cloned;
             return false;
         }

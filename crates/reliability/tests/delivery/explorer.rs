@@ -25,6 +25,8 @@ struct Weather {
     copies: u32,
     losses: u64,
     on_their_way: usize,
+    /// What arrives is handed over at once, in thousandths.
+    eager: u32,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +59,29 @@ pub(crate) struct Broken {
     pub(crate) steps: u64,
 }
 
+/// Few messages, and a sender that is restored again and again: rotation upon rotation.
+fn forking_weather(random: &mut Random) -> Weather {
+    let restores = 8 + random.below(30);
+    Weather {
+        messages: 3 + random.below(6) as usize,
+        steps: 100 + random.below(400),
+        crashes: *random.pick(&[0, 0, 8]),
+        sender_restores: restores,
+        receiver_restores: *random.pick(&[0, 0, 0, 8]),
+        reinstalls: 0,
+        refusals: 0,
+        deadlines: *random.pick(&[0, 0, 20]),
+        copies: *random.pick(&[50, 300, 500]),
+        losses: *random.pick(&[0, 40]),
+        on_their_way: *random.pick(&[20, 60]),
+        eager: *random.pick(&[100, 600]),
+    }
+}
+
 fn any_weather(random: &mut Random) -> Weather {
+    if random.chance(350) {
+        return forking_weather(random);
+    }
     let many = random.chance(30);
     let or_none = |random: &mut Random, most: u64| {
         if random.chance(500) {
@@ -94,6 +118,7 @@ fn any_weather(random: &mut Random) -> Weather {
         copies: *random.pick(&[0, 100, 300, 700]),
         losses: or_none(random, 80),
         on_their_way: *random.pick(&[6, 20, 60]),
+        eager: *random.pick(&[200, 700]),
     }
 }
 
@@ -206,7 +231,7 @@ fn choose(pair: &Pair, weather: &Weather, random: &mut Random, to: &mut Vec<(u64
             let arrive = Action::Arrive {
                 index,
                 copy: random.chance(weather.copies),
-                eager: random.chance(600),
+                eager: random.chance(weather.eager),
             };
             to.push((350, arrive));
         }

@@ -67,7 +67,6 @@ const PROTOCOL: &[&str] = &[
     "close-forgets-by",
     "close-says-unknown",
     "answer-any-id",
-    "answer-any-boot",
     "settled-is-delivered",
     "low-counts-open",
     "low-counts-undurable",
@@ -76,7 +75,6 @@ const PROTOCOL: &[&str] = &[
     "move-delivered",
     "move-inherited-by-others",
     "move-below-low",
-    "send-while-closing",
     "epoch-index-not-raised",
     "reset-moves-transmitted",
 ];

@@ -36,6 +36,10 @@ type Sent = (Epoch, u64, Option<IdPrefix>);
 pub(crate) struct Message {
     /// The messages before it, by their bits.
     before: u128,
+    /// The one before it.
+    prev: Option<IdPrefix>,
+    /// It has had an outcome, at the sender or at the receiver, in some timeline.
+    decided: bool,
     /// Durable at the sender, in the sender's present timeline.
     pub(crate) alive: bool,
     pub(crate) told: Option<Outcome>,
@@ -48,6 +52,9 @@ pub(crate) struct Message {
     /// A restore of the receiver lost what it had decided of this message: it may apply
     /// the message again, or still.
     excused: bool,
+    /// A restore of the receiver opened an epoch again that it had closed, and the sender
+    /// may have heard so: it may go on in the next epoch, and copies of it in this one.
+    reopened: bool,
     /// The store that it was for is gone, or lost what it had decided.
     lost: bool,
     sent: Vec<Sent>,
@@ -61,6 +68,8 @@ pub(crate) struct Ledger {
     pub(crate) messages: Vec<Message>,
     pub(crate) unordered: bool,
     pub(crate) sender_restored: bool,
+    /// Of either side.
+    pub(crate) restores: u32,
     /// Whether `sent` is kept: only a restore of the receiver asks for it.
     pub(crate) keeps_sent: bool,
 }
@@ -68,11 +77,13 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// A new message, behind those of the sender's present timeline.
     pub(crate) fn create(&mut self) -> IdPrefix {
+        let last = self.messages.iter().rposition(|m| m.alive);
         let numbered = self.messages.iter().enumerate();
         let before = numbered.filter(|(_, m)| m.alive).map(|(at, _)| 1 << at);
         let before = before.fold(0, |mask, bit: u128| mask | bit);
         self.messages.push(Message {
             before,
+            prev: last.map(|at| IdPrefix(at as u64 + 1)),
             ..Message::default()
         });
         IdPrefix(self.messages.len() as u64)
@@ -96,23 +107,34 @@ impl Ledger {
     /// A message takes effect. `flagged`: the application was told that it may be again.
     pub(crate) fn effect(&mut self, id: IdPrefix, flagged: bool) -> Checked {
         let message = self.get(id);
-        if message.effects > 0 && !flagged {
+        if message.effects > 0 && !flagged && !message.reopened {
             return Err(format!("no effect twice: {id:?}"));
         }
         if message.told == Some(Outcome::NotDelivered) && !message.excused {
             return Err(format!("NotDelivered means never: {id:?} took effect"));
         }
-        if !message.ever && !message.excused && !self.unordered {
+        if message.effects == 0 && !message.excused && !self.unordered {
             let bit = 1u128 << (id.0 - 1);
-            let after = |m: &Message| m.ever && m.before & bit != 0;
+            let after = |m: &Message| m.effects > 0 && m.before & bit != 0;
             if let Some(later) = self.messages.iter().position(after) {
                 return Err(format!("first in, first out: {id:?} after {}", later + 1));
             }
+            // A later one of another timeline is no successor.
+            if let Some(prev) = message.prev.map(|prev| self.get(prev))
+                && !(prev.ever || prev.decided || prev.excused)
+            {
+                return Err(format!("no gaps: {id:?} before its predecessor"));
+            }
         }
         let message = self.get_mut(id);
-        message.effects += 1;
+        message.effects = message.effects.saturating_add(1);
         message.ever = true;
         Ok(())
+    }
+
+    /// The receiver will not commit it.
+    pub(crate) fn give_up(&mut self, id: IdPrefix) {
+        self.get_mut(id).decided = true;
     }
 
     pub(crate) fn commit(&mut self, id: IdPrefix) {
@@ -142,6 +164,7 @@ impl Ledger {
             }
             _ => message.told = Some(outcome),
         }
+        message.decided = true;
         Ok(())
     }
 
@@ -160,9 +183,14 @@ impl Ledger {
         then: &ReceivingChannel,
         effects: &Effects,
     ) {
+        self.restores += 1;
         for (at, message) in self.messages.iter_mut().enumerate() {
             let id = IdPrefix(at as u64 + 1);
             let undone = |sent: &Sent| decided(now, sent, id) && !decided(then, sent, id);
+            let reopened = |sent: &Sent| {
+                matches!(judge(now, sent, id), Judgement::Rotate { .. }) && !decided(then, sent, id)
+            };
+            message.reopened |= message.sent.iter().any(reopened);
             if message.sent.iter().any(undone) {
                 message.excused = true;
                 message.lost = true;
@@ -178,18 +206,23 @@ impl Ledger {
     }
 }
 
-/// Whether the receiver would not hand this message over any more.
-fn decided(channel: &ReceivingChannel, (epoch, seq, prev): &Sent, id: IdPrefix) -> bool {
-    let ruling = channel.clone().arrives(&Coordinates {
+/// What the receiver would say of a copy.
+fn judge(channel: &ReceivingChannel, (epoch, seq, prev): &Sent, id: IdPrefix) -> Judgement {
+    let copy = Coordinates {
         epoch: *epoch,
         seq: *seq,
         low: 1,
         id,
         prev: *prev,
         boot: Boot(0),
-    });
+    };
+    channel.clone().arrives(&copy).judgement
+}
+
+/// Whether the receiver would not hand this message over any more.
+fn decided(channel: &ReceivingChannel, sent: &Sent, id: IdPrefix) -> bool {
     !matches!(
-        ruling.judgement,
+        judge(channel, sent, id),
         Judgement::Keep | Judgement::Known(Standing::Held | Standing::Handed)
     )
 }

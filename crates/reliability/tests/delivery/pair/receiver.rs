@@ -183,6 +183,9 @@ impl Pair {
                 let ruling = life.channel.cancelled(&at);
                 life.drop_held(&mut write, &ruling.dropped);
                 answer(&mut write, tag, &at, ruling.judgement)?;
+                if ruling.judgement == Judgement::Known(Standing::Void) {
+                    self.ledger.give_up(at.id);
+                }
             }
             _ => {
                 let mut dropped = Vec::new();
@@ -221,17 +224,6 @@ impl Pair {
         let Some(life) = &mut self.receiver.life else {
             return Ok(());
         };
-        if self.options.faulty("hand-over-unmarked") {
-            let before = (life.channel.clone(), life.inbox.clone());
-            life.hand_over(&mut write, self.options.unordered, false)?;
-            write.inbox.clear();
-            let after = std::mem::replace(&mut life.channel, before.0);
-            self.enqueue(write);
-            if let Some(life) = &mut self.receiver.life {
-                life.channel = after;
-            }
-            return Ok(());
-        }
         life.hand_over(&mut write, self.options.unordered, false)?;
         self.enqueue(write);
         Ok(())
@@ -287,7 +279,9 @@ impl Pair {
         }
         for (key, id, again) in write.gives {
             if self.options.plain {
-                self.ledger.effect(id, again)?;
+                // The mark of an earlier life is what flags it.
+                let flagged = again && !self.options.faulty("hand-over-unmarked");
+                self.ledger.effect(id, flagged)?;
             }
             if let Some(life) = &mut self.receiver.life {
                 life.given.insert(key, id);
@@ -312,6 +306,9 @@ impl Pair {
             Verdictable::Rejected => Standing::Void,
             Verdictable::GivenUp => Standing::Maybe,
         };
+        if verdict != Verdictable::Delivered {
+            self.ledger.give_up(id);
+        }
         let (epoch, seq) = key;
         life.channel.conclude(epoch, seq, standing);
         let record = life.inbox.remove(&key);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use stanchion_reliability::delivery::sender::ROTATIONS;
 use stanchion_reliability::delivery::{ClosedSaid, Fate, Heard, Phase, SendingChannel};
 use stanchion_stanza::payload::delivery::{Boot, Epoch, IdPrefix, StoreTag};
 
@@ -165,6 +166,7 @@ impl Pair {
         else {
             return;
         };
+        self.ledger.give_up(record.id);
         let message = self.ledger.get_mut(record.id);
         message.told = Some(Outcome::NotDelivered);
         message.alive = false;
@@ -431,10 +433,14 @@ impl Pair {
             return Ok(());
         };
         if life.channel.rotate() {
-            Ok(())
-        } else {
-            Err("one process is no clone: it took itself for one".to_owned())
+            return Ok(());
         }
+        if self.ledger.restores < ROTATIONS {
+            return Err("one process is no clone: it took itself for one".to_owned());
+        }
+        // What an operator does then.
+        self.crash_sender();
+        self.start_sender()
     }
 
     fn begin_epoch(&mut self, fates: &[(u64, Fate)], peer: Option<StoreTag>) {
@@ -487,6 +493,7 @@ impl Pair {
         self.sender.backups.truncate(backup + 1);
         self.sender.store = self.sender.backups[backup].clone();
         self.ledger.sender_restored = true;
+        self.ledger.restores += 1;
         for message in &mut self.ledger.messages {
             message.alive = false;
             message.told = None;
