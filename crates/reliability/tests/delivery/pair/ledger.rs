@@ -38,6 +38,8 @@ pub(crate) struct Message {
     before: u128,
     /// The one before it.
     prev: Option<IdPrefix>,
+    /// Its place in the channel, in the timeline in which it was accepted.
+    pub(crate) place: u64,
     /// It has had an outcome, at the sender or at the receiver, in some timeline.
     decided: bool,
     /// Durable at the sender, in the sender's present timeline.
@@ -164,7 +166,12 @@ impl Ledger {
             }
             _ => message.told = Some(outcome),
         }
-        message.decided = true;
+        // And so have those that stood there in timelines that are dead: what follows them
+        // goes on when `low` passes their place.
+        let place = message.place;
+        for other in self.messages.iter_mut().filter(|m| m.place == place) {
+            other.decided |= other.told == Some(outcome) || !other.alive;
+        }
         Ok(())
     }
 
@@ -187,9 +194,7 @@ impl Ledger {
         for (at, message) in self.messages.iter_mut().enumerate() {
             let id = IdPrefix(at as u64 + 1);
             let undone = |sent: &Sent| decided(now, sent, id) && !decided(then, sent, id);
-            let reopened = |sent: &Sent| {
-                matches!(judge(now, sent, id), Judgement::Rotate { .. }) && !decided(then, sent, id)
-            };
+            let reopened = |sent: &Sent| is_closed(now, sent.0) && !is_closed(then, sent.0);
             message.reopened |= message.sent.iter().any(reopened);
             if message.sent.iter().any(undone) {
                 message.excused = true;
@@ -217,6 +222,19 @@ fn judge(channel: &ReceivingChannel, (epoch, seq, prev): &Sent, id: IdPrefix) ->
         boot: Boot(0),
     };
     channel.clone().arrives(&copy).judgement
+}
+
+/// Whether the receiver takes nothing more in that epoch, however high.
+fn is_closed(channel: &ReceivingChannel, epoch: Epoch) -> bool {
+    let ruling = channel.clone().arrives(&Coordinates {
+        epoch,
+        seq: 1000,
+        low: 1000,
+        id: IdPrefix(0),
+        prev: None,
+        boot: Boot(0),
+    });
+    matches!(ruling.judgement, Judgement::Rotate { .. })
 }
 
 /// Whether the receiver would not hand this message over any more.

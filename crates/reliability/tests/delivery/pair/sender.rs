@@ -148,6 +148,7 @@ impl Pair {
             accepted: Some((place, record)),
             ..Write::default()
         };
+        self.ledger.get_mut(id).place = place;
         // Counts for the order from now on, unless a crash comes first.
         self.ledger.get_mut(id).alive = true;
         self.sender.pending.push_back(write);
