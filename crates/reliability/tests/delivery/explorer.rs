@@ -27,6 +27,8 @@ struct Weather {
     on_their_way: usize,
     /// What arrives is handed over at once, in thousandths.
     eager: u32,
+    /// Moments in which nothing fails.
+    calms: u32,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +65,7 @@ pub(crate) struct Broken {
 fn forking_weather(random: &mut Random) -> Weather {
     let restores = 8 + random.below(30);
     Weather {
-        messages: 3 + random.below(6) as usize,
+        messages: 3 + random.below(20) as usize,
         steps: 100 + random.below(400),
         crashes: *random.pick(&[0, 0, 8]),
         sender_restores: restores,
@@ -75,6 +77,7 @@ fn forking_weather(random: &mut Random) -> Weather {
         losses: *random.pick(&[0, 40]),
         on_their_way: *random.pick(&[20, 60]),
         eager: *random.pick(&[100, 600]),
+        calms: *random.pick(&[0, 20, 100, 300]),
     }
 }
 
@@ -119,6 +122,7 @@ fn any_weather(random: &mut Random) -> Weather {
         losses: or_none(random, 80),
         on_their_way: *random.pick(&[6, 20, 60]),
         eager: *random.pick(&[200, 700]),
+        calms: 0,
     }
 }
 
@@ -159,6 +163,12 @@ pub(crate) fn run(seed: u64, fault: Option<&'static str>, tell: bool) -> Result<
             }
         }
         pair.step(action).map_err(|law| fails(law, steps))?;
+        if random.chance(weather.calms) && pair.both_live() {
+            // All goes well for a while; copies of what was on its way stay there.
+            let copies = pair.network.clone();
+            pair.progress().map_err(|law| fails(law, steps))?;
+            pair.network.extend(copies);
+        }
         while pair.network.len() > weather.on_their_way {
             let lost = random.below(pair.network.len() as u64) as usize;
             pair.network.swap_remove(lost);

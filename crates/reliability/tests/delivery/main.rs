@@ -7,9 +7,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
+mod exhaustive;
 mod explorer;
 mod mutants;
 mod pair;
+mod receiver;
 
 use explorer::Seen;
 

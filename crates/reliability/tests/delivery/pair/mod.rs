@@ -8,7 +8,7 @@ mod receiver;
 mod sender;
 
 use stanchion_reliability::delivery::Coordinates;
-use stanchion_stanza::payload::delivery::{Boot, Epoch, IdPrefix, StoreTag, Verdict};
+use stanchion_stanza::payload::delivery::{Boot, Epoch, IdPrefix, StoreTag, Verdict, VerdictState};
 
 use ledger::{Checked, Ledger};
 use receiver::Receiver;
@@ -174,7 +174,11 @@ impl Pair {
     fn put(&mut self, stanza: Stanza) {
         if self.options.arrives_once {
             self.network.push(stanza);
-        } else if let Err(at) = self.network.binary_search(&stanza) {
+            return;
+        }
+        // One that changes nothing at the sender only multiplies the states.
+        let tells = !matches!(&stanza, Stanza::Answer { verdict, .. } if verdict.state == VerdictState::Handed);
+        if tells && let Err(at) = self.network.binary_search(&stanza) {
             self.network.insert(at, stanza);
         }
     }
@@ -245,6 +249,16 @@ impl Pair {
              failed; {:?} {:?} {:?}",
             self.sender.life, self.receiver.life, self.ledger
         ))
+    }
+
+    pub(crate) const fn both_live(&self) -> bool {
+        self.sender.life.is_some() && self.receiver.life.is_some()
+    }
+
+    /// Timers run out, and all that follows arrives.
+    pub(crate) fn progress(&mut self) -> Checked {
+        self.send_all()?;
+        self.rest()
     }
 
     /// Until nothing is on its way and nothing waits for a store or the application.
