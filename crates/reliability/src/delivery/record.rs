@@ -15,7 +15,8 @@ const VERSION: u8 = 1;
 pub struct Damaged(usize);
 
 impl ReceivingChannel {
-    /// As the store keeps it: below 1 KiB for an epoch, whatever a peer does.
+    /// As the store keeps it: at most 704 bytes for an epoch, whatever a peer does, and
+    /// [`EPOCHS`] of them.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = vec![VERSION, self.epochs.len() as u8];

@@ -99,11 +99,7 @@ fn any_weather(random: &mut Random) -> Weather {
         } else {
             1 + random.below(6) as usize
         },
-        steps: if many {
-            700
-        } else {
-            40 + random.below(260)
-        },
+        steps: if many { 700 } else { 40 + random.below(260) },
         crashes: or_none(random, 40),
         sender_restores: or_none(random, 25),
         receiver_restores: if random.chance(400) {
@@ -291,7 +287,9 @@ fn sender(pair: &Pair, weather: &Weather, random: &mut Random, to: &mut Vec<(u64
         if due.is_some() && pair.may_expire(place) {
             to.push((150, Action::Expire(place)));
         }
-        if due.is_none() && let Some(id) = sender.id(place) {
+        if due.is_none()
+            && let Some(id) = sender.id(place)
+        {
             to.push((weather.deadlines, Action::Due(id)));
         }
     }

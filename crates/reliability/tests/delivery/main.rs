@@ -12,6 +12,8 @@ mod explorer;
 mod mutants;
 mod pair;
 mod receiver;
+mod records;
+mod sender;
 
 use explorer::Seen;
 

@@ -39,7 +39,9 @@ fn each_rule_of_the_engine_is_needed() {
     let mut needless = Vec::new();
     for name in ENGINE {
         match find(Some(name), 20_000) {
-            Some((seed, steps, law)) => println!("{name}: seed {seed}, {steps} steps: {}", short(&law)),
+            Some((seed, steps, law)) => {
+                println!("{name}: seed {seed}, {steps} steps: {}", short(&law))
+            }
             None => needless.push(*name),
         }
     }
@@ -89,7 +91,9 @@ fn each_rule_of_the_protocol_is_needed() {
         let found = find(None, seeds);
         stanchion_reliability::mutant::choose(None);
         match found {
-            Some((seed, steps, law)) => println!("{name}: seed {seed}, {steps} steps: {}", short(&law)),
+            Some((seed, steps, law)) => {
+                println!("{name}: seed {seed}, {steps} steps: {}", short(&law))
+            }
             None => {
                 println!("{name}: NOT CAUGHT");
                 needless.push(*name);

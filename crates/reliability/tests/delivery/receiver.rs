@@ -22,7 +22,11 @@ const fn at(epoch: Epoch, seq: u64, low: u64) -> Coordinates {
         seq,
         low,
         id: IdPrefix(seq),
-        prev: if seq > 1 { Some(IdPrefix(seq - 1)) } else { None },
+        prev: if seq > 1 {
+            Some(IdPrefix(seq - 1))
+        } else {
+            None
+        },
         boot: Boot(1),
     }
 }

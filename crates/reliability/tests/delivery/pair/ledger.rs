@@ -134,6 +134,16 @@ impl Ledger {
         Ok(())
     }
 
+    /// The sender's `low` can pass the place of the message, and so those that stood there
+    /// in timelines that are dead: what follows them goes on.
+    pub(crate) fn passes(&mut self, id: IdPrefix) {
+        let place = self.get(id).place;
+        for other in self.messages.iter_mut().filter(|m| m.place == place) {
+            other.decided |= !other.alive;
+        }
+        self.give_up(id);
+    }
+
     /// The receiver will not commit it.
     pub(crate) fn give_up(&mut self, id: IdPrefix) {
         self.get_mut(id).decided = true;
@@ -150,7 +160,9 @@ impl Ledger {
                 return Err(format!("Delivered means committed: {id:?} is not"));
             }
             Outcome::NotDelivered if message.effects > 0 && !message.excused => {
-                return Err(format!("NotDelivered means never: {id:?} took effect before"));
+                return Err(format!(
+                    "NotDelivered means never: {id:?} took effect before"
+                ));
             }
             _ => {}
         }
@@ -162,16 +174,13 @@ impl Ledger {
                     && (told == Outcome::NotDelivered
                         || !(message.lost || self.sender_restored)) =>
             {
-                return Err(format!("a final never changes: {id:?} {told:?}, {outcome:?}"));
+                return Err(format!(
+                    "a final never changes: {id:?} {told:?}, {outcome:?}"
+                ));
             }
             _ => message.told = Some(outcome),
         }
-        // And so have those that stood there in timelines that are dead: what follows them
-        // goes on when `low` passes their place.
-        let place = message.place;
-        for other in self.messages.iter_mut().filter(|m| m.place == place) {
-            other.decided |= other.told == Some(outcome) || !other.alive;
-        }
+        self.passes(id);
         Ok(())
     }
 

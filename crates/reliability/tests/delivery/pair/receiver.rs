@@ -237,10 +237,8 @@ impl Pair {
         let Some((epoch, seq)) = life.channel.next(self.options.unordered) else {
             return;
         };
-        let (Some(id), Some(record)) = (
-            life.channel.id(epoch, seq),
-            life.inbox.get(&(epoch, seq)),
-        ) else {
+        let (Some(id), Some(record)) = (life.channel.id(epoch, seq), life.inbox.get(&(epoch, seq)))
+        else {
             return;
         };
         let answer = Stanza::Answer {
@@ -312,7 +310,10 @@ impl Pair {
         let (epoch, seq) = key;
         life.channel.conclude(epoch, seq, standing);
         let record = life.inbox.remove(&key);
-        let state = life.channel.standing(epoch, seq).and_then(Standing::verdict);
+        let state = life
+            .channel
+            .standing(epoch, seq)
+            .and_then(Standing::verdict);
         let answer = state.zip(record).map(|(state, record)| Stanza::Answer {
             from: tag,
             epoch,

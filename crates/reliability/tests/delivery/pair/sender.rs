@@ -167,7 +167,7 @@ impl Pair {
         else {
             return;
         };
-        self.ledger.give_up(record.id);
+        self.ledger.passes(record.id);
         let message = self.ledger.get_mut(record.id);
         message.told = Some(Outcome::NotDelivered);
         message.alive = false;
@@ -397,10 +397,6 @@ impl Pair {
                 highest,
                 verdicts,
             } if from == life.peer => {
-                let random = self.draw();
-                let Some(life) = &mut self.sender.life else {
-                    return Ok(());
-                };
                 let said = ClosedSaid {
                     epoch,
                     boot,
@@ -410,7 +406,8 @@ impl Pair {
                     highest,
                     verdicts: &verdicts,
                 };
-                if let Some(fates) = life.channel.closed(&said, this, random) {
+                if let Some(fates) = life.channel.closed(&said, this, self.drawn + 1) {
+                    self.drawn += 1;
                     self.begin_epoch(&fates, None);
                 }
             }
