@@ -182,6 +182,7 @@ impl Trial {
         out.extend_from_slice(&self.below.to_be_bytes());
         match &self.end {
             End::Reset => out.push(0),
+            End::Lost => out.push(8),
             End::Closed {
                 low,
                 by_this_boot,
@@ -210,6 +211,8 @@ impl Trial {
         let kind = read.u8()?;
         let end = if kind == 0 {
             End::Reset
+        } else if kind == 8 {
+            End::Lost
         } else {
             let low = read.u64()?;
             let mut verdicts = Vec::new();

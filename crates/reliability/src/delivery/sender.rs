@@ -122,6 +122,8 @@ pub(super) enum End {
         verdicts: Vec<(u64, IdPrefix, Fate)>,
     },
     Reset,
+    /// There were more than are kept.
+    Lost,
 }
 
 impl Trial {
@@ -132,6 +134,7 @@ impl Trial {
                 Fate::Move
             }
             End::Reset => Fate::PeerReset,
+            End::Lost => Fate::RolledBack,
             End::Closed {
                 low,
                 by_this_boot,
@@ -376,8 +379,11 @@ impl SendingChannel {
     }
 
     fn settle_trials(&mut self) {
-        let loaded = self.loaded;
-        self.trials.retain(|trial| trial.below > loaded);
+        // Not when all are loaded: one that was delivered in the epoch that ended, and is
+        // judged so here, would be sent in the new one if a crash came before its final
+        // state is durable and after the channel is.
+        let low = self.low();
+        self.trials.retain(|trial| trial.below > low);
     }
 
     fn find(&mut self, place: u64) -> Option<&mut Open> {
@@ -545,9 +551,8 @@ impl SendingChannel {
                 // The verdicts of the oldest are lost: nobody can say.
                 let lost = self.trials.remove(0);
                 if let Some(oldest) = self.trials.first_mut() {
-                    oldest.boot = this;
                     oldest.from = oldest.from.min(lost.from);
-                    oldest.end = End::Reset;
+                    oldest.end = End::Lost;
                 }
             }
         }
@@ -587,6 +592,7 @@ impl SendingChannel {
         {
             self.skipped = self.skipped.max(place + 1);
         }
+        self.settle_trials();
     }
 
     /// A message to transmit once more so that the peer learns a risen `low`: it may hold

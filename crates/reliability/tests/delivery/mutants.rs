@@ -67,7 +67,6 @@ const PROTOCOL: &[&str] = &[
     "close-ignores-handed",
     "close-forgets-verdicts",
     "close-forgets-by",
-    "close-says-unknown",
     "answer-any-id",
     "settled-is-delivered",
     "low-counts-open",

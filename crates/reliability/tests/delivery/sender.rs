@@ -249,3 +249,25 @@ fn what_the_store_refused_holds_nothing_back() {
     assert_eq!(channel.low(), 2);
     assert!(channel.get(1).is_none());
 }
+
+#[test]
+fn what_an_ended_epoch_says_is_kept_until_it_is_durable() {
+    let mut channel = channel(1, 0);
+    channel.accept(IdPrefix(2), false);
+    let bytes = channel.to_bytes();
+    let next = Boot(2);
+    let mut channel = SendingChannel::from_bytes(&bytes).unwrap();
+    channel.load(1, IdPrefix(1), None, THIS, next);
+    channel.rotate();
+    let delivered = [verdict(2, VerdictState::Delivered)];
+    let mut closed = said(2, false, 1, &delivered);
+    closed.boot = next;
+    channel.closed(&closed, next, 5).unwrap();
+    let prev = Some(IdPrefix(1));
+    let fate = channel.load(2, IdPrefix(2), prev, THIS, next);
+    assert_eq!(fate, Fate::Delivered);
+    // The channel is written, the final state is not, and the process ends.
+    let mut later = SendingChannel::from_bytes(&channel.to_bytes()).unwrap();
+    let fate = later.load(2, IdPrefix(2), prev, THIS, Boot(3));
+    assert_eq!(fate, Fate::Delivered);
+}
