@@ -73,6 +73,8 @@ pub(super) struct KnownEpoch {
     pub(super) epoch: Epoch,
     /// Everything below has an outcome at the sender.
     pub(super) low: u64,
+    /// The id of the message right below, if it had a slot.
+    pub(super) before: Option<IdPrefix>,
     /// Seqs in `[low, low + SPAN)`, ascending.
     pub(super) slots: Vec<Slot>,
     pub(super) closed: Option<ClosedBy>,
@@ -410,6 +412,7 @@ impl ReceivingChannel {
         self.epochs.push(KnownEpoch {
             epoch,
             low,
+            before: None,
             slots: Vec::new(),
             closed,
             boots: Vec::new(),
@@ -433,6 +436,7 @@ impl KnownEpoch {
             return;
         }
         self.low = low;
+        self.before = low.checked_sub(1).and_then(|seq| Some(self.slot(seq)?.id));
         let below = self.slots.partition_point(|s| s.seq < low);
         for slot in self.slots.drain(..below) {
             if slot.standing == Standing::Held {
@@ -460,10 +464,16 @@ impl KnownEpoch {
         if self.closed.is_some() && !mutant::is("accept-in-closed-epoch") {
             return Judgement::Rotate { above };
         }
-        // A history that forked shows in the neighbours.
-        let before = at.seq.checked_sub(1).and_then(|seq| self.slot(seq));
+        // A history that forked shows in the neighbours, and the one below `low` is among
+        // them: a lost history says low 3, and the present one has other messages at 1 and
+        // 2; its third would take effect, and those before it never.
+        let before = match at.seq.checked_sub(1) {
+            _ if at.seq == self.low => self.before,
+            Some(seq) => self.slot(seq).map(|slot| slot.id),
+            None => None,
+        };
         if let (Some(before), Some(prev)) = (before, at.prev)
-            && before.id != prev
+            && before != prev
             && !mutant::is("ignore-prev")
         {
             return Judgement::Rotate { above };

@@ -15,7 +15,7 @@ const VERSION: u8 = 1;
 pub struct Damaged(usize);
 
 impl ReceivingChannel {
-    /// As the store keeps it: at most 704 bytes for an epoch, whatever a peer does, and
+    /// As the store keeps it: at most 720 bytes for an epoch, whatever a peer does, and
     /// [`EPOCHS`] of them.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -43,6 +43,7 @@ impl KnownEpoch {
     fn write(&self, out: &mut Vec<u8>) {
         write_epoch(out, self.epoch);
         out.extend_from_slice(&self.low.to_be_bytes());
+        write_id(out, self.before);
         match self.closed {
             None => out.push(0),
             Some(ClosedBy::Higher) => out.push(1),
@@ -85,6 +86,7 @@ impl KnownEpoch {
     fn read(read: &mut Reader<'_>) -> Result<Self, Damaged> {
         let epoch = read.epoch()?;
         let low = read.u64()?;
+        let before = read.id()?;
         let closed = match read.u8()? {
             0 => None,
             1 => Some(ClosedBy::Higher),
@@ -103,13 +105,13 @@ impl KnownEpoch {
             let seq = low.saturating_add(u64::from(read.u8()?));
             let kind = read.u8()?;
             let id = IdPrefix(read.u64()?);
-            let before = slots.last();
-            if before.is_some_and(|b| b.seq >= seq) || seq - low >= SPAN {
+            let last = slots.last();
+            if last.is_some_and(|b| b.seq >= seq) || seq - low >= SPAN {
                 return Err(read.damaged());
             }
             let prev = match kind >> 4 {
                 0 => None,
-                1 => Some(before.ok_or_else(|| read.damaged())?.id),
+                1 => Some(last.ok_or_else(|| read.damaged())?.id),
                 2 => Some(IdPrefix(read.u64()?)),
                 _ => return Err(read.damaged()),
             };
@@ -131,6 +133,7 @@ impl KnownEpoch {
         Ok(Self {
             epoch,
             low,
+            before,
             slots,
             closed,
             boots,
@@ -303,7 +306,8 @@ impl<'a> Reader<'a> {
     fn id(&mut self) -> Result<Option<IdPrefix>, Damaged> {
         Ok(match self.u8()? {
             0 => None,
-            _ => Some(IdPrefix(self.u64()?)),
+            1 => Some(IdPrefix(self.u64()?)),
+            _ => return Err(self.damaged()),
         })
     }
 

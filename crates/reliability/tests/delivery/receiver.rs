@@ -90,6 +90,19 @@ fn a_predecessor_that_is_not_the_recorded_one_asks_for_a_rotation() {
 }
 
 #[test]
+fn a_fork_shows_in_the_message_right_below_low() {
+    let mut channel = ReceivingChannel::default();
+    delivered(&mut channel, &at(FIRST, 1, 1));
+    channel.arrives(&at(FIRST, 3, 2));
+    let mut forked = at(FIRST, 2, 1);
+    forked.prev = Some(IdPrefix(99));
+    let mut later = ReceivingChannel::from_bytes(&channel.to_bytes()).unwrap();
+    let ruling = later.arrives(&forked);
+    assert_eq!(ruling.judgement, Judgement::Rotate { above: 1 });
+    assert_eq!(later.arrives(&at(FIRST, 2, 2)).judgement, Judgement::Keep);
+}
+
+#[test]
 fn a_message_that_its_recorded_successor_contradicts_asks_for_a_rotation() {
     let mut channel = ReceivingChannel::default();
     channel.arrives(&at(FIRST, 2, 1));

@@ -382,10 +382,11 @@ impl Pair {
                 Heard::Rotate => return self.rotate(),
                 Heard::Nothing | Heard::Handed { .. } => {}
             },
-            Stanza::Rotate { from, epoch, boot } if from == life.peer => {
-                if life.channel.hear_rotate(epoch, boot, this) == Heard::Rotate {
-                    return self.rotate();
-                }
+            Stanza::Rotate { from, epoch, boot }
+                if from == life.peer
+                    && life.channel.hear_rotate(epoch, boot, this) == Heard::Rotate =>
+            {
+                return self.rotate();
             }
             Stanza::Closed {
                 from,
@@ -411,15 +412,13 @@ impl Pair {
                     self.begin_epoch(&fates, None);
                 }
             }
-            Stanza::WrongStore { from, epoch, boot } if from != life.peer => {
-                if boot == this && epoch == life.channel.epoch() {
-                    life.peer = from;
-                    let random = self.draw();
-                    if let Some(life) = &mut self.sender.life {
-                        let fates = life.channel.reset(this, random);
-                        self.begin_epoch(&fates, Some(from));
-                    }
-                }
+            Stanza::WrongStore { from, epoch, boot }
+                if from != life.peer && boot == this && epoch == life.channel.epoch() =>
+            {
+                life.peer = from;
+                self.drawn += 1;
+                let fates = life.channel.reset(this, self.drawn);
+                self.begin_epoch(&fates, Some(from));
             }
             _ => {}
         }
