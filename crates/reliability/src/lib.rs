@@ -31,6 +31,7 @@
 
 pub mod delivery;
 pub mod engine;
+pub mod lane;
 pub mod mutant;
 pub mod outcome;
 pub mod protection;
@@ -39,6 +40,7 @@ pub mod session;
 pub mod store;
 
 pub use engine::Engine;
+pub use lane::Lane;
 pub use outcome::Outcome;
 pub use protection::Protection;
 pub use session::Session;

@@ -27,6 +27,9 @@ const CANCEL_BEFORE: Duration = Duration::from_secs(1);
 
 impl Engine {
     pub(super) fn submit(&mut self, submission: Submission) {
+        if submission.mode == Mode::AtMostOnce {
+            return self.submit_fleeting(submission);
+        }
         let Submission {
             id,
             to,
@@ -49,6 +52,13 @@ impl Engine {
         let Some(there) = self.outbox.lane_mut(lane) else {
             return;
         };
+        if !there.is_loose() && there.unordered != matches!(mode, Mode::Unordered(_)) {
+            let why = Refusal::OtherOrder {
+                channel: there.name.to_string(),
+                unordered: there.unordered,
+            };
+            return self.event(Event::Refused { id, why });
+        }
         let record = OutboundRecord {
             seq,
             id: id.clone(),
@@ -105,7 +115,9 @@ impl Engine {
     fn lane_for(&mut self, to: &Jid, mode: &Mode) -> Option<LaneId> {
         let loose;
         let (name, kept_as) = match mode {
-            Mode::ExactlyOnce(name) if self.place.is_some() => (name, name.as_str()),
+            Mode::ExactlyOnce(name) | Mode::Unordered(name) if self.place.is_some() => {
+                (name, name.as_str())
+            }
             Mode::Room => {
                 loose = Channel::new(ROOM).ok()?;
                 (&loose, ROOM)
@@ -118,8 +130,12 @@ impl Engine {
         if let Some(id) = self.outbox.find_lane(to, name) {
             return Some(id);
         }
-        let room = self.outbox.has_lane_room();
-        room.then(|| self.outbox.add_lane(to, name, kept_as, None))
+        if !self.outbox.has_lane_room() {
+            return None;
+        }
+        let id = self.outbox.add_lane(to, name, kept_as, None);
+        self.outbox.lane_mut(id)?.unordered = matches!(mode, Mode::Unordered(_));
+        Some(id)
     }
 
     fn flight(
@@ -236,6 +252,7 @@ impl Engine {
             return Some(dress(&flight.stanza, None, given));
         };
         let (recipient_place, knows) = (recipient.place.clone(), recipient.version);
+        let prev = at.prev.filter(|_| !unordered);
         if wish == Wish::Cancel {
             let cancel = Cancel {
                 from,
@@ -245,7 +262,7 @@ impl Engine {
                 seq: at.seq,
                 low: at.low,
                 id: at.id,
-                prev: at.prev,
+                prev,
                 boot: at.boot,
                 knows,
             };
@@ -262,7 +279,7 @@ impl Engine {
             seq: at.seq,
             low: at.low,
             id: at.id,
-            prev: at.prev,
+            prev,
             boot: at.boot,
             deadline,
             unordered,
@@ -415,6 +432,9 @@ impl Engine {
 
     /// The application takes a message back.
     pub(super) fn take_back(&mut self, id: &str) {
+        if self.take_back_fleeting(id) {
+            return;
+        }
         let Some(seq) = self.outbox.seq_of(id) else {
             return;
         };

@@ -13,7 +13,7 @@ use stanchion_stanza::stanza::DefinedCondition;
 use stanchion_stanza::{BareJid, Jid};
 
 pub(super) use flight::{Flight, Stage, Wish, dress};
-pub(super) use lane::{CONTROL, LOOSE, Lane, ROOM, Recipient};
+pub(super) use lane::{LOOSE, Lane, ROOM, Recipient};
 
 use super::config::EngineConfig;
 use crate::delivery::SendingChannel;
@@ -392,29 +392,51 @@ impl Outbox {
     }
 
     /// The first message of the lane that waits, if it may go. One that is not durable
-    /// yet, or that the stream may not carry, holds back the later ones.
+    /// yet, or that the stream may not carry, holds back the later ones. Where order does
+    /// not count, it is the newest that may go.
     fn sendable(&mut self, id: LaneId) -> Option<u64> {
         let lane = self.lanes.get(&id)?;
         if let Some(seq) = lane.cancels.first() {
             return Some(*seq);
         }
-        let seq = *lane.waiting.first()?;
-        let flight = self.flights.get(&seq)?;
-        if flight.stage == Stage::Persisting && !mutant::is("transmit-before-durable") {
-            return None;
+        if lane.unordered {
+            let newest: Vec<u64> = lane.waiting.iter().rev().copied().collect();
+            return newest.into_iter().find(|seq| self.may_go(id, *seq));
         }
-        if !self.stream.meets(flight.protection) {
-            for seq in lane.waiting.clone() {
-                if let Some(flight) = self.flights.get_mut(&seq) {
+        let seq = *lane.waiting.first()?;
+        if self
+            .flights
+            .get(&seq)
+            .is_some_and(|f| f.stage != Stage::Persisting && !self.stream.meets(f.protection))
+        {
+            for seq in lane.waiting.iter().skip(1) {
+                if let Some(flight) = self.flights.get_mut(seq) {
                     flight.held_back |= flight.stage == Stage::Kept;
                 }
             }
-            return None;
+        }
+        self.may_go(id, seq).then_some(seq)
+    }
+
+    /// Whether a message that waits may be transmitted now.
+    fn may_go(&mut self, id: LaneId, seq: u64) -> bool {
+        self.may_go_if_known(id, seq).unwrap_or(false)
+    }
+
+    fn may_go_if_known(&mut self, id: LaneId, seq: u64) -> Option<bool> {
+        let lane = self.lanes.get(&id)?;
+        let flight = self.flights.get_mut(&seq)?;
+        if flight.stage == Stage::Persisting && !mutant::is("transmit-before-durable") {
+            return Some(false);
+        }
+        if !self.stream.meets(flight.protection) {
+            flight.held_back |= flight.stage == Stage::Kept;
+            return Some(false);
         }
         let recipient = self.recipients.get(&lane.to)?;
         let room = recipient.on_their_way < recipient.window(self.config.window, lane.rank);
         let may = flight.place.is_none_or(|p| lane.channel.may_transmit(p));
-        (room && may).then_some(seq)
+        Some(room && may)
     }
 
     /// It is transmitted now.
