@@ -36,7 +36,7 @@ type Run = Box<dyn FnOnce(&Transaction<'_>) -> bool + Send>;
 /// It runs once, in the store's own thread, inside its transaction: it sees what was
 /// committed before, and is durable together with the mark on its message, or not at all.
 /// It may read and change what begins with [`APP_PREFIX`], tables that it makes itself
-/// included; anything else, the store's own tables and statements such as `COMMIT`,
+/// included, but not rename tables; anything else, the store's own tables and statements such as `COMMIT`,
 /// `PRAGMA` and `ATTACH` among it, is refused by SQLite as `not authorized`.
 ///
 /// All that the store has to do waits for it, so it should take milliseconds: what is

@@ -3,7 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod decisions;
 mod inbox;
+mod modes;
 mod outbox;
 mod outcomes;
 mod protection;
