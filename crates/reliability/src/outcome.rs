@@ -63,6 +63,9 @@ pub enum NotDelivered {
     /// The recipient's application will not act on it, though nobody took it back. Of one
     /// that an earlier process sent, and perhaps took back, that may be the reason too.
     Rejected,
+    /// A newer message of the same key took its place before it was handed to any
+    /// connection.
+    Replaced,
     /// It was to be delivered at most once and at once, and there was no stream.
     NoStream,
 }
@@ -75,6 +78,7 @@ impl fmt::Display for NotDelivered {
             Self::Refused(e) => write!(f, "it came back with {e}"),
             Self::Unprotected => f.write_str("no stream met its protection in time"),
             Self::Rejected => f.write_str("the recipient's application refused it"),
+            Self::Replaced => f.write_str("a newer message took its place"),
             Self::NoStream => f.write_str("there was no connection, and it was not to wait"),
         }
     }
@@ -188,6 +192,7 @@ impl Outcome {
                     NotDelivered::Refused(e) => format!("refused {e}"),
                     NotDelivered::Unprotected => "unprotected".to_owned(),
                     NotDelivered::Rejected => "rejected".to_owned(),
+                    NotDelivered::Replaced => "replaced".to_owned(),
                     NotDelivered::NoStream => "no-stream".to_owned(),
                 }),
             },
@@ -227,6 +232,7 @@ impl NotDelivered {
                 "cancelled" => Some(Self::Cancelled),
                 "unprotected" => Some(Self::Unprotected),
                 "rejected" => Some(Self::Rejected),
+                "replaced" => Some(Self::Replaced),
                 "no-stream" => Some(Self::NoStream),
                 _ => None,
             },
@@ -299,6 +305,9 @@ mod tests {
         for outcome in [
             Outcome::NotDelivered(NotDelivered::Expired),
             Outcome::NotDelivered(NotDelivered::Unprotected),
+            Outcome::NotDelivered(NotDelivered::Rejected),
+            Outcome::NotDelivered(NotDelivered::Replaced),
+            Outcome::NotDelivered(NotDelivered::NoStream),
             Outcome::InDoubt(InDoubt::NoReceipt { last_error: None }),
             Outcome::InDoubt(InDoubt::NoReceipt {
                 last_error: Some(full),

@@ -70,6 +70,7 @@ impl Engine {
     }
 
     fn decided_on(&mut self, arrival: u64, done: bool) {
+        tracing::debug!(arrival, done, "the application decided about a message");
         self.event(Event::Decided { arrival, done });
     }
 

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use tracing::Span;
 
 use super::management::Unacked;
 use super::{Engine, Event, Output, Refusal, Submission};
@@ -26,6 +27,8 @@ pub(super) struct Fleeting {
     protection: Protection,
     /// A stream was up that could not carry it.
     held_back: bool,
+    /// Its short life is logged in there.
+    span: Span,
 }
 
 impl Engine {
@@ -33,6 +36,7 @@ impl Engine {
     pub(super) fn submit_fleeting(&mut self, submission: Submission) {
         let Submission {
             id,
+            to,
             stanza,
             deadline,
             protection,
@@ -44,7 +48,9 @@ impl Engine {
         }
         self.counters.accepted += 1;
         self.event(Event::Accepted { id: id.clone() });
+        let span = tracing::debug_span!("message", id, %to, once = true);
         self.fleeting.push_back(Fleeting {
+            span,
             id,
             stanza,
             deadline: deadline.map(|at| self.monotonic(at)),
@@ -71,6 +77,8 @@ impl Engine {
                 sent = true;
                 let id = message.id;
                 let outcome = Outcome::Transmitted;
+                let ends = || tracing::debug!(%outcome, "it is decided");
+                message.span.in_scope(ends);
                 self.event(Event::Outcome { id, outcome });
             } else if over || (message.deadline.is_none() && !carries) {
                 let why = match (message.held_back, over) {
@@ -78,7 +86,7 @@ impl Engine {
                     (false, true) => NotDelivered::Expired,
                     (false, false) => NotDelivered::NoStream,
                 };
-                self.fleeting_ends(message.id, why);
+                self.fleeting_ends(message, why);
             } else {
                 self.fleeting.push_back(message);
             }
@@ -94,14 +102,17 @@ impl Engine {
             return false;
         };
         if let Some(message) = self.fleeting.remove(at) {
-            self.fleeting_ends(message.id, NotDelivered::Cancelled);
+            self.fleeting_ends(message, NotDelivered::Cancelled);
         }
         true
     }
 
-    fn fleeting_ends(&mut self, id: String, why: NotDelivered) {
+    fn fleeting_ends(&mut self, message: Fleeting, why: NotDelivered) {
         self.counters.not_delivered += 1;
         let outcome = Outcome::NotDelivered(why);
+        let ends = || tracing::debug!(%outcome, "it is decided");
+        message.span.in_scope(ends);
+        let id = message.id;
         self.event(Event::Outcome { id, outcome });
     }
 

@@ -81,6 +81,15 @@ impl Default for Mode {
 pub enum Input {
     /// The application sends. Refused with [`Event::Refused`] if the outbox is full.
     Send(Submission),
+    /// The same, and the message takes the place of those with the same key on its channel
+    /// to that recipient that were never transmitted and are in memory: they are
+    /// `NotDelivered`.
+    Replace {
+        /// The message.
+        submission: Submission,
+        /// What it is a newer value of.
+        key: String,
+    },
     /// The application committed the message that arrived so.
     Commit {
         /// From [`Event::Message`].

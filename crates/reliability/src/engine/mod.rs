@@ -351,7 +351,8 @@ impl Engine {
             self.close_batch();
         }
         match input {
-            Input::Send(submission) => self.submit(submission),
+            Input::Send(submission) => drop(self.submit(submission)),
+            Input::Replace { submission, key } => self.replace(submission, key),
             Input::Commit { arrival } => self.commit(arrival),
             Input::CommitWith { arrival } => self.commit_with(arrival),
             Input::Reject { arrival } => self.reject(arrival),

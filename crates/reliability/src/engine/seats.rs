@@ -155,7 +155,8 @@ impl Engine {
         }
         self.correspondents.touch_device(&said.from);
         self.drop_seats(&seat, &ruling);
-        if ruling.rolled_back {
+        // Before a store is addressed nothing is known of what it had.
+        if ruling.rolled_back && said.to.is_some() {
             self.event(Event::RolledBack { from: from.clone() });
         }
         let late = said

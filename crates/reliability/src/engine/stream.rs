@@ -96,6 +96,8 @@ impl Engine {
             if self.outbox.server_accepted(seq, self.now.monotonic)
                 && let Some(flight) = self.outbox.get(seq)
             {
+                let taken = || tracing::debug!("the server has it");
+                flight.span.in_scope(taken);
                 let id = flight.id.clone();
                 self.event(Event::ServerAccepted { id });
             }

@@ -33,6 +33,8 @@ impl Engine {
         if flight.stage == Stage::Decided {
             return;
         }
+        let ends = || tracing::debug!(%outcome, "it is decided");
+        flight.span.in_scope(ends);
         let (id, in_doubt) = (flight.id.clone(), flight.in_doubt);
         let (lane, place) = (flight.lane, flight.place);
         let peer = self.outbox.lane(lane).map(|lane| lane.to.to_bare());
@@ -262,6 +264,8 @@ impl Engine {
             return;
         }
         let condition = message.error().unwrap_or_default().condition;
+        let back = || tracing::debug!(%condition, "a copy came back");
+        flight.span.in_scope(back);
         if self.outbox.lane(flight.lane).is_some_and(Lane::is_room) {
             // The room refused the only copy there is.
             let only = !flight.inherited && flight.transmissions == 1;

@@ -454,14 +454,18 @@ impl Driver {
             WallTime::from_unix_ms(self.now().wall.as_unix_ms().saturating_add(ms))
         });
         self.waiters.insert(prepared.id.clone(), waiter);
-        self.tell(Input::Send(Submission {
+        let submission = Submission {
             id: prepared.id,
             to,
             stanza: prepared.stanza,
             deadline,
             protection: prepared.protection,
             mode: prepared.mode,
-        }));
+        };
+        self.tell(match prepared.replaces {
+            Some(key) => Input::Replace { submission, key },
+            None => Input::Send(submission),
+        });
     }
 
     // ---- the connection -------------------------------------------------------------

@@ -31,6 +31,7 @@ pub struct Outgoing {
     within: Option<Duration>,
     protection: Protection,
     mode: Mode,
+    replaces: Option<String>,
 }
 
 /// A message that nobody could send.
@@ -81,6 +82,7 @@ impl Outgoing {
             within: None,
             protection: Protection::default(),
             mode: Mode::default(),
+            replaces: None,
         }
     }
 
@@ -124,6 +126,18 @@ impl Outgoing {
     #[must_use]
     pub fn at_most_once(mut self) -> Self {
         self.mode = Mode::AtMostOnce;
+        self
+    }
+
+    /// The same, in place of older messages to the same recipient, on the same channel and
+    /// with the same key, that were never given to a connection: they are
+    /// [`NotDelivered::Replaced`](crate::outcome::NotDelivered::Replaced). Of readings that
+    /// pile up while there is no connection, the last one is sent. The key is the
+    /// sender's own affair and not sent; messages of an earlier process, and those that
+    /// wait in the store alone, are not replaced.
+    #[must_use]
+    pub fn replaces_older(mut self, key: impl Into<String>) -> Self {
+        self.replaces = Some(key.into());
         self
     }
 
@@ -186,6 +200,7 @@ impl Outgoing {
             within: self.within,
             protection: self.protection,
             mode: self.mode,
+            replaces: self.replaces,
         })
     }
 }
@@ -199,6 +214,7 @@ pub(super) struct Prepared {
     pub(super) within: Option<Duration>,
     pub(super) protection: Protection,
     pub(super) mode: Mode,
+    pub(super) replaces: Option<String>,
 }
 
 #[cfg(test)]

@@ -12,3 +12,4 @@ mod protection;
 mod rooms;
 mod script;
 mod stream;
+mod trace;

@@ -234,6 +234,54 @@ fn where_order_does_not_count_a_gap_holds_nothing_up() {
 }
 
 #[test]
+fn a_newer_message_takes_the_place_of_those_that_were_never_sent() {
+    let mut s = Script::new();
+    s.replace("t1", "temperature");
+    s.replace("h1", "humidity");
+    s.replace("t2", "temperature");
+    assert_eq!(s.reasons(), ["a newer message took its place"]);
+    s.replace("t3", "temperature");
+    assert_eq!(s.outcomes(), told("t2", "not delivered"));
+    s.connect();
+    assert_eq!(s.messages(), ["h1", "t3"]);
+    // What was given to a connection is not touched, even if it was lost.
+    s.disconnect();
+    s.replace("t4", "temperature");
+    assert_eq!(s.outcomes(), []);
+    s.connect();
+    assert_eq!(s.messages(), ["h1", "t3", "t4"]);
+}
+
+#[test]
+fn what_is_replaced_is_so_for_good_and_in_one_batch_with_its_successor() {
+    let mut s = Script::new();
+    s.replace("t1", "t");
+    s.persisted.clear();
+    s.store_waits();
+    s.replace("t2", "t");
+    assert_eq!(s.asked(), 1);
+    assert_eq!(s.outcomes(), []);
+    s.store_answers();
+    assert_eq!(s.outcomes(), told("t1", "not delivered"));
+    let mut s = s.crash();
+    s.replace("t3", "t");
+    s.connect();
+    // An earlier process may have sent the second, whatever its record says.
+    assert_eq!(s.messages(), ["t2", "t3"]);
+}
+
+#[test]
+fn one_value_that_changes_fills_no_outbox() {
+    let mut s = Script::with(|c| c.outbox = 10);
+    for n in 0..1000 {
+        s.replace(&format!("t{n}"), "t");
+        assert!(s.engine.pending() <= 2);
+    }
+    s.connect();
+    assert_eq!(s.messages(), ["t999"]);
+}
+
+#[test]
 fn alarms_go_before_commands_and_those_before_telemetry() {
     let mut s = Script::new();
     for lane in [Lane::Telemetry, Lane::Control, Lane::Alarm] {

@@ -262,28 +262,37 @@ impl Script {
 
     /// The application sends a message to `peer@x` in that mode; its body is its id.
     pub(crate) fn send_in(&mut self, mode: Mode, id: &str, within: Option<Duration>) {
+        let submission = self.submission(mode, id, within);
+        self.give(Input::Send(submission));
+    }
+
+    /// The same, in the default mode, as the newest value of `key`.
+    pub(crate) fn replace(&mut self, id: &str, key: &str) {
+        let submission = self.submission(Mode::default(), id, None);
+        let key = key.to_owned();
+        self.give(Input::Replace { submission, key });
+    }
+
+    fn submission(&self, mode: Mode, id: &str, within: Option<Duration>) -> Submission {
         let stanza =
             format!("<message to='peer@x' id='{id}' type='chat'><body>{id}</body></message>");
-        self.give(Input::Send(Submission {
+        Submission {
             id: id.to_owned(),
             to: "peer@x".parse().unwrap(),
             stanza: stanza.into(),
             deadline: within.map(|time| wall(self.now + time)),
             protection: Protection::default(),
             mode,
-        }));
+        }
     }
 
     /// The same, on any stream.
     pub(crate) fn send_on_any(&mut self, mode: Mode, id: &str) {
-        let stanza = format!("<message to='peer@x' id='{id}'><body>{id}</body></message>");
+        let protection = Protection::Any;
+        let submission = self.submission(mode, id, None);
         self.give(Input::Send(Submission {
-            id: id.to_owned(),
-            to: "peer@x".parse().unwrap(),
-            stanza: stanza.into(),
-            deadline: None,
-            protection: Protection::Any,
-            mode,
+            protection,
+            ..submission
         }));
     }
 

@@ -248,6 +248,21 @@ impl Outbox {
             .collect()
     }
 
+    /// Messages that are replaced by one of that key: those of its lane that have the same
+    /// and that no transport can have had.
+    pub(super) fn replaceable(&self, by: u64, key: &str) -> Vec<u64> {
+        let lane = self.flights.get(&by).and_then(|f| self.lanes.get(&f.lane));
+        let waiting = lane.into_iter().flat_map(|lane| lane.waiting.range(..by));
+        let older = waiting.filter(|seq| {
+            self.flights.get(seq).is_some_and(|flight| {
+                flight.stage == Stage::Kept
+                    && !flight.maybe_sent()
+                    && flight.key.as_deref() == Some(key)
+            })
+        });
+        older.copied().collect()
+    }
+
     /// Changes what its timers depend on.
     pub(super) fn change(&mut self, seq: u64, change: impl FnOnce(&mut Flight)) {
         let Some(flight) = self.flights.get_mut(&seq) else {
@@ -605,6 +620,9 @@ impl Outbox {
         let wait = self.random_share();
         let pause = self.config.rto.max;
         self.change(seq, |flight| {
+            flight
+                .span
+                .in_scope(|| tracing::debug!("the recipient's application has it"));
             flight.handed = true;
             if flight.stage == Stage::ServerAccepted {
                 flight.retry_at = Some(now + stretch(pause, wait));
