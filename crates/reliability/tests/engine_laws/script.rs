@@ -336,7 +336,7 @@ impl Script {
             }],
             jids: None,
         };
-        self.from_peer(None, answer.to_element());
+        self.peer_says(None, answer.to_element());
     }
 
     /// Message `seq` of the device `D1` comes on the channel `c`; its body is its id.
@@ -369,10 +369,10 @@ impl Script {
             jids: None,
         };
         change(&mut said);
-        self.from_peer(Some(id), said.to_element());
+        self.peer_says(Some(id), said.to_element());
     }
 
-    fn from_peer(&mut self, id: Option<&str>, payload: Element) {
+    fn peer_says(&mut self, id: Option<&str>, payload: Element) {
         let mut message = Message::chat("lamp@home".parse().unwrap()).with_payload(payload);
         message.header.from = Some("peer@x/1".parse().unwrap());
         if let Some(id) = id {
