@@ -68,6 +68,8 @@ use outbox::{LaneId, Outbox};
 const BATCH: usize = 200;
 /// Received stanzas that may wait for the store before reading stops.
 const ARRIVING: usize = 256;
+/// Changes that may wait for the store before reading stops.
+const COMMITTING: usize = 2048;
 /// Messages of one lane in memory: two windows, so that one is loaded while the other is
 /// on its way.
 const OF_A_LANE: usize = 64;
@@ -324,7 +326,8 @@ impl Engine {
     /// the store has caught up.
     #[must_use]
     pub fn wants_input(&self) -> bool {
-        self.management.arriving() + self.committing.iter().map(Vec::len).sum::<usize>() < ARRIVING
+        self.management.arriving() < ARRIVING
+            && self.committing.iter().map(Vec::len).sum::<usize>() < COMMITTING
     }
 
     /// Whether all that was received is handled. Resume a lost stream only then: its

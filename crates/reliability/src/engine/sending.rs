@@ -182,6 +182,7 @@ impl Engine {
             handed: false,
             taken_back: false,
             refused: None,
+            earlier: record.attempts,
             transmissions: 0,
             tries: 0,
             inherited,
@@ -240,9 +241,17 @@ impl Engine {
             if flight.is_some_and(|f| f.wish == Wish::Cancel) {
                 self.counters.cancels += 1;
             } else {
-                let again = flight.is_some_and(|f| f.transmissions > 1);
+                let again = flight
+                    .filter(|f| f.transmissions > 1)
+                    .map(|f| (f.id.clone(), f.earlier.saturating_add(f.transmissions)));
                 self.counters.transmitted += 1;
-                self.counters.retransmitted += u64::from(again);
+                self.counters.retransmitted += u64::from(again.is_some());
+                // For people who look at what is stuck; a first transmission is the rule.
+                if let Some((id, attempts)) = again {
+                    let at = self.now.wall;
+                    let op = Op::SetOutboundAttempts { id, attempts, at };
+                    self.persist(op, Effect::None);
+                }
             }
             self.management.sent(Unacked {
                 bytes: bytes.clone(),
@@ -562,6 +571,8 @@ impl Engine {
             if flight.place.is_none() || !speaks {
                 return self.load_doubt(flight);
             }
+            // Its recipient has spoken since: it is asked.
+            self.doubts.retain(|(id, _)| *id != record.id);
         }
         // A room may have it, and would show it twice.
         let unknown = flight.inherited && self.outbox.lane(id).is_some_and(Lane::is_room);

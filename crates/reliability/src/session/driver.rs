@@ -24,13 +24,15 @@ use super::requests::Requests;
 use super::sent::{Find, Lookup, Sent, Stage};
 use super::token::Token;
 use super::waiters::{Waiter, Waiters};
-use super::{Disconnect, SendError, SessionConfig, SessionError, SessionEvent, Status, Warning};
+use super::{
+    Disconnect, SENDS, SendError, SessionConfig, SessionError, SessionEvent, Status, Warning,
+};
 use crate::engine::{Counters, Engine, Event, Input, Now, Output, Stream, Submission};
 use crate::protection::Protection;
 use crate::store::{Effect, Store, WallTime};
 
-/// Inputs taken without waiting before the outputs are looked at: larger batches, fewer
-/// commits.
+/// Stanzas and decisions taken without waiting before the outputs are looked at, and all the sends that
+/// wait: larger batches, fewer commits.
 const AT_ONCE: usize = 64;
 /// For the server's part of a clean end.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -412,7 +414,7 @@ impl Driver {
                 Err(fault) => self.stream_fault(fault),
             }
         }
-        for _ in 0..AT_ONCE {
+        for _ in 0..SENDS {
             if !self.engine.has_room() {
                 break;
             }

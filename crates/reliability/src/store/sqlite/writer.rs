@@ -191,6 +191,7 @@ fn commit_group(
     group: &mut Group,
 ) -> Result<Vec<Vec<OpResult>>, rusqlite::Error> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut last = None;
     let mut results = Vec::with_capacity(group.len());
     for (batch, _) in group {
         let mut answers = Vec::with_capacity(batch.ops.len());
@@ -200,7 +201,7 @@ fn commit_group(
                     let effect = batch.effects.pop_front();
                     apply_effect(&transaction, guard, key, *at, effect)?
                 }
-                op => apply(&transaction, op)?,
+                op => apply(&transaction, &mut last, op)?,
             });
         }
         results.push(answers);
@@ -227,7 +228,7 @@ fn apply_effect(
         return Ok(OpResult::EffectFailed);
     }
     let key = key.clone();
-    apply(transaction, &Op::MarkHandled { key, at })
+    apply(transaction, &mut None, &Op::MarkHandled { key, at })
 }
 
 fn transact(
