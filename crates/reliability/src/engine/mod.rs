@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Laws, each with a test of that name in `tests/`:
-//! nothing is transmitted before it is durable; nothing is acknowledged to the server
+//! nothing is transmitted before it is durable, but what is sent at most once; nothing is acknowledged to the server
 //! before it is durable; no receipt leaves before the application committed; a
 //! message's id never changes; what was never given to a transport, and only that, may
 //! become `NotDelivered` at its deadline; a stream carries no message that asks for more

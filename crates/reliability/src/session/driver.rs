@@ -31,8 +31,8 @@ use crate::engine::{Counters, Engine, Event, Input, Now, Output, Stream, Submiss
 use crate::protection::Protection;
 use crate::store::{Effect, Store, WallTime};
 
-/// Stanzas and decisions taken without waiting before the outputs are looked at, and all the sends that
-/// wait: larger batches, fewer commits.
+/// Stanzas, and decisions about messages, taken without waiting before the outputs are
+/// looked at, with all the sends that wait: larger batches, fewer commits.
 const AT_ONCE: usize = 64;
 /// For the server's part of a clean end.
 const FAREWELL: Duration = Duration::from_secs(3);

@@ -363,7 +363,8 @@ impl Drop for Session {
 
 impl Sender {
     /// Hands a message over. Resolves once it is durable; waits while the outbox is
-    /// full.
+    /// full. One that is sent [at most once](Outgoing::at_most_once) is never durable, and
+    /// refused if too many wait.
     ///
     /// # Errors
     /// [`SendError`], never `QueueFull`.
