@@ -13,6 +13,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use peer::{Peer, opening};
 use stanchion_connect::memory::MemoryConnect;
@@ -20,6 +21,7 @@ use stanchion_reliability::session::{Session, SessionConfig};
 use stanchion_reliability::store::rusqlite::{Connection, Error, Transaction};
 use stanchion_reliability::store::{InboundFilter, InboundQuery, SqliteReader, SqliteStore};
 use stanchion_stanza::payload::delivery::VerdictState;
+use tokio::time::timeout;
 
 const PATH: &str = "STANCHION_TEST_EFFECTS";
 const MARK: &str = "delivered ";
@@ -76,7 +78,8 @@ async fn child_that_commits_until_it_is_killed() {
                 peer.send(&next.to_string(), next).await;
                 next += 1;
             }
-            assert_eq!(peer.verdict(awaited).await, VerdictState::Delivered);
+            let verdict = timeout(Duration::from_secs(60), peer.verdict(awaited)).await;
+            assert_eq!(verdict.unwrap(), VerdictState::Delivered);
             let mut out = std::io::stdout().lock();
             writeln!(out, "{MARK}{awaited}").unwrap();
             out.flush().unwrap();

@@ -71,6 +71,7 @@ impl Engine {
                 self.management.sent(Unacked {
                     bytes: message.stanza.clone(),
                     seq: None,
+                    asks: message.protection,
                 });
                 self.outputs.push_back(Output::Transmit(message.stanza));
                 self.counters.transmitted += 1;

@@ -256,6 +256,7 @@ impl Engine {
             self.management.sent(Unacked {
                 bytes: bytes.clone(),
                 seq: Some(seq),
+                asks: Protection::Any,
             });
             self.outputs.push_back(Output::Transmit(bytes));
             sent = true;

@@ -40,7 +40,7 @@ type Run = Box<dyn FnOnce(&Transaction<'_>) -> bool + Send>;
 /// `PRAGMA` and `ATTACH` among it, is refused by SQLite as `not authorized`.
 ///
 /// All that the store has to do waits for it, so it should take milliseconds: what is
-/// slow belongs before it or after it. One that takes longer than
+/// slow belongs before it or after it, and what waits for the session never ends. One that takes longer than
 /// [`Effect::SLOW`] is logged; none is interrupted, as SQLite would roll the whole
 /// transaction back, with the changes of others in it. For the same reason a foreign key of
 /// its tables must not be deferred: violated, it would fail the transaction of all.

@@ -57,6 +57,19 @@ fn at_most_once_goes_again_on_a_resumed_stream_if_the_server_has_not_handled_it(
 }
 
 #[test]
+fn at_most_once_does_not_go_again_on_a_resumed_stream_that_offers_too_little() {
+    let mut s = Script::new();
+    s.connect();
+    s.send_in(Mode::AtMostOnce, "strict", None);
+    s.send_on_any(Mode::AtMostOnce, "any");
+    assert_eq!(s.messages(), ["strict", "any"]);
+    s.disconnect();
+    s.offered = Protection::Encrypted;
+    s.resume(0);
+    assert_eq!(s.messages(), ["any"]);
+}
+
+#[test]
 fn without_a_deadline_at_most_once_waits_for_no_stream() {
     let mut s = Script::new();
     s.send_in(Mode::AtMostOnce, "m", None);
