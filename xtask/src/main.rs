@@ -16,6 +16,7 @@ mod measure;
 mod program;
 mod requirements;
 mod servers;
+mod simulate;
 mod test;
 mod tidy;
 
@@ -44,6 +45,8 @@ enum Command {
     Servers(servers::Command),
     /// Run the fuzz targets for a while; no nightly compiler needed
     Fuzz(fuzz::Command),
+    /// Run devices and servers that fail, by seed, against the laws of delivery
+    Simulate(simulate::Command),
     /// Run the benchmarks and report their medians
     Bench(bench::Command),
     /// Check the rules of the house
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Command::Evaluate(command) => evaluate::run(&command),
         Command::Servers(command) => servers::run(command),
         Command::Fuzz(command) => fuzz::run(&command),
+        Command::Simulate(command) => simulate::run(&command),
         Command::Bench(command) => bench::run(&command),
         Command::Tidy(command) => tidy::run(&command),
         Command::Ci => ci::run(),
