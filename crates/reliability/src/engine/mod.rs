@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Laws, each with a test of that name in `tests/`:
-//! nothing is transmitted before it is durable; nothing is acknowledged to the server
+//! nothing is transmitted before it is durable, but what is sent at most once; nothing is acknowledged to the server
 //! before it is durable; no receipt leaves before the application committed; a
 //! message's id never changes; what was never given to a transport, and only that, may
 //! become `NotDelivered` at its deadline; a stream carries no message that asks for more
@@ -21,8 +21,10 @@
 //!
 //! Connections are made by `connect`, and what to do with outputs is the driver's.
 
+mod concluding;
 mod config;
 mod correspondents;
+mod fleeting;
 mod inbound;
 mod io;
 mod management;
@@ -56,6 +58,7 @@ pub use management::HandledTooHigh;
 pub use rto::RtoConfig;
 
 use correspondents::Correspondents;
+use fleeting::Fleeting;
 use inbound::{Inbox, Origin, Seat};
 use management::{Management, Slot};
 use outbox::{LaneId, Outbox};
@@ -122,11 +125,38 @@ enum Effect {
         arrival: u64,
         origin: Origin,
     },
+    /// A commit was tried, with the application's effect.
+    Applied {
+        arrival: u64,
+        origin: Origin,
+    },
+    Rejected {
+        arrival: u64,
+        origin: Origin,
+    },
     /// A verdict may leave.
     Verdict(Seat, Verdict),
     /// So may another word to a device.
     Say(Device, Box<Element>),
     Pruned,
+}
+
+/// A record that is being read.
+#[derive(Debug)]
+struct Fetched {
+    device: Device,
+    channel: Channel,
+    at: (Epoch, u64),
+    why: Why,
+}
+
+/// What for.
+#[derive(Debug, Clone, Copy)]
+enum Why {
+    /// It is next to be handed over.
+    ToHandOver { arrival: u64 },
+    /// It was handed over by an earlier engine.
+    ToSettle,
 }
 
 /// The engine. See the [module](self).
@@ -168,8 +198,10 @@ pub struct Engine {
     doubts: VecDeque<(String, BareJid)>,
     /// Received messages that the application has not committed, in the store.
     unhandled: usize,
-    /// Held messages that are being read, in the order of the answers.
-    fetched: VecDeque<(Device, Channel, (Epoch, u64), u64)>,
+    /// Messages of channels that are being read, in the order of the answers.
+    fetched: VecDeque<Fetched>,
+    /// Messages that are delivered at most once, and wait for a stream.
+    fleeting: VecDeque<Fleeting>,
     /// Verdicts that may leave: to which device, on which channel, under which boot.
     verdicts: BTreeMap<(Device, Channel, Epoch, Boot), Vec<Verdict>>,
     verdict_count: usize,
@@ -228,6 +260,7 @@ impl Engine {
             doubts: VecDeque::new(),
             unhandled: usize::try_from(counts.kept + counts.handed).unwrap_or(usize::MAX),
             fetched: VecDeque::new(),
+            fleeting: VecDeque::new(),
             verdicts: BTreeMap::new(),
             verdict_count: 0,
             ops: Vec::new(),
@@ -251,6 +284,7 @@ impl Engine {
             engine.lane_with_messages(to, channel);
         }
         engine.outbox.all_loaded_but(&engine.hungry);
+        engine.look_for_handled();
         if engine.unhandled > 0 {
             engine.inbox.look_in_store();
         }
@@ -320,8 +354,11 @@ impl Engine {
             self.close_batch();
         }
         match input {
-            Input::Send(submission) => self.submit(submission),
+            Input::Send(submission) => drop(self.submit(submission)),
+            Input::Replace { submission, key } => self.replace(submission, key),
             Input::Commit { arrival } => self.commit(arrival),
+            Input::CommitWith { arrival } => self.commit_with(arrival),
+            Input::Reject { arrival } => self.reject(arrival),
             Input::Cancel { id } => self.take_back(&id),
             Input::Forget(to) => self.forget(&to),
             Input::Addresses(jids) => self.addresses(jids),
@@ -363,6 +400,7 @@ impl Engine {
     fn work(&mut self) {
         let now = self.now.monotonic;
         self.expire();
+        self.send_fleeting();
         if self.connected {
             let due = self.outbox.retransmissions_due(now);
             if due > 0 {
@@ -423,6 +461,7 @@ impl Engine {
         [
             self.outbox.next_timeout(self.connected),
             due,
+            self.fleeting_due(),
             stream,
             Some(self.prune_at),
         ]
@@ -483,11 +522,10 @@ impl Engine {
                 }
             }
             Effect::Committed { arrival, origin } => {
-                if result == OpResult::Done {
-                    self.unhandled = self.unhandled.saturating_sub(1);
-                }
-                self.committed(arrival, origin);
+                self.commit_is_durable(arrival, origin, &result);
             }
+            Effect::Applied { arrival, origin } => self.applied(arrival, origin, &result),
+            Effect::Rejected { arrival, origin } => self.rejected(arrival, origin, &result),
             Effect::Dropped => {
                 if result == OpResult::Done {
                     self.unhandled = self.unhandled.saturating_sub(1);

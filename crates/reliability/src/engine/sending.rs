@@ -26,7 +26,12 @@ const ASK_AFTER: usize = 8;
 const CANCEL_BEFORE: Duration = Duration::from_secs(1);
 
 impl Engine {
-    pub(super) fn submit(&mut self, submission: Submission) {
+    /// Takes a message. Gives its seq, if it is in memory from now on.
+    pub(super) fn submit(&mut self, submission: Submission) -> Option<u64> {
+        if submission.mode == Mode::AtMostOnce {
+            self.submit_fleeting(submission);
+            return None;
+        }
         let Submission {
             id,
             to,
@@ -37,18 +42,23 @@ impl Engine {
         } = submission;
         if !self.has_room() {
             let why = Refusal::OutboxFull(self.pending);
-            return self.event(Event::Refused { id, why });
+            return self.refuse_submission(id, why);
         }
         let Some(lane) = self.lane_for(&to, &mode) else {
             let why = Refusal::TooManyLanes(self.outbox.lane_count());
-            return self.event(Event::Refused { id, why });
+            return self.refuse_submission(id, why);
         };
         let seq = self.next_seq;
         let share = self.lane_share();
         let name = IdPrefix::of(&id);
-        let Some(there) = self.outbox.lane_mut(lane) else {
-            return;
-        };
+        let there = self.outbox.lane_mut(lane)?;
+        if !there.is_loose() && there.unordered != matches!(mode, Mode::Unordered(_)) {
+            let why = Refusal::OtherOrder {
+                channel: there.name.to_string(),
+                unordered: there.unordered,
+            };
+            return self.refuse_submission(id, why);
+        }
         let record = OutboundRecord {
             seq,
             id: id.clone(),
@@ -68,10 +78,10 @@ impl Engine {
         let op = Op::PutOutbound(record);
         if let Err(misuse) = op.check() {
             let why = Refusal::Misuse(misuse);
-            return self.event(Event::Refused { id, why });
+            return self.refuse_submission(id, why);
         }
         let Op::PutOutbound(mut record) = op else {
-            return;
+            return None;
         };
         self.next_seq += 1;
         self.pending += 1;
@@ -99,13 +109,33 @@ impl Engine {
             self.outbox.insert(seq, flight);
         }
         self.persist(Op::PutOutbound(record), Effect::Accepted { seq, id });
+        stays.then_some(seq)
+    }
+
+    fn refuse_submission(&mut self, id: String, why: Refusal) -> Option<u64> {
+        self.event(Event::Refused { id, why });
+        None
+    }
+
+    /// Takes a message that makes older ones worthless.
+    pub(super) fn replace(&mut self, submission: Submission, key: String) {
+        let Some(seq) = self.submit(submission) else {
+            return;
+        };
+        // In one batch with the new one: never is there neither.
+        for older in self.outbox.replaceable(seq, &key) {
+            self.conclude(older, Outcome::NotDelivered(NotDelivered::Replaced));
+        }
+        self.outbox.change(seq, |flight| flight.key = Some(key));
     }
 
     /// The lane of a new message.
     fn lane_for(&mut self, to: &Jid, mode: &Mode) -> Option<LaneId> {
         let loose;
         let (name, kept_as) = match mode {
-            Mode::ExactlyOnce(name) if self.place.is_some() => (name, name.as_str()),
+            Mode::ExactlyOnce(name) | Mode::Unordered(name) if self.place.is_some() => {
+                (name, name.as_str())
+            }
             Mode::Room => {
                 loose = Channel::new(ROOM).ok()?;
                 (&loose, ROOM)
@@ -118,8 +148,12 @@ impl Engine {
         if let Some(id) = self.outbox.find_lane(to, name) {
             return Some(id);
         }
-        let room = self.outbox.has_lane_room();
-        room.then(|| self.outbox.add_lane(to, name, kept_as, None))
+        if !self.outbox.has_lane_room() {
+            return None;
+        }
+        let id = self.outbox.add_lane(to, name, kept_as, None);
+        self.outbox.lane_mut(id)?.unordered = matches!(mode, Mode::Unordered(_));
+        Some(id)
     }
 
     fn flight(
@@ -156,6 +190,13 @@ impl Engine {
             retry_at: None,
             last_error: None,
             bounced: false,
+            key: None,
+            span: tracing::debug_span!(
+                "message",
+                id = record.id,
+                to = record.to,
+                channel = record.channel
+            ),
         }
     }
 
@@ -192,6 +233,11 @@ impl Engine {
             };
             self.outbox.transmitted(seq, self.now.monotonic, managed);
             let flight = self.outbox.get(seq);
+            if let Some(flight) = flight {
+                let (wish, times) = (flight.wish, flight.transmissions);
+                let sent = || tracing::debug!(?wish, times, "given to the stream");
+                flight.span.in_scope(sent);
+            }
             if flight.is_some_and(|f| f.wish == Wish::Cancel) {
                 self.counters.cancels += 1;
             } else {
@@ -210,6 +256,7 @@ impl Engine {
             self.management.sent(Unacked {
                 bytes: bytes.clone(),
                 seq: Some(seq),
+                asks: Protection::Any,
             });
             self.outputs.push_back(Output::Transmit(bytes));
             sent = true;
@@ -245,6 +292,7 @@ impl Engine {
             return Some(dress(&flight.stanza, None, given));
         };
         let (recipient_place, knows) = (recipient.place.clone(), recipient.version);
+        let prev = at.prev.filter(|_| !unordered);
         if wish == Wish::Cancel {
             let cancel = Cancel {
                 from,
@@ -254,7 +302,7 @@ impl Engine {
                 seq: at.seq,
                 low: at.low,
                 id: at.id,
-                prev: at.prev,
+                prev,
                 boot: at.boot,
                 knows,
             };
@@ -271,7 +319,7 @@ impl Engine {
             seq: at.seq,
             low: at.low,
             id: at.id,
-            prev: at.prev,
+            prev,
             boot: at.boot,
             deadline,
             unordered,
@@ -410,6 +458,8 @@ impl Engine {
             return;
         };
         let (id, outcome) = (flight.id.clone(), Outcome::InDoubt(why));
+        let doubt = || tracing::debug!(%outcome, "its time is over, and nobody can say");
+        flight.span.in_scope(doubt);
         let op = Op::SetOutboundState {
             id: id.clone(),
             state: outcome.to_state(),
@@ -424,6 +474,9 @@ impl Engine {
 
     /// The application takes a message back.
     pub(super) fn take_back(&mut self, id: &str) {
+        if self.take_back_fleeting(id) {
+            return;
+        }
         let Some(seq) = self.outbox.seq_of(id) else {
             return;
         };
@@ -448,6 +501,9 @@ impl Engine {
         if *result == OpResult::Done {
             self.counters.accepted += 1;
             self.outbox.kept(seq);
+            if let Some(flight) = self.outbox.get(seq) {
+                flight.span.in_scope(|| tracing::debug!("durable"));
+            }
             return self.event(Event::Accepted { id });
         }
         self.pending = self.pending.saturating_sub(1);

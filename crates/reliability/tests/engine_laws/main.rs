@@ -3,10 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod decisions;
 mod inbox;
+mod modes;
 mod outbox;
 mod outcomes;
 mod protection;
 mod rooms;
 mod script;
 mod stream;
+mod trace;
