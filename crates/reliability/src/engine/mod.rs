@@ -30,6 +30,7 @@ mod outbox;
 mod receiving;
 mod recipients;
 mod respond;
+mod resumption;
 mod rto;
 mod seats;
 mod sending;
@@ -57,6 +58,7 @@ use correspondents::Correspondents;
 use inbound::{Inbox, Origin, Seat};
 use management::{Management, Slot};
 use outbox::{LaneId, Outbox};
+use resumption::Resumable;
 
 /// Ops after which a batch is closed; the store takes 512, and what follows from one
 /// input fits between.
@@ -121,6 +123,11 @@ enum Effect {
     /// So may another word to a device.
     Say(Device, Box<Element>),
     Pruned,
+    /// The count of a stream is on record.
+    Recorded {
+        stream: u64,
+        h: u32,
+    },
 }
 
 /// The engine. See the [module](self).
@@ -142,6 +149,7 @@ pub struct Engine {
     correspondents: Correspondents,
     inbox: Inbox,
     management: Management,
+    resumable: Resumable,
     connected: bool,
     /// The first seq of this engine. Earlier messages are an earlier engine's, which
     /// may have sent them: the boot token would not tell, as it outlives a reopened
@@ -212,6 +220,7 @@ impl Engine {
             correspondents: Correspondents::new(config.devices),
             inbox: Inbox::default(),
             management: Management::default(),
+            resumable: Resumable::default(),
             connected: false,
             first_seq: recovered.next_seq,
             next_seq: recovered.next_seq,
@@ -237,7 +246,7 @@ impl Engine {
             counters: Counters::default(),
         };
         for (key, value) in &recovered.state {
-            if !engine.correspondents.read(key, value) {
+            if !engine.correspondents.read(key, value) && !engine.recall_stream(key, value) {
                 engine.recall(key, value);
             }
         }
@@ -289,11 +298,11 @@ impl Engine {
         self.management.arriving() + self.committing.iter().map(Vec::len).sum::<usize>() < ARRIVING
     }
 
-    /// Whether all that was received is handled. Resume a lost stream only then: its
-    /// count must not rise after it was told.
+    /// Whether all that was received is handled, and on record where that is kept. Resume
+    /// a lost stream only then: its count must not rise after it was told.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.management.arriving() == 0
+        !self.management.is_behind()
     }
 
     /// Stanzas handled on the current or lost stream, for `<resume h='…'/>`.
@@ -327,6 +336,7 @@ impl Engine {
             Input::Loaded(loaded) => self.loaded(loaded),
             Input::Connected { stream, protection } => self.stream_ready(stream, protection),
             Input::Disconnected => self.connected = false,
+            Input::Resumable(token) => self.resumable(token),
             Input::Received(element) => {
                 self.heard_at = now.monotonic;
                 self.pinged = false;
@@ -334,7 +344,10 @@ impl Engine {
             }
             Input::ReceivedEarly(element) => self.received_early(element),
             // The last count: what it covers is not sent again to the next session.
-            Input::Closing => self.answer(),
+            Input::Closing => {
+                self.management.asked();
+                self.answer();
+            }
             Input::Transmit(element) => self.transmit(&element),
             Input::Tick => {}
         }
@@ -376,7 +389,10 @@ impl Engine {
                 Effect::Pruned,
             );
         }
-        if !self.ops.is_empty() {
+        let count = self
+            .management
+            .wants_record(self.config.ack_every, !self.connected);
+        if !self.ops.is_empty() || count || self.resumable.is_stale() {
             self.close_batch();
         }
         // After the batches, so that a read sees all that was decided before it.
@@ -392,6 +408,7 @@ impl Engine {
         for id in std::mem::take(&mut self.dirty) {
             self.write_lane(id);
         }
+        self.record_stream();
         let mut ops = Vec::with_capacity(self.ops.len());
         let mut effects = Vec::with_capacity(self.ops.len());
         for (op, effect) in self.ops.drain(..) {
@@ -469,6 +486,7 @@ impl Engine {
             Effect::Accepted { seq, id } => self.accepted(seq, id, &result),
             Effect::Concluded { seq, tell } => self.concluded(seq, tell),
             Effect::Opened(lane) => self.opened(lane),
+            Effect::Recorded { stream, h } => self.management.recorded(stream, h),
             // One step of a prune is bounded, so that it holds up nothing for long.
             Effect::Pruned => {
                 if matches!(result, OpResult::Pruned { more: true, .. }) {

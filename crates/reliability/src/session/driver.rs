@@ -8,9 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use stanchion_connect::backoff::Backoff;
 use stanchion_connect::connection::SessionEnd;
-use stanchion_connect::{
-    Connect, ConnectError, Connection, Endpoint, ResumeToken, Resumption, SmSession,
-};
+use stanchion_connect::{Connect, ConnectError, Connection, Endpoint, Resumption};
 use stanchion_stanza::stream::{StreamCondition, StreamError};
 use stanchion_stanza::{Element, FullJid, Jid, Payload as _, StreamEvent};
 use stanchion_transport::{StreamFault, XmppStream};
@@ -125,12 +123,6 @@ struct Place {
     since: Instant,
 }
 
-/// The session that a new connection may resume.
-struct Resumable {
-    session: SmSession,
-    jid: FullJid,
-}
-
 pub(super) struct Driver {
     parts: Parts,
     engine: Engine,
@@ -138,7 +130,8 @@ pub(super) struct Driver {
     waiters: Waiters,
     link: Link,
     place: Option<Place>,
-    resumable: Option<Resumable>,
+    /// No stream of this engine has carried our presence.
+    unannounced: bool,
     backoff: Backoff,
     /// What the server said before it closed.
     last_words: Option<StreamError>,
@@ -163,7 +156,7 @@ impl Driver {
             waiters: Waiters::default(),
             link: Link::Waiting(started),
             place: None,
-            resumable: None,
+            unannounced: true,
             last_words: None,
             started,
         })
@@ -220,12 +213,8 @@ impl Driver {
                         stream.send_bytes(&bytes);
                     }
                 }
-                Output::Reconnect(reason) => {
-                    if !reason.is_resumable() {
-                        self.resumable = None;
-                    }
-                    self.lost(Disconnect::GivenUp(reason));
-                }
+                // The engine knows whether it can be resumed.
+                Output::Reconnect(reason) => self.lost(Disconnect::GivenUp(reason)),
                 Output::Event(Event::StoreFailed(error)) => return Err(error.into()),
                 Output::Event(event) => self.report(event),
                 Output::Wait(until) => return Ok(until.map(|at| self.started + at)),
@@ -398,11 +387,7 @@ impl Driver {
     // ---- the connection -------------------------------------------------------------
 
     fn connect(&mut self) {
-        let h = self.engine.handled();
-        let token: Option<ResumeToken> = self
-            .resumable
-            .as_ref()
-            .and_then(|r| r.session.token(r.jid.clone(), h));
+        let token = self.engine.resumption();
         let connect = Arc::clone(&self.parts.connect);
         self.announce(Status::Connecting);
         self.backoff.began(self.started.elapsed());
@@ -455,10 +440,9 @@ impl Driver {
             stream: ready,
             protection,
         });
-        self.resumable = established.stream_management.map(|session| Resumable {
-            session,
-            jid: established.jid.clone(),
-        });
+        let session = established.stream_management;
+        let token = session.and_then(|session| session.token(established.jid.clone(), 0));
+        self.tell(Input::Resumable(token));
         // They came before stream management began, and are not counted.
         for element in established.early {
             self.tell(Input::ReceivedEarly(element));
@@ -466,7 +450,11 @@ impl Driver {
         for element in established.counted {
             self.tell(Input::Received(element));
         }
-        if let (false, Some(presence)) = (resumed, &self.parts.config.presence) {
+        // The process that had the resumed session before may have ended just before it
+        // said so, or have said something else.
+        let announce = !resumed || std::mem::take(&mut self.unannounced);
+        self.unannounced = false;
+        if let (true, Some(presence)) = (announce, &self.parts.config.presence) {
             let presence = presence.to_element();
             self.tell(Input::Transmit(presence));
         }
@@ -550,13 +538,13 @@ impl Driver {
         match error.condition {
             // Another client with our address: two would throw each other out for ever.
             StreamCondition::Conflict => {
-                self.resumable = None;
+                self.tell(Input::Resumable(None));
                 self.refused(Disconnect::Stream(error));
             }
             // The account was closed, or its password changed. The next login tells
             // which; but if it works, and the same follows at once, it never will.
             StreamCondition::NotAuthorized => {
-                self.resumable = None;
+                self.tell(Input::Resumable(None));
                 if self.backoff.has_lasted(self.started.elapsed()) {
                     self.wait_to_retry(Disconnect::Stream(error));
                 } else {
@@ -579,14 +567,9 @@ impl Driver {
         while let Ok(control) = self.parts.controls.try_recv() {
             self.handle(Wake::Control(control));
         }
-        self.perform_outputs()?;
-        while !self.requests.is_empty() {
-            let input = self.requests.next(&*self.parts.store).await;
-            self.tell(input);
-            self.perform_outputs()?;
-        }
+        self.settle().await?;
         self.tell(Input::Closing);
-        self.perform_outputs()?;
+        self.settle().await?;
         if let Link::Up(stream) = &mut self.link {
             let goodbye = async {
                 stream.end();
@@ -594,9 +577,25 @@ impl Driver {
                 while !matches!(stream.next().await, Ok(StreamEvent::Close) | Err(_)) {}
                 stream.close().await
             };
-            if !matches!(timeout(FAREWELL, goodbye).await, Ok(Ok(()))) {
+            if matches!(timeout(FAREWELL, goodbye).await, Ok(Ok(()))) {
+                // Its session is over; one of a stream that was lost waits for the next
+                // process.
+                self.tell(Input::Resumable(None));
+                self.settle().await?;
+            } else {
                 tracing::debug!("the server did not close its stream properly");
             }
+        }
+        Ok(())
+    }
+
+    /// All that was asked of the store is answered, and done.
+    async fn settle(&mut self) -> Result<(), SessionError> {
+        self.perform_outputs()?;
+        while !self.requests.is_empty() {
+            let input = self.requests.next(&*self.parts.store).await;
+            self.tell(input);
+            self.perform_outputs()?;
         }
         Ok(())
     }
