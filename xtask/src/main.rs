@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, reason = "these commands talk to a terminal")]
 
 mod bench;
+mod chaos;
 mod ci;
 mod demo;
 mod failure;
@@ -34,6 +35,8 @@ enum Command {
     Test(test::Command),
     /// Build and run the demo of the `stanchion` command
     Demo(demo::Command),
+    /// Kill senders, receivers and servers, and account for every message
+    Chaos(chaos::Command),
     /// Start and stop real XMPP servers on loopback
     Servers(servers::Command),
     /// Run the fuzz targets for a while; no nightly compiler needed
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Test(command) => test::run(&command),
         Command::Demo(command) => demo::run(&command),
+        Command::Chaos(command) => chaos::run(&command),
         Command::Servers(command) => servers::run(command),
         Command::Fuzz(command) => fuzz::run(&command),
         Command::Bench(command) => bench::run(&command),

@@ -50,6 +50,8 @@ enum Step {
     Fuzz,
     /// The demo, headless: 500 messages, 2 kills
     Demo,
+    /// A short chaos run over the hub
+    Chaos,
 }
 
 impl Step {
@@ -63,6 +65,7 @@ impl Step {
             Self::Tidy => "tidy",
             Self::Fuzz => "fuzz",
             Self::Demo => "demo",
+            Self::Chaos => "chaos",
         }
     }
 }
@@ -206,6 +209,21 @@ fn carry_out(step: Step, interrupt: &Interrupt) -> Outcome {
                 "--kills",
                 "2",
                 "--json",
+            ],
+            interrupt,
+        ),
+        Step::Chaos => own(
+            &[
+                "chaos",
+                "--messages",
+                "300",
+                "--kills",
+                "3",
+                "--seed",
+                "1",
+                "--time",
+                "3m",
+                "--debug",
             ],
             interrupt,
         ),

@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::exit::{Failure, Outcome};
 use crate::terminal::harmless;
-use crate::{demo, doctor, hub, inbox, lint, listen, outbox, send, server};
+use crate::{chaos, demo, doctor, hub, inbox, lint, listen, outbox, send, server};
 
 /// Reliable messages over XMPP, for things and people
 #[derive(Debug, Parser)]
@@ -33,6 +33,8 @@ enum Verb {
     Demo(Box<demo::Command>),
     #[command(hide = true)]
     DemoEnd(Box<demo::EndCommand>),
+    #[command(hide = true)]
+    ChaosEnd(Box<chaos::Command>),
     Hub(hub::Command),
     Lint(lint::Command),
 }
@@ -104,6 +106,7 @@ async fn verb(verb: Verb) -> Outcome {
         Verb::Inbox(command) => inbox::run(command).await,
         Verb::Demo(command) => Box::pin(demo::run(*command)).await,
         Verb::DemoEnd(command) => Box::pin(demo::run_end(*command)).await,
+        Verb::ChaosEnd(command) => Box::pin(chaos::run(*command)).await,
         Verb::Hub(command) => hub::run(command).await,
         Verb::Lint(command) => lint::run(&command),
     }

@@ -22,6 +22,7 @@
 //! ```
 
 mod age;
+mod chaos;
 mod cli;
 mod demo;
 mod doctor;

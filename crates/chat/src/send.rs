@@ -28,7 +28,7 @@ const FAREWELL: Duration = Duration::from_millis(250);
 /// Send a message and wait for its receipt
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit codes: 0 acknowledged by the recipient, 2 usage, 10 not delivered (and never will \
+Exit codes: 0 delivered or acknowledged, 2 usage, 10 not delivered (and never will \
 be), 11 in doubt, 12 no connection in time, 13 refused for security or authentication. \
 With 12 and 13, nothing was sent. Of several lines, the worst counts.
 
@@ -161,6 +161,7 @@ pub(crate) async fn run(command: Command) -> Outcome {
 /// What became of the messages so far.
 #[derive(Debug, Default)]
 struct Counts {
+    delivered: u64,
     acknowledged: u64,
     not_delivered: u64,
     in_doubt: u64,
@@ -173,7 +174,7 @@ struct Sending<'a> {
     texts: Texts,
     waiting: JoinSet<End>,
     counts: Counts,
-    /// The last message that was not acknowledged, for people.
+    /// The last message that neither was delivered nor acknowledged, for people.
     worst: Option<String>,
     /// One was not delivered for want of protection.
     unprotected: bool,
@@ -298,6 +299,7 @@ impl<'a> Sending<'a> {
             }
         };
         let (word, count) = match &outcome {
+            Delivery::Delivered { .. } => ("delivered", &mut self.counts.delivered),
             Delivery::Acknowledged { .. } => ("acknowledged", &mut self.counts.acknowledged),
             Delivery::NotDelivered(_) => ("not-delivered", &mut self.counts.not_delivered),
             _ => ("in-doubt", &mut self.counts.in_doubt),
@@ -323,7 +325,8 @@ impl<'a> Sending<'a> {
     ) -> Result<(), Failure> {
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let one = matches!(self.texts, Texts::One(_));
-        if outcome != "acknowledged" {
+        let good = matches!(outcome, "delivered" | "acknowledged");
+        if !good {
             self.worst = Some(detail.to_owned());
         }
         let line = if self.command.json {
@@ -333,7 +336,7 @@ impl<'a> Sending<'a> {
             }))
         } else if !one {
             harmless(&format!("line {number}: {detail} ({ms} ms)"))
-        } else if outcome == "acknowledged" {
+        } else if good {
             harmless(&format!("{detail} ({ms} ms)"))
         } else {
             // The line on standard error says it.
@@ -368,6 +371,7 @@ impl<'a> Sending<'a> {
     /// The exit: doubt is worse than a definite failure, and that is worse than success.
     fn conclude(&self, ended: Result<(), Failure>) -> Outcome {
         let Counts {
+            delivered,
             acknowledged,
             not_delivered,
             in_doubt,
@@ -390,7 +394,7 @@ impl<'a> Sending<'a> {
         let what = match (&self.texts, &self.worst) {
             (Texts::One(_), Some(detail)) => detail.clone(),
             _ => format!(
-                "{acknowledged} acknowledged, {not_delivered} not delivered, {} in doubt",
+                "{delivered} delivered, {acknowledged} acknowledged, {not_delivered} not delivered, {} in doubt",
                 in_doubt + open
             ),
         };

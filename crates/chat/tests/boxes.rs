@@ -199,7 +199,7 @@ fn a_person_sees_what_is_stuck_and_why() {
         json[4]["detail"]
             .as_str()
             .unwrap()
-            .contains("no connection")
+            .contains("its time was over")
     );
 
     for name in ["doubtful", "3"] {

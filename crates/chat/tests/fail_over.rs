@@ -53,8 +53,8 @@ impl Hub {
     /// A command of `bob` at this hub, on a file of his own.
     fn bob(&self, home: &Home, verb: &str) -> std::process::Command {
         let line = format!(
-            "{verb} --jid bob@{} --connect {} --pin {} --store bob.sqlite",
-            self.domain, self.place, self.pin
+            "{verb} --jid bob@{} --connect {} --pin {} --store bob.{}.sqlite",
+            self.domain, self.place, self.pin, self.domain
         );
         home.command(PASSWORD, &words(&line))
     }
@@ -88,9 +88,9 @@ fn some_pin() -> String {
 }
 
 #[track_caller]
-fn acknowledged(ended: &Ended) {
+fn delivered(ended: &Ended) {
     assert_eq!(ended.code, 0, "{ended:?}");
-    assert_eq!(ended.json()[0]["outcome"], "acknowledged", "{ended:?}");
+    assert_eq!(ended.json()[0]["outcome"], "delivered", "{ended:?}");
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn a_message_goes_by_the_second_server_while_the_first_is_absent() {
 
     let mut bob = Running::start(plant.bob(&home, "listen --json --count 1"));
     let sent = run(device(&home, "send --to bob@plant.test --json 21.5"));
-    acknowledged(&sent);
+    delivered(&sent);
     let received: Value = serde_json::from_str(&bob.line()).unwrap();
     assert_eq!(received["body"], "21.5");
     assert!(
@@ -132,11 +132,11 @@ fn a_listener_comes_back_by_the_second_server_when_the_first_is_lost() {
     register(&home, "lamp@plant.test", &plant.place, &plant.pin, 10);
 
     let mut lamp = Running::start(device(&home, "listen --count 2"));
-    acknowledged(&run(first.bob(&home, "send --to lamp@home.test --json on")));
+    delivered(&run(first.bob(&home, "send --to lamp@home.test --json on")));
     assert!(lamp.line().ends_with(": on"));
     first.kill();
     // The hub keeps it for whoever is not there yet.
-    acknowledged(&run(
+    delivered(&run(
         plant.bob(&home, "send --to lamp@plant.test --json off")
     ));
     let line = lamp.line();
@@ -167,7 +167,7 @@ fn a_server_that_refuses_the_account_does_not_keep_a_message_from_the_others() {
     assert_eq!(run(home.command("battery-staple", &words(&wrong))).code, 0);
     register(&home, "lamp@plant.test", &plant.place, &plant.pin, 10);
     let bob = Running::start(plant.bob(&home, "listen --count 1"));
-    acknowledged(&run(device(&home, "send --to bob@plant.test --json on")));
+    delivered(&run(device(&home, "send --to bob@plant.test --json on")));
     assert_eq!(bob.end().code, 0);
 }
 
@@ -212,7 +212,7 @@ fn an_account_that_is_named_uses_its_entry_where_nothing_else_is_said() {
     let bob = Running::start(plant.bob(&home, "listen --count 1"));
     // Place, trust and password are the entry's.
     let line = "send --jid lamp@plant.test --to bob@plant.test --json on";
-    acknowledged(&run(device(&home, line)));
+    delivered(&run(device(&home, line)));
     assert_eq!(bob.end().code, 0);
     assert_eq!(list(&home)[0]["health"]["last_good"], *plant.place);
 

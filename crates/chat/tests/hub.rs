@@ -98,7 +98,7 @@ fn a_message_that_was_printed_is_acknowledged_and_ends_with_0() {
     let sent = hub.send(&["--to", "bob@hub.test", "21.5"]);
     assert_eq!(sent.code, 0, "{sent:?}");
     assert!(
-        sent.stdout.starts_with("acknowledged by bob@hub.test/"),
+        sent.stdout.starts_with("delivered to bob@hub.test/"),
         "{sent:?}"
     );
     assert_eq!(sent.stderr, "");
@@ -128,7 +128,7 @@ fn a_message_that_was_printed_is_acknowledged_and_ends_with_0() {
     let [outcome] = &sent.json()[..] else {
         panic!("{sent:?}")
     };
-    assert_eq!(outcome["outcome"], "acknowledged");
+    assert_eq!(outcome["outcome"], "delivered");
     assert_eq!(outcome["to"], "bob@hub.test");
     assert!(listener.line().ends_with(": -3.5"));
     let listened = listener.end();
@@ -152,7 +152,7 @@ fn each_of_1000_lines_arrives_once_and_in_order() {
         .map(|o| o["line"].as_u64().unwrap())
         .collect();
     assert_eq!(lines, (1..=1000).collect());
-    assert!(sent.json().iter().all(|o| o["outcome"] == "acknowledged"));
+    assert!(sent.json().iter().all(|o| o["outcome"] == "delivered"));
     for number in 1..=1000 {
         let message: Value = serde_json::from_str(&listener.line()).unwrap();
         assert_eq!(message["body"], format!("line {number}"));
@@ -170,7 +170,7 @@ fn an_outcome_is_told_while_the_input_is_idle_and_an_interrupt_ends_well() {
         sender.write("typed\n");
         let told = sender.line();
         assert!(
-            told.starts_with(&format!("line {number}: acknowledged")),
+            told.starts_with(&format!("line {number}: delivered")),
             "{told}"
         );
     }
@@ -192,7 +192,7 @@ fn a_line_that_cannot_be_sent_is_told_and_the_others_go_on() {
     assert_eq!(sent.code, 10, "{sent:?}");
     assert!(
         sent.one_line()
-            .contains("3 acknowledged, 3 not delivered, 0 in doubt")
+            .contains("3 delivered, 0 acknowledged, 3 not delivered, 0 in doubt")
     );
     let lost: BTreeSet<u64> = sent
         .json()
@@ -238,7 +238,7 @@ fn what_was_never_transmitted_is_not_delivered_and_not_in_doubt() {
         let line: Value = serde_json::from_str(&sender.line()).unwrap();
         line["outcome"].as_str().unwrap().to_owned()
     };
-    assert_eq!(outcome_of("there\n"), "acknowledged");
+    assert_eq!(outcome_of("there\n"), "delivered");
     hub.process.signal("KILL");
     // It may be on its way when the loss is noticed, but its successor cannot be.
     outcome_of("perhaps\n");
@@ -473,7 +473,7 @@ fn a_message_that_nobody_could_read_is_not_acknowledged_and_comes_again() {
     assert_eq!(message["body"], "x");
     assert_eq!(message["maybe_redelivered"], true);
     assert_eq!(read.end().code, 0);
-    assert!(sender.line().starts_with("acknowledged"));
+    assert!(sender.line().starts_with("delivered"));
     assert_eq!(sender.end().code, 0);
 }
 
@@ -502,8 +502,14 @@ fn the_exit_tells_the_worst_although_nobody_reads_the_outcomes() {
 fn a_killed_hub_keeps_its_certificate_and_what_waits_for_the_absent() {
     let hub = Hub::start();
     let before = hub.fingerprint().to_owned();
-    let sent = hub.send(&["--to", "bob@hub.test", "--timeout", "1s", "patience"]);
-    assert_eq!(sent.code, 11, "{sent:?}");
+    let words = ["--to", "bob@hub.test", "--timeout", "90s", "patience"];
+    let sender = Running::start(hub.command("send", "alice", &words));
+    let kept = hub.home.path("hub/offline.xml");
+    eventually("the hub keeps the message", || {
+        std::fs::read_to_string(&kept).is_ok_and(|text| text.contains("patience"))
+    });
+    // It cannot send it again.
+    sender.signal("KILL");
     let hub = hub.kill_and_start_again();
     assert_eq!(hub.fingerprint(), before);
     let mut listener = Running::start(hub.command("listen", "bob", &["--count", "1"]));

@@ -19,7 +19,8 @@
 //!
 //! let reading = Outgoing::text("cloud@example.org".parse()?, "21.5")?.within(Duration::from_secs(30));
 //! match client.send(reading).await?.outcome().await? {
-//!     Outcome::Acknowledged { by } => println!("{by} has it"),
+//!     Outcome::Delivered { by } => println!("{by} acted on it, once"),
+//!     Outcome::Acknowledged { by } => println!("{by} has a client of another make, which has it"),
 //!     Outcome::NotDelivered(why) => println!("it never took effect: {why}"),
 //!     Outcome::InDoubt(why) => println!("nobody can say: {why}"),
 //!     _ => {}
@@ -27,7 +28,7 @@
 //!
 //! while let Some(message) = incoming.recv().await {
 //!     println!("{:?}", message.message().body());
-//!     message.commit().await?; // now, and not before, its sender gets the receipt
+//!     message.commit().await?; // now, and not before, its sender is told
 //! }
 //! # Ok(()) }
 //! ```

@@ -137,12 +137,12 @@ async fn the_readme_s_example_delivers() {
     received.commit().await.unwrap();
 
     let outcome = soon(sent.outcome()).await.unwrap();
-    let Outcome::Acknowledged { by } = &outcome else {
+    let Outcome::Delivered { by } = &outcome else {
         panic!("{outcome:?}")
     };
     assert!(by.to_string().starts_with("cloud@example.org/"), "{by}");
     assert_eq!(observed(&mut events, &id).await, outcome);
-    assert_eq!(sensor.counters().acknowledged, 1);
+    assert_eq!(sensor.counters().delivered, 1);
 
     soon(sensor.shutdown()).await.unwrap();
     soon(cloud.shutdown()).await.unwrap();
@@ -173,14 +173,14 @@ async fn a_receipt_waits_for_the_commit() {
     let outcome = soon(sent.outcome()).await.unwrap();
     assert_eq!(
         outcome,
-        Outcome::InDoubt(InDoubt::NoReceipt { last_error: None })
+        Outcome::InDoubt(InDoubt::NoVerdict { last_error: None })
     );
     assert_eq!(observed(&mut events, &id).await, outcome);
     // A definite outcome follows the doubt.
     received.commit().await.unwrap();
     assert!(matches!(
         observed(&mut events, &id).await,
-        Outcome::Acknowledged { .. }
+        Outcome::Delivered { .. }
     ));
     soon(sensor.shutdown()).await.unwrap();
     soon(cloud.shutdown()).await.unwrap();
@@ -219,10 +219,7 @@ async fn a_kept_message_survives_restarts_and_arrives_under_its_id() {
     assert_eq!(take(&mut incoming).await, (two.clone(), "two".to_owned()));
     for id in [one, two] {
         let outcome = observed(&mut events, &id).await;
-        assert!(
-            matches!(outcome, Outcome::Acknowledged { .. }),
-            "{outcome:?}"
-        );
+        assert!(matches!(outcome, Outcome::Delivered { .. }), "{outcome:?}");
     }
     soon(after.shutdown()).await.unwrap();
 

@@ -1,18 +1,19 @@
-//! ejabberd 23.01 as one Erlang node without distribution: its configuration,
-//! its accounts, its process.
+//! ejabberd 23.01 as an Erlang node, alone or in a cluster: its configuration, its
+//! accounts, its process.
 //!
-//! No epmd, no cookie and no second Erlang machine are needed: the node looks
+//! No epmd and no second Erlang machine to give orders are needed: the node looks
 //! every 20 ms for an expression in `DIR/order.erl` and leaves the answer in
 //! `DIR/answer`. ejabberd writes accounts to disk only every 2 s; the order
 //! that adds one also flushes, so that a SIGKILL does not lose it.
 
 use super::daemon::Daemon;
 use super::ready;
-use super::state::State;
+use super::state::{Cluster, State};
 use crate::failure::{Context, Failure, Outcome};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::sleep;
@@ -34,6 +35,9 @@ pub(crate) fn start(state: &mut State, limit: Duration) -> Outcome {
     command.args(["-noinput", "+K", "true", "+P", "250000", "+sbwt", "none"]);
     command.args(["-mnesia", "dir", &format!("\"{}\"", spool.display())]);
     command.args(["-ejabberd", "log_rotate_count", "0"]);
+    if let Some(cluster) = &state.options.cluster {
+        distribute(&mut command, cluster);
+    }
     if let Some(database) = database.as_deref().filter(|path| !path.exists()) {
         let schema = library.join("priv/sql/lite.sql");
         command.args(["-eval", &make_database(database, &schema)]);
@@ -58,7 +62,49 @@ pub(crate) fn start(state: &mut State, limit: Duration) -> Outcome {
     state.save()?;
     let logs = [output.as_path(), state.log.as_path()];
     ready::wait(daemon, state, limit, &logs)?;
+    join(state, daemon, limit, &logs)?;
     add_users(state, state.users.iter())
+}
+
+/// The options that let a node speak with others.
+fn distribute(command: &mut Command, cluster: &Cluster) {
+    let address = cluster.address.to_string().replace('.', ",");
+    command
+        .args(["-name", &node_name(cluster.address)])
+        .args(["-setcookie", &cluster.secret, "-start_epmd", "false"])
+        .args(["-erl_epmd_port", &cluster.port.to_string()])
+        .args(["-kernel", "inet_dist_use_interface"])
+        .arg(format!("{{{address}}}"))
+        // Also in the configuration: ejabberd would set its own default again.
+        .args(["-kernel", "net_ticktime", &TICK.to_string()]);
+}
+
+/// Seconds after which a silent node counts as dead.
+const TICK: u32 = 8;
+
+fn node_name(address: Ipv4Addr) -> String {
+    format!("chaos@{address}")
+}
+
+/// Joins the first node, on the first start only: a mark in the folder says that it is done.
+/// Joining restarts ejabberd inside its process.
+fn join(state: &State, daemon: Daemon, limit: Duration, logs: &[&Path]) -> Outcome {
+    let joined = state.dir.join("joined");
+    let first = state.options.cluster.as_ref().and_then(|c| c.first);
+    let Some(first) = first.filter(|_| !joined.exists()) else {
+        return Ok(());
+    };
+    let name = node_name(first);
+    let answer = give_order(state, &format!("ejabberd_cluster:join('{name}')."))?;
+    if answer != "ok" {
+        return Err(Failure::Server {
+            server: "ejabberd",
+            why: format!("did not join the cluster: {answer}"),
+            logs: String::new(),
+        });
+    }
+    ready::wait(daemon, state, limit, logs)?;
+    fs::write(&joined, name).doing("write", &joined)
 }
 
 /// Adds accounts to a running node, or changes their passwords.
@@ -205,6 +251,9 @@ fn configuration(state: &State, database: Option<&Path>) -> String {
         ],
         "modules": modules,
     });
+    if options.cluster.is_some() {
+        top["net_ticktime"] = format!("{TICK}s").into();
+    }
     if let Some(path) = database {
         top["sql_type"] = "sqlite".into();
         top["sql_database"] = Value::from(path.to_string_lossy());

@@ -11,10 +11,14 @@ use std::process::Command;
 use std::time::Duration;
 
 /// Modules of our own, written into the folder at every start.
-const MODULES: [(&str, &str); 3] = [
+const MODULES: [(&str, &str); 4] = [
     (
         "mod_auth_stanchion.lua",
         include_str!("prosody/mod_auth_stanchion.lua"),
+    ),
+    (
+        "mod_neighbours.lua",
+        include_str!("prosody/mod_neighbours.lua"),
     ),
     (
         "mod_pubsub_everybody.lua",
@@ -102,7 +106,11 @@ fn configuration(state: &State) -> String {
         "websocket",
         "posix",
     ];
-    let mut disabled = vec!["s2s"];
+    let mut disabled = Vec::new();
+    match &options.federation {
+        Some(_) => modules.extend(["s2s", "s2s_auth_certs", "neighbours"]),
+        None => disabled.push("s2s"),
+    }
     for (off, name) in [
         (options.no_mam, "mam"),
         (options.no_offline, "offline"),
@@ -167,6 +175,18 @@ fn configuration(state: &State) -> String {
     set("default_archive_policy", "true".to_owned());
     set("smacks_hibernation_time", options.hibernation.to_string());
     set("smacks_max_queue_size", options.sm_queue.to_string());
+    if let Some(federation) = &options.federation {
+        set("s2s_ports", format!("{{ {} }}", federation.port));
+        set("s2s_require_encryption", "true".to_owned());
+        set("s2s_secure_auth", "true".to_owned());
+        set("s2s_ssl", format!("{{ cafile = {} }}", lua_path(&state.ca)));
+        let ports: String = federation
+            .neighbours
+            .iter()
+            .map(|(domain, port)| format!("[{}] = {port}; ", lua(domain)))
+            .collect();
+        set("neighbours", format!("{{ {ports}}}"));
+    }
     if let Some(size) = options.stanza_size {
         set("c2s_stanza_size_limit", size.to_string());
     }

@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 /// Which server.
@@ -87,6 +88,37 @@ pub(crate) struct Options {
     /// A log with all details
     #[arg(long)]
     pub(crate) debug: bool,
+    /// Prosody: other servers that it talks to; none if there is none.
+    #[arg(skip)]
+    #[serde(default)]
+    pub(crate) federation: Option<Federation>,
+    /// ejabberd: a node among others; none if it is alone.
+    #[arg(skip)]
+    #[serde(default)]
+    pub(crate) cluster: Option<Cluster>,
+}
+
+/// A node of a cluster. Each has a loopback address of its own, and all listen there at one
+/// port: so they find each other without a register of nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Cluster {
+    /// Between nodes; 127.0.0.0/8.
+    pub(crate) address: Ipv4Addr,
+    pub(crate) port: u16,
+    /// What a node must know to be let in.
+    pub(crate) secret: String,
+    /// The address of the node to join on the first start; none for the first node.
+    pub(crate) first: Option<Ipv4Addr>,
+}
+
+/// Talk between servers on loopback (RFC 6120 §3). All must have certificates of one
+/// authority.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Federation {
+    /// Where this server listens for others.
+    pub(crate) port: u16,
+    /// Where the others listen, by their domains.
+    pub(crate) neighbours: BTreeMap<String, u16>,
 }
 
 impl Default for Options {
@@ -102,6 +134,8 @@ impl Default for Options {
             no_offline: false,
             no_smacks: false,
             debug: false,
+            federation: None,
+            cluster: None,
         }
     }
 }

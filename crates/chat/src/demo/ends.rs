@@ -57,7 +57,9 @@ pub(super) async fn sensor(settings: &Settings, to: Jid, count: u64) -> Outcome 
             let over = tokio::select! {
                 end = ends.recv() => {
                     match end {
-                        Some(Ok(Delivery::Acknowledged { .. })) => acknowledged += 1,
+                        Some(Ok(Delivery::Delivered { .. } | Delivery::Acknowledged { .. })) => {
+                            acknowledged += 1;
+                        }
                         Some(_) => failed += 1,
                         None => {}
                     }

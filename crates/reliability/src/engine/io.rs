@@ -50,6 +50,12 @@ pub enum Mode {
     ExactlyOnce(Channel),
     /// Until a receipt comes (XEP-0184): perhaps more than once, in any order.
     AtLeastOnce,
+    /// To a room, which sends no receipts (XEP-0184 §5.3) and tells no copies apart: given
+    /// to a stream once, and again only where the server says that it has not handled it.
+    /// What the room reflects to its sender, at once or as history after the next join,
+    /// is `Acknowledged`; without that it is in doubt at its deadline, or at once if the
+    /// process ended meanwhile.
+    Room,
 }
 
 impl Default for Mode {

@@ -40,7 +40,9 @@ mod verdicts;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use stanchion_stanza::payload::delivery::{Boot, Channel, Device, Epoch, Jids, Place, Verdict};
+use stanchion_stanza::payload::delivery::{
+    Boot, Channel, Device, Epoch, Jids, Place, Verdict, VerdictState,
+};
 use stanchion_stanza::{BareJid, Element, Encoder, Limits, Message, Scope};
 
 use crate::outcome::Outcome;
@@ -65,6 +67,8 @@ use resumption::Resumable;
 const BATCH: usize = 200;
 /// Received stanzas that may wait for the store before reading stops.
 const ARRIVING: usize = 256;
+/// Changes that may wait for the store before reading stops.
+const COMMITTING: usize = 2048;
 /// Messages of one lane in memory: two windows, so that one is loaded while the other is
 /// on its way.
 const OF_A_LANE: usize = 64;
@@ -103,6 +107,8 @@ enum Effect {
     Seated {
         slot: Slot,
         seat: Seat,
+        /// Its sender does not know yet that this device speaks the protocol.
+        greet: bool,
         message: Option<Box<Message>>,
     },
     /// A message that was held is marked as handed over.
@@ -295,7 +301,8 @@ impl Engine {
     /// the store has caught up.
     #[must_use]
     pub fn wants_input(&self) -> bool {
-        self.management.arriving() + self.committing.iter().map(Vec::len).sum::<usize>() < ARRIVING
+        self.management.arriving() < ARRIVING
+            && self.committing.iter().map(Vec::len).sum::<usize>() < COMMITTING
     }
 
     /// Whether all that was received is handled, and on record where that is kept. Resume
@@ -517,9 +524,14 @@ impl Engine {
             Effect::Seated {
                 slot,
                 seat,
+                greet,
                 message,
             } => {
                 self.management.handled(slot);
+                if greet && message.is_some() {
+                    let verdict = seat.verdict(VerdictState::Handed);
+                    self.verdict(seat.clone(), verdict);
+                }
                 self.seated(seat, message, &result);
             }
             Effect::HandedOver {

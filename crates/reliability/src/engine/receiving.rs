@@ -112,7 +112,10 @@ impl Engine {
             self.bounce(&message);
             return self.management.handled(slot);
         }
-        if message.kind != MessageType::Groupchat && self.place.is_some() {
+        if message.kind == MessageType::Groupchat {
+            self.reflected(&message);
+            self.plain(slot, message);
+        } else if self.place.is_some() {
             if let Some(message) = self.protocol(slot, message) {
                 self.plain(slot, message);
             }

@@ -82,7 +82,7 @@ impl Engine {
     /// The state of a lane goes into the next batch.
     pub(super) fn touch_lane(&mut self, id: LaneId) {
         if let Some(lane) = self.outbox.lane_mut(id)
-            && lane.name.as_str() != LOOSE
+            && !lane.is_loose()
         {
             lane.dirty = true;
             self.dirty.insert(id);

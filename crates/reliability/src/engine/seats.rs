@@ -162,7 +162,7 @@ impl Engine {
             .deadline
             .is_some_and(|at| at < self.now.wall.as_unix_ms());
         match ruling.judgement {
-            Judgement::Keep => return self.keep(slot, message, seat, late),
+            Judgement::Keep => return self.keep(slot, message, seat, late, said.to.is_none()),
             Judgement::Known(Standing::Held) => {
                 self.counters.duplicates += 1;
                 self.correspondents.touch(&said.from, &said.channel);
@@ -182,7 +182,7 @@ impl Engine {
     }
 
     /// A message is new.
-    fn keep(&mut self, slot: Slot, message: Message, seat: Seat, late: bool) {
+    fn keep(&mut self, slot: Slot, message: Message, seat: Seat, late: bool, greet: bool) {
         let room = self.inbox.has_room(self.config.hand_over);
         let receiving = self.correspondents.channel(&seat.device, &seat.channel);
         let Some(receiving) = receiving else {
@@ -217,6 +217,7 @@ impl Engine {
         let effect = Effect::Seated {
             slot,
             seat,
+            greet,
             message,
         };
         self.persist(op, effect);

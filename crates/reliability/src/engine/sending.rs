@@ -8,7 +8,7 @@ use stanchion_stanza::payload::delivery::{Boot, Cancel, Channel, Close, Deliver,
 use stanchion_stanza::{Element, Jid, Limits, Payload as _, Scope, Text, codec::parse_element};
 
 use super::management::Unacked;
-use super::outbox::{Flight, LOOSE, LaneId, Stage, Wish, dress};
+use super::outbox::{Flight, LOOSE, Lane, LaneId, ROOM, Stage, Wish, dress};
 use super::{Effect, Engine, Event, Mode, Output, Refusal, Submission};
 use crate::delivery::{Fate, Phase};
 use crate::mutant;
@@ -79,7 +79,7 @@ impl Engine {
         // Beyond its share, or behind what waits in the store, the message is read back
         // from there when its turn comes.
         let stays = !there.more_in_store && there.in_memory() < share;
-        if matches!(mode, Mode::ExactlyOnce(_)) && there.name.as_str() != LOOSE {
+        if !there.is_loose() {
             let (place, prev) = there.channel.accept(name, stays);
             record.place = place;
             record.prev = prev.filter(|_| !there.unordered).map(|prev| prev.0);
@@ -106,6 +106,10 @@ impl Engine {
         let loose;
         let (name, kept_as) = match mode {
             Mode::ExactlyOnce(name) if self.place.is_some() => (name, name.as_str()),
+            Mode::Room => {
+                loose = Channel::new(ROOM).ok()?;
+                (&loose, ROOM)
+            }
             _ => {
                 loose = Channel::new(LOOSE).ok()?;
                 (&loose, "")
@@ -144,6 +148,7 @@ impl Engine {
             handed: false,
             taken_back: false,
             refused: None,
+            earlier: record.attempts,
             transmissions: 0,
             tries: 0,
             inherited,
@@ -190,9 +195,17 @@ impl Engine {
             if flight.is_some_and(|f| f.wish == Wish::Cancel) {
                 self.counters.cancels += 1;
             } else {
-                let again = flight.is_some_and(|f| f.transmissions > 1);
+                let again = flight
+                    .filter(|f| f.transmissions > 1)
+                    .map(|f| (f.id.clone(), f.earlier.saturating_add(f.transmissions)));
                 self.counters.transmitted += 1;
-                self.counters.retransmitted += u64::from(again);
+                self.counters.retransmitted += u64::from(again.is_some());
+                // For people who look at what is stuck; a first transmission is the rule.
+                if let Some((id, attempts)) = again {
+                    let at = self.now.wall;
+                    let op = Op::SetOutboundAttempts { id, attempts, at };
+                    self.persist(op, Effect::None);
+                }
             }
             self.management.sent(Unacked {
                 bytes: bytes.clone(),
@@ -503,8 +516,15 @@ impl Engine {
             if flight.place.is_none() || !speaks {
                 return self.load_doubt(flight);
             }
+            // Its recipient has spoken since: it is asked.
+            self.doubts.retain(|(id, _)| *id != record.id);
         }
+        // A room may have it, and would show it twice.
+        let unknown = flight.inherited && self.outbox.lane(id).is_some_and(Lane::is_room);
         self.outbox.insert(record.seq, flight);
+        if unknown {
+            return self.conclude(record.seq, Outcome::InDoubt(InDoubt::Restarted));
+        }
         self.apply_fate(record.seq, fate, None);
     }
 

@@ -4,12 +4,13 @@
 use std::time::Duration;
 
 use stanchion_stanza::payload::delivery::{
-    Answer, Closed, Device, Epoch, Place, Rotate, WrongStore,
+    Answer, Closed, Device, Epoch, IdPrefix, Place, Rotate, Verdict, VerdictState, WrongStore,
 };
+use stanchion_stanza::payload::sid::OriginId;
 use stanchion_stanza::stanza::DefinedCondition;
 use stanchion_stanza::{BareJid, Jid, Message};
 
-use super::outbox::{Flight, LaneId, Stage, Wish};
+use super::outbox::{Flight, Lane, LaneId, Stage, Wish};
 use super::{Effect, Engine, Event};
 use crate::delivery::{ClosedSaid, Fate, Heard, Phase};
 use crate::mutant;
@@ -161,7 +162,7 @@ impl Engine {
                 flight.maybe_sent()
                     && flight.stage != Stage::Decided
                     && !speaks
-                    && lane.is_some_and(|lane| lane.to.bare_str() == from.bare_str())
+                    && lane.is_some_and(|l| !l.is_room() && l.to.bare_str() == from.bare_str())
             });
             if credible {
                 self.outbox.sample(seq, self.now.monotonic);
@@ -173,10 +174,53 @@ impl Engine {
         self.counters.ignored += 1;
     }
 
+    /// A room shows a message, one of ours perhaps: then the room has it. The ids of ours
+    /// are known to nobody before the room shows them.
+    pub(super) fn reflected(&mut self, message: &Message) {
+        let Some(from) = &message.header.from else {
+            return;
+        };
+        let origin = message.payload::<OriginId>().ok().flatten();
+        let id = origin.map(|o| o.id).or_else(|| message.header.id.clone());
+        let Some(id) = id else {
+            return;
+        };
+        let by = from.clone();
+        if let Some(seq) = self.outbox.seq_of(&id) {
+            let ours = self.outbox.get(seq).is_some_and(|flight| {
+                let lane = self.outbox.lane(flight.lane);
+                let there = lane.is_some_and(|l| l.is_room() && l.to.bare_str() == from.bare_str());
+                there && flight.maybe_sent() && flight.stage != Stage::Decided
+            });
+            if ours {
+                self.conclude(seq, Outcome::Acknowledged { by });
+            }
+        } else if let Some((id, _)) = self.take_doubt(from, |doubt| *doubt == *id) {
+            self.undoubt(id, Outcome::Acknowledged { by });
+        }
+    }
+
     fn take_doubt(&mut self, from: &Jid, is: impl Fn(&str) -> bool) -> Option<(String, BareJid)> {
         let mut doubts = self.doubts.iter();
         let at = doubts.position(|(id, peer)| is(id) && peer.as_str() == from.bare_str())?;
         self.doubts.remove(at)
+    }
+
+    /// A verdict on a message that is not open: perhaps one in doubt, from before its
+    /// recipient spoke.
+    fn settle_doubt(&mut self, from: &Jid, verdict: &Verdict) {
+        let outcome = match verdict.state {
+            VerdictState::Delivered => Outcome::Delivered { by: from.clone() },
+            VerdictState::Void => Outcome::NotDelivered(NotDelivered::Expired),
+            _ => {
+                self.counters.ignored += 1;
+                return;
+            }
+        };
+        match self.take_doubt(from, |id| IdPrefix::of(id) == verdict.id) {
+            Some((id, _)) => self.undoubt(id, outcome),
+            None => self.counters.ignored += 1,
+        }
     }
 
     /// A message in doubt that is not in memory has a definite outcome.
@@ -217,6 +261,18 @@ impl Engine {
             return;
         }
         let condition = message.error().unwrap_or_default().condition;
+        if self.outbox.lane(flight.lane).is_some_and(Lane::is_room) {
+            // The room refused the only copy there is.
+            let only = !flight.inherited && flight.transmissions == 1;
+            return self.conclude(
+                seq,
+                if only {
+                    Outcome::NotDelivered(NotDelivered::Refused(condition))
+                } else {
+                    Outcome::InDoubt(InDoubt::Refused(condition))
+                },
+            );
+        }
         let speaks = flight.place.is_some() && self.speaks(flight.lane);
         let now = self.now.monotonic;
         match Remedy::of(condition) {
@@ -310,7 +366,7 @@ impl Engine {
                 return;
             };
             match lane.channel.hear(epoch, boot, self.boot, verdict) {
-                Heard::Nothing => self.counters.ignored += 1,
+                Heard::Nothing => self.settle_doubt(from, verdict),
                 Heard::Final { place, fate } => {
                     if let Some(seq) = self.outbox.seq_at(id, place) {
                         self.outbox.sample(seq, self.now.monotonic);

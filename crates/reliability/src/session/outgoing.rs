@@ -8,8 +8,8 @@ use stanchion_stanza::payload::hints::Hint;
 use stanchion_stanza::payload::receipts::Request;
 use stanchion_stanza::payload::sid::OriginId;
 use stanchion_stanza::{
-    Element, Encoder, Jid, Limits, Message, Payload as _, Scope, Text, codec::EncodeError,
-    xml::InvalidChar,
+    BareJid, Element, Encoder, Jid, Limits, Message, Payload as _, Scope, Text, codec::EncodeError,
+    stanza::MessageType, xml::InvalidChar,
 };
 use uuid::Uuid;
 
@@ -57,6 +57,21 @@ impl Outgoing {
     #[must_use]
     pub fn payload(to: Jid, payload: Element) -> Self {
         Self::of(Message::chat(to).with_payload(payload))
+    }
+
+    /// A message with that body to a room (XEP-0045), which its account has joined. See
+    /// [`Mode::Room`](crate::engine::Mode::Room) for what its outcomes mean.
+    ///
+    /// # Errors
+    /// [`InvalidMessage::Text`] on a character that XML forbids.
+    pub fn room(room: BareJid, body: impl Into<String>) -> Result<Self, InvalidMessage> {
+        let mut message = Message::chat(room.into()).with_body(Text::new(body)?);
+        message.kind = MessageType::Groupchat;
+        let mode = Mode::Room;
+        Ok(Self {
+            mode,
+            ..Self::of(message)
+        })
     }
 
     fn of(message: Message) -> Self {
@@ -118,7 +133,9 @@ impl Outgoing {
         let text = Text::new(id.clone())?;
         let mut message = self.message.with_id(text.clone());
         message.payloads.push(OriginId { id: text }.to_element());
-        message.payloads.push(Request.to_element());
+        if self.mode != Mode::Room {
+            message.payloads.push(Request.to_element());
+        }
         if message.body().is_none() {
             message.payloads.push(Hint::Store.to_element());
         }

@@ -7,5 +7,6 @@ mod inbox;
 mod outbox;
 mod outcomes;
 mod protection;
+mod rooms;
 mod script;
 mod stream;

@@ -102,7 +102,6 @@ fn a_window_that_waits_for_receipts_does_not_hold_back_what_is_in_the_store() {
     for id in ["m0", "m1", "m2"] {
         s.send(id);
     }
-    s.sent();
     for id in ["m0", "m1"] {
         s.receipt("peer@x/1", id);
         s.acked(s.engine.counters().transmitted as u32);

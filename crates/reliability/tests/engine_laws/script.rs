@@ -247,6 +247,27 @@ impl Script {
         }));
     }
 
+    /// The application says something in `room@y`.
+    pub(crate) fn say_in_room(&mut self, id: &str, within: Option<Duration>) {
+        let stanza =
+            format!("<message to='room@y' id='{id}' type='groupchat'><body>{id}</body></message>");
+        self.give(Input::Send(Submission {
+            id: id.to_owned(),
+            to: "room@y".parse().unwrap(),
+            stanza: stanza.into(),
+            deadline: within.map(|time| wall(self.now + time)),
+            protection: Protection::default(),
+            mode: Mode::Room,
+        }));
+    }
+
+    /// A room shows a message.
+    pub(crate) fn reflect(&mut self, from: &str, id: &str) {
+        self.receive(&format!(
+            "<message from='{from}' id='{id}' type='groupchat'><body>{id}</body></message>"
+        ));
+    }
+
     /// The server sends that.
     pub(crate) fn receive(&mut self, xml: &str) {
         let element = parse_element(xml.as_bytes(), &Scope::client(), &Limits::default()).unwrap();

@@ -69,6 +69,8 @@ pub(in crate::engine) struct Flight {
     pub(in crate::engine) taken_back: bool,
     /// An error that sending again cannot mend.
     pub(in crate::engine) refused: Option<DefinedCondition>,
+    /// Transmissions in earlier process lives, as far as they were written.
+    pub(in crate::engine) earlier: u32,
     /// Transmissions in this process life, cancels included.
     pub(in crate::engine) transmissions: u32,
     /// Transmissions since what is sent changed: the base of the back-off.

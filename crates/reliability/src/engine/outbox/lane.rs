@@ -18,6 +18,8 @@ pub(in crate::engine) const ALARM: &str = "a";
 pub(in crate::engine) const CONTROL: &str = "c";
 /// The lane of messages outside of any channel; the store has it without a name.
 pub(in crate::engine) const LOOSE: &str = "_";
+/// The lane of messages to a room.
+pub(in crate::engine) const ROOM: &str = "_room";
 /// The lane whose messages go last.
 pub(in crate::engine) const TELEMETRY: &str = "t";
 
@@ -77,6 +79,16 @@ impl Lane {
             loading: None,
             turn: None,
         }
+    }
+
+    /// Whether its messages have no place in a channel.
+    pub(in crate::engine) fn is_loose(&self) -> bool {
+        matches!(self.name.as_str(), LOOSE | ROOM)
+    }
+
+    /// Whether they go to a room.
+    pub(in crate::engine) fn is_room(&self) -> bool {
+        self.name.as_str() == ROOM
     }
 
     /// How many of its messages are in memory.

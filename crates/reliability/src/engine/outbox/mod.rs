@@ -13,7 +13,7 @@ use stanchion_stanza::stanza::DefinedCondition;
 use stanchion_stanza::{BareJid, Jid};
 
 pub(super) use flight::{Flight, Stage, Wish, dress};
-pub(super) use lane::{CONTROL, LOOSE, Lane, Recipient};
+pub(super) use lane::{CONTROL, LOOSE, Lane, ROOM, Recipient};
 
 use super::config::EngineConfig;
 use crate::delivery::SendingChannel;
@@ -424,6 +424,7 @@ impl Outbox {
             return;
         };
         let id = flight.lane;
+        let room = self.is_for_room(seq);
         let timeout = self
             .lanes
             .get(&id)
@@ -431,7 +432,7 @@ impl Outbox {
         self.change(seq, |flight| {
             flight.transmitted(now);
             // On a managed stream the timer starts when the server has the message.
-            if let (false, Some(timeout)) = (managed, timeout) {
+            if let (false, false, Some(timeout)) = (managed, room, timeout) {
                 flight.retry_at = Some(now + stretch(timeout, wait));
             }
         });
@@ -512,9 +513,10 @@ impl Outbox {
             .lanes
             .get(&flight.lane)
             .map(|lane| self.timeout(&lane.to, flight.tries));
+        let room = self.is_for_room(seq);
         self.change(seq, |flight| {
             flight.stage = Stage::ServerAccepted;
-            flight.retry_at = timeout.map(|t| now + stretch(t, wait));
+            flight.retry_at = timeout.filter(|_| !room).map(|t| now + stretch(t, wait));
         });
         true
     }
@@ -531,8 +533,29 @@ impl Outbox {
             _ => false,
         });
         for seq in lost.map(|(seq, _)| *seq).collect::<Vec<_>>() {
-            self.wait_again(seq);
+            // A room that has it would show it twice.
+            if all && self.is_for_room(seq) {
+                self.await_reflection(seq);
+            } else {
+                self.wait_again(seq);
+            }
         }
+    }
+
+    fn is_for_room(&self, seq: u64) -> bool {
+        let lane = self.flights.get(&seq).and_then(|f| self.lanes.get(&f.lane));
+        lane.is_some_and(Lane::is_room)
+    }
+
+    /// Nobody knows whether the room has it: only what it reflects tells.
+    fn await_reflection(&mut self, seq: u64) {
+        if let Some(flight) = self.flights.get(&seq) {
+            self.unacknowledged -= usize::from(flight.stage == Stage::InFlight);
+        }
+        self.change(seq, |flight| {
+            flight.stage = Stage::ServerAccepted;
+            flight.retry_at = None;
+        });
     }
 
     /// Whether a message is on the stream that the server has not acknowledged.

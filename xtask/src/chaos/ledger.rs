@@ -1,0 +1,555 @@
+//! The verdict of a run, from what was written down: the sender's outbox and journal, the
+//! receiver's journal, and when servers came back. Pure: no processes, no clock. The files'
+//! formats are those of the command's `chaos-end`.
+
+use crate::failure::{Failure, Outcome};
+use serde::Serialize;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// Violations that are shown one by one.
+const EXAMPLES: usize = 10;
+
+/// A message of the outbox.
+#[derive(Debug)]
+struct Kept {
+    seq: u64,
+    id: String,
+    number: u64,
+    state: String,
+}
+
+/// One hand-over to the receiving application.
+#[derive(Debug)]
+struct HandOver {
+    micros: u64,
+    id: String,
+    flagged: bool,
+    effect: bool,
+}
+
+/// All that was written down.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    messages: u64,
+    outbox: Vec<Kept>,
+    /// Number and id, as `send` returned.
+    returned: Vec<(u64, String)>,
+    /// Id and outcome, as the session said.
+    said: Vec<(String, String)>,
+    hand_overs: Vec<HandOver>,
+    counts: Counts,
+    copies: u64,
+    connections: u64,
+    resumed: u64,
+    outages: Vec<Outage>,
+}
+
+/// A server was away, by the wall clock in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Outage {
+    /// It was killed.
+    pub(crate) down: u64,
+    /// It answered again.
+    pub(crate) up: u64,
+}
+
+/// Of the sender's processes together.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Counts {
+    transmitted: u64,
+    retransmitted: u64,
+}
+
+/// What the run shows. A run passes when the first block is all zeros.
+#[derive(Debug, Default, Clone, PartialEq, Serialize)]
+pub(crate) struct Findings {
+    /// Done with, and no effect, whatever the outcome says: no message has a deadline here.
+    pub(crate) lost: u64,
+    /// Effects beyond the first of a message.
+    pub(crate) duplicated: u64,
+    /// First effects after that of a message which was accepted later.
+    pub(crate) misordered: u64,
+    /// Outcomes that contradict the effects, or each other.
+    pub(crate) wrong: u64,
+    /// Messages without an outcome, or that never entered the outbox.
+    pub(crate) without_outcome: u64,
+    /// Messages whose `send` had returned and that the outbox does not have.
+    pub(crate) forgotten: u64,
+    /// Numbers that entered the outbox more than once: a fault of the test's own sender.
+    pub(crate) given_twice: u64,
+
+    /// Messages to be sent.
+    pub(crate) messages: u64,
+    /// Messages in the outbox.
+    pub(crate) accepted: u64,
+    /// Messages that took effect.
+    pub(crate) effects: u64,
+    /// By the state in the outbox at the end.
+    pub(crate) outcomes: BTreeMap<String, u64>,
+    /// Hand-overs to the application, commits or not.
+    pub(crate) hand_overs: u64,
+    /// Those that came with the warning `maybe_redelivered`.
+    pub(crate) maybe_redelivered: u64,
+    /// Copies that the receiver's last process stopped by itself.
+    pub(crate) copies_stopped: u64,
+    /// Of messages. What a killed process sent in its last 50 ms is not counted.
+    pub(crate) transmissions: u64,
+    /// Those that were not the first.
+    pub(crate) retransmissions: u64,
+    /// Transmissions a message.
+    pub(crate) amplification: f64,
+    /// Sessions of both ends, new ones and resumed ones.
+    pub(crate) connections: u64,
+    /// Those that went on with the session before.
+    pub(crate) resumed: u64,
+    /// Effects while a server was away: over another one, or late.
+    pub(crate) effects_in_outages: u64,
+    /// From a server being up again to the next effect.
+    pub(crate) recovery: Recovery,
+    /// The first violations, in words.
+    pub(crate) examples: Vec<String>,
+}
+
+/// Times in milliseconds.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct Recovery {
+    pub(crate) times: u64,
+    pub(crate) p50_ms: f64,
+    pub(crate) p99_ms: f64,
+    pub(crate) max_ms: f64,
+}
+
+impl Ledger {
+    /// An empty one, for that many messages.
+    pub(crate) fn new(messages: u64) -> Self {
+        Self {
+            messages,
+            ..Self::default()
+        }
+    }
+
+    /// The outbox at the end: `SEQ ID NUMBER STATE` a line.
+    pub(crate) fn read_outbox(&mut self, text: &str) -> Outcome {
+        for line in text.lines() {
+            let words: Vec<&str> = line.split(' ').collect();
+            let [seq, id, number, state] = words[..] else {
+                return Err(unreadable("the outbox", line));
+            };
+            self.outbox.push(Kept {
+                seq: parse(seq, line)?,
+                id: id.to_owned(),
+                number: parse(number, line)?,
+                state: state.to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    /// The sender's journal. Its last line may be half a line.
+    pub(crate) fn read_sender(&mut self, text: &str) -> Outcome {
+        let mut life = Counts::default();
+        for line in whole_lines(text) {
+            let words: Vec<&str> = line.split(' ').collect();
+            match words[..] {
+                ["began", _] => {
+                    self.counts.add(life);
+                    life = Counts::default();
+                }
+                ["kept", number, id] => {
+                    self.returned.push((parse(number, line)?, id.to_owned()));
+                }
+                ["outcome", id, word] => self.said.push((id.to_owned(), word.to_owned())),
+                ["connected", resumed] => self.connected(resumed),
+                ["counters", transmitted, retransmitted] => {
+                    life = life.next(
+                        Counts {
+                            transmitted: parse(transmitted, line)?,
+                            retransmitted: parse(retransmitted, line)?,
+                        },
+                        &mut self.counts,
+                    );
+                }
+                ["done"] => {}
+                _ => return Err(unreadable("the sender's journal", line)),
+            }
+        }
+        self.counts.add(life);
+        Ok(())
+    }
+
+    /// The receiver's journal. Its last line may be half a line.
+    pub(crate) fn read_receiver(&mut self, text: &str) -> Outcome {
+        for line in whole_lines(text) {
+            let words: Vec<&str> = line.split(' ').collect();
+            match words[..] {
+                [micros, _, id, flagged, effect] => self.hand_overs.push(HandOver {
+                    micros: parse(micros, line)?,
+                    id: id.to_owned(),
+                    flagged: flagged == "1",
+                    effect: effect == "1",
+                }),
+                ["connected", resumed] => self.connected(resumed),
+                ["copies", copies] => self.copies += parse(copies, line)?,
+                _ => return Err(unreadable("the receiver's journal", line)),
+            }
+        }
+        Ok(())
+    }
+
+    /// When servers were away.
+    pub(crate) fn outages(&mut self, outages: &[Outage]) {
+        self.outages.extend(outages);
+    }
+
+    fn connected(&mut self, resumed: &str) {
+        self.connections += 1;
+        self.resumed += u64::from(resumed == "1");
+    }
+
+    /// Judges.
+    pub(crate) fn findings(&self) -> Findings {
+        let mut examples = Examples::default();
+        let mut effects: HashMap<&str, u64> = HashMap::new();
+        for hand_over in self.hand_overs.iter().filter(|h| h.effect) {
+            *effects.entry(&hand_over.id).or_default() += 1;
+        }
+        let mut findings = Findings {
+            messages: self.messages,
+            accepted: self.outbox.len() as u64,
+            effects: effects.len() as u64,
+            duplicated: self.duplicated(&effects, &mut examples),
+            misordered: self.misordered(&mut examples),
+            wrong: self.wrong(&effects, &mut examples),
+            forgotten: self.forgotten(&mut examples),
+            hand_overs: self.hand_overs.len() as u64,
+            maybe_redelivered: self.hand_overs.iter().filter(|h| h.flagged).count() as u64,
+            copies_stopped: self.copies,
+            transmissions: self.counts.transmitted,
+            retransmissions: self.counts.retransmitted,
+            amplification: self.counts.transmitted as f64 / self.messages.max(1) as f64,
+            connections: self.connections,
+            resumed: self.resumed,
+            effects_in_outages: self.effects_in_outages(),
+            recovery: self.recovery(),
+            ..Findings::default()
+        };
+        let mut numbers = HashSet::new();
+        for kept in &self.outbox {
+            *findings.outcomes.entry(kept.state.clone()).or_default() += 1;
+            // What is open may still take effect: it has no outcome, and is not lost.
+            if kept.state != "open" && !effects.contains_key(&*kept.id) {
+                findings.lost += 1;
+                examples.add(format_args!(
+                    "{} has no effect ({})",
+                    kept.number, kept.state
+                ));
+            }
+            findings.without_outcome += u64::from(!has_outcome(&kept.state));
+            if !numbers.insert(kept.number) {
+                findings.given_twice += 1;
+                examples.add(format_args!("{} entered the outbox twice", kept.number));
+            }
+        }
+        let absent = (1..=self.messages).filter(|n| !numbers.contains(n)).count();
+        findings.without_outcome += absent as u64;
+        findings.examples = examples.0;
+        findings
+    }
+
+    fn duplicated(&self, effects: &HashMap<&str, u64>, examples: &mut Examples) -> u64 {
+        let mut again = 0;
+        for kept in &self.outbox {
+            let times = effects.get(&*kept.id).copied().unwrap_or_default();
+            if times > 1 {
+                again += times - 1;
+                examples.add(format_args!("{} took effect {times} times", kept.number));
+            }
+        }
+        again
+    }
+
+    /// Against the order of the outbox, which is that of acceptance.
+    fn misordered(&self, examples: &mut Examples) -> u64 {
+        let places: HashMap<&str, &Kept> = self.outbox.iter().map(|k| (&*k.id, k)).collect();
+        let mut seen = HashSet::new();
+        let mut highest: Option<&Kept> = None;
+        let mut late = 0;
+        for hand_over in self.hand_overs.iter().filter(|h| h.effect) {
+            let Some(kept) = places.get(&*hand_over.id) else {
+                continue;
+            };
+            if !seen.insert(&*hand_over.id) {
+                continue;
+            }
+            match highest {
+                Some(before) if before.seq > kept.seq => {
+                    late += 1;
+                    examples.add(format_args!(
+                        "{} took effect after {}, which was accepted later",
+                        kept.number, before.number
+                    ));
+                }
+                _ => highest = Some(kept),
+            }
+        }
+        late
+    }
+
+    /// Messages with an outcome that is not true, and effects of messages that nobody sent.
+    fn wrong(&self, effects: &HashMap<&str, u64>, examples: &mut Examples) -> u64 {
+        let states: HashMap<&str, &str> = self.outbox.iter().map(|k| (&*k.id, &*k.state)).collect();
+        let at_the_end = states.iter().map(|(id, state)| (*id, *state));
+        let meanwhile = self.said.iter().map(|(id, word)| (&**id, &**word));
+        let mut wrong = HashSet::new();
+        for (id, outcome) in at_the_end.chain(meanwhile) {
+            let took_effect = effects.contains_key(id);
+            let false_now = match outcome {
+                "acknowledged" | "delivered" => !took_effect,
+                "not-delivered" => took_effect,
+                _ => false,
+            };
+            let last = states.get(id).copied().unwrap_or("absent");
+            let taken_back = is_definite(outcome) && is_definite(last) && outcome != last;
+            if (false_now || taken_back) && wrong.insert(id) {
+                examples.add(format_args!(
+                    "{id} is {outcome}, {last} at the end, and took effect {} times",
+                    effects.get(id).copied().unwrap_or_default()
+                ));
+            }
+        }
+        for id in effects.keys().filter(|id| !states.contains_key(**id)) {
+            if wrong.insert(id) {
+                examples.add(format_args!("{id} took effect and is not in the outbox"));
+            }
+        }
+        wrong.len() as u64
+    }
+
+    fn forgotten(&self, examples: &mut Examples) -> u64 {
+        let there: HashSet<&str> = self.outbox.iter().map(|k| &*k.id).collect();
+        let mut forgotten = 0;
+        for (number, id) in &self.returned {
+            if !there.contains(&**id) {
+                forgotten += 1;
+                examples.add(format_args!(
+                    "{number} was accepted and is not in the outbox"
+                ));
+            }
+        }
+        forgotten
+    }
+
+    fn effects_in_outages(&self) -> u64 {
+        let away = |at: u64| self.outages.iter().any(|o| (o.down..o.up).contains(&at));
+        let effects = self.hand_overs.iter().filter(|h| h.effect);
+        effects.filter(|h| away(h.micros)).count() as u64
+    }
+
+    fn recovery(&self) -> Recovery {
+        let mut effects: Vec<u64> = self
+            .hand_overs
+            .iter()
+            .filter(|h| h.effect)
+            .map(|h| h.micros)
+            .collect();
+        effects.sort_unstable();
+        let mut took: Vec<u64> = self
+            .outages
+            .iter()
+            .filter_map(|outage| {
+                let next = effects.partition_point(|at| *at < outage.up);
+                effects.get(next).map(|at| at - outage.up)
+            })
+            .collect();
+        took.sort_unstable();
+        // The nearest rank.
+        let rank = |share: usize| {
+            let place = (took.len() * share).div_ceil(100).max(1) - 1;
+            took.get(place)
+                .map_or(0.0, |micros| *micros as f64 / 1000.0)
+        };
+        Recovery {
+            times: took.len() as u64,
+            p50_ms: rank(50),
+            p99_ms: rank(99),
+            max_ms: rank(100),
+        }
+    }
+}
+
+impl Findings {
+    /// Whether every promise was kept.
+    pub(crate) const fn passed(&self) -> bool {
+        self.lost == 0
+            && self.duplicated == 0
+            && self.misordered == 0
+            && self.wrong == 0
+            && self.without_outcome == 0
+            && self.forgotten == 0
+            && self.given_twice == 0
+    }
+}
+
+impl Counts {
+    fn add(&mut self, other: Self) {
+        self.transmitted += other.transmitted;
+        self.retransmitted += other.retransmitted;
+    }
+
+    /// Counters of one process only rise, but it may have more than one session in its
+    /// life: when they fall, those of the session before are over, and go to `sum`.
+    fn next(self, new: Self, sum: &mut Self) -> Self {
+        if new.transmitted < self.transmitted {
+            sum.add(self);
+        }
+        new
+    }
+}
+
+#[derive(Debug, Default)]
+struct Examples(Vec<String>);
+
+impl Examples {
+    fn add(&mut self, text: std::fmt::Arguments<'_>) {
+        if self.0.len() < EXAMPLES {
+            self.0.push(text.to_string());
+        }
+    }
+}
+
+/// Whether a state of the outbox is an outcome. In doubt is one: the session said so.
+fn has_outcome(state: &str) -> bool {
+    is_definite(state) || state == "in-doubt"
+}
+
+fn is_definite(state: &str) -> bool {
+    matches!(state, "acknowledged" | "delivered" | "not-delivered")
+}
+
+/// Without the half line that a killed process may leave.
+fn whole_lines(text: &str) -> impl Iterator<Item = &str> {
+    text.rsplit_once('\n')
+        .map_or("", |(whole, _)| whole)
+        .lines()
+}
+
+fn parse(word: &str, line: &str) -> Outcome<u64> {
+    word.parse().map_err(|_| unreadable("a journal", line))
+}
+
+fn unreadable(what: &str, line: &str) -> Failure {
+    Failure::Malformed {
+        what: what.to_owned(),
+        why: format!("the line is not known: {line:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OUTBOX: &str = "1 a 1 acknowledged\n2 b 2 delivered\n3 c 3 acknowledged\n";
+    const SENDER: &str = "began 0\nkept 1 a\nkept 2 b\noutcome a acknowledged\nconnected 0\n\
+        counters 4 1\nbegan 9\nconnected 1\ncounters 2 0\ndone\n";
+
+    fn findings(outbox: &str, sender: &str, receiver: &str) -> Findings {
+        let mut ledger = Ledger::new(3);
+        ledger.read_outbox(outbox).unwrap();
+        ledger.read_sender(sender).unwrap();
+        ledger.read_receiver(receiver).unwrap();
+        ledger.outages(&[Outage { down: 10, up: 15 }, Outage { down: 31, up: 100 }]);
+        ledger.findings()
+    }
+
+    #[test]
+    fn each_message_once_and_in_order_passes() {
+        let seen = findings(
+            OUTBOX,
+            SENDER,
+            "connected 0\n10 1 a 0 1\n20 2 b 0 1\n21 2 b 1 0\n30 3 c 0 1\ncopies 4\n40 3 c",
+        );
+        assert!(seen.passed(), "{seen:?}");
+        assert_eq!(
+            (seen.hand_overs, seen.maybe_redelivered, seen.effects),
+            (4, 1, 3)
+        );
+        assert_eq!((seen.transmissions, seen.retransmissions), (6, 1));
+        assert_eq!(
+            (seen.connections, seen.resumed, seen.copies_stopped),
+            (3, 1, 4)
+        );
+        assert_eq!(seen.effects_in_outages, 1);
+        // Nothing took effect after the second return of a server.
+        assert_eq!((seen.recovery.times, seen.recovery.max_ms), (1, 0.005));
+    }
+
+    #[test]
+    fn a_message_without_effect_is_lost_and_its_outcome_wrong() {
+        let seen = findings(OUTBOX, SENDER, "10 1 a 0 1\n30 3 c 0 1\n");
+        assert_eq!((seen.lost, seen.wrong, seen.passed()), (1, 1, false));
+        assert!(seen.examples.iter().any(|e| e.contains("2 has no effect")));
+    }
+
+    #[test]
+    fn a_second_effect_is_a_duplicate() {
+        let seen = findings(
+            OUTBOX,
+            SENDER,
+            "1 1 a 0 1\n2 2 b 0 1\n3 2 b 0 1\n4 3 c 0 1\n",
+        );
+        assert_eq!(
+            (seen.duplicated, seen.misordered, seen.passed()),
+            (1, 0, false)
+        );
+    }
+
+    #[test]
+    fn first_effects_count_for_the_order_of_the_outbox() {
+        let seen = findings(OUTBOX, SENDER, "1 2 b 0 1\n2 3 c 0 1\n3 1 a 0 1\n");
+        assert_eq!(
+            (seen.misordered, seen.duplicated, seen.passed()),
+            (1, 0, false)
+        );
+    }
+
+    #[test]
+    fn what_was_said_not_to_take_effect_must_not() {
+        let outbox = "1 a 1 not-delivered\n2 b 2 acknowledged\n3 c 3 acknowledged\n";
+        let all = "1 1 a 0 1\n2 2 b 0 1\n3 3 c 0 1\n";
+        assert_eq!(findings(outbox, "", all).wrong, 1);
+        // It was said meanwhile, and taken back.
+        let said = "outcome a not-delivered\n";
+        assert_eq!(findings(OUTBOX, said, all).wrong, 1);
+        let doubt = "outcome a in-doubt\n";
+        assert_eq!(findings(OUTBOX, doubt, all).wrong, 0);
+    }
+
+    #[test]
+    fn every_message_needs_an_outcome() {
+        let all = "1 1 a 0 1\n2 2 b 0 1\n3 3 c 0 1\n";
+        let open = "1 a 1 open\n2 b 2 acknowledged\n";
+        let seen = findings(open, "", all);
+        // One is open, one never came; and what came of it came from nowhere.
+        assert_eq!((seen.without_outcome, seen.wrong), (2, 1));
+        // What is open is not lost.
+        assert_eq!(findings(open, "", "").lost, 1);
+        let unknown = "1 a 1 unknown\n2 b 2 delivered\n3 c 3 in-doubt\n";
+        assert_eq!(findings(unknown, "", all).without_outcome, 1);
+    }
+
+    #[test]
+    fn what_send_accepted_must_stay_in_the_outbox() {
+        let seen = findings("2 b 2 delivered\n", SENDER, "2 2 b 0 1\n");
+        assert_eq!((seen.forgotten, seen.passed()), (1, false));
+        let twice = "1 a 1 acknowledged\n2 b 1 acknowledged\n";
+        assert_eq!(findings(twice, "", "").given_twice, 1);
+    }
+
+    #[test]
+    fn a_line_that_is_not_known_is_an_error() {
+        let mut ledger = Ledger::new(1);
+        assert!(ledger.read_outbox("x\n").is_err());
+        assert!(ledger.read_sender("kept x y\n").is_err());
+        assert!(ledger.read_receiver("1 2 3\n").is_err());
+    }
+}
