@@ -305,7 +305,7 @@ pub enum Event {
     /// A stanza that is not kept: presence, an answer, a message without body.
     Transient(Box<Stanza>),
     /// The store failed: nothing is acknowledged any more. Reopen it and make a new
-    /// engine from what it recovers.
+    /// engine from what it recovers, which [succeeds](super::Engine::succeed) this one.
     StoreFailed(StoreError),
 }
 

@@ -35,6 +35,7 @@ mod rto;
 mod seats;
 mod sending;
 mod stream;
+mod succession;
 mod verdicts;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -46,7 +47,7 @@ use stanchion_stanza::payload::delivery::{
 use stanchion_stanza::{BareJid, Element, Encoder, Limits, Message, Scope};
 
 use crate::outcome::Outcome;
-use crate::store::{Committed, MAX_PAGE, Op, OpResult, Recovered, Retention};
+use crate::store::{Committed, MAX_PAGE, Op, OpResult, Recovered};
 
 pub use config::EngineConfig;
 pub use io::{
@@ -55,6 +56,7 @@ pub use io::{
 };
 pub use management::HandledTooHigh;
 pub use rto::RtoConfig;
+pub use succession::Legacy;
 
 use correspondents::Correspondents;
 use inbound::{Inbox, Origin, Seat};
@@ -76,8 +78,6 @@ const OF_A_LANE: usize = 64;
 const VERDICTS: usize = 1024;
 /// How often what is past its retention is removed from the store.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
-/// How long messages with an outcome are kept.
-const KEEP_OUTCOMES: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// The store is not asked more often than this for messages that are due; messages in
 /// memory need no asking.
 const DUE_PAUSE: Duration = Duration::from_millis(100);
@@ -337,7 +337,8 @@ impl Engine {
             Input::Persisted(Ok(committed)) => self.persisted(committed),
             Input::Persisted(Err(error)) => {
                 self.failed = true;
-                self.outputs.clear();
+                // What was decided to be told is true whatever the store does now.
+                self.outputs.retain(|o| matches!(o, Output::Event(_)));
                 self.event(Event::StoreFailed(error));
             }
             Input::Loaded(loaded) => self.loaded(loaded),
@@ -388,13 +389,9 @@ impl Engine {
         }
         if self.prune_at <= now {
             self.prune_at = now + PRUNE_EVERY;
-            self.persist(Retention::default().prune(self.now.wall), Effect::Pruned);
-            self.persist(
-                Op::PruneOutbound {
-                    before: self.now.wall.before(KEEP_OUTCOMES),
-                },
-                Effect::Pruned,
-            );
+            for op in self.config.retention.prune_all(self.now.wall) {
+                self.persist(op, Effect::Pruned);
+            }
         }
         let count = self
             .management

@@ -134,10 +134,9 @@ impl Engine {
                 self.management.submitted(*slot);
             }
         }
-        let (Some(token), Some((stream, h))) = (
-            &self.resumable.token,
-            self.management.submit_count(stale),
-        ) else {
+        let (Some(token), Some((stream, h))) =
+            (&self.resumable.token, self.management.submit_count(stale))
+        else {
             return;
         };
         self.resumable.on_record = true;

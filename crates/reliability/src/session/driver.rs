@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use stanchion_connect::backoff::Backoff;
 use stanchion_connect::connection::SessionEnd;
+use stanchion_connect::error::Misuse;
 use stanchion_connect::{Connect, ConnectError, Connection, Endpoint, Resumption};
 use stanchion_stanza::stream::{StreamCondition, StreamError};
 use stanchion_stanza::{Element, FullJid, Jid, Payload as _, StreamEvent};
@@ -16,6 +17,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::outgoing::{InvalidMessage, Outgoing, Prepared};
+use super::recovery::Patience;
 use super::requests::Requests;
 use super::sent::{Find, Lookup, Sent, Stage};
 use super::waiters::{Waiter, Waiters};
@@ -56,7 +58,7 @@ impl SendCommand {
         Ok((Self { prepared, waiter }, kept, sent))
     }
 
-    fn refuse(self, why: SendError) {
+    pub(super) fn refuse(self, why: SendError) {
         if let Some(kept) = self.waiter.kept {
             let _ = kept.send(Err(why));
         }
@@ -88,10 +90,10 @@ pub(super) struct Parts {
     pub(super) counters: watch::Sender<Counters>,
 }
 
-type Attempt = Pin<Box<dyn Future<Output = Result<Connection, ConnectError>> + Send>>;
+pub(super) type Attempt = Pin<Box<dyn Future<Output = Result<Connection, ConnectError>> + Send>>;
 
 /// The connection's state.
-enum Link {
+pub(super) enum Link {
     /// The next attempt is due then.
     Waiting(Instant),
     /// An attempt is under way.
@@ -117,25 +119,26 @@ enum Wake {
 }
 
 /// Where the stream leads that is up.
-struct Place {
+pub(super) struct Place {
     jid: FullJid,
     endpoint: Endpoint,
     since: Instant,
 }
 
 pub(super) struct Driver {
-    parts: Parts,
-    engine: Engine,
-    requests: Requests,
-    waiters: Waiters,
-    link: Link,
-    place: Option<Place>,
+    pub(super) parts: Parts,
+    pub(super) engine: Engine,
+    pub(super) requests: Requests,
+    pub(super) waiters: Waiters,
+    pub(super) link: Link,
+    pub(super) place: Option<Place>,
+    pub(super) patience: Patience,
     /// No stream of this engine has carried our presence.
-    unannounced: bool,
-    backoff: Backoff,
+    pub(super) unannounced: bool,
+    pub(super) backoff: Backoff,
     /// What the server said before it closed.
-    last_words: Option<StreamError>,
-    started: Instant,
+    pub(super) last_words: Option<StreamError>,
+    pub(super) started: Instant,
 }
 
 impl Driver {
@@ -154,6 +157,7 @@ impl Driver {
             engine,
             requests: Requests::default(),
             waiters: Waiters::default(),
+            patience: Patience::default(),
             link: Link::Waiting(started),
             place: None,
             unannounced: true,
@@ -166,6 +170,13 @@ impl Driver {
         let ended = loop {
             let until = match self.perform_outputs() {
                 Ok(until) => until,
+                // The store may come back; a closed one, or a refused batch, does not.
+                Err(SessionError::Store(error)) if error.needs_reopen() => {
+                    match self.outlast(error).await {
+                        Ok(()) => continue,
+                        Err(error) => break Err(error),
+                    }
+                }
                 Err(error) => break Err(error),
             };
             self.parts.counters.send_if_modified(|c| {
@@ -194,7 +205,7 @@ impl Driver {
         now(self.started)
     }
 
-    fn tell(&mut self, input: Input) {
+    pub(super) fn tell(&mut self, input: Input) {
         let now = self.now();
         self.engine.handle(now, input);
     }
@@ -268,7 +279,7 @@ impl Driver {
     }
 
     /// Something that a person should know.
-    fn warn(&mut self, warning: Warning) {
+    pub(super) fn warn(&mut self, warning: Warning) {
         tracing::warn!(%warning, "attention");
         let _ = self.parts.events.send(SessionEvent::Warning(warning));
     }
@@ -467,6 +478,12 @@ impl Driver {
     }
 
     fn not_connected(&mut self, error: ConnectError) {
+        if matches!(error, ConnectError::Misuse(Misuse::ForeignToken)) {
+            // The process before had another account.
+            self.tell(Input::Resumable(None));
+            self.link = Link::Waiting(Instant::now());
+            return;
+        }
         let may_pass = error.may_pass();
         let cause = Disconnect::Connect(Arc::new(error));
         if may_pass {
@@ -555,7 +572,7 @@ impl Driver {
         }
     }
 
-    fn announce(&self, status: Status) {
+    pub(super) fn announce(&self, status: Status) {
         let _ = self.parts.events.send(SessionEvent::Status(status.clone()));
         self.parts.status.send_replace(status);
     }
@@ -625,7 +642,7 @@ async fn at(until: Option<Instant>) {
     }
 }
 
-fn now(started: Instant) -> Now {
+pub(super) fn now(started: Instant) -> Now {
     let wall = match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
         Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
@@ -637,12 +654,12 @@ fn now(started: Instant) -> Now {
 }
 
 /// For jitter; not secret.
-fn random() -> u64 {
+pub(super) fn random() -> u64 {
     getrandom::u64().unwrap_or(0x9E37_79B9_7F4A_7C15)
 }
 
 /// An error with its causes, for people.
-fn with_sources(error: &dyn std::error::Error) -> String {
+pub(super) fn with_sources(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

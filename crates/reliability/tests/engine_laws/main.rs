@@ -7,6 +7,7 @@ mod inbox;
 mod outbox;
 mod outcomes;
 mod protection;
+mod resumption;
 mod rooms;
 mod script;
 mod stream;
