@@ -222,6 +222,9 @@ fn what_the_application_holds_outlives_the_store_and_is_not_handed_over_again() 
     assert_eq!(s.handed(), []);
     assert_eq!(s.engine.resumption().unwrap().h, 3);
     s.resume(0);
+    // There was no stream to tell it on: their sender asks again.
+    s.message("m1");
+    s.message("m2");
     assert_eq!(s.receipts(), ["m1", "m2"]);
     s.commit(3);
     assert_eq!(s.receipts(), ["m3"]);

@@ -32,6 +32,8 @@ pub(crate) struct Device {
     pub(crate) slow_until: Duration,
     /// The id of its store.
     store: [u8; 16],
+    /// What the process that was killed last had received on its stream.
+    received: Vec<Option<String>>,
 }
 
 /// The connection.
@@ -146,6 +148,7 @@ impl Device {
             disk: Image::default(),
             process: None,
             slow_until: Duration::ZERO,
+            received: Vec::new(),
         }
     }
 
@@ -161,12 +164,15 @@ impl Device {
         let control = store.control();
         let recovered = recover(&store);
         control.hold();
+        let received = std::mem::take(&mut self.received);
         let clock = Now {
             monotonic: Duration::ZERO,
             wall: wall(now),
         };
+        let engine = Engine::new(config, recovered, clock, entropy);
         self.process = Some(Process {
-            engine: Engine::new(config, recovered, clock, entropy),
+            resumable: engine.resumption().map(|token| token.id),
+            engine,
             store,
             control,
             jobs: VecDeque::new(),
@@ -177,8 +183,7 @@ impl Device {
             line: Line::Down,
             dialing: false,
             wake: None,
-            resumable: None,
-            received: Vec::new(),
+            received,
             resumed_with: 0,
             handed: BTreeSet::new(),
         });
@@ -188,6 +193,7 @@ impl Device {
     pub(crate) fn kill(&mut self) -> Option<Connection> {
         let process = self.process.take()?;
         self.disk = process.control.crash();
+        self.received.clone_from(&process.received);
         process.line.connection()
     }
 
@@ -214,8 +220,7 @@ impl Device {
         process.fault_applies = None;
         process.dialing = false;
         process.wake = None;
-        process.resumable = None;
-        process.received.clear();
+        process.resumable = process.engine.resumption().map(|token| token.id);
         process.handed.clear();
         let connection = process.line.connection();
         process.line = Line::Down;

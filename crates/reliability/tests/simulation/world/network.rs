@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use stanchion_connect::ResumeToken;
 use stanchion_reliability::engine::{Input, Stream};
 use stanchion_reliability::protection::Protection;
 use stanchion_reliability::store::{self, StoreError};
@@ -96,7 +97,10 @@ impl World {
         };
         match process.line {
             // No answer to `<resume/>` is an answer.
-            Line::LoggingIn { resumes: true, .. } => process.resumable = None,
+            Line::LoggingIn { resumes: true, .. } => {
+                process.resumable = None;
+                process.tell(now, Input::Resumable(None));
+            }
             Line::LoggingIn { .. } | Line::Up(_) | Line::Down => {}
         }
         let was_up = matches!(process.line, Line::Up(_));
@@ -168,7 +172,7 @@ impl World {
                             managed: managed.is_some(),
                             handled: failed.and_then(|failed| failed.h),
                         };
-                        process.resumable = managed;
+                        process.resumable.clone_from(&managed);
                         process.tell(
                             now,
                             Input::Connected {
@@ -176,6 +180,14 @@ impl World {
                                 protection: Protection::default(),
                             },
                         );
+                        let token = managed.map(|id| ResumeToken {
+                            jid: here.jid.clone(),
+                            id,
+                            h: 0,
+                            max_seconds: None,
+                            location: None,
+                        });
+                        process.tell(now, Input::Resumable(token));
                         let presence = Presence::available().to_element();
                         self.tell(of, Input::Transmit(presence))
                     }
