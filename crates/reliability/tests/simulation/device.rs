@@ -71,6 +71,8 @@ pub(crate) struct Process {
     /// Stanzas received on the stream, with the message's id where one must be durable.
     pub(crate) received: Vec<Option<String>>,
     pub(crate) resumed_with: u32,
+    /// It has said that it is available.
+    pub(crate) announced: bool,
     /// Handed over in this life.
     pub(crate) handed: BTreeSet<String>,
 }
@@ -185,6 +187,7 @@ impl Device {
             wake: None,
             received,
             resumed_with: 0,
+            announced: false,
             handed: BTreeSet::new(),
         });
     }
@@ -221,6 +224,7 @@ impl Device {
         process.dialing = false;
         process.wake = None;
         process.resumable = process.engine.resumption().map(|token| token.id);
+        process.announced = false;
         process.handed.clear();
         let connection = process.line.connection();
         process.line = Line::Down;

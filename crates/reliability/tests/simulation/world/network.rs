@@ -158,13 +158,22 @@ impl World {
                     Welcome::Resumed { h } => {
                         self.summary.resumed += 1;
                         process.received.truncate(process.resumed_with as usize);
-                        self.tell(
-                            of,
+                        process.tell(
+                            now,
                             Input::Connected {
                                 stream: Stream::Resumed { h },
                                 protection: Protection::default(),
                             },
-                        )
+                        );
+                        // The process before may have ended just before it said so.
+                        let first = !std::mem::replace(&mut process.announced, true);
+                        let presence = Presence::available().to_element();
+                        let input = if first {
+                            Input::Transmit(presence)
+                        } else {
+                            Input::Tick
+                        };
+                        self.tell(of, input)
                     }
                     Welcome::Bound { managed, failed } => {
                         process.received.clear();
@@ -188,6 +197,7 @@ impl World {
                             location: None,
                         });
                         process.tell(now, Input::Resumable(token));
+                        process.announced = true;
                         let presence = Presence::available().to_element();
                         self.tell(of, Input::Transmit(presence))
                     }
