@@ -5,7 +5,7 @@ use std::fmt;
 use stanchion_stanza::Jid;
 use stanchion_stanza::stanza::DefinedCondition;
 
-use crate::store::{OutboundState, Reason};
+use crate::store::{OutboundRecord, OutboundState, Reason};
 
 /// How a message ended, as far as it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -219,6 +219,25 @@ impl Outcome {
                     open: !reason.is_final(),
                 }
             }
+        }
+    }
+}
+
+impl Outcome {
+    /// As the store has it: `None` while there is none, or for a word of another release.
+    /// Who answered is not kept; the recipient stands for it.
+    pub(crate) fn of(record: &OutboundRecord) -> Option<Self> {
+        let by = || Jid::new(&record.to).ok();
+        match &record.state {
+            OutboundState::Accepted | OutboundState::InFlight | OutboundState::ServerAccepted => {
+                None
+            }
+            OutboundState::Acknowledged => Some(Self::Acknowledged { by: by()? }),
+            OutboundState::Delivered => Some(Self::Delivered { by: by()? }),
+            OutboundState::NotDelivered { reason } => {
+                NotDelivered::of(reason).map(Self::NotDelivered)
+            }
+            OutboundState::InDoubt { reason, .. } => InDoubt::of(reason).map(Self::InDoubt),
         }
     }
 }

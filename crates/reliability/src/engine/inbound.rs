@@ -211,6 +211,17 @@ impl Inbox {
         self.last = self.last.max(arrival);
     }
 
+    /// Notes a message that was handed over already; earlier ones may still come from the
+    /// store.
+    pub(super) fn carry(&mut self, arrival: u64, origin: Origin) {
+        self.held.insert(arrival, origin);
+    }
+
+    /// The messages that the application holds.
+    pub(super) fn arrivals(&self) -> impl Iterator<Item = u64> + '_ {
+        self.held.keys().copied()
+    }
+
     pub(super) fn take(&mut self, arrival: u64) -> Option<Origin> {
         self.held.remove(&arrival)
     }

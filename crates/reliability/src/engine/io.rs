@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use stanchion_connect::ResumeToken;
 use stanchion_stanza::payload::delivery::Channel;
 use stanchion_stanza::{BareJid, Element, Jid, Message, Stanza};
 
@@ -131,6 +132,10 @@ pub enum Input {
         /// What it offers.
         protection: Protection,
     },
+    /// The stream that there is can be resumed by that, whatever its `h`; or not, or not
+    /// any more. Say it after [`Input::Connected`] and before anything is received: what
+    /// is needed to resume it is then kept for the next process, too.
+    Resumable(Option<ResumeToken>),
     /// The stream is gone.
     Disconnected,
     /// A top-level element was received.
@@ -342,7 +347,7 @@ pub enum Event {
     /// A stanza that is not kept: presence, an answer, a message without body.
     Transient(Box<Stanza>),
     /// The store failed: nothing is acknowledged any more. Reopen it and make a new
-    /// engine from what it recovers.
+    /// engine from what it recovers, which [succeeds](super::Engine::succeed) this one.
     StoreFailed(StoreError),
 }
 

@@ -32,10 +32,12 @@ mod outbox;
 mod receiving;
 mod recipients;
 mod respond;
+mod resumption;
 mod rto;
 mod seats;
 mod sending;
 mod stream;
+mod succession;
 mod verdicts;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -47,7 +49,7 @@ use stanchion_stanza::payload::delivery::{
 use stanchion_stanza::{BareJid, Element, Encoder, Limits, Message, Scope};
 
 use crate::outcome::Outcome;
-use crate::store::{Committed, MAX_PAGE, Op, OpResult, Recovered, Retention};
+use crate::store::{Committed, MAX_PAGE, Op, OpResult, Recovered};
 
 pub use config::EngineConfig;
 pub use io::{
@@ -56,12 +58,14 @@ pub use io::{
 };
 pub use management::HandledTooHigh;
 pub use rto::RtoConfig;
+pub use succession::Legacy;
 
 use correspondents::Correspondents;
 use fleeting::Fleeting;
 use inbound::{Inbox, Origin, Seat};
 use management::{Management, Slot};
 use outbox::{LaneId, Outbox};
+use resumption::Resumable;
 
 /// Ops after which a batch is closed; the store takes 512, and what follows from one
 /// input fits between.
@@ -77,8 +81,6 @@ const OF_A_LANE: usize = 64;
 const VERDICTS: usize = 1024;
 /// How often what is past its retention is removed from the store.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
-/// How long messages with an outcome are kept.
-const KEEP_OUTCOMES: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// The store is not asked more often than this for messages that are due; messages in
 /// memory need no asking.
 const DUE_PAUSE: Duration = Duration::from_millis(100);
@@ -139,6 +141,11 @@ enum Effect {
     /// So may another word to a device.
     Say(Device, Box<Element>),
     Pruned,
+    /// The count of a stream is on record.
+    Recorded {
+        stream: u64,
+        h: u32,
+    },
 }
 
 /// A record that is being read.
@@ -178,6 +185,7 @@ pub struct Engine {
     correspondents: Correspondents,
     inbox: Inbox,
     management: Management,
+    resumable: Resumable,
     connected: bool,
     /// The first seq of this engine. Earlier messages are an earlier engine's, which
     /// may have sent them: the boot token would not tell, as it outlives a reopened
@@ -250,6 +258,7 @@ impl Engine {
             correspondents: Correspondents::new(config.devices),
             inbox: Inbox::default(),
             management: Management::default(),
+            resumable: Resumable::default(),
             connected: false,
             first_seq: recovered.next_seq,
             next_seq: recovered.next_seq,
@@ -276,7 +285,7 @@ impl Engine {
             counters: Counters::default(),
         };
         for (key, value) in &recovered.state {
-            if !engine.correspondents.read(key, value) {
+            if !engine.correspondents.read(key, value) && !engine.recall_stream(key, value) {
                 engine.recall(key, value);
             }
         }
@@ -330,11 +339,11 @@ impl Engine {
             && self.committing.iter().map(Vec::len).sum::<usize>() < COMMITTING
     }
 
-    /// Whether all that was received is handled. Resume a lost stream only then: its
-    /// count must not rise after it was told.
+    /// Whether all that was received is handled, and on record where that is kept. Resume
+    /// a lost stream only then: its count must not rise after it was told.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.management.arriving() == 0
+        !self.management.is_behind()
     }
 
     /// Stanzas handled on the current or lost stream, for `<resume h='…'/>`.
@@ -365,12 +374,14 @@ impl Engine {
             Input::Persisted(Ok(committed)) => self.persisted(committed),
             Input::Persisted(Err(error)) => {
                 self.failed = true;
-                self.outputs.clear();
+                // What was decided to be told is true whatever the store does now.
+                self.outputs.retain(|o| matches!(o, Output::Event(_)));
                 self.event(Event::StoreFailed(error));
             }
             Input::Loaded(loaded) => self.loaded(loaded),
             Input::Connected { stream, protection } => self.stream_ready(stream, protection),
             Input::Disconnected => self.connected = false,
+            Input::Resumable(token) => self.resumable(token),
             Input::Received(element) => {
                 self.heard_at = now.monotonic;
                 self.pinged = false;
@@ -378,7 +389,10 @@ impl Engine {
             }
             Input::ReceivedEarly(element) => self.received_early(element),
             // The last count: what it covers is not sent again to the next session.
-            Input::Closing => self.answer(),
+            Input::Closing => {
+                self.management.asked();
+                self.answer();
+            }
             Input::Transmit(element) => self.transmit(&element),
             Input::Tick => {}
         }
@@ -413,15 +427,14 @@ impl Engine {
         }
         if self.prune_at <= now {
             self.prune_at = now + PRUNE_EVERY;
-            self.persist(Retention::default().prune(self.now.wall), Effect::Pruned);
-            self.persist(
-                Op::PruneOutbound {
-                    before: self.now.wall.before(KEEP_OUTCOMES),
-                },
-                Effect::Pruned,
-            );
+            for op in self.config.retention.prune_all(self.now.wall) {
+                self.persist(op, Effect::Pruned);
+            }
         }
-        if !self.ops.is_empty() {
+        let count = self
+            .management
+            .wants_record(self.config.ack_every, !self.connected);
+        if !self.ops.is_empty() || count || self.resumable.is_stale() {
             self.close_batch();
         }
         // After the batches, so that a read sees all that was decided before it.
@@ -437,6 +450,7 @@ impl Engine {
         for id in std::mem::take(&mut self.dirty) {
             self.write_lane(id);
         }
+        self.record_stream();
         let mut ops = Vec::with_capacity(self.ops.len());
         let mut effects = Vec::with_capacity(self.ops.len());
         for (op, effect) in self.ops.drain(..) {
@@ -515,6 +529,7 @@ impl Engine {
             Effect::Accepted { seq, id } => self.accepted(seq, id, &result),
             Effect::Concluded { seq, tell } => self.concluded(seq, tell),
             Effect::Opened(lane) => self.opened(lane),
+            Effect::Recorded { stream, h } => self.management.recorded(stream, h),
             // One step of a prune is bounded, so that it holds up nothing for long.
             Effect::Pruned => {
                 if matches!(result, OpResult::Pruned { more: true, .. }) {

@@ -88,6 +88,7 @@ impl Engine {
                 let knows = told.is_some();
                 self.server_accepted(told.unwrap_or_default());
                 self.management.start(managed);
+                self.resumable.forget();
                 self.outbox.stream_lost(!knows);
             }
         }
@@ -113,6 +114,7 @@ impl Engine {
         self.connected = false;
         if !reason.is_resumable() {
             self.management.start(false);
+            self.resumable.forget();
         }
         self.outputs.push_back(Output::Reconnect(reason));
     }

@@ -39,6 +39,11 @@ impl Decisions {
         begun
     }
 
+    /// The messages that those are about.
+    pub(super) fn arrivals(&self) -> Vec<u64> {
+        self.waiting.keys().copied().collect()
+    }
+
     /// One has ended.
     pub(super) fn ended(&mut self, arrival: u64, done: bool) {
         self.effects.remove(&arrival);

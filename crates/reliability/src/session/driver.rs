@@ -8,9 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use stanchion_connect::backoff::Backoff;
 use stanchion_connect::connection::SessionEnd;
-use stanchion_connect::{
-    Connect, ConnectError, Connection, Endpoint, ResumeToken, Resumption, SmSession,
-};
+use stanchion_connect::error::Misuse;
+use stanchion_connect::{Connect, ConnectError, Connection, Endpoint, Resumption};
 use stanchion_stanza::stream::{StreamCondition, StreamError};
 use stanchion_stanza::{Element, FullJid, Jid, Payload as _, StreamEvent};
 use stanchion_transport::{StreamFault, XmppStream};
@@ -20,6 +19,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::decisions::{self, Answer, Decisions};
 use super::outgoing::{InvalidMessage, Outgoing, Prepared};
 use super::received::{Decision, Delivery};
+use super::recovery::Patience;
 use super::requests::Requests;
 use super::sent::{Find, Lookup, Sent, Stage};
 use super::token::Token;
@@ -61,7 +61,7 @@ impl SendCommand {
         Ok((Self { prepared, waiter }, kept, sent))
     }
 
-    fn refuse(self, why: SendError) {
+    pub(super) fn refuse(self, why: SendError) {
         if let Some(kept) = self.waiter.kept {
             let _ = kept.send(Err(why));
         }
@@ -109,10 +109,10 @@ pub(super) struct Parts {
     pub(super) counters: watch::Sender<Counters>,
 }
 
-type Attempt = Pin<Box<dyn Future<Output = Result<Connection, ConnectError>> + Send>>;
+pub(super) type Attempt = Pin<Box<dyn Future<Output = Result<Connection, ConnectError>> + Send>>;
 
 /// The connection's state.
-enum Link {
+pub(super) enum Link {
     /// The next attempt is due then.
     Waiting(Instant),
     /// An attempt is under way.
@@ -138,33 +138,29 @@ enum Wake {
 }
 
 /// Where the stream leads that is up.
-struct Place {
+pub(super) struct Place {
     jid: FullJid,
     endpoint: Endpoint,
     since: Instant,
 }
 
-/// The session that a new connection may resume.
-struct Resumable {
-    session: SmSession,
-    jid: FullJid,
-}
-
 pub(super) struct Driver {
-    parts: Parts,
-    engine: Engine,
-    requests: Requests,
-    waiters: Waiters,
-    decisions: Decisions,
+    pub(super) parts: Parts,
+    pub(super) engine: Engine,
+    pub(super) requests: Requests,
+    pub(super) waiters: Waiters,
+    pub(super) decisions: Decisions,
     /// The application asked for the end.
-    ending: bool,
-    link: Link,
-    place: Option<Place>,
-    resumable: Option<Resumable>,
-    backoff: Backoff,
+    pub(super) ending: bool,
+    pub(super) link: Link,
+    pub(super) place: Option<Place>,
+    pub(super) patience: Patience,
+    /// No stream of this engine has carried our presence.
+    pub(super) unannounced: bool,
+    pub(super) backoff: Backoff,
     /// What the server said before it closed.
-    last_words: Option<StreamError>,
-    started: Instant,
+    pub(super) last_words: Option<StreamError>,
+    pub(super) started: Instant,
 }
 
 impl Driver {
@@ -185,9 +181,10 @@ impl Driver {
             waiters: Waiters::default(),
             decisions: Decisions::default(),
             ending: false,
+            patience: Patience::default(),
             link: Link::Waiting(started),
             place: None,
-            resumable: None,
+            unannounced: true,
             last_words: None,
             started,
         })
@@ -197,6 +194,13 @@ impl Driver {
         let ended = loop {
             let until = match self.perform_outputs() {
                 Ok(until) => until,
+                // The store may come back; a closed one, or a refused batch, does not.
+                Err(SessionError::Store(error)) if error.needs_reopen() => {
+                    match self.outlast(error).await {
+                        Ok(()) => continue,
+                        Err(error) => break Err(error),
+                    }
+                }
                 Err(error) => break Err(error),
             };
             self.parts.counters.send_if_modified(|c| {
@@ -228,7 +232,7 @@ impl Driver {
         now(self.started)
     }
 
-    fn tell(&mut self, input: Input) {
+    pub(super) fn tell(&mut self, input: Input) {
         let now = self.now();
         self.engine.handle(now, input);
     }
@@ -248,12 +252,8 @@ impl Driver {
                         stream.send_bytes(&bytes);
                     }
                 }
-                Output::Reconnect(reason) => {
-                    if !reason.is_resumable() {
-                        self.resumable = None;
-                    }
-                    self.lost(Disconnect::GivenUp(reason));
-                }
+                // The engine knows whether it can be resumed.
+                Output::Reconnect(reason) => self.lost(Disconnect::GivenUp(reason)),
                 Output::Event(Event::StoreFailed(error)) => return Err(error.into()),
                 Output::Event(event) => self.report(event),
                 Output::Wait(until) => return Ok(until.map(|at| self.started + at)),
@@ -312,7 +312,7 @@ impl Driver {
     }
 
     /// Something that a person should know.
-    fn warn(&mut self, warning: Warning) {
+    pub(super) fn warn(&mut self, warning: Warning) {
         tracing::warn!(%warning, "attention");
         let _ = self.parts.events.send(SessionEvent::Warning(warning));
     }
@@ -473,11 +473,7 @@ impl Driver {
     // ---- the connection -------------------------------------------------------------
 
     fn connect(&mut self) {
-        let h = self.engine.handled();
-        let token: Option<ResumeToken> = self
-            .resumable
-            .as_ref()
-            .and_then(|r| r.session.token(r.jid.clone(), h));
+        let token = self.engine.resumption();
         let connect = Arc::clone(&self.parts.connect);
         self.announce(Status::Connecting);
         self.backoff.began(self.started.elapsed());
@@ -530,10 +526,9 @@ impl Driver {
             stream: ready,
             protection,
         });
-        self.resumable = established.stream_management.map(|session| Resumable {
-            session,
-            jid: established.jid.clone(),
-        });
+        let session = established.stream_management;
+        let token = session.and_then(|session| session.token(established.jid.clone(), 0));
+        self.tell(Input::Resumable(token));
         // They came before stream management began, and are not counted.
         for element in established.early {
             self.tell(Input::ReceivedEarly(element));
@@ -541,7 +536,11 @@ impl Driver {
         for element in established.counted {
             self.tell(Input::Received(element));
         }
-        if let (false, Some(presence)) = (resumed, &self.parts.config.presence) {
+        // The process that had the resumed session before may have ended just before it
+        // said so, or have said something else.
+        let announce = !resumed || std::mem::take(&mut self.unannounced);
+        self.unannounced = false;
+        if let (true, Some(presence)) = (announce, &self.parts.config.presence) {
             let presence = presence.to_element();
             self.tell(Input::Transmit(presence));
         }
@@ -554,6 +553,12 @@ impl Driver {
     }
 
     fn not_connected(&mut self, error: ConnectError) {
+        if matches!(error, ConnectError::Misuse(Misuse::ForeignToken)) {
+            // The process before had another account.
+            self.tell(Input::Resumable(None));
+            self.link = Link::Waiting(Instant::now());
+            return;
+        }
         let may_pass = error.may_pass();
         let cause = Disconnect::Connect(Arc::new(error));
         if may_pass {
@@ -625,13 +630,13 @@ impl Driver {
         match error.condition {
             // Another client with our address: two would throw each other out for ever.
             StreamCondition::Conflict => {
-                self.resumable = None;
+                self.tell(Input::Resumable(None));
                 self.refused(Disconnect::Stream(error));
             }
             // The account was closed, or its password changed. The next login tells
             // which; but if it works, and the same follows at once, it never will.
             StreamCondition::NotAuthorized => {
-                self.resumable = None;
+                self.tell(Input::Resumable(None));
                 if self.backoff.has_lasted(self.started.elapsed()) {
                     self.wait_to_retry(Disconnect::Stream(error));
                 } else {
@@ -642,7 +647,7 @@ impl Driver {
         }
     }
 
-    fn announce(&self, status: Status) {
+    pub(super) fn announce(&self, status: Status) {
         let _ = self.parts.events.send(SessionEvent::Status(status.clone()));
         self.parts.status.send_replace(status);
     }
@@ -654,14 +659,9 @@ impl Driver {
         while let Ok(control) = self.parts.controls.try_recv() {
             self.handle(Wake::Control(control));
         }
-        self.perform_outputs()?;
-        while !self.requests.is_empty() {
-            let input = self.requests.next(&*self.parts.store).await;
-            self.tell(input);
-            self.perform_outputs()?;
-        }
+        self.settle().await?;
         self.tell(Input::Closing);
-        self.perform_outputs()?;
+        self.settle().await?;
         if let Link::Up(stream) = &mut self.link {
             let goodbye = async {
                 stream.end();
@@ -669,9 +669,25 @@ impl Driver {
                 while !matches!(stream.next().await, Ok(StreamEvent::Close) | Err(_)) {}
                 stream.close().await
             };
-            if !matches!(timeout(FAREWELL, goodbye).await, Ok(Ok(()))) {
+            if matches!(timeout(FAREWELL, goodbye).await, Ok(Ok(()))) {
+                // Its session is over; one of a stream that was lost waits for the next
+                // process.
+                self.tell(Input::Resumable(None));
+                self.settle().await?;
+            } else {
                 tracing::debug!("the server did not close its stream properly");
             }
+        }
+        Ok(())
+    }
+
+    /// All that was asked of the store is answered, and done.
+    async fn settle(&mut self) -> Result<(), SessionError> {
+        self.perform_outputs()?;
+        while !self.requests.is_empty() {
+            let input = self.requests.next(&*self.parts.store).await;
+            self.tell(input);
+            self.perform_outputs()?;
         }
         Ok(())
     }
@@ -701,7 +717,7 @@ async fn at(until: Option<Instant>) {
     }
 }
 
-fn now(started: Instant) -> Now {
+pub(super) fn now(started: Instant) -> Now {
     let wall = match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
         Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
@@ -713,12 +729,12 @@ fn now(started: Instant) -> Now {
 }
 
 /// For jitter; not secret.
-fn random() -> u64 {
+pub(super) fn random() -> u64 {
     getrandom::u64().unwrap_or(0x9E37_79B9_7F4A_7C15)
 }
 
 /// An error with its causes, for people.
-fn with_sources(error: &dyn std::error::Error) -> String {
+pub(super) fn with_sources(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -5,6 +5,7 @@ mod decisions;
 mod driver;
 mod outgoing;
 mod received;
+mod recovery;
 mod requests;
 mod sent;
 mod token;
@@ -81,7 +82,8 @@ pub enum Status {
         jid: FullJid,
         /// Where to.
         endpoint: Endpoint,
-        /// Whether the session before goes on (XEP-0198 §5).
+        /// Whether the session before goes on (XEP-0198 §5): also that of an earlier process,
+        /// which may have ended before it had said to the server all that it meant to.
         resumed: bool,
         /// What it offers: messages that ask for more are held back.
         protection: Protection,
@@ -115,6 +117,10 @@ pub enum Disconnect {
     /// The engine gave it up.
     #[error("the connection was given up: {0}")]
     GivenUp(ReconnectReason),
+    /// The store failed. It is opened again and again; there is no connection until it is
+    /// back, and nothing is taken or acknowledged.
+    #[error("nothing can be kept: {0}")]
+    Store(StoreError),
 }
 
 /// What happens in a session, for observers. Lossy: an observer that is more than 256
@@ -172,6 +178,14 @@ pub enum Warning {
         /// The sender.
         from: String,
     },
+    /// The store failed: the connection is dropped and every `send` refused until it is
+    /// back. Free space, or look after the disk.
+    StoreFailed {
+        /// What it said.
+        reason: String,
+    },
+    /// The store is back, and the session goes on.
+    StoreBack,
 }
 
 impl fmt::Display for Warning {
@@ -190,6 +204,13 @@ impl fmt::Display for Warning {
                 "nothing more is sent to {to} on channel {channel}: another process lives from a \
                  copy of this store"
             ),
+            Self::StoreFailed { reason } => {
+                write!(
+                    f,
+                    "nothing can be kept, and nothing is acknowledged: {reason}"
+                )
+            }
+            Self::StoreBack => f.write_str("the store is back, and the session goes on"),
             Self::Poisoned { arrival, from } => write!(
                 f,
                 "message {arrival} from {from} ended its consumer three times, and is handed over \
@@ -209,6 +230,19 @@ pub enum SendError {
     /// It could not be kept.
     #[error("the message was not kept: {0}")]
     Refused(Refusal),
+    /// The store failed before. The message was not kept; send it again when the store is
+    /// back, which [`Warning::StoreBack`] tells.
+    #[error("the message was not kept")]
+    StoreFailed(#[source] StoreError),
+    /// The store failed during the call, so the message is perhaps kept and then sent:
+    /// [find](Sender::find) it by its id when the store is back, before it is given again.
+    #[error("whether message {id} was kept is unknown: find it by its id once the store is back")]
+    PerhapsKept {
+        /// Its id.
+        id: String,
+        /// What the store said.
+        source: StoreError,
+    },
     /// It cannot be sent by anybody.
     #[error(transparent)]
     Invalid(#[from] InvalidMessage),
@@ -222,7 +256,8 @@ pub enum SendError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionError {
-    /// The store failed: nothing was acknowledged that is not kept.
+    /// The store failed, and was not back when the session was to end; or it cannot be
+    /// opened again. Nothing was acknowledged that is not kept.
     #[error("the store failed, and the session with it")]
     Store(#[from] StoreError),
     /// The task panicked: a defect of this crate.
@@ -396,7 +431,8 @@ impl Sender {
 
     /// Takes a message back. Its outcome follows by the usual way: `NotDelivered` if it has
     /// not taken effect and never will, `Delivered` if it was too late, or, if the
-    /// recipient does not answer, `InDoubt` at its deadline.
+    /// recipient does not answer, `InDoubt` at its deadline. Not heard while the store has
+    /// failed.
     ///
     /// # Errors
     /// [`SendError::Closed`].

@@ -147,7 +147,7 @@ impl Tracked {
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum FindError {
-    /// The store failed, and the session with it.
+    /// The store has failed; ask again when it is back.
     #[error("the message's record cannot be read")]
     Store(#[from] StoreError),
     /// The session has ended: start it again, or read the store.

@@ -9,6 +9,7 @@ mod modes;
 mod outbox;
 mod outcomes;
 mod protection;
+mod resumption;
 mod rooms;
 mod script;
 mod stream;

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use stanchion_connect::ResumeToken;
 use stanchion_reliability::engine::{
     Engine, EngineConfig, Event, Input, Load, Loaded, Mode, Now, Output, ReconnectReason, Stream,
     Submission,
@@ -11,8 +12,8 @@ use stanchion_reliability::engine::{
 use stanchion_reliability::outcome::Outcome;
 use stanchion_reliability::protection::Protection;
 use stanchion_reliability::store::{
-    Image, InboundQuery, MemoryStore, Op, Opening, OutboundQuery, Pending, Seed, Store, StoreId,
-    WallTime,
+    Image, InboundFilter, InboundQuery, MemoryStore, Op, Opening, OutboundQuery, Pending, Seed,
+    Store, StoreId, WallTime,
 };
 use stanchion_stanza::payload::delivery::{
     Answer, Boot, Channel, Deliver, Device, Epoch, IdPrefix, Place, StoreTag, Verdict, VerdictState,
@@ -62,9 +63,20 @@ impl Script {
     }
 
     fn over(store: MemoryStore, config: EngineConfig, now: Duration) -> Self {
+        Self::over_with(store, config, now, |_| {})
+    }
+
+    fn over_with(
+        store: MemoryStore,
+        config: EngineConfig,
+        now: Duration,
+        prepare: impl FnOnce(&mut Engine),
+    ) -> Self {
         let recovered = take(store.recover(1));
+        let mut engine = Engine::new(config, recovered, clock(now), 7);
+        prepare(&mut engine);
         let mut script = Self {
-            engine: Engine::new(config, recovered, clock(now), 7),
+            engine,
             store,
             config,
             offered: Protection::default(),
@@ -88,9 +100,52 @@ impl Script {
         Self::over(open(image, 2), self.config, self.now)
     }
 
+    /// Another process starts from that instead of what is durable.
+    pub(crate) fn restored(self, backup: Image) -> Self {
+        Self::over(open(backup, 2), self.config, self.now)
+    }
+
     /// The store was opened again within the process, and has a new engine.
     pub(crate) fn new_engine(self) -> Self {
         Self::over(self.store, self.config, self.now)
+    }
+
+    /// The same, but the new one follows the old one: the application lives on, and has
+    /// committed `committed` in the meantime.
+    pub(crate) fn succeed(self, committed: &[u64]) -> Self {
+        let mut legacy = self.engine.legacy();
+        committed
+            .iter()
+            .for_each(|arrival| drop(legacy.committed(*arrival)));
+        take(self.store.reopen());
+        let all = InboundQuery {
+            filter: InboundFilter::All,
+            ..InboundQuery::default()
+        };
+        let records = take(self.store.inbound_page(all));
+        Self::over_with(self.store, self.config, self.now, |engine| {
+            engine.succeed(&legacy, records);
+        })
+    }
+
+    /// A managed stream of a new session, which can be resumed.
+    pub(crate) fn connect_resumably(&mut self) {
+        self.connect();
+        self.give(Input::Resumable(Some(token("lamp@x/1"))));
+    }
+
+    /// The count that the next process would resume with, if the store ended now.
+    pub(crate) fn on_record(&self) -> Option<u32> {
+        let store = open(self.store.control().snapshot(), 3);
+        let recovered = take(store.recover(1));
+        let engine = Engine::new(self.config, recovered, clock(self.now), 7);
+        engine.resumption().map(|token| token.h)
+    }
+
+    /// The next answer of a store that waits.
+    pub(crate) fn store_answers_once(&mut self) {
+        self.answer_one();
+        self.drain();
     }
 
     fn drain(&mut self) {
@@ -519,6 +574,16 @@ impl Script {
 
     pub(crate) fn commit(&mut self, arrival: u64) {
         self.give(Input::Commit { arrival });
+    }
+}
+
+pub(crate) fn token(jid: &str) -> ResumeToken {
+    ResumeToken {
+        jid: jid.parse().unwrap(),
+        id: Text::from_static("previous"),
+        h: 77,
+        max_seconds: Some(300),
+        location: None,
     }
 }
 
