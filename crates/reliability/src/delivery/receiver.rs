@@ -238,11 +238,18 @@ impl ReceivingChannel {
         let highest = self.highest().unwrap_or(0);
         if self.epoch_mut(epoch).is_none() {
             if epoch.index <= highest && !self.epochs.is_empty() {
-                // Forgotten: nothing can be said of what was in it.
+                // Either forgotten, and nothing can be said of what was in it; or never
+                // known, and then nothing of it was ever taken, nor will be, as it is not
+                // above the highest. Forgotten are only epochs below all that are known. A
+                // sender with a new store begins in an epoch of the second kind: what it
+                // says first must not be lost from sight.
+                let full = self.epochs.len() >= EPOCHS;
+                let lowest = self.epochs.first().map(|known| known.epoch);
+                let forgotten = full && lowest.is_none_or(|lowest| epoch < lowest);
                 return Closing::Closed {
                     by: None,
-                    known: true,
-                    low: MAX_SEQ,
+                    known: forgotten,
+                    low: if forgotten { MAX_SEQ } else { 1 },
                     highest,
                     verdicts: Vec::new(),
                 };
