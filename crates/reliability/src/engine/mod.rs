@@ -61,6 +61,7 @@ use inbound::{Inbox, Origin, Seat};
 use management::{Management, Slot};
 use outbox::{LaneId, Outbox};
 use present::Present;
+use seats::is_suspect;
 pub(crate) use sending::MAX_STANZA;
 
 /// Changes after which a batch is closed; the store takes 512, and what follows from one
@@ -623,7 +624,14 @@ impl Engine {
                 self.inbox.loaded(records.is_empty());
                 for record in records {
                     self.flush_if_full();
-                    self.load_inbound(record);
+                    let suspect = is_suspect(&record);
+                    if !suspect || !self.inbox.is_busy() {
+                        self.load_inbound(record);
+                    }
+                    if suspect {
+                        self.inbox.wait_alone();
+                        break;
+                    }
                 }
                 self.hand_over_waiting();
             }

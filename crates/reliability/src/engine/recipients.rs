@@ -191,7 +191,9 @@ impl Engine {
         jids.truncate(Jids::MAX);
         let version = self.addresses.as_ref().map_or(0, |known| known.version);
         let same = self.addresses.as_ref().is_some_and(|k| k.jids == jids);
-        if same || jids.is_empty() {
+        // A device that has always had one address need not say so.
+        let only = self.addresses.is_none() && jids.len() == 1;
+        if same || only || jids.is_empty() {
             return;
         }
         let addresses = Jids {

@@ -21,6 +21,13 @@ use crate::store::{InboundKey, InboundRecord, InboundState, Op, OpResult};
 /// Hand-overs of a message, each of which ended the process, after which it is given up.
 const HAND_OVERS: u32 = 3;
 
+/// Whether the message was handed over twice, and both times the process ended: the third
+/// time it is given to the application alone, or it would take those with it that were
+/// handed over beside it.
+pub(super) const fn is_suspect(record: &InboundRecord) -> bool {
+    matches!(record.state, InboundState::Handed { times } if times + 1 == HAND_OVERS)
+}
+
 /// Where a kept message sits, if it is a channel's.
 pub(super) fn seat_of(key: &InboundKey, message: &Message) -> Option<Seat> {
     key.id.strip_prefix("d ")?;
@@ -257,12 +264,15 @@ impl Engine {
             if self.inbox.holds(arrival) {
                 return;
             }
+            let (device, channel) = (seat.device.clone(), seat.channel.clone());
             self.inbox.put(arrival, Origin::Channel(seat));
-            return self.event(Event::Message {
+            self.event(Event::Message {
                 arrival,
                 message,
                 maybe_redelivered: !new,
             });
+            // Later ones may have waited for it.
+            return self.advance(&device, &channel, None);
         }
         let (device, channel) = (seat.device.clone(), seat.channel.clone());
         if let Some(receiving) = self.correspondents.channel(&device, &channel) {
