@@ -9,12 +9,14 @@ mod bench;
 mod chaos;
 mod ci;
 mod demo;
+mod evaluate;
 mod failure;
 mod fuzz;
 mod measure;
 mod program;
 mod requirements;
 mod servers;
+mod simulate;
 mod test;
 mod tidy;
 
@@ -37,10 +39,14 @@ enum Command {
     Demo(demo::Command),
     /// Kill senders, receivers and servers, and account for every message
     Chaos(chaos::Command),
+    /// The founding paper's evaluation and ours, against real servers
+    Evaluate(evaluate::Command),
     /// Start and stop real XMPP servers on loopback
     Servers(servers::Command),
     /// Run the fuzz targets for a while; no nightly compiler needed
     Fuzz(fuzz::Command),
+    /// Run devices and servers that fail, by seed, against the laws of delivery
+    Simulate(simulate::Command),
     /// Run the benchmarks and report their medians
     Bench(bench::Command),
     /// Check the rules of the house
@@ -54,8 +60,10 @@ fn main() -> ExitCode {
         Command::Test(command) => test::run(&command),
         Command::Demo(command) => demo::run(&command),
         Command::Chaos(command) => chaos::run(&command),
+        Command::Evaluate(command) => evaluate::run(&command),
         Command::Servers(command) => servers::run(command),
         Command::Fuzz(command) => fuzz::run(&command),
+        Command::Simulate(command) => simulate::run(&command),
         Command::Bench(command) => bench::run(&command),
         Command::Tidy(command) => tidy::run(&command),
         Command::Ci => ci::run(),

@@ -159,10 +159,29 @@ pub(crate) fn json(text: &str, what: &str) -> Outcome<Value> {
 pub(crate) fn build(package: &str, program: &str, release: bool) -> Outcome<PathBuf> {
     let mut command = cargo();
     command.args(["build", "--quiet", "--package", package, "--bin", program]);
-    command.arg("--message-format=json-render-diagnostics");
     if release {
         command.arg("--release");
     }
+    artifact(command, program)
+}
+
+/// The same for an example of a package.
+pub(crate) fn build_example(package: &str, example: &str) -> Outcome<PathBuf> {
+    let mut command = cargo();
+    command.args([
+        "build",
+        "--quiet",
+        "--package",
+        package,
+        "--example",
+        example,
+    ]);
+    artifact(command, example)
+}
+
+/// Runs a build, and tells where the program is that it made.
+fn artifact(mut command: Command, program: &str) -> Outcome<PathBuf> {
+    command.arg("--message-format=json-render-diagnostics");
     // Diagnostics go to the terminal, the list of artifacts comes to us.
     let output = command
         .stderr(Stdio::inherit())

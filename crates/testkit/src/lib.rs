@@ -24,13 +24,11 @@
 //! assert_eq!(schedule.pop(), None);
 //! ```
 
-mod faults;
 mod link;
 mod random;
 mod schedule;
 pub mod server;
 
-pub use faults::{Fault, Faults, plan};
 pub use link::{Direction, Link};
 pub use random::Random;
 pub use schedule::Schedule;

@@ -22,7 +22,8 @@ pub struct Link {
     /// When the last packet of each direction arrives.
     last: [Duration; 2],
     stalled_until: Duration,
-    cut: bool,
+    /// Whether nothing arrives any more, for each direction.
+    cut: [bool; 2],
 }
 
 impl Link {
@@ -33,7 +34,7 @@ impl Link {
             latency,
             last: [Duration::ZERO; 2],
             stalled_until: Duration::ZERO,
-            cut: false,
+            cut: [false; 2],
         }
     }
 
@@ -45,7 +46,7 @@ impl Link {
         direction: Direction,
         random: &mut Random,
     ) -> Option<Duration> {
-        if self.cut {
+        if self.cut[direction as usize] {
             return None;
         }
         let arrival = now.max(self.stalled_until) + self.latency + {
@@ -63,13 +64,18 @@ impl Link {
 
     /// Nothing arrives any more; ask [`Link::is_cut`] when a packet's time comes.
     pub const fn cut(&mut self) {
-        self.cut = true;
+        self.cut = [true; 2];
     }
 
-    /// Whether the connection is broken.
+    /// Nothing arrives any more in that direction: a black hole with one mouth.
+    pub const fn cut_one_way(&mut self, direction: Direction) {
+        self.cut[direction as usize] = true;
+    }
+
+    /// Whether the connection is broken in that direction.
     #[must_use]
-    pub const fn is_cut(&self) -> bool {
-        self.cut
+    pub const fn is_cut(&self, direction: Direction) -> bool {
+        self.cut[direction as usize]
     }
 }
 
@@ -92,5 +98,15 @@ mod tests {
             link.send(Duration::from_secs(7), Direction::Up, &mut random),
             None
         );
+    }
+
+    #[test]
+    fn a_link_can_be_open_one_way() {
+        let mut random = Random::new(3);
+        let mut link = Link::new(Duration::from_millis(10));
+        link.cut_one_way(Direction::Up);
+        assert!(link.is_cut(Direction::Up) && !link.is_cut(Direction::Down));
+        let mut send = |direction| link.send(Duration::ZERO, direction, &mut random);
+        assert!(send(Direction::Up).is_none() && send(Direction::Down).is_some());
     }
 }

@@ -2,7 +2,7 @@
 //! counted by a relay that sees what the network sees; they and the ratio of CPU times hold
 //! on any machine, and are judged. Times are only reported.
 
-use super::{Report, logins};
+use super::{Report, workspace};
 use crate::failure::{Context, Failure, Outcome};
 use crate::measure::Measure;
 use crate::program;
@@ -79,7 +79,7 @@ const PEER: &str = "tokio-xmpp";
 /// Measures and judges.
 pub(super) fn run() -> Outcome<Report> {
     requirements::ensure(true)?;
-    let program = logins::build()?;
+    let program = workspace::LOGINS.build()?;
     let folder = tempfile::tempdir().doing("create a folder in", &std::env::temp_dir())?;
     let strophe = compile(folder.path())?;
     let mut all: Vec<Figures> = Vec::new();
@@ -101,7 +101,7 @@ pub(super) fn run() -> Outcome<Report> {
         if sasl2 {
             measure.arg("--sasl2");
         }
-        all.extend(logins::figures::<Figures>(&mut measure)?);
+        all.extend(workspace::figures::<Figures>(&mut measure)?);
     }
     Ok(Report {
         table: table(&all),

@@ -1,7 +1,7 @@
 //! A thousand clients whose server is killed and started again: how hard they come back,
 //! and how soon all are there, with jitter and without. On the hub and on Prosody.
 
-use super::{Report, logins};
+use super::{Report, workspace};
 use crate::failure::{Context, Failure, Outcome};
 use crate::measure::Measure;
 use crate::program;
@@ -44,7 +44,7 @@ struct Figures {
 /// Measures and judges.
 pub(super) fn run() -> Outcome<Report> {
     requirements::ensure(true)?;
-    let program = logins::build()?;
+    let program = workspace::LOGINS.build()?;
     let stanchion = program::build("stanchion-chat", "stanchion", true)?;
     let mut all = Vec::new();
     for wait in [Wait::Fleet, Wait::Jitter, Wait::Same] {
@@ -88,7 +88,7 @@ fn hub(program: &Path, stanchion: &Path, wait: Wait) -> Outcome<Vec<Figures>> {
     let mut command = command(program, "hub", "localhost", port, wait);
     command.arg("--program").arg(program::argv(&words));
     command.arg("--ca").arg(folder.path().join("cert.pem"));
-    logins::figures(&mut command)
+    workspace::figures(&mut command)
 }
 
 fn prosody(program: &Path, wait: Wait) -> Outcome<Vec<Figures>> {
@@ -115,7 +115,7 @@ fn prosody(program: &Path, wait: Wait) -> Outcome<Vec<Figures>> {
     );
     command.arg("--ca").arg(&state.ca);
     command.args(["--kill-with", &verb("kill"), "--start-with", &verb("start")]);
-    logins::figures(&mut command)
+    workspace::figures(&mut command)
 }
 
 fn name(figures: &Figures) -> String {

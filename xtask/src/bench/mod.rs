@@ -1,18 +1,22 @@
 //! `cargo xtask bench`: runs the benchmarks, reports what they measured, and judges it.
 //!
 //! What is timed by the piece is measured by criterion: `criterion` reads what it leaves
-//! behind. `logins` builds the program that logs in for a living. Each benchmark has a file
-//! that knows its goals; the shape of a record is `measure`'s.
+//! behind. What needs whole programs is measured by those of `workspace`. Each benchmark has
+//! a file that knows its goals; the shape of a record is `measure`'s.
 
 mod codec;
 mod connect;
 mod criterion;
+mod delivery;
+mod durable;
 mod herd;
-mod logins;
+mod memory;
+mod workspace;
 
 use crate::failure::{Failure, Outcome};
 use crate::measure::Measure;
 use clap::{Args, ValueEnum};
+use std::fmt::Write as _;
 
 #[derive(Debug, Args)]
 pub(crate) struct Command {
@@ -32,6 +36,12 @@ enum Name {
     Connect,
     /// A thousand clients whose server is killed and started again
     Herd,
+    /// Messages kept a second, beside bare SQLite and the disk
+    Durable,
+    /// Messages delivered a second, through the hub and through Prosody
+    Delivery,
+    /// What a million messages that wait take of memory
+    Memory,
 }
 
 /// What a benchmark found out.
@@ -59,6 +69,9 @@ pub(crate) fn run(command: &Command) -> Outcome {
             Name::Codec => codec::run(command.json)?,
             Name::Connect => connect::run()?,
             Name::Herd => herd::run()?,
+            Name::Durable => durable::run()?,
+            Name::Delivery => delivery::run()?,
+            Name::Memory => memory::run()?,
         };
         if command.json {
             report.values.iter().for_each(|value| value.print(true));
@@ -75,4 +88,17 @@ pub(crate) fn run(command: &Command) -> Outcome {
         1 => Err(Failure::Red("1 goal missed".to_owned())),
         _ => Err(Failure::Red(format!("{missed} goals missed"))),
     }
+}
+
+/// Values one below the other, under a title.
+fn listing(title: &str, values: &[Measure]) -> String {
+    let mut listing = format!("\n{title}\n");
+    for value in values {
+        let _ = writeln!(
+            listing,
+            "{:<48} {:>12.1} {}",
+            value.what, value.value, value.unit
+        );
+    }
+    listing
 }

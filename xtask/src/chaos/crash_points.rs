@@ -35,7 +35,7 @@ pub(super) struct Order<'a> {
 
 /// What came of it.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Result {
+pub(super) struct Report {
     seed: u64,
     /// Kills so far.
     crash_points: u64,
@@ -53,7 +53,7 @@ pub(super) struct Result {
     cut_short: Option<String>,
 }
 
-impl Result {
+impl Report {
     fn passed(&self) -> bool {
         self.forgotten == 0 && self.given_twice == 0 && self.cut_short.is_none()
     }
@@ -91,12 +91,12 @@ struct Store<'a> {
 ///
 /// # Errors
 /// The sender could not be started, or ended by itself.
-pub(super) fn run(order: &Order<'_>, interrupt: &Interrupt) -> Outcome<Result> {
+pub(super) fn run(order: &Order<'_>, interrupt: &Interrupt) -> Outcome<Report> {
     let begin = Instant::now();
     let mut random = Random::new(order.seed);
-    let mut result = Result {
+    let mut result = Report {
         seed: order.seed,
-        ..Result::default()
+        ..Report::default()
     };
     let mut store = None;
     for point in 0..order.points {
@@ -223,7 +223,7 @@ impl<'a> Store<'a> {
         )
     }
 
-    fn check(&self, accepted: &HashSet<String>, result: &mut Result) -> Outcome {
+    fn check(&self, accepted: &HashSet<String>, result: &mut Report) -> Outcome {
         let outbox = self.outbox()?;
         let mut there = HashSet::new();
         let mut numbers: HashMap<&str, u64> = HashMap::new();

@@ -167,7 +167,7 @@ fn again(command: &Command, seed: u64) -> String {
     line
 }
 
-fn tell(command: &Command, order: &run::Order<'_>, result: &run::Result) -> Outcome {
+fn tell(command: &Command, order: &run::Order<'_>, result: &run::Report) -> Outcome {
     let findings = &result.findings;
     let passed = findings.passed() && result.cut_short.is_none();
     let seconds = result.took.as_secs_f64();

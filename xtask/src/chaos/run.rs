@@ -42,7 +42,7 @@ pub(crate) struct Order<'a> {
 
 /// What came of it.
 #[derive(Debug)]
-pub(crate) struct Result {
+pub(crate) struct Report {
     pub(crate) findings: Findings,
     /// SIGKILLs, and other faults, that were done.
     pub(crate) struck: BTreeMap<&'static str, u64>,
@@ -86,7 +86,7 @@ struct Bad {
 ///
 /// # Errors
 /// Something could not be started, or a process ended that nobody had killed.
-pub(crate) fn run(order: &Order<'_>, interrupt: &Interrupt) -> Outcome<Result> {
+pub(crate) fn run(order: &Order<'_>, interrupt: &Interrupt) -> Outcome<Report> {
     let mut run = Run::start(order)?;
     let begin = Instant::now();
     let cut_short = run.go(order, interrupt, begin)?;
@@ -292,7 +292,7 @@ impl Run {
         order: &Order<'_>,
         took: Duration,
         cut_short: Option<String>,
-    ) -> Outcome<Result> {
+    ) -> Outcome<Report> {
         for relay in self.sender.relays.iter().chain(&self.receiver.relays) {
             relay.set(Flow::Open);
         }
@@ -309,7 +309,7 @@ impl Run {
         ledger.read_sender(&journal(&self.sender)?)?;
         ledger.read_receiver(&journal(&self.receiver)?)?;
         ledger.outages(&self.plant.outages);
-        Ok(Result {
+        Ok(Report {
             findings: ledger.findings(),
             struck: self.struck,
             took,

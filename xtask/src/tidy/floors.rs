@@ -9,7 +9,7 @@ use super::{Package, TextFile, Violation, line_of};
 const RULE: &str = "floor";
 
 /// The crates' floors, bottom up.
-const FLOORS: [(&str, u8); 9] = [
+const FLOORS: [(&str, u8); 10] = [
     ("stanchion-stanza", 0),
     ("stanchion-transport", 1),
     ("stanchion-sasl", 1),
@@ -18,12 +18,15 @@ const FLOORS: [(&str, u8); 9] = [
     ("stanchion-testkit", 2),
     ("stanchion-connect", 2),
     ("stanchion-reliability", 3),
+    // Beside the floors, too, and for tests only, so it may use the test kit.
+    ("stanchion-simulator", 4),
     ("stanchion", 6),
     ("stanchion-chat", 7),
 ];
 
 const HUB: &str = "stanchion-hub";
 const TESTKIT: &str = "stanchion-testkit";
+const SIMULATOR: &str = "stanchion-simulator";
 const CHAT: &str = "stanchion-chat";
 const XTASK: &str = "xtask";
 
@@ -66,8 +69,14 @@ fn forbidden(from: &str, to: &str, to_floor: u8, dev: bool) -> Option<String> {
     if to == CHAT {
         return Some(format!("remove {to}: it is the top, nothing stands on it"));
     }
+    if to == SIMULATOR {
+        return Some(format!(
+            "remove {to}: it is run by xtask, nothing stands on it"
+        ));
+    }
     match (to, dev) {
         (TESTKIT, true) => return None,
+        (TESTKIT, false) if from == SIMULATOR => {}
         (TESTKIT, false) => return Some(format!("make {to} a dev-dependency: it is for tests")),
         // A server to test clients against; it stands beside them.
         (HUB, true) if floor(from).is_some_and(|floor| floor >= to_floor) => return None,
@@ -167,6 +176,15 @@ mod tests {
             verdict("stanchion-reliability", "stanchion-testkit", false).len(),
             1
         );
+    }
+
+    #[test]
+    fn the_simulator_stands_on_the_testkit_and_nothing_on_the_simulator() {
+        let uses = |from, to| verdict(from, to, false).len();
+        assert_eq!(uses("stanchion-simulator", "stanchion-testkit"), 0);
+        assert_eq!(uses("stanchion-simulator", "stanchion-reliability"), 0);
+        assert_eq!(uses("stanchion", "stanchion-simulator"), 1);
+        assert_eq!(verdict("stanchion", "stanchion-simulator", true).len(), 1);
     }
 
     #[test]

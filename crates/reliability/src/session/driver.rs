@@ -23,14 +23,15 @@ use super::requests::Requests;
 use super::sent::{Find, Lookup, Sent, Stage};
 use super::waiters::{Waiter, Waiters};
 use super::{
-    Delivery, Disconnect, SendError, SessionConfig, SessionError, SessionEvent, Status, Warning,
+    Delivery, Disconnect, SENDS, SendError, SessionConfig, SessionError, SessionEvent, Status,
+    Warning,
 };
 use crate::engine::{Counters, Engine, Event, Input, Now, Output, Stream, Submission};
 use crate::protection::Protection;
 use crate::store::{Store, WallTime};
 
-/// Inputs taken without waiting before the outputs are looked at: larger batches, fewer
-/// commits.
+/// Stanzas taken without waiting before the outputs are looked at, and all the sends that
+/// wait: larger batches, fewer commits.
 const AT_ONCE: usize = 64;
 /// For the server's part of a clean end.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -344,7 +345,7 @@ impl Driver {
                 Err(fault) => self.stream_fault(fault),
             }
         }
-        for _ in 0..AT_ONCE {
+        for _ in 0..SENDS {
             if !self.engine.has_room() {
                 break;
             }

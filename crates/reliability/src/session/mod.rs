@@ -28,8 +28,8 @@ use driver::{Control, Driver, SendCommand};
 use sent::Find;
 use stanchion_connect::backoff::BackoffPolicy;
 
-/// Sends that wait for the driver.
-const SENDS: usize = 64;
+/// Sends that wait for the driver. As many as wait together share one commit.
+const SENDS: usize = 256;
 /// Look-ups that wait for the driver.
 const FINDS: usize = 16;
 /// Events that a slow observer may be behind before it misses some.

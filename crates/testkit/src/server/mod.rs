@@ -1,25 +1,27 @@
 //! The modelled server: accounts, sessions, stream management with hibernation, offline
-//! storage, and the ways of failing that real servers have. Sockets and time are the
-//! test's; what one session counts is in `session`.
+//! storage, other domains and other nodes, and the ways of failing that real servers
+//! have. Sockets and time are the test's; what one session counts is in `session`, where
+//! a stanza goes in `routing`.
 //!
 //! Two sides: [`Server::receive`] takes what a client sent, [`Server::poll`] gives what
-//! is sent to clients. [`Server::tick`] when [`Server::next_timeout`] says so.
+//! is sent to clients, [`Server::poll_remote`] what is sent to other domains.
+//! [`Server::tick`] when [`Server::next_timeout`] says so.
 //!
 //! What clients do against XEP-0198 is noted in [`Server::violations`].
 
 mod behaviour;
+mod routing;
 mod session;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use stanchion_stanza::payload::ping::Ping;
 use stanchion_stanza::payload::sm::{Ack, AckRequest, Failed, Resume};
-use stanchion_stanza::stanza::{DefinedCondition, ErrorType, MessageType, StanzaError};
-use stanchion_stanza::{Element, FullJid, Iq, Jid, Message, Payload as _, Presence, Stanza, Text};
+use stanchion_stanza::stanza::DefinedCondition;
+use stanchion_stanza::{BareJid, Element, FullJid, Payload as _, Text};
 
 use crate::Random;
-pub use behaviour::{AnswerToResume, Behaviour, Offline, WhenExpired};
+pub use behaviour::{AnswerToResume, Behaviour, Mishaps, Offline, Overflow, POISON, WhenExpired};
 use session::Session;
 
 /// A connection, numbered by the test; never reused.
@@ -45,6 +47,8 @@ pub struct Login {
     pub manage: bool,
     /// The session to resume instead, if it can be.
     pub resume: Option<Resume>,
+    /// The node of the cluster that it reached; 0 if there is one.
+    pub node: u8,
 }
 
 /// What a client receives.
@@ -55,7 +59,20 @@ pub enum ToClient {
     /// A top-level element of the stream.
     Element(Element),
     /// The end of the stream.
-    Close,
+    Close(Closing),
+}
+
+/// Why a server ends a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closing {
+    /// Without a word, or because the client wanted it.
+    Ended,
+    /// `<conflict/>`: the same address was bound again.
+    Conflict,
+    /// `<system-shutdown/>`.
+    Shutdown,
+    /// `<policy-violation/>` or `<resource-constraint/>`.
+    Policy,
 }
 
 /// How a session begins.
@@ -63,8 +80,10 @@ pub enum ToClient {
 pub enum Welcome {
     /// With a new one.
     Bound {
-        /// The id to resume it by, if it is managed.
-        managed: Option<Text>,
+        /// Whether it is managed.
+        managed: bool,
+        /// The id to resume it by, if it can be.
+        resumable: Option<Text>,
         /// The answer to `<resume/>`, if there was one.
         failed: Option<Failed>,
     },
@@ -80,6 +99,10 @@ pub enum Welcome {
 pub struct Server {
     behaviour: Behaviour,
     random: Random,
+    /// Its domain; without one, every address is its own.
+    domain: Option<String>,
+    /// All accounts, here and elsewhere; empty if any may come.
+    roster: Vec<BareJid>,
     sessions: BTreeMap<u64, Session>,
     next_session: u64,
     /// By bare address: messages kept for later, with the time of writing.
@@ -87,25 +110,58 @@ pub struct Server {
     /// Stanzas that are routed later than they came: stragglers and copies.
     later: BTreeMap<(Duration, u64), Element>,
     next_later: u64,
+    /// Copies that come when they are let.
+    aside: Vec<Element>,
     out: VecDeque<(Connection, ToClient)>,
+    remote: VecDeque<Element>,
     violations: Vec<String>,
+    mishaps: Mishaps,
 }
+
+/// Copies put aside at most.
+const ASIDE: usize = 64;
 
 impl Server {
     /// A server without sessions.
     #[must_use]
-    pub const fn new(behaviour: Behaviour, random: Random) -> Self {
+    pub fn new(behaviour: Behaviour, random: Random) -> Self {
         Self {
             behaviour,
             random,
+            domain: None,
+            roster: Vec::new(),
             sessions: BTreeMap::new(),
             next_session: 1,
             offline: BTreeMap::new(),
             later: BTreeMap::new(),
             next_later: 0,
+            aside: Vec::new(),
             out: VecDeque::new(),
+            remote: VecDeque::new(),
             violations: Vec::new(),
+            mishaps: Mishaps::default(),
         }
+    }
+
+    /// The same, for one domain: stanzas to others leave by [`Server::poll_remote`].
+    #[must_use]
+    pub fn serving(mut self, domain: impl Into<String>) -> Self {
+        self.domain = Some(domain.into());
+        self
+    }
+
+    /// The same, with the accounts of this and other domains. They hear of each other's
+    /// presence, and no other account has offline storage.
+    #[must_use]
+    pub fn with_roster(mut self, roster: Vec<BareJid>) -> Self {
+        self.roster = roster;
+        self
+    }
+
+    /// What went wrong so far.
+    #[must_use]
+    pub const fn mishaps(&self) -> Mishaps {
+        self.mishaps
     }
 
     /// Behaves otherwise from now on.
@@ -119,7 +175,7 @@ impl Server {
         &self.violations
     }
 
-    /// Stanzas on the way or kept: 0 once all is delivered.
+    /// Stanzas on the way or kept: 0 once all is delivered. Those put aside do not count.
     #[must_use]
     pub fn undelivered(&self) -> usize {
         self.later.len() + self.offline.values().map(VecDeque::len).sum::<usize>()
@@ -128,6 +184,13 @@ impl Server {
     /// What is to be sent next.
     pub fn poll(&mut self) -> Option<(Connection, ToClient)> {
         self.out.pop_front()
+    }
+
+    /// What is to be sent to another domain next. Its address says where to; it belongs
+    /// into that server's [`Server::receive_remote`], or comes back with
+    /// [`Server::undeliverable`].
+    pub fn poll_remote(&mut self) -> Option<Element> {
+        self.remote.pop_front()
     }
 
     /// When [`Server::tick`] has something to do.
@@ -159,6 +222,7 @@ impl Server {
             .map(|(number, _)| *number)
             .collect();
         for number in expired {
+            self.mishaps.expired += 1;
             if let Some(session) = self.sessions.remove(&number) {
                 self.expire(now, session);
             }
@@ -172,9 +236,46 @@ impl Server {
         self.later.clear();
         self.out.clear();
         let unsynced = self.behaviour.offline_unsynced;
+        self.remote.clear();
         for kept in self.offline.values_mut() {
+            let before = kept.len();
             kept.retain(|(written, _)| *written + unsynced <= now);
+            self.mishaps.unsynced += (before - kept.len()) as u64;
         }
+    }
+
+    /// One node of the cluster is killed: the sessions that it holds are gone, with their
+    /// queues. Offline storage and what is on its way are the cluster's.
+    pub fn kill_node(&mut self, node: u8) {
+        self.sessions.retain(|_, session| session.node != node);
+    }
+
+    /// The server stops in order: each stream is told, and what sessions did not
+    /// acknowledge goes where that of ended sessions goes.
+    pub fn shutdown(&mut self, now: Duration) {
+        for (_, session) in std::mem::take(&mut self.sessions) {
+            if let Some(connection) = session.connection {
+                let close = ToClient::Close(Closing::Shutdown);
+                self.out.push_back((connection, close));
+            }
+            self.expire(now, session);
+        }
+    }
+
+    /// Copies that were put aside come now.
+    pub fn release_aside(&mut self, now: Duration) {
+        for element in std::mem::take(&mut self.aside) {
+            self.route(now, element);
+        }
+    }
+
+    /// Sessions whose connection is gone.
+    #[must_use]
+    pub fn hibernating(&self) -> usize {
+        self.sessions
+            .values()
+            .filter(|s| s.hibernates_since.is_some())
+            .count()
     }
 
     /// A connection broke, and the server noticed.
@@ -207,9 +308,13 @@ impl Server {
                 {
                     self.expire(now, session);
                 }
-                self.out.push_back((connection, ToClient::Close));
+                self.close(connection, Closing::Ended);
             }
         }
+    }
+
+    fn close(&mut self, connection: Connection, why: Closing) {
+        self.out.push_back((connection, ToClient::Close(why)));
     }
 
     fn session_on(&self, connection: Connection) -> Option<u64> {
@@ -222,7 +327,7 @@ impl Server {
     fn login(&mut self, now: Duration, connection: Connection, login: Login) {
         let mut failed = None;
         if let Some(resume) = &login.resume {
-            match self.resume(now, connection, resume) {
+            match self.resume(now, connection, login.node, resume) {
                 Some(answer) => failed = Some(answer),
                 None => return,
             }
@@ -235,23 +340,33 @@ impl Server {
         let number = self.next_session;
         self.next_session += 1;
         let managed = login.manage && self.behaviour.management;
-        let session = Session::new(login.jid, connection, managed);
+        let resumable = managed && self.behaviour.resumption;
+        self.mishaps.unmanaged += u64::from(login.manage && !managed);
+        self.mishaps.unresumable += u64::from(managed && !resumable);
+        let session = Session::new(login.jid, connection, login.node, managed);
         self.sessions.insert(number, session);
         let welcome = Welcome::Bound {
-            managed: managed.then(|| id_of(number)),
+            managed,
+            resumable: resumable.then(|| id_of(number)),
             failed,
         };
         self.out.push_back((connection, ToClient::Welcome(welcome)));
         if let Some(old) = replaced {
             if let Some(old) = old.connection {
-                self.out.push_back((old, ToClient::Close));
+                self.close(old, Closing::Conflict);
             }
             self.expire(now, old);
         }
     }
 
     /// Resumes, or says why not, or closes without a word. `None` if it is done.
-    fn resume(&mut self, now: Duration, connection: Connection, resume: &Resume) -> Option<Failed> {
+    fn resume(
+        &mut self,
+        now: Duration,
+        connection: Connection,
+        node: u8,
+        resume: &Resume,
+    ) -> Option<Failed> {
         let unknown = Failed {
             h: None,
             condition: Some(DefinedCondition::ItemNotFound),
@@ -272,11 +387,16 @@ impl Server {
             AnswerToResume::Silence => Some(None),
         };
         if let Some(answer) = denied {
+            match &answer {
+                None => self.mishaps.silent += 1,
+                Some(Failed { h: None, .. }) => self.mishaps.failed += 1,
+                Some(_) => self.mishaps.failed_with_count += 1,
+            }
             if let Some(session) = self.sessions.remove(&number) {
                 self.expire(now, session);
             }
             if answer.is_none() {
-                self.out.push_back((connection, ToClient::Close));
+                self.close(connection, Closing::Ended);
             }
             return answer;
         }
@@ -284,15 +404,17 @@ impl Server {
             self.violations
                 .push(format!("resumed with a count {excess} too high"));
             self.sessions.remove(&number);
-            self.out.push_back((connection, ToClient::Close));
+            self.close(connection, Closing::Policy);
             return None;
         }
-        if let Some(old) = session.connection.replace(connection) {
-            self.out.push_back((old, ToClient::Close));
-        }
+        let old = session.connection.replace(connection);
+        session.node = node;
         session.hibernates_since = None;
         let mut packets = vec![ToClient::Welcome(Welcome::Resumed { h })];
         packets.extend(session.again().map(ToClient::Element));
+        if let Some(old) = old {
+            self.close(old, Closing::Ended);
+        }
         self.out
             .extend(packets.into_iter().map(|packet| (connection, packet)));
         self.request(number);
@@ -328,176 +450,19 @@ impl Server {
                 Err(_) => Err(0),
             };
             match acknowledged {
-                Ok(()) => self.request(number),
+                Ok(true) => self.request(number),
+                // It will say more when there is more.
+                Ok(false) => {}
                 Err(excess) => {
                     self.violations
                         .push(format!("acknowledged {excess} too many"));
                     self.sessions.remove(&number);
-                    self.out.push_back((connection, ToClient::Close));
+                    self.close(connection, Closing::Policy);
                 }
             }
             return;
         }
-        session.handled = session.handled.wrapping_add(1);
-        let from = Jid::from(session.jid.clone());
-        match Stanza::from_element(element) {
-            Ok(Stanza::Message(mut message)) => {
-                message.header.from = Some(from);
-                self.message(now, message);
-            }
-            Ok(Stanza::Presence(presence)) => self.presence(now, number, presence, from),
-            Ok(Stanza::Iq(iq)) => self.iq(now, number, &iq),
-            Err(error) => self.violations.push(format!("no stanza: {error}")),
-        }
-    }
-
-    /// A message begins its way, with what happens to messages.
-    fn message(&mut self, now: Duration, message: Message) {
-        let behaviour = self.behaviour;
-        if self.random.chance(behaviour.loses) {
-            return;
-        }
-        if self.random.chance(behaviour.bounces) {
-            return self.bounce(now, &message, DefinedCondition::ServiceUnavailable);
-        }
-        let element = message.to_element();
-        if self.random.chance(behaviour.copies) {
-            self.put_off(now, behaviour.straggle, element.clone());
-        }
-        if self.random.chance(behaviour.delays) {
-            self.put_off(now, behaviour.straggle, element);
-        } else {
-            self.route(now, element);
-        }
-    }
-
-    fn put_off(&mut self, now: Duration, most: Duration, element: Element) {
-        let at = now + self.random.time(Duration::ZERO, most);
-        self.later.insert((at, self.next_later), element);
-        self.next_later += 1;
-    }
-
-    /// To its session, to another one of the account, or into storage (RFC 6121 §8.5).
-    fn route(&mut self, now: Duration, element: Element) {
-        let Ok(Stanza::Message(message)) = Stanza::from_element(element.clone()) else {
-            return;
-        };
-        let Some(to) = message.header.to.clone() else {
-            return;
-        };
-        let exact = |s: &Session| s.jid.as_str() == to.as_str();
-        let account = |s: &Session| s.is_available && s.jid.bare_str() == to.bare_str();
-        let sessions = &self.sessions;
-        let found = sessions.iter().find(|(_, s)| exact(s));
-        // The newest one.
-        let found = found.or_else(|| sessions.iter().rev().find(|(_, s)| account(s)));
-        if let Some(number) = found.map(|(number, _)| *number) {
-            return self.deliver(now, number, element);
-        }
-        match self.behaviour.offline {
-            Offline::Kept { most } => {
-                let kept = self.offline.entry(to.bare_str().to_owned()).or_default();
-                if kept.len() < most {
-                    kept.push_back((now, element));
-                } else {
-                    self.bounce(now, &message, DefinedCondition::ServiceUnavailable);
-                }
-            }
-            Offline::Refused => {
-                self.bounce(now, &message, DefinedCondition::RecipientUnavailable);
-            }
-            Offline::Dropped => {}
-        }
-    }
-
-    fn deliver(&mut self, now: Duration, number: u64, element: Element) {
-        let Some(session) = self.sessions.get_mut(&number) else {
-            return;
-        };
-        let connection = session.deliver(&element);
-        if session.unacknowledged() > self.behaviour.queue {
-            if let Some(session) = self.sessions.remove(&number) {
-                self.expire(now, session);
-            }
-            let close = connection.map(|connection| (connection, ToClient::Close));
-            self.out.extend(close);
-            return;
-        }
-        if let Some(connection) = connection {
-            self.out.push_back((connection, ToClient::Element(element)));
-        }
-        self.request(number);
-    }
-
-    /// Sends a message back (RFC 6120 §8.3); errors never are.
-    fn bounce(&mut self, now: Duration, message: &Message, condition: DefinedCondition) {
-        if message.kind == MessageType::Error {
-            return;
-        }
-        let error = StanzaError::new(ErrorType::Cancel, condition);
-        let mut answer = Message {
-            header: message.header.reply(),
-            kind: MessageType::Error,
-            payloads: message.payloads.clone(),
-        };
-        answer.payloads.push(error.to_element());
-        self.route(now, answer.to_element());
-    }
-
-    /// The session is over: what its client did not acknowledge goes elsewhere.
-    fn expire(&mut self, now: Duration, mut session: Session) {
-        for element in session.take_unacknowledged() {
-            match self.behaviour.expired {
-                WhenExpired::Routed => self.route(now, element),
-                WhenExpired::Bounced => {
-                    if let Ok(Stanza::Message(message)) = Stanza::from_element(element) {
-                        self.bounce(now, &message, DefinedCondition::RecipientUnavailable);
-                    }
-                }
-                WhenExpired::Dropped => {}
-            }
-        }
-    }
-
-    /// Available for the first time: offline storage is emptied (XEP-0160 §3), and the
-    /// others are told.
-    fn presence(&mut self, now: Duration, number: u64, mut presence: Presence, from: Jid) {
-        let kept = match self.sessions.get_mut(&number) {
-            Some(session) if !session.is_available => {
-                session.is_available = true;
-                self.offline.remove(from.bare_str()).unwrap_or_default()
-            }
-            _ => VecDeque::new(),
-        };
-        for (_, element) in kept {
-            // Written to the socket is gone, unless the session is managed.
-            self.deliver(now, number, element);
-        }
-        presence.header.from = Some(from.clone());
-        let others: Vec<(u64, FullJid)> = self
-            .sessions
-            .iter()
-            .filter(|(_, s)| s.is_available && s.jid.bare_str() != from.bare_str())
-            .map(|(number, s)| (*number, s.jid.clone()))
-            .collect();
-        for (other, jid) in others {
-            presence.header.to = Some(Jid::from(jid));
-            self.deliver(now, other, presence.to_element());
-        }
-        self.tick(now);
-    }
-
-    fn iq(&mut self, now: Duration, number: u64, iq: &Iq) {
-        if iq.is_request() && iq.header.to.is_none() {
-            let known = iq.payload_in(Ping::NS).is_some();
-            let refusal = StanzaError::new(ErrorType::Cancel, DefinedCondition::ServiceUnavailable);
-            let answer = if known {
-                iq.result(None)
-            } else {
-                iq.refuse(refusal)
-            };
-            self.deliver(now, number, answer.to_element());
-        }
+        self.stanza(now, number, element);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use stanchion_stanza::payload::sm;
+use stanchion_stanza::{Message, Presence};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -15,6 +16,7 @@ fn login(server: &mut Server, connection: Connection, jid: &str, resume: Option<
         jid,
         manage: true,
         resume,
+        node: 0,
     };
     server.receive(Duration::ZERO, connection, ToServer::Login(login));
     let available = Presence::available().to_element();
@@ -50,7 +52,8 @@ fn what_is_not_acknowledged_is_sent_again_on_resumption() {
     assert_eq!(bodies(&mut server, 2), ["one", "two", "three"]);
     server.disconnected(SECOND, 2);
     let previd = id_of(2);
-    login(&mut server, 3, "b@x/1", Some(Resume { previd, h: 1 }));
+    // The presence of the other, and a message.
+    login(&mut server, 3, "b@x/1", Some(Resume { previd, h: 2 }));
     assert_eq!(bodies(&mut server, 3), ["two", "three"]);
     assert!(server.violations().is_empty());
 }
@@ -108,7 +111,97 @@ fn a_session_that_never_acknowledges_is_ended() {
         say(&mut server, 1, "b@x", body);
     }
     let closed = std::iter::from_fn(|| server.poll())
-        .any(|(to, packet)| to == 2 && matches!(packet, ToClient::Close));
+        .any(|(to, packet)| to == 2 && matches!(packet, ToClient::Close(Closing::Policy)));
     assert!(closed);
     assert_eq!(server.undelivered(), 3);
+}
+
+#[test]
+fn a_session_that_forgets_its_oldest_stanza_lives_on() {
+    let mut server = server(Behaviour {
+        queue: 2,
+        overflow: Overflow::DropsOldest,
+        ..Behaviour::default()
+    });
+    login(&mut server, 1, "a@x/1", None);
+    login(&mut server, 2, "b@x/1", None);
+    for body in ["one", "two", "three", "four"] {
+        say(&mut server, 1, "b@x", body);
+    }
+    // The presence of the other is forgotten, too.
+    server.disconnected(SECOND, 2);
+    bodies(&mut server, 2);
+    let previd = id_of(2);
+    login(&mut server, 3, "b@x/1", Some(Resume { previd, h: 1 }));
+    assert_eq!(bodies(&mut server, 3), ["three", "four"]);
+    assert!(server.violations().is_empty());
+}
+
+#[test]
+fn what_is_for_another_domain_leaves_and_may_come_back() {
+    let mut server = server(Behaviour::default()).serving("x");
+    login(&mut server, 1, "a@x/1", None);
+    bodies(&mut server, 1);
+    say(&mut server, 1, "b@y", "one");
+    let message = server.poll_remote().unwrap();
+    assert_eq!(message.attr("from"), Some("a@x/1"));
+    server.undeliverable(SECOND, message, DefinedCondition::RemoteServerTimeout);
+    // The error carries what was sent.
+    assert_eq!(bodies(&mut server, 1), ["one"]);
+    let mut other = Server::new(Behaviour::default(), Random::new(1)).serving("y");
+    say(&mut server, 1, "b@y", "two");
+    other.receive_remote(SECOND, server.poll_remote().unwrap());
+    assert_eq!(other.undelivered(), 1);
+}
+
+#[test]
+fn a_killed_node_takes_its_sessions_only() {
+    let mut server = server(Behaviour::default());
+    for (connection, node, jid) in [(1, 0, "a@x/1"), (2, 1, "b@x/1")] {
+        let login = Login {
+            jid: jid.parse().unwrap(),
+            manage: true,
+            resume: None,
+            node,
+        };
+        server.receive(Duration::ZERO, connection, ToServer::Login(login));
+    }
+    server.kill_node(1);
+    say(&mut server, 1, "b@x", "one");
+    assert_eq!(server.undelivered(), 1);
+    // Another node takes over.
+    login(
+        &mut server,
+        3,
+        "b@x/1",
+        Some(Resume {
+            previd: id_of(2),
+            h: 0,
+        }),
+    );
+    assert_eq!(bodies(&mut server, 3), ["one"]);
+}
+
+#[test]
+fn offline_storage_that_is_wiped_on_write_keeps_nothing_for_the_next() {
+    let mut server = server(Behaviour {
+        offline_wiped: true,
+        ..Behaviour::default()
+    });
+    login(&mut server, 1, "a@x/1", None);
+    say(&mut server, 1, "b@x", "one");
+    login(&mut server, 2, "b@x/1", None);
+    server.disconnected(SECOND, 2);
+    server.tick(301 * SECOND);
+    assert_eq!((server.undelivered(), server.mishaps().wiped), (0, 1));
+}
+
+#[test]
+fn a_shutdown_tells_every_stream() {
+    let mut server = server(Behaviour::default());
+    login(&mut server, 1, "a@x/1", None);
+    server.shutdown(SECOND);
+    let told = std::iter::from_fn(|| server.poll())
+        .any(|(_, packet)| matches!(packet, ToClient::Close(Closing::Shutdown)));
+    assert!(told);
 }

@@ -1,7 +1,7 @@
 //! What each op does to the tables, inside the writer's transaction. The same
 //! as `memory::tables`, which the tests compare.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
 use super::super::op::{Op, OpResult, PRUNE_STEP};
 use super::super::record::{
@@ -12,37 +12,44 @@ use super::schema::{InboundCode, from_sql, inbound_state, outbound_state, state_
 
 type Result<T> = std::result::Result<T, rusqlite::Error>;
 
-pub(super) fn apply(connection: &Connection, op: &Op) -> Result<OpResult> {
+/// Does what `op` says. The caller keeps `last`, none at first, for the ops of one
+/// transaction: the highest `seq` ever put, once it is known.
+pub(super) fn apply(connection: &Connection, last: &mut Option<u64>, op: &Op) -> Result<OpResult> {
     match op {
-        Op::PutOutbound(record) => put_outbound(connection, record),
-        Op::SetOutboundState { id, state, at } => change_outbound(connection, id, |seq| {
-            connection
+        Op::PutOutbound(record) => put_outbound(connection, last, record),
+        Op::SetOutboundState { id, state, at } => {
+            let changed = connection
                 .prepare_cached(
-                    "UPDATE outbound SET state = ?2, reason = ?3, updated_at = ?4 WHERE seq = ?1",
+                    "UPDATE outbound SET state = ?2, reason = ?3, updated_at = ?4
+                     WHERE id = ?1 AND state < 10",
                 )?
                 .execute(params![
-                    seq,
+                    id,
                     state_code(state),
                     state.reason().map(|reason| &reason.0),
                     at.as_unix_ms(),
-                ])
-        }),
-        Op::SetOutboundAttempts { id, attempts, at } => change_outbound(connection, id, |seq| {
-            connection
+                ])?;
+            changed_outbound(connection, id, changed)
+        }
+        Op::SetOutboundAttempts { id, attempts, at } => {
+            let changed = connection
                 .prepare_cached(
-                    "UPDATE outbound SET attempts = ?2, updated_at = ?3 WHERE seq = ?1",
+                    "UPDATE outbound SET attempts = ?2, updated_at = ?3
+                     WHERE id = ?1 AND state < 10",
                 )?
-                .execute(params![seq, attempts, at.as_unix_ms()])
-        }),
+                .execute(params![id, attempts, at.as_unix_ms()])?;
+            changed_outbound(connection, id, changed)
+        }
         // Without a deadline, `max` gives none either.
-        Op::ExtendDeadline { id, deadline, at } => change_outbound(connection, id, |seq| {
-            connection
+        Op::ExtendDeadline { id, deadline, at } => {
+            let changed = connection
                 .prepare_cached(
                     "UPDATE outbound SET deadline = max(deadline, ?2), updated_at = ?3
-                     WHERE seq = ?1",
+                     WHERE id = ?1 AND state < 10",
                 )?
-                .execute(params![seq, deadline.as_unix_ms(), at.as_unix_ms()])
-        }),
+                .execute(params![id, deadline.as_unix_ms(), at.as_unix_ms()])?;
+            changed_outbound(connection, id, changed)
+        }
         Op::PruneOutbound { before } => prune_outbound(connection, *before),
         Op::PutInbound(new) => put_inbound(connection, new),
         Op::MarkHanded { key, at } => change_inbound(connection, key, InboundCode::HANDED, *at),
@@ -89,15 +96,24 @@ fn find_outbound(connection: &Connection, id: &str) -> Result<Option<(i64, Outbo
         .optional()
 }
 
-fn put_outbound(connection: &Connection, record: &OutboundRecord) -> Result<OpResult> {
-    if let Some((_, state)) = find_outbound(connection, &record.id)? {
-        return Ok(OpResult::OutboundExists { state });
+fn put_outbound(
+    connection: &Connection,
+    last: &mut Option<u64>,
+    record: &OutboundRecord,
+) -> Result<OpResult> {
+    let highest = match *last {
+        Some(highest) => highest,
+        None => *last.insert(last_seq(connection)?),
+    };
+    if record.seq <= highest {
+        return Ok(match find_outbound(connection, &record.id)? {
+            Some((_, state)) => OpResult::OutboundExists { state },
+            None => OpResult::SeqTaken {
+                next_seq: highest + 1,
+            },
+        });
     }
-    let last = last_seq(connection)?;
-    if record.seq <= last {
-        return Ok(OpResult::SeqTaken { next_seq: last + 1 });
-    }
-    connection
+    let put = connection
         .prepare_cached(
             "INSERT INTO outbound (seq, id, recipient, channel, stanza, accepted_at, deadline,
              protection, state, reason, attempts, updated_at, boot, place, prev)
@@ -119,20 +135,35 @@ fn put_outbound(connection: &Connection, record: &OutboundRecord) -> Result<OpRe
             record.boot,
             to_sql(record.place),
             record.prev.map(u64::cast_signed),
-        ])?;
-    Ok(OpResult::Done)
+        ]);
+    match put {
+        Err(error) if is_there(&error) => match find_outbound(connection, &record.id)? {
+            Some((_, state)) => Ok(OpResult::OutboundExists { state }),
+            None => Err(error),
+        },
+        put => {
+            put?;
+            *last = Some(record.seq);
+            Ok(OpResult::Done)
+        }
+    }
 }
 
-fn change_outbound(
-    connection: &Connection,
-    id: &str,
-    change: impl FnOnce(i64) -> Result<usize>,
-) -> Result<OpResult> {
-    match find_outbound(connection, id)? {
-        None => Ok(OpResult::NotFound),
-        Some((_, state)) if state.is_final() => Ok(OpResult::AlreadyFinal { state }),
-        Some((seq, _)) => change(seq).map(|_| OpResult::Done),
+/// Whether a row was not put because its key is there. Nothing was changed then: to try
+/// costs less than to look first, as nearly all rows are new.
+fn is_there(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
+}
+
+/// What an update of `changed` rows of an undecided message means.
+fn changed_outbound(connection: &Connection, id: &str, changed: usize) -> Result<OpResult> {
+    if changed > 0 {
+        return Ok(OpResult::Done);
     }
+    Ok(match find_outbound(connection, id)? {
+        None => OpResult::NotFound,
+        Some((_, state)) => OpResult::AlreadyFinal { state },
+    })
 }
 
 fn prune_outbound(connection: &Connection, before: WallTime) -> Result<OpResult> {
@@ -158,13 +189,7 @@ fn find_inbound(connection: &Connection, key: &InboundKey) -> Result<Option<(i64
 }
 
 fn put_inbound(connection: &Connection, new: &NewInbound) -> Result<OpResult> {
-    if let Some((arrival, state)) = find_inbound(connection, &new.key)? {
-        return Ok(OpResult::Duplicate {
-            arrival: from_sql(arrival)?,
-            state,
-        });
-    }
-    connection
+    let put = connection
         .prepare_cached(
             "INSERT INTO inbound (from_bare, id, from_full, stanza, received_at, changed_at,
              state, handed_count) VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7)",
@@ -181,10 +206,22 @@ fn put_inbound(connection: &Connection, new: &NewInbound) -> Result<OpResult> {
                 InboundCode::KEPT
             },
             i64::from(new.handed),
-        ])?;
-    Ok(OpResult::Kept {
-        arrival: from_sql(connection.last_insert_rowid())?,
-    })
+        ]);
+    match put {
+        Err(error) if is_there(&error) => match find_inbound(connection, &new.key)? {
+            Some((arrival, state)) => Ok(OpResult::Duplicate {
+                arrival: from_sql(arrival)?,
+                state,
+            }),
+            None => Err(error),
+        },
+        put => {
+            put?;
+            Ok(OpResult::Kept {
+                arrival: from_sql(connection.last_insert_rowid())?,
+            })
+        }
+    }
 }
 
 fn change_inbound(
@@ -193,23 +230,27 @@ fn change_inbound(
     code: i64,
     at: WallTime,
 ) -> Result<OpResult> {
-    let (arrival, times) = match find_inbound(connection, key)? {
-        None => return Ok(OpResult::NotFound),
-        Some((_, InboundState::Handled)) => return Ok(OpResult::AlreadyHandled),
-        Some((arrival, InboundState::Handed { times })) => (arrival, times),
-        Some((arrival, InboundState::Kept)) => (arrival, 0),
-    };
-    let times = if code == InboundCode::HANDED {
-        times.saturating_add(1)
-    } else {
-        times
-    };
-    connection
+    let handed = i64::from(code == InboundCode::HANDED);
+    let changed = connection
         .prepare_cached(
-            "UPDATE inbound SET state = ?2, handed_count = ?3, changed_at = ?4 WHERE arrival = ?1",
+            "UPDATE inbound SET state = ?3, handed_count = min(handed_count + ?4, ?5),
+             changed_at = ?6 WHERE id = ?1 AND from_bare = ?2 AND state < 2",
         )?
-        .execute(params![arrival, code, times, at.as_unix_ms()])?;
-    Ok(OpResult::Done)
+        .execute(params![
+            key.id,
+            key.from_bare,
+            code,
+            handed,
+            u32::MAX,
+            at.as_unix_ms()
+        ])?;
+    if changed > 0 {
+        return Ok(OpResult::Done);
+    }
+    Ok(match find_inbound(connection, key)? {
+        None => OpResult::NotFound,
+        Some(_) => OpResult::AlreadyHandled,
+    })
 }
 
 fn drop_inbound(connection: &Connection, key: &InboundKey) -> Result<OpResult> {

@@ -148,9 +148,13 @@ fn commit_group(
     group: &Group,
 ) -> Result<Vec<Vec<OpResult>>, rusqlite::Error> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut last = None;
     let results = group
         .iter()
-        .map(|(batch, _)| batch.iter().map(|op| apply(&transaction, op)).collect())
+        .map(|(batch, _)| {
+            let ops = batch.iter();
+            ops.map(|op| apply(&transaction, &mut last, op)).collect()
+        })
         .collect::<Result<Vec<_>, _>>()?;
     transaction.commit()?;
     Ok(results)

@@ -1,0 +1,451 @@
+//! The processes of the world: each a stand-in for a driver, and the application above
+//! it.
+
+use std::time::Duration;
+
+use stanchion_reliability::engine::{
+    Event as Told, Input, Output, ReconnectReason, Refusal, Submission,
+};
+use stanchion_reliability::outcome::Outcome;
+use stanchion_reliability::protection::Protection;
+use stanchion_stanza::payload::receipts::{Received, Request};
+use stanchion_stanza::payload::sid::OriginId;
+use stanchion_stanza::payload::sm::Ack;
+use stanchion_stanza::{
+    Element, Encoder, Jid, Limits, Message, Payload as _, Scope, Text, codec::parse_element,
+};
+use stanchion_testkit::ToServer;
+
+use super::{Event, Phase, SLACK, World, kept_body, poison, stranger};
+use crate::device::Line;
+use crate::law::{Checked, Law};
+use crate::ledger::{self, Id};
+use crate::setup::MS;
+use crate::switch::Switch;
+
+/// Outputs of one drain at most; a process that gives more does not come to rest.
+const OUTPUTS: usize = 20_000;
+
+impl World {
+    /// Does what the engine wants, as a driver would. The process may be killed between
+    /// any two outputs.
+    pub(super) fn drain(&mut self, of: usize) -> Checked {
+        let mut ticked = false;
+        for _ in 0..OUTPUTS {
+            let Some(process) = &mut self.devices[of].process else {
+                return Ok(());
+            };
+            if let Some((outputs, lasts)) = &mut process.doom {
+                if *outputs == 0 {
+                    let lasts = *lasts;
+                    return self.crashes(of, lasts);
+                }
+                *outputs -= 1;
+            }
+            match process.engine.poll_output() {
+                Output::Persist(ops) => process.persist(of, ops, &mut self.ledger)?,
+                Output::Load(load) => process.load(load),
+                Output::Transmit(bytes) => self.transmits(of, &bytes)?,
+                Output::Reconnect(reason) => {
+                    self.flush(of);
+                    self.reconnects(of, &reason)?;
+                }
+                Output::Event(Told::StoreFailed(_)) => return self.store_failed(of),
+                Output::Event(event) => self.told(of, event)?,
+                Output::Wait(until) => {
+                    self.flush(of);
+                    if !self.waits(of, until, ticked)? {
+                        return self.bounds(of);
+                    }
+                    ticked = true;
+                }
+            }
+        }
+        Err(Law::Rest.broken(format!("d{of} never waits")))
+    }
+
+    /// The engine waits. Gives whether its time is there already.
+    fn waits(
+        &mut self,
+        of: usize,
+        until: Option<Duration>,
+        ticked: bool,
+    ) -> Result<bool, crate::law::Violation> {
+        let now = self.now();
+        let device = &mut self.devices[of];
+        let (life, wall) = (device.life, device.wall(now));
+        let Some(process) = &mut device.process else {
+            return Ok(false);
+        };
+        let until = until.map(|at| process.world_time(at));
+        if until.is_some_and(|at| at <= now) {
+            if ticked {
+                return Err(Law::Rest.broken(format!("d{of} waits for the past")));
+            }
+            let clock = process.clock(now, wall);
+            process.engine.handle(clock, Input::Tick);
+            return Ok(true);
+        }
+        if let Some(at) = until
+            && process.wake.is_none_or(|planned| planned != at)
+        {
+            process.wake = Some(at);
+            self.schedule.at(at, Event::Wakes { of, life, at });
+        }
+        if process.has_jobs() && !process.stepping {
+            process.stepping = true;
+            let slow = now < self.devices[of].slow_until;
+            let most = if slow { 1500 * MS } else { 8 * MS };
+            let wait = self.random.time(Duration::ZERO, most);
+            self.schedule.after(wait, Event::StoreSteps { of, life });
+        }
+        Ok(false)
+    }
+
+    pub(super) fn wakes(&mut self, of: usize, at: Duration) -> Checked {
+        let Some(process) = &mut self.devices[of].process else {
+            return Ok(());
+        };
+        if process.wake != Some(at) {
+            return Ok(());
+        }
+        process.wake = None;
+        self.tell(of, Input::Tick)
+    }
+
+    fn reconnects(&mut self, of: usize, reason: &ReconnectReason) -> Checked {
+        if matches!(reason, ReconnectReason::HandledTooHigh(_)) {
+            return Err(Law::Protocol.broken(format!("d{of} blames an honest server: {reason}")));
+        }
+        self.tells(|| format!("d{of} gives the stream up: {reason}"));
+        if !reason.is_resumable()
+            && let Some(process) = &mut self.devices[of].process
+        {
+            process.resumable = None;
+        }
+        self.lost(of)
+    }
+
+    /// What was given to the stream goes out.
+    fn flush(&mut self, of: usize) {
+        let Some(process) = &mut self.devices[of].process else {
+            return;
+        };
+        if process.unflushed.is_empty() {
+            return;
+        }
+        let elements = std::mem::take(&mut process.unflushed);
+        if let Line::Up { on, .. } = process.line {
+            for element in elements {
+                self.puts_on_the_wire(on, ToServer::Element(element));
+            }
+        }
+    }
+
+    /// The same as the process is killed: the first ones may have gone out.
+    pub(super) fn flush_some(&mut self, of: usize) {
+        let Some(process) = &mut self.devices[of].process else {
+            return;
+        };
+        let some = self.random.below(process.unflushed.len() as u64 + 1) as usize;
+        process.unflushed.truncate(some);
+        self.flush(of);
+    }
+
+    fn transmits(&mut self, of: usize, bytes: &[u8]) -> Checked {
+        let element =
+            parse_element(bytes, &Scope::client(), &Limits::default()).map_err(|error| {
+                Law::Protocol.broken(format!("d{of} transmits no element: {error}"))
+            })?;
+        let Some(process) = &self.devices[of].process else {
+            return Ok(());
+        };
+        let Line::Up { clear, .. } = process.line else {
+            return Err(Law::Protocol.broken(format!("d{of} transmits without a stream")));
+        };
+        self.examines(of, &element, clear)?;
+        if let Some(process) = &mut self.devices[of].process {
+            process.unflushed.push(element);
+        }
+        Ok(())
+    }
+
+    /// What is transmitted, against the laws.
+    fn examines(&mut self, of: usize, element: &Element, clear: bool) -> Checked {
+        if Ack::matches(element) {
+            let h = Ack::from_element(element).map_or(u32::MAX, |ack| ack.h);
+            return self.devices[of].acknowledges(h, &self.ledger);
+        }
+        if let Some(body) = kept_body(element) {
+            let Some(id) = ledger::number(&body) else {
+                return Ok(());
+            };
+            let named = element.attr("id").unwrap_or_default();
+            let spoken = element
+                .children()
+                .any(|child| child.ns() == stranger::DELIVERY);
+            self.ledger.transmits(id, named, spoken)?;
+            if clear && self.ledger.get(id).is_some_and(|m| m.strict) {
+                return Err(Law::Protection.broken(format!("{named} left on a stream without TLS")));
+            }
+            self.stranger.overhears(id);
+        } else if let Some(receipt) = element.children().find(|c| Received::matches(c)) {
+            let of_whom = receipt.attr("id").unwrap_or_default();
+            let to = element.attr("to").and_then(|to| to.parse::<Jid>().ok());
+            let to = to.as_ref().map_or("", Jid::bare_str);
+            self.ledger.confirms(of_whom, to)?;
+        }
+        Ok(())
+    }
+
+    fn store_failed(&mut self, of: usize) -> Checked {
+        if let Some(process) = &mut self.devices[of].process {
+            process.unflushed.clear();
+            let connection = process.line.connection();
+            process.line = Line::Down;
+            self.count(of);
+            self.hangs_up(connection);
+        }
+        self.reopens(of)
+    }
+
+    /// The store is opened again, or tried again later.
+    pub(super) fn reopens(&mut self, of: usize) -> Checked {
+        let (now, entropy) = (self.now(), self.random.number());
+        let engine = self.setup.engine;
+        match self.devices[of].reopen(now, engine, entropy) {
+            Some(connection) => {
+                self.hangs_up(connection);
+                self.begins(of)
+            }
+            None => {
+                if let Some(process) = &mut self.devices[of].process {
+                    process.fails_again(now);
+                }
+                let life = self.devices[of].life;
+                self.schedule.after(1000 * MS, Event::Reopens { of, life });
+                Ok(())
+            }
+        }
+    }
+
+    fn told(&mut self, of: usize, event: Told) -> Checked {
+        let life = self.devices[of].life;
+        if !matches!(event, Told::Transient(_)) {
+            self.tells(|| format!("d{of} is told {event:?}"));
+        }
+        match event {
+            Told::Accepted { id } => self.accepted(&id, life),
+            Told::Refused {
+                id,
+                why: Refusal::OutboxFull(_),
+            } => {
+                if let Some(id) = ledger::number(&id)
+                    && let Some(message) = self.ledger.get_mut(id)
+                {
+                    message.submitted = false;
+                    self.schedule.after(1000 * MS, Event::Submits(id));
+                }
+            }
+            Told::Refused { id, .. } => {
+                // Given again after a crash, and known: it was kept.
+                let known = ledger::number(&id).and_then(|id| self.ledger.get(id));
+                if !known.is_some_and(|m| m.kept) {
+                    return Err(Law::Lost.broken(format!("{id} was refused for no reason")));
+                }
+                self.accepted(&id, 0);
+            }
+            Told::Outcome { id, outcome } => self.outcome(&id, life, &outcome)?,
+            Told::Message {
+                arrival,
+                message,
+                maybe_redelivered,
+            } => self.handed(of, arrival, &message, maybe_redelivered)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn outcome(&mut self, id: &str, life: u64, outcome: &Outcome) -> Checked {
+        let Some(id) = ledger::number(id) else {
+            return Err(Law::WrongOutcome.broken(format!("an outcome for {id}, which nobody sent")));
+        };
+        self.ledger.outcome(life, id, outcome)?;
+        match outcome {
+            Outcome::Acknowledged { .. } => self.summary.acknowledged += 1,
+            Outcome::NotDelivered(_) => self.summary.not_delivered += 1,
+            Outcome::InDoubt(_) => self.summary.in_doubt += 1,
+            // Delivered: from now on order is promised.
+            _ => {
+                self.summary.delivered += 1;
+                self.ledger.ordered = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// A message is handed to the application.
+    fn handed(&mut self, of: usize, arrival: u64, message: &Message, warned: bool) -> Checked {
+        let body = message.body().unwrap_or_default();
+        let from = message.header.from.as_ref().map_or("", Jid::bare_str);
+        let id = self.ledger.genuine(&body, from);
+        let device = &mut self.devices[of];
+        let life = device.life;
+        if let Some(process) = &mut device.process
+            && !process.handed.insert(arrival)
+        {
+            return Err(Law::Twice.broken(format!("{body} was handed over twice in one life")));
+        }
+        if let Some(known) = id.and_then(|id| self.ledger.get(id)) {
+            if known.to != of {
+                return Err(Law::Protocol.broken(format!("d{of} got {body}, which is another's")));
+            }
+            if !known.inbox {
+                return Err(
+                    Law::Durable.broken(format!("{body} was handed over before it was durable"))
+                );
+            }
+        }
+        // Some take long.
+        let rough = self.phase == Phase::Trouble && self.setup.on.has(Switch::SlowApplication);
+        let slow = rough && self.random.chance(40);
+        let most = if slow { 20_000 * MS } else { 300 * MS };
+        let wait = self.random.time(Duration::ZERO, most);
+        let acts = Event::Acts {
+            of,
+            life,
+            arrival,
+            id,
+            warned,
+        };
+        self.schedule.after(wait, acts);
+        Ok(())
+    }
+
+    /// The application acts on a message and commits it, if it lives so long.
+    pub(super) fn acts(
+        &mut self,
+        of: usize,
+        arrival: u64,
+        id: Option<Id>,
+        warned: bool,
+    ) -> Checked {
+        let (life, transactional) = (self.devices[of].life, self.devices[of].transactional);
+        if let Some(id) = id
+            && !transactional
+        {
+            self.ledger.acts(id, warned, life)?;
+        }
+        let may_crash =
+            self.phase == Phase::Trouble && self.setup.on.has(Switch::CrashWhileProcessing);
+        if may_crash && self.random.chance(25) {
+            self.summary.count(Switch::CrashWhileProcessing, 1);
+            return self.crashes(of, 1000 * MS);
+        }
+        self.tell(of, Input::Commit { arrival })
+    }
+
+    pub(super) fn submits(&mut self, id: Id) -> Checked {
+        let now = self.now();
+        let Some(message) = self.ledger.get_mut(id) else {
+            return Ok(());
+        };
+        if message.accepted.is_some() || message.forgotten {
+            return Ok(());
+        }
+        let of = message.from;
+        if self.devices[of].process.is_none() {
+            self.schedule.after(200 * MS, Event::Submits(id));
+            return Ok(());
+        }
+        message.submitted = true;
+        let first = !std::mem::replace(&mut message.given, true);
+        if first {
+            message.deadline = message.lifetime.map(|lifetime| now + lifetime);
+            message.slip = self.devices[of].slip;
+        }
+        // On the device's clock: what is left, from now.
+        let wall = self.devices[of].wall(now);
+        let deadline = message.deadline.map(|at| {
+            let left = i128::try_from(at.as_millis()).unwrap_or(0)
+                - i128::try_from(now.as_millis()).unwrap_or(0);
+            let left = i64::try_from(left).unwrap_or(0);
+            stanchion_reliability::store::WallTime::from_unix_ms(
+                wall.as_unix_ms().saturating_add(left),
+            )
+        });
+        if let Some(at) = message.deadline.filter(|_| first) {
+            self.schedule.at(at + SLACK, Event::Due(id));
+        }
+        let protection = if message.strict {
+            Protection::default()
+        } else {
+            Protection::Any
+        };
+        let to = Jid::from(self.devices[message.to].accounts[0].jid.to_bare());
+        let stanza = encode(id, &to, message.poison)
+            .ok_or_else(|| Law::Protocol.broken(format!("m{id} cannot be encoded")))?;
+        let submission = Submission {
+            id: ledger::name(id),
+            to,
+            stanza: stanza.into(),
+            deadline,
+            protection,
+        };
+        self.tell(of, Input::Send(submission))
+    }
+
+    fn accepted(&mut self, id: &str, life: u64) {
+        let now = self.now();
+        if let Some(id) = ledger::number(id)
+            && let Some(message) = self.ledger.get_mut(id)
+        {
+            if message.accepted.is_none() {
+                message.accepted_at = now;
+            }
+            message.accepted.get_or_insert(life);
+        }
+    }
+
+    /// The time of a message is over: if its sender runs, it knows an outcome.
+    pub(super) fn due(&mut self, id: Id) -> Checked {
+        let now = self.now();
+        let Some(message) = self.ledger.get(id) else {
+            return Ok(());
+        };
+        if message.has_outcome() || message.forgotten || !message.submitted {
+            return Ok(());
+        }
+        let device = &self.devices[message.from];
+        // What its clocks slipped since, it may be late.
+        let slipped = device.slip.saturating_sub(message.slip);
+        let over = message
+            .deadline
+            .is_some_and(|at| at.max(message.accepted_at) + slipped + SLACK <= now);
+        // It must have run for a while, with a store that answered.
+        let ready = device.process.as_ref().is_some_and(|p| {
+            p.engine_started + p.slept + SLACK <= now && device.slow_until + 10 * SLACK <= now
+        });
+        if ready && over && message.accepted.is_some() {
+            return Err(Law::Late.broken(format!("m{id} has no outcome at its deadline")));
+        }
+        self.schedule.after(500 * MS, Event::Due(id));
+        Ok(())
+    }
+}
+
+/// A message as a session makes it.
+fn encode(id: Id, to: &Jid, poisoned: bool) -> Option<Vec<u8>> {
+    let text = Text::new(ledger::name(id)).ok()?;
+    let mut message = Message::chat(to.clone())
+        .with_id(text.clone())
+        .with_body(text.clone())
+        .with_payload(OriginId { id: text }.to_element())
+        .with_payload(Request.to_element());
+    if poisoned {
+        message = message.with_payload(poison());
+    }
+    Encoder::new(Scope::client(), Limits::default())
+        .to_bytes(&message.to_element())
+        .ok()
+}
