@@ -101,6 +101,12 @@ pub enum Input {
     },
     /// The stream is gone.
     Disconnected,
+    /// The server ends the stream with an error that blames what it was sent; before
+    /// [`Input::Disconnected`]. A message that three streams end over is sent no more.
+    Blamed,
+    /// The server takes stanzas of so many bytes (XEP-0478); before [`Input::Connected`].
+    /// Until it is told there is no such bound.
+    MostBytes(usize),
     /// A top-level element was received.
     Received(Element),
     /// One was received between binding and the beginning of stream management: it is

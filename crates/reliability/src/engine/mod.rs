@@ -27,6 +27,7 @@ mod inbound;
 mod io;
 mod management;
 mod outbox;
+mod poison;
 mod present;
 mod receiving;
 mod recipients;
@@ -60,6 +61,7 @@ use correspondents::Correspondents;
 use inbound::{Inbox, Origin, Seat};
 use management::{Management, Slot};
 use outbox::{LaneId, Outbox};
+use poison::Poison;
 use present::Present;
 use seats::is_suspect;
 pub(crate) use sending::MAX_STANZA;
@@ -154,6 +156,7 @@ pub struct Engine {
     correspondents: Correspondents,
     inbox: Inbox,
     management: Management,
+    poison: Poison,
     connected: bool,
     /// The first seq of this engine. Earlier messages are an earlier engine's, which
     /// may have sent them: the boot token would not tell, as it outlives a reopened
@@ -228,6 +231,7 @@ impl Engine {
             correspondents: Correspondents::new(config.devices),
             inbox: Inbox::default(),
             management: Management::default(),
+            poison: Poison::default(),
             connected: false,
             first_seq: recovered.next_seq,
             next_seq: recovered.next_seq,
@@ -352,6 +356,8 @@ impl Engine {
             Input::Loaded(loaded) => self.loaded(loaded),
             Input::Connected { stream, protection } => self.stream_ready(stream, protection),
             Input::Disconnected => self.connected = false,
+            Input::Blamed => self.blame(),
+            Input::MostBytes(bytes) => self.poison.most_bytes = bytes,
             Input::Received(element) => {
                 self.heard_at = now.monotonic;
                 self.pinged = false;

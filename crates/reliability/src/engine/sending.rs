@@ -7,6 +7,8 @@ use bytes::Bytes;
 use stanchion_stanza::payload::delivery::{Boot, Cancel, Channel, Close, Deliver, IdPrefix};
 use stanchion_stanza::{Element, Jid, Limits, Payload as _, Scope, Text, codec::parse_element};
 
+use stanchion_stanza::stanza::DefinedCondition;
+
 use super::management::Unacked;
 use super::outbox::{Flight, LOOSE, Lane, LaneId, ROOM, Stage, Wish, dress};
 use super::{Effect, Engine, Event, Mode, Output, Refusal, Submission};
@@ -212,7 +214,11 @@ impl Engine {
         let managed = self.management.is_enabled();
         let mut sent = false;
         while self.management.unacked() < UNACKED {
-            let Some(seq) = self.outbox.next_to_send() else {
+            let next = match self.poison.alone() {
+                Some(alone) => self.outbox.alone(alone),
+                None => self.outbox.next_to_send(),
+            };
+            let Some(seq) = next else {
                 break;
             };
             let Some(bytes) = self.bytes_of(seq) else {
@@ -220,6 +226,12 @@ impl Engine {
                 self.doubt_or_drop(seq);
                 continue;
             };
+            if bytes.len() > self.poison.most_bytes {
+                let most = self.poison.most_bytes;
+                tracing::warn!(seq, bytes = bytes.len(), most, "too big for the server");
+                self.refuse_for_good(seq, DefinedCondition::PolicyViolation);
+                continue;
+            }
             self.outbox.transmitted(seq, self.now.monotonic, managed);
             let flight = self.outbox.get(seq);
             if flight.is_some_and(|f| f.wish == Wish::Cancel) {

@@ -60,7 +60,14 @@ impl Engine {
                     self.server_accepted(acknowledged);
                     // What this stream may not carry waits for another one; the server
                     // counts from `h` on only what comes.
-                    let held = self.outbox.hold_back(again.iter().filter_map(|u| u.seq));
+                    let mut held = self.outbox.hold_back(again.iter().filter_map(|u| u.seq));
+                    if let Some(alone) = self.poison.alone() {
+                        for seq in again.iter().filter_map(|u| u.seq) {
+                            if seq != alone && held.insert(seq) {
+                                self.outbox.wait_again(seq);
+                            }
+                        }
+                    }
                     for stanza in again {
                         if stanza.seq.is_some_and(|seq| held.contains(&seq)) {
                             continue;
@@ -94,6 +101,7 @@ impl Engine {
 
     pub(super) fn server_accepted(&mut self, stanzas: Vec<Unacked>) {
         for seq in stanzas.into_iter().filter_map(|u| u.seq) {
+            self.poison.acquits(seq);
             if self.outbox.server_accepted(seq, self.now.monotonic)
                 && let Some(flight) = self.outbox.get(seq)
             {

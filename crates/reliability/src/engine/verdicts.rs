@@ -33,6 +33,7 @@ impl Engine {
         if flight.stage == Stage::Decided {
             return;
         }
+        self.poison.acquits(seq);
         let (id, in_doubt) = (flight.id.clone(), flight.in_doubt);
         let (lane, place) = (flight.lane, flight.place);
         let peer = self.outbox.lane(lane).map(|lane| lane.to.to_bare());
@@ -273,7 +274,6 @@ impl Engine {
                 },
             );
         }
-        let speaks = flight.place.is_some() && self.speaks(flight.lane);
         let now = self.now.monotonic;
         match Remedy::of(condition) {
             Remedy::Retry => self.outbox.bounced(seq, condition, false, now),
@@ -290,14 +290,7 @@ impl Engine {
                     return self
                         .conclude(seq, Outcome::NotDelivered(NotDelivered::Refused(condition)));
                 }
-                if !speaks {
-                    return self.conclude(seq, Outcome::InDoubt(InDoubt::Refused(condition)));
-                }
-                // Another copy may be on its way: only a void settles it.
-                self.outbox
-                    .change(seq, |flight| flight.refused = Some(condition));
-                self.outbox.cancel(seq);
-                self.report_doubt(seq, InDoubt::Refused(condition));
+                self.refuse_for_good(seq, condition);
             }
         }
     }

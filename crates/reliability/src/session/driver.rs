@@ -453,6 +453,9 @@ impl Driver {
                 handled: None,
             },
         };
+        let most = established.features.max_bytes;
+        let most = most.and_then(|most| usize::try_from(most).ok());
+        self.tell(Input::MostBytes(most.unwrap_or(usize::MAX)));
         self.tell(Input::Connected {
             stream: ready,
             protection,
@@ -539,8 +542,11 @@ impl Driver {
     /// `resource-constraint`, `see-other-host`, `policy-violation`, ...): whether it still
     /// can is told by the next login. Whom to connect to then is the connector's affair.
     fn lost(&mut self, cause: Disconnect) {
-        self.tell(Input::Disconnected);
         let error = self.last_words.take();
+        if error.as_ref().is_some_and(|e| blames(e.condition)) {
+            self.tell(Input::Blamed);
+        }
+        self.tell(Input::Disconnected);
         if let Some(place) = self.place.take() {
             self.parts.connect.ended(&SessionEnd {
                 jid: place.jid,
@@ -640,6 +646,21 @@ fn now(started: Instant) -> Now {
         monotonic: started.elapsed(),
         wall: WallTime::from_unix_ms(wall),
     }
+}
+
+/// Whether a stream ended because of what it carried (RFC 6120 §4.9.3).
+const fn blames(condition: StreamCondition) -> bool {
+    matches!(
+        condition,
+        StreamCondition::PolicyViolation
+            | StreamCondition::NotWellFormed
+            | StreamCondition::InvalidXml
+            | StreamCondition::RestrictedXml
+            | StreamCondition::BadFormat
+            | StreamCondition::BadNamespacePrefix
+            | StreamCondition::InvalidNamespace
+            | StreamCondition::UnsupportedStanzaType
+    )
 }
 
 /// For jitter; not secret.

@@ -200,14 +200,14 @@ fn a_full_inbox_still_answers_for_what_it_has() {
     pair.get_acquainted();
     pair.send("m");
     let copy = pair.a.out().swap_remove(0);
-    pair.to_b(&copy);
+    pair.reaches_b(&copy);
     pair.b.out();
     pair.commits = false;
     for n in 0..6 {
         pair.b.s.message(&format!("plain{n}"));
     }
     pair.b.out();
-    pair.to_b(&copy);
+    pair.reaches_b(&copy);
     let answers = pair.b.out();
     assert!(
         answers.iter().any(|xml| xml.contains("s='d'")),
@@ -223,7 +223,7 @@ fn a_channel_that_waited_for_room_goes_on_when_there_is_some() {
     pair.send("lost");
     pair.send("waits");
     let sent = pair.a.out();
-    pair.to_b(&sent[1]);
+    pair.reaches_b(&sent[1]);
     // Others take all the room there is.
     pair.b.s.message("p0");
     pair.b.s.message("p1");
@@ -233,7 +233,7 @@ fn a_channel_that_waited_for_room_goes_on_when_there_is_some() {
         id: "lost".to_owned(),
     });
     for xml in pair.a.out() {
-        pair.to_b(&xml);
+        pair.reaches_b(&xml);
     }
     pair.b.out();
     assert_eq!(pair.b.handed.len(), 2);
@@ -422,4 +422,67 @@ proptest! {
         // Nobody knows its epoch.
         prop_assert!(!s.outcomes().iter().any(|(id, _)| id == "sent"));
     }
+}
+
+#[test]
+fn what_is_too_big_for_the_server_is_not_sent() {
+    let mut s = Script::new();
+    s.give(Input::MostBytes(8_000));
+    s.connect();
+    let big = "b".repeat(4000);
+    s.send(&big);
+    s.send("small");
+    assert_eq!(s.messages(), ["small"]);
+    assert_eq!(s.outcomes(), [(big, "not delivered")]);
+    assert_eq!(s.gave_up, None);
+}
+
+/// The server takes `taken` stanzas of those that it is sent now, and ends the stream.
+fn ends(s: &mut Script, taken: u32) -> Vec<String> {
+    s.bind(true, Some(0));
+    let sent = s.messages();
+    if taken > 0 {
+        s.acked(taken);
+    }
+    s.give(Input::Blamed);
+    s.disconnect();
+    sent
+}
+
+#[test]
+fn a_message_that_ends_the_stream_each_time_is_sent_alone_and_then_no_more() {
+    let mut s = Script::new();
+    for id in ["poison", "m1", "m2"] {
+        s.send(id);
+    }
+    assert_eq!(ends(&mut s, 0), ["poison", "m1", "m2"]);
+    assert_eq!(ends(&mut s, 0), ["poison", "m1", "m2"]);
+    assert_eq!(ends(&mut s, 0), ["poison"]);
+    assert_eq!(s.outcomes(), [("poison".to_owned(), "in doubt")]);
+    s.bind(true, Some(0));
+    assert_eq!(s.messages(), ["m1", "m2"]);
+}
+
+#[test]
+fn a_message_that_stood_before_the_one_to_blame_is_acquitted() {
+    let mut s = Script::new();
+    for id in ["m0", "poison", "m2"] {
+        s.send(id);
+    }
+    assert_eq!(ends(&mut s, 0), ["m0", "poison", "m2"]);
+    assert_eq!(ends(&mut s, 0), ["m0", "poison", "m2"]);
+    // Alone it is taken, and the others follow.
+    s.bind(true, Some(0));
+    assert_eq!(s.messages(), ["m0"]);
+    s.acked(1);
+    assert_eq!(s.messages(), ["poison", "m2"]);
+    s.receipt("peer@x/1", "m0");
+    s.give(Input::Blamed);
+    s.disconnect();
+    ends(&mut s, 0);
+    assert_eq!(ends(&mut s, 0), ["poison"]);
+    let words: Vec<_> = s.outcomes();
+    assert_eq!(words.len(), 2, "{words:?}");
+    s.bind(true, Some(0));
+    assert_eq!(s.messages(), ["m2"]);
 }

@@ -393,6 +393,12 @@ impl Outbox {
         }
     }
 
+    /// That message, if it may be transmitted now, whoever else waits.
+    pub(super) fn alone(&mut self, seq: u64) -> Option<u64> {
+        let lane = self.flights.get(&seq)?.lane;
+        self.sendable(lane).filter(|next| *next == seq)
+    }
+
     /// The next message to transmit; the caller does, and says so with
     /// [`Outbox::transmitted`]. Messages of one lane leave in order.
     pub(super) fn next_to_send(&mut self) -> Option<u64> {
