@@ -6,17 +6,18 @@
 //! transmitted, an event for the application.
 //!
 //! ```text
-//!            Send ──► persist ──► transmit ──► <a/> ──► receipt ──► Acknowledged
-//! application                        ▲  timer, new stream │
+//!            Send ──► persist ──► transmit ──► <a/> ──► verdict ──► Delivered
+//! application                        ▲  timer, new stream │  (or receipt: Acknowledged)
 //!            ◄── hand over ◄── persist ◄── stanza         ▼
-//!  Commit ──► persist ──► receipt            deadline: NotDelivered | InDoubt
+//!  Commit ──► persist ──► verdict     deadline: cancel, NotDelivered | InDoubt
 //! ```
 //!
 //! Laws, each with a test of that name in `tests/`:
 //! nothing is transmitted before it is durable; nothing is acknowledged to the server
 //! before it is durable; no receipt leaves before the application committed; a
-//! message's id never changes; what was never given to a transport, and only that, may
-//! become `NotDelivered` at its deadline; a stream carries no message that asks for more
+//! message's id never changes; only what was never given to a transport becomes
+//! `NotDelivered` without its recipient's word; a new epoch is durable before it is used; a
+//! stream carries no message that asks for more
 //! protection than it offers.
 //!
 //! Connections are made by `connect`, and what to do with outputs is the driver's.
