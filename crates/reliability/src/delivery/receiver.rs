@@ -268,10 +268,12 @@ impl ReceivingChannel {
                 // Epochs begin in ascending order here and are forgotten in that order, so
                 // one above the oldest was never begun: nothing of it was accepted, and
                 // nothing ever is. The sender met a late message of a history that it
-                // lost, and what it accepted since can go on. One below the oldest is
-                // forgotten: nothing can be said of what was in it.
+                // lost, or has a new store, and what it accepted since can go on. One below
+                // the oldest may be forgotten, if any was: nothing can be said of what was
+                // in it.
+                let full = self.epochs.len() >= EPOCHS;
                 let oldest = self.epochs.first().map_or(0, |known| known.epoch.index);
-                let forgotten = epoch.index < oldest;
+                let forgotten = full && epoch.index < oldest;
                 return Closing::Closed {
                     by: None,
                     known: forgotten,

@@ -37,6 +37,7 @@ impl Engine {
             self.committed(origin.clone());
         }
         self.persist(op, Effect::Committed { arrival, origin });
+        self.hand_over_waiting();
     }
 
     /// The same, with an effect that may fail: the channel hears of it afterwards.
@@ -50,6 +51,7 @@ impl Engine {
             at: self.now.wall,
         };
         self.persist(op, Effect::Applied { arrival, origin });
+        self.hand_over_waiting();
     }
 
     /// The application will never act on the message, and has not.
@@ -62,6 +64,7 @@ impl Engine {
         }
         let op = Op::DropInbound { key: origin.key() };
         self.persist(op, Effect::Rejected { arrival, origin });
+        self.hand_over_waiting();
     }
 
     /// Committed or rejected before, or of another engine.

@@ -8,6 +8,7 @@ use stanchion_stanza::payload::delivery::Channel;
 use stanchion_stanza::{BareJid, Element, Jid, Message, Stanza};
 
 use super::management::HandledTooHigh;
+use super::sending::MAX_STANZA;
 use crate::lane::Lane;
 use crate::outcome::Outcome;
 use crate::protection::Protection;
@@ -138,6 +139,12 @@ pub enum Input {
     Resumable(Option<ResumeToken>),
     /// The stream is gone.
     Disconnected,
+    /// The server ends the stream with an error that blames what it was sent; before
+    /// [`Input::Disconnected`]. A message that three streams end over is sent no more.
+    Blamed,
+    /// The server takes stanzas of so many bytes (XEP-0478); before [`Input::Connected`].
+    /// Until it is told there is no such bound.
+    MostBytes(usize),
     /// A top-level element was received.
     Received(Element),
     /// One was received between binding and the beginning of stream management: it is
@@ -370,6 +377,15 @@ pub enum Refusal {
     /// Too many messages without outcome.
     #[error("the outbox holds {0} messages without outcome; wait for some, or raise the bound")]
     OutboxFull(usize),
+    /// It does not leave room for what is added on the way.
+    #[error(
+        "the message has {0} bytes; shorten it to {max}, so that what is added on the way fits",
+        max = MAX_STANZA
+    )]
+    TooBig(usize),
+    /// Names of channels that begin with `_` are the engine's own.
+    #[error("the channel {0} cannot be used: choose a name that does not begin with _")]
+    Reserved(Channel),
     /// The store did not take it: it has a message of that id, in whatever state.
     #[error("the store did not take the message; it has one of that id")]
     Store,

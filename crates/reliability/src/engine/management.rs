@@ -153,6 +153,11 @@ impl Management {
         self.enabled
     }
 
+    /// The first message that the server has not acknowledged.
+    pub(super) fn first_message(&self) -> Option<u64> {
+        self.unacked.iter().find_map(|stanza| stanza.seq)
+    }
+
     pub(super) fn unacked(&self) -> usize {
         self.unacked.len()
     }

@@ -6,17 +6,18 @@
 //! transmitted, an event for the application.
 //!
 //! ```text
-//!            Send ──► persist ──► transmit ──► <a/> ──► receipt ──► Acknowledged
-//! application                        ▲  timer, new stream │
+//!            Send ──► persist ──► transmit ──► <a/> ──► verdict ──► Delivered
+//! application                        ▲  timer, new stream │  (or receipt: Acknowledged)
 //!            ◄── hand over ◄── persist ◄── stanza         ▼
-//!  Commit ──► persist ──► receipt            deadline: NotDelivered | InDoubt
+//!  Commit ──► persist ──► verdict     deadline: cancel, NotDelivered | InDoubt
 //! ```
 //!
 //! Laws, each with a test of that name in `tests/`:
 //! nothing is transmitted before it is durable, but what is sent at most once; nothing is acknowledged to the server
 //! before it is durable; no receipt leaves before the application committed; a
-//! message's id never changes; what was never given to a transport, and only that, may
-//! become `NotDelivered` at its deadline; a stream carries no message that asks for more
+//! message's id never changes; only what was never given to a transport becomes
+//! `NotDelivered` without its recipient's word; a new epoch is durable before it is used; a
+//! stream carries no message that asks for more
 //! protection than it offers.
 //!
 //! Connections are made by `connect`, and what to do with outputs is the driver's.
@@ -29,6 +30,8 @@ mod inbound;
 mod io;
 mod management;
 mod outbox;
+mod poison;
+mod present;
 mod receiving;
 mod recipients;
 mod respond;
@@ -65,10 +68,14 @@ use fleeting::Fleeting;
 use inbound::{Inbox, Origin, Seat};
 use management::{Management, Slot};
 use outbox::{LaneId, Outbox};
+use poison::Poison;
+use present::Present;
 use resumption::Resumable;
+use seats::is_suspect;
+pub(crate) use sending::MAX_STANZA;
 
-/// Ops after which a batch is closed; the store takes 512, and what follows from one
-/// input fits between.
+/// Changes after which a batch is closed; the store takes 512, and what follows from one
+/// message, received or decided, fits between.
 const BATCH: usize = 200;
 /// Received stanzas that may wait for the store before reading stops.
 const ARRIVING: usize = 256;
@@ -98,8 +105,8 @@ enum Effect {
         seq: u64,
         tell: Option<(String, Outcome)>,
     },
-    /// A channel is in its next epoch.
-    Opened(LaneId),
+    /// A channel is in that epoch.
+    Opened(LaneId, Epoch),
     /// A plain message is kept.
     Arrived {
         slot: Slot,
@@ -174,6 +181,8 @@ pub struct Engine {
     /// receipts are spoken.
     place: Option<Place>,
     boot: Boot,
+    /// Which devices show themselves in presence.
+    present: Present,
     /// This device's addresses, with their version.
     addresses: Option<Jids>,
     now: Now,
@@ -186,6 +195,7 @@ pub struct Engine {
     inbox: Inbox,
     management: Management,
     resumable: Resumable,
+    poison: Poison,
     connected: bool,
     /// The first seq of this engine. Earlier messages are an earlier engine's, which
     /// may have sent them: the boot token would not tell, as it outlives a reopened
@@ -206,6 +216,10 @@ pub struct Engine {
     doubts: VecDeque<(String, BareJid)>,
     /// Received messages that the application has not committed, in the store.
     unhandled: usize,
+    /// Channels with a message that is next, and for which the application has no room.
+    wanting: BTreeSet<(Device, Channel)>,
+    /// The one that had its turn last.
+    served: Option<(Device, Channel)>,
     /// Messages of channels that are being read, in the order of the answers.
     fetched: VecDeque<Fetched>,
     /// Messages that are delivered at most once, and wait for a stream.
@@ -259,6 +273,7 @@ impl Engine {
             inbox: Inbox::default(),
             management: Management::default(),
             resumable: Resumable::default(),
+            poison: Poison::default(),
             connected: false,
             first_seq: recovered.next_seq,
             next_seq: recovered.next_seq,
@@ -268,8 +283,11 @@ impl Engine {
             looking_for_due: false,
             doubts: VecDeque::new(),
             unhandled: usize::try_from(counts.kept + counts.handed).unwrap_or(usize::MAX),
+            wanting: BTreeSet::new(),
+            served: None,
             fetched: VecDeque::new(),
             fleeting: VecDeque::new(),
+            present: Present::default(),
             verdicts: BTreeMap::new(),
             verdict_count: 0,
             ops: Vec::new(),
@@ -319,6 +337,14 @@ impl Engine {
         }
     }
 
+    /// Who this device is on the wire, to be announced in presence
+    /// ([`At`](stanchion_stanza::payload::delivery::At)); none if its name does not fit
+    /// there.
+    #[must_use]
+    pub const fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
+    }
+
     /// Messages without outcome.
     #[must_use]
     pub const fn pending(&self) -> usize {
@@ -358,10 +384,7 @@ impl Engine {
         if self.failed {
             return;
         }
-        // Between two inputs what is known and what is written agree.
-        if self.ops.len() >= BATCH {
-            self.close_batch();
-        }
+        self.flush_if_full();
         match input {
             Input::Send(submission) => drop(self.submit(submission)),
             Input::Replace { submission, key } => self.replace(submission, key),
@@ -382,6 +405,8 @@ impl Engine {
             Input::Connected { stream, protection } => self.stream_ready(stream, protection),
             Input::Disconnected => self.connected = false,
             Input::Resumable(token) => self.resumable(token),
+            Input::Blamed => self.blame(),
+            Input::MostBytes(bytes) => self.poison.most_bytes = bytes,
             Input::Received(element) => {
                 self.heard_at = now.monotonic;
                 self.pinged = false;
@@ -439,6 +464,14 @@ impl Engine {
         }
         // After the batches, so that a read sees all that was decided before it.
         self.read_store();
+    }
+
+    /// Closes a batch that is full. Only between two messages, where what is known and what
+    /// is written agree: one input can decide thousands.
+    fn flush_if_full(&mut self) {
+        if self.ops.len() + self.correspondents.news() + self.dirty.len() >= BATCH {
+            self.close_batch();
+        }
     }
 
     /// Gives the store what has to become durable together, with the state that goes
@@ -506,7 +539,11 @@ impl Engine {
 
     /// Does that once all that was decided so far is durable.
     fn after_all(&mut self, effect: Effect) {
-        if self.ops.is_empty() && self.committing.is_empty() && !self.correspondents.has_news() {
+        let nothing_to_write = self.ops.is_empty()
+            && self.committing.is_empty()
+            && self.dirty.is_empty()
+            && self.correspondents.news() == 0;
+        if nothing_to_write {
             self.perform(effect, OpResult::Done);
         } else {
             self.ops.push((None, effect));
@@ -528,7 +565,7 @@ impl Engine {
             Effect::None => {}
             Effect::Accepted { seq, id } => self.accepted(seq, id, &result),
             Effect::Concluded { seq, tell } => self.concluded(seq, tell),
-            Effect::Opened(lane) => self.opened(lane),
+            Effect::Opened(lane, epoch) => self.opened(lane, epoch),
             Effect::Recorded { stream, h } => self.management.recorded(stream, h),
             // One step of a prune is bounded, so that it holds up nothing for long.
             Effect::Pruned => {
@@ -646,8 +683,17 @@ impl Engine {
             Loaded::Inbound(records) => {
                 self.inbox.loaded(records.is_empty());
                 for record in records {
-                    self.load_inbound(record);
+                    self.flush_if_full();
+                    let suspect = is_suspect(&record);
+                    if !suspect || !self.inbox.is_busy() {
+                        self.load_inbound(record);
+                    }
+                    if suspect {
+                        self.inbox.wait_alone();
+                        break;
+                    }
                 }
+                self.hand_over_waiting();
             }
             Loaded::One(record) => self.load_one(record),
         }

@@ -61,7 +61,14 @@ impl Engine {
                     self.server_accepted(acknowledged);
                     // What this stream may not carry waits for another one; the server
                     // counts from `h` on only what comes.
-                    let held = self.outbox.hold_back(again.iter().filter_map(|u| u.seq));
+                    let mut held = self.outbox.hold_back(again.iter().filter_map(|u| u.seq));
+                    if let Some(alone) = self.poison.alone() {
+                        for seq in again.iter().filter_map(|u| u.seq) {
+                            if seq != alone && held.insert(seq) {
+                                self.outbox.wait_again(seq);
+                            }
+                        }
+                    }
                     for stanza in again {
                         let waits = stanza.seq.is_some_and(|seq| held.contains(&seq));
                         if waits || !protection.meets(stanza.asks) {
@@ -89,6 +96,7 @@ impl Engine {
                 self.server_accepted(told.unwrap_or_default());
                 self.management.start(managed);
                 self.resumable.forget();
+                self.present.clear();
                 self.outbox.stream_lost(!knows);
             }
         }
@@ -96,6 +104,7 @@ impl Engine {
 
     pub(super) fn server_accepted(&mut self, stanzas: Vec<Unacked>) {
         for seq in stanzas.into_iter().filter_map(|u| u.seq) {
+            self.poison.acquits(seq);
             if self.outbox.server_accepted(seq, self.now.monotonic)
                 && let Some(flight) = self.outbox.get(seq)
             {

@@ -10,6 +10,7 @@ use stanchion_connect::backoff::Backoff;
 use stanchion_connect::connection::SessionEnd;
 use stanchion_connect::error::Misuse;
 use stanchion_connect::{Connect, ConnectError, Connection, Endpoint, Resumption};
+use stanchion_stanza::payload::delivery::At;
 use stanchion_stanza::stream::{StreamCondition, StreamError};
 use stanchion_stanza::{Element, FullJid, Jid, Payload as _, StreamEvent};
 use stanchion_transport::{StreamFault, XmppStream};
@@ -522,6 +523,9 @@ impl Driver {
                 handled: None,
             },
         };
+        let most = established.features.max_bytes;
+        let most = most.and_then(|most| usize::try_from(most).ok());
+        self.tell(Input::MostBytes(most.unwrap_or(usize::MAX)));
         self.tell(Input::Connected {
             stream: ready,
             protection,
@@ -541,6 +545,9 @@ impl Driver {
         let announce = !resumed || std::mem::take(&mut self.unannounced);
         self.unannounced = false;
         if let (true, Some(presence)) = (announce, &self.parts.config.presence) {
+            let mut presence = presence.clone();
+            let at = self.engine.place().cloned().map(At);
+            presence.payloads.extend(at.map(|at| at.to_element()));
             let presence = presence.to_element();
             self.tell(Input::Transmit(presence));
         }
@@ -614,8 +621,11 @@ impl Driver {
     /// `resource-constraint`, `see-other-host`, `policy-violation`, ...): whether it still
     /// can is told by the next login. Whom to connect to then is the connector's affair.
     fn lost(&mut self, cause: Disconnect) {
-        self.tell(Input::Disconnected);
         let error = self.last_words.take();
+        if error.as_ref().is_some_and(|e| blames(e.condition)) {
+            self.tell(Input::Blamed);
+        }
+        self.tell(Input::Disconnected);
         if let Some(place) = self.place.take() {
             self.parts.connect.ended(&SessionEnd {
                 jid: place.jid,
@@ -726,6 +736,21 @@ pub(super) fn now(started: Instant) -> Now {
         monotonic: started.elapsed(),
         wall: WallTime::from_unix_ms(wall),
     }
+}
+
+/// Whether a stream ended because of what it carried (RFC 6120 §4.9.3).
+const fn blames(condition: StreamCondition) -> bool {
+    matches!(
+        condition,
+        StreamCondition::PolicyViolation
+            | StreamCondition::NotWellFormed
+            | StreamCondition::InvalidXml
+            | StreamCondition::RestrictedXml
+            | StreamCondition::BadFormat
+            | StreamCondition::BadNamespacePrefix
+            | StreamCondition::InvalidNamespace
+            | StreamCondition::UnsupportedStanzaType
+    )
 }
 
 /// For jitter; not secret.
