@@ -341,7 +341,8 @@ async fn conflict_ends_the_attempts() {
 /// What a session does that has lasted for `lasted` and is ended with `error`: its
 /// status, and what is to be resumed if another connection is asked for.
 async fn ended_with(error: StreamCondition, lasted: Duration) -> (Status, Option<bool>) {
-    let mut w = world(Image::default(), |_| {}).await;
+    // The server that is played here answers no probe.
+    let mut w = world(Image::default(), |c| c.engine.probe_after = 2 * lasted).await;
     let mut stream = accept(w.server.next().await.unwrap(), Resumption::NotTried).await;
     let mut status = w.session.status();
     status

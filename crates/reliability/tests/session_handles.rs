@@ -153,10 +153,9 @@ async fn an_outcome_that_comes_first_ends_the_wait_for_the_server() {
     let late = to_peer("late").within(Duration::from_secs(5));
     drop(stream);
     drop(w.server);
-    // What is given before the loss is noticed goes to the stream, and may be in doubt.
     let mut status = w.session.status();
-    let lost = |status: &Status| !matches!(status, Status::Connected { .. });
-    status.wait_for(lost).await.unwrap();
+    let gone = status.wait_for(|s| !matches!(s, Status::Connected { .. }));
+    gone.await.unwrap();
     let late = w.session.sender().send(late).await.unwrap();
     let expired = Outcome::NotDelivered(NotDelivered::Expired);
     assert_eq!(

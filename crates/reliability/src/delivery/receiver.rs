@@ -366,6 +366,15 @@ impl ReceivingChannel {
             .map(|slot| slot.standing)
     }
 
+    /// Messages that were given to the application, which has not decided about them.
+    pub fn handed(&self) -> impl Iterator<Item = (Epoch, u64)> {
+        self.epochs.iter().flat_map(|known| {
+            let handed = |slot: &&Slot| slot.standing == Standing::Handed;
+            let handed = known.slots.iter().filter(handed);
+            handed.map(|slot| (known.epoch, slot.seq))
+        })
+    }
+
     /// The id that is recorded for a seq.
     #[must_use]
     pub fn id(&self, epoch: Epoch, seq: u64) -> Option<IdPrefix> {

@@ -11,7 +11,7 @@ use stanchion_stanza::payload::delivery::{
 use stanchion_stanza::payload::hints::Hint;
 use stanchion_stanza::payload::receipts::{Received, Request};
 use stanchion_stanza::payload::sid::OriginId;
-use stanchion_stanza::stanza::MessageType;
+use stanchion_stanza::stanza::{MessageType, StanzaError};
 use stanchion_stanza::{Element, Jid, Message, Payload as _, Text};
 
 use crate::store::InboundKey;
@@ -120,6 +120,15 @@ impl Receipt {
         })
     }
 
+    /// The answer to a message that is refused instead, as an error (RFC 6120 §8.3.1).
+    pub(super) fn refused(&self, why: StanzaError) -> Element {
+        let mut message = Message::chat(self.to.clone())
+            .with_id(self.id.clone())
+            .with_payload(why.to_element());
+        message.kind = MessageType::Error;
+        message.to_element()
+    }
+
     /// The receipt as a stanza. It has no id of its own and asks for nothing.
     pub(super) fn to_element(&self) -> Element {
         let kind = match self.kind {
@@ -217,6 +226,10 @@ impl Inbox {
 
     pub(super) fn take(&mut self, arrival: u64) -> Option<Origin> {
         self.held.remove(&arrival)
+    }
+
+    pub(super) fn origin(&self, arrival: u64) -> Option<&Origin> {
+        self.held.get(&arrival)
     }
 
     pub(super) fn len(&self) -> usize {

@@ -6,6 +6,8 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use crate::protection::Protection;
+
 /// A stanza that the server has not acknowledged.
 #[derive(Debug, Clone)]
 pub(super) struct Unacked {
@@ -13,6 +15,9 @@ pub(super) struct Unacked {
     pub(super) bytes: Bytes,
     /// Its place in the outbox, if it is a message of the outbox.
     pub(super) seq: Option<u64>,
+    /// What a stream must meet that it goes out on again. Of the outbox's messages, the
+    /// outbox knows.
+    pub(super) asks: Protection,
 }
 
 /// What the server did that XEP-0198 forbids.
@@ -209,6 +214,7 @@ mod tests {
         Unacked {
             bytes: Bytes::new(),
             seq: Some(seq),
+            asks: Protection::Any,
         }
     }
 

@@ -13,8 +13,8 @@
 //! ```
 //!
 //! Laws, each with a test of that name in `tests/`:
-//! nothing is transmitted before it is durable; nothing is acknowledged to the server
-//! before it is durable; no receipt leaves before the application committed; a
+//! nothing is transmitted before it is durable, but what is sent at most once; nothing is
+//! acknowledged to the server before it is durable; no receipt leaves before the application committed; a
 //! message's id never changes; only what was never given to a transport becomes
 //! `NotDelivered` without its recipient's word; a new epoch is durable before it is used; a
 //! stream carries no message that asks for more
@@ -22,8 +22,10 @@
 //!
 //! Connections are made by `connect`, and what to do with outputs is the driver's.
 
+mod concluding;
 mod config;
 mod correspondents;
+mod fleeting;
 mod inbound;
 mod io;
 mod management;
@@ -59,6 +61,7 @@ pub use management::HandledTooHigh;
 pub use rto::RtoConfig;
 
 use correspondents::Correspondents;
+use fleeting::Fleeting;
 use inbound::{Inbox, Origin, Seat};
 use management::{Management, Slot};
 use outbox::{LaneId, Outbox};
@@ -129,11 +132,38 @@ enum Effect {
         arrival: u64,
         origin: Origin,
     },
+    /// A commit was tried, with the application's effect.
+    Applied {
+        arrival: u64,
+        origin: Origin,
+    },
+    Rejected {
+        arrival: u64,
+        origin: Origin,
+    },
     /// A verdict may leave.
     Verdict(Seat, Verdict),
     /// So may another word to a device.
     Say(Device, Box<Element>),
     Pruned,
+}
+
+/// A record that is being read.
+#[derive(Debug)]
+struct Fetched {
+    device: Device,
+    channel: Channel,
+    at: (Epoch, u64),
+    why: Why,
+}
+
+/// What for.
+#[derive(Debug, Clone, Copy)]
+enum Why {
+    /// It is next to be handed over.
+    ToHandOver { arrival: u64 },
+    /// It was handed over by an earlier engine.
+    ToSettle,
 }
 
 /// The engine. See the [module](self).
@@ -182,8 +212,10 @@ pub struct Engine {
     wanting: BTreeSet<(Device, Channel)>,
     /// The one that had its turn last.
     served: Option<(Device, Channel)>,
-    /// Held messages that are being read, in the order of the answers.
-    fetched: VecDeque<(Device, Channel, (Epoch, u64), u64)>,
+    /// Messages of channels that are being read, in the order of the answers.
+    fetched: VecDeque<Fetched>,
+    /// Messages that are delivered at most once, and wait for a stream.
+    fleeting: VecDeque<Fleeting>,
     /// Verdicts that may leave: to which device, on which channel, under which boot.
     verdicts: BTreeMap<(Device, Channel, Epoch, Boot), Vec<Verdict>>,
     verdict_count: usize,
@@ -246,6 +278,7 @@ impl Engine {
             served: None,
             fetched: VecDeque::new(),
             present: Present::default(),
+            fleeting: VecDeque::new(),
             verdicts: BTreeMap::new(),
             verdict_count: 0,
             ops: Vec::new(),
@@ -269,6 +302,7 @@ impl Engine {
             engine.lane_with_messages(to, channel);
         }
         engine.outbox.all_loaded_but(&engine.hungry);
+        engine.look_for_handled();
         if engine.unhandled > 0 {
             engine.inbox.look_in_store();
         }
@@ -343,8 +377,11 @@ impl Engine {
         }
         self.flush_if_full();
         match input {
-            Input::Send(submission) => self.submit(submission),
+            Input::Send(submission) => drop(self.submit(submission)),
+            Input::Replace { submission, key } => self.replace(submission, key),
             Input::Commit { arrival } => self.commit(arrival),
+            Input::CommitWith { arrival } => self.commit_with(arrival),
+            Input::Reject { arrival } => self.reject(arrival),
             Input::Cancel { id } => self.take_back(&id),
             Input::Forget(to) => self.forget(&to),
             Input::Addresses(jids) => self.addresses(jids),
@@ -388,6 +425,7 @@ impl Engine {
     fn work(&mut self) {
         let now = self.now.monotonic;
         self.expire();
+        self.send_fleeting();
         if self.connected {
             let due = self.outbox.retransmissions_due(now);
             if due > 0 {
@@ -456,6 +494,7 @@ impl Engine {
         [
             self.outbox.next_timeout(self.connected),
             due,
+            self.fleeting_due(),
             stream,
             Some(self.prune_at),
         ]
@@ -520,11 +559,10 @@ impl Engine {
                 }
             }
             Effect::Committed { arrival, origin } => {
-                if result == OpResult::Done {
-                    self.unhandled = self.unhandled.saturating_sub(1);
-                }
-                self.committed(arrival, origin);
+                self.commit_is_durable(arrival, origin, &result);
             }
+            Effect::Applied { arrival, origin } => self.applied(arrival, origin, &result),
+            Effect::Rejected { arrival, origin } => self.rejected(arrival, origin, &result),
             Effect::Dropped => {
                 if result == OpResult::Done {
                     self.unhandled = self.unhandled.saturating_sub(1);
@@ -563,6 +601,7 @@ impl Engine {
     }
 
     fn read_store(&mut self) {
+        self.hand_over_waiting();
         if let Some((after, limit)) = self.inbox.wants(self.config.hand_over) {
             self.outputs
                 .push_back(Output::Load(Load::Inbound { after, limit }));
@@ -640,7 +679,6 @@ impl Engine {
                         break;
                     }
                 }
-                self.hand_over_waiting();
             }
             Loaded::One(record) => self.load_one(record),
         }

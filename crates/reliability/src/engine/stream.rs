@@ -34,6 +34,7 @@ impl Engine {
                     self.management.sent(Unacked {
                         bytes: bytes.clone(),
                         seq: None,
+                        asks: Protection::Any,
                     });
                 }
                 self.outputs.push_back(Output::Transmit(bytes));
@@ -69,7 +70,8 @@ impl Engine {
                         }
                     }
                     for stanza in again {
-                        if stanza.seq.is_some_and(|seq| held.contains(&seq)) {
+                        let waits = stanza.seq.is_some_and(|seq| held.contains(&seq));
+                        if waits || !protection.meets(stanza.asks) {
                             continue;
                         }
                         // One that has an outcome by now need not be sent.
@@ -105,6 +107,8 @@ impl Engine {
             if self.outbox.server_accepted(seq, self.now.monotonic)
                 && let Some(flight) = self.outbox.get(seq)
             {
+                let taken = || tracing::debug!("the server has it");
+                flight.span.in_scope(taken);
                 let id = flight.id.clone();
                 self.event(Event::ServerAccepted { id });
             }

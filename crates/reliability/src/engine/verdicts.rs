@@ -33,6 +33,8 @@ impl Engine {
         if flight.stage == Stage::Decided {
             return;
         }
+        let ends = || tracing::debug!(%outcome, "it is decided");
+        flight.span.in_scope(ends);
         self.poison.acquits(seq);
         let (id, in_doubt) = (flight.id.clone(), flight.in_doubt);
         let (lane, place) = (flight.lane, flight.place);
@@ -72,6 +74,7 @@ impl Engine {
             }
             Outcome::Acknowledged { .. } => self.counters.acknowledged += 1,
             Outcome::Delivered { .. } => self.counters.delivered += 1,
+            Outcome::Transmitted => {}
             Outcome::InDoubt(why) => {
                 self.counters.in_doubt += 1;
                 if let (false, Some(peer)) = (why.is_final(), peer) {
@@ -262,6 +265,8 @@ impl Engine {
             return;
         }
         let condition = message.error().unwrap_or_default().condition;
+        let back = || tracing::debug!(%condition, "a copy came back");
+        flight.span.in_scope(back);
         if self.outbox.lane(flight.lane).is_some_and(Lane::is_room) {
             // The room refused the only copy there is.
             let only = !flight.inherited && flight.transmissions == 1;
@@ -438,7 +443,7 @@ impl Engine {
                 };
                 Outcome::Delivered { by }
             }
-            Fate::Void => Outcome::NotDelivered(why_void(flight)),
+            Fate::Void => Outcome::NotDelivered(why_void(flight, true)),
             Fate::Maybe => Outcome::InDoubt(InDoubt::MaybeApplied),
             Fate::RolledBack => Outcome::InDoubt(InDoubt::RolledBack),
             Fate::PeerReset => Outcome::InDoubt(InDoubt::PeerReset),
@@ -562,7 +567,7 @@ impl Engine {
         };
         let over = flight.deadline.is_some_and(|at| at <= now) || flight.in_doubt;
         if over || flight.wish == Wish::Cancel {
-            let why = why_void(flight);
+            let why = why_void(flight, false);
             return self.conclude(seq, Outcome::NotDelivered(why));
         }
         self.outbox.wait_again(seq);
@@ -607,11 +612,13 @@ impl Engine {
     }
 }
 
-/// Why a message that never takes effect does not.
-fn why_void(flight: &Flight) -> NotDelivered {
+/// Why a message that never takes effect does not; `by_peer` if its recipient said so. A
+/// recipient that was not asked to drop it will not have it.
+fn why_void(flight: &Flight, by_peer: bool) -> NotDelivered {
     match flight.refused {
         _ if flight.taken_back => NotDelivered::Cancelled,
         Some(condition) => NotDelivered::Refused(condition),
+        None if by_peer && flight.wish == Wish::Effect => NotDelivered::Rejected,
         None => NotDelivered::Expired,
     }
 }

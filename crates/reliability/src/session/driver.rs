@@ -18,20 +18,22 @@ use stanchion_transport::{StreamFault, XmppStream};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::decisions::{self, Answer, Decisions};
 use super::outgoing::{InvalidMessage, Outgoing, Prepared};
+use super::received::{Decision, Delivery};
 use super::requests::Requests;
 use super::sent::{Find, Lookup, Sent, Stage};
+use super::token::Token;
 use super::waiters::{Waiter, Waiters};
 use super::{
-    Delivery, Disconnect, SENDS, SendError, SessionConfig, SessionError, SessionEvent, Status,
-    Warning,
+    Disconnect, SENDS, SendError, SessionConfig, SessionError, SessionEvent, Status, Warning,
 };
 use crate::engine::{Counters, Engine, Event, Input, Now, Output, Stream, Submission};
 use crate::protection::Protection;
-use crate::store::{Store, WallTime};
+use crate::store::{Effect, Store, WallTime};
 
-/// Stanzas taken without waiting before the outputs are looked at, and all the sends that
-/// wait: larger batches, fewer commits.
+/// Stanzas, and decisions about messages, taken without waiting before the outputs are
+/// looked at, with all the sends that wait: larger batches, fewer commits.
 const AT_ONCE: usize = 64;
 /// For the server's part of a clean end.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -70,9 +72,25 @@ impl SendCommand {
 /// Everything else that a handle asks for.
 #[derive(Debug)]
 pub(super) enum Control {
-    Commit { arrival: u64 },
-    Cancel { id: String },
-    Forget { to: Jid },
+    Commit {
+        arrival: u64,
+        answer: Answer,
+    },
+    CommitWith {
+        arrival: u64,
+        effect: Effect,
+        answer: oneshot::Sender<Decision>,
+    },
+    Reject {
+        arrival: u64,
+        answer: oneshot::Sender<Decision>,
+    },
+    Cancel {
+        id: String,
+    },
+    Forget {
+        to: Jid,
+    },
     Transmit(Element),
     TrySend(SendCommand),
     Shutdown,
@@ -138,6 +156,9 @@ pub(super) struct Driver {
     engine: Engine,
     requests: Requests,
     waiters: Waiters,
+    decisions: Decisions,
+    /// The application asked for the end.
+    ending: bool,
     link: Link,
     place: Option<Place>,
     resumable: Option<Resumable>,
@@ -163,6 +184,8 @@ impl Driver {
             engine,
             requests: Requests::default(),
             waiters: Waiters::default(),
+            decisions: Decisions::default(),
+            ending: false,
             link: Link::Waiting(started),
             place: None,
             resumable: None,
@@ -187,6 +210,9 @@ impl Driver {
                 wake => self.handle(wake),
             }
             self.take_what_is_there();
+            if self.ending {
+                break Ok(());
+            }
         };
         let ended = match ended {
             Ok(()) => self.farewell().await,
@@ -214,7 +240,8 @@ impl Driver {
             match self.engine.poll_output() {
                 Output::Persist(ops) => {
                     self.waiters.decided(&ops);
-                    self.requests.persist(&*self.parts.store, ops);
+                    let effects = self.decisions.effects_of(&ops);
+                    self.requests.persist(&*self.parts.store, ops, effects);
                 }
                 Output::Load(load) => self.requests.load(&*self.parts.store, load),
                 Output::Transmit(bytes) => {
@@ -257,14 +284,19 @@ impl Driver {
                 message,
                 maybe_redelivered,
             } => {
+                let Some(key) = self.engine.key_of(arrival) else {
+                    return;
+                };
                 // The channel holds as many as the engine hands over; if the receiver is
                 // gone, the messages stay in the store.
                 let _ = self.parts.deliveries.try_send(Delivery {
                     arrival,
                     message,
+                    token: Token::of(&key),
                     maybe_redelivered,
                 });
             }
+            Event::Decided { arrival, done } => self.decisions.ended(arrival, done),
             Event::Transient(stanza) => {
                 let _ = self
                     .parts
@@ -298,7 +330,7 @@ impl Driver {
         tokio::select! {
             input = self.requests.next(&*parts.store) => Wake::Store(input),
             control = parts.controls.recv() => match control {
-                Some(Control::Shutdown) | None => Wake::End,
+                None => Wake::End,
                 Some(control) => Wake::Control(control),
             },
             wake = next_of(&mut self.link, may_read, settled) => wake,
@@ -312,11 +344,7 @@ impl Driver {
         match wake {
             Wake::Store(input) => self.tell(input),
             Wake::Send(command) => self.submit(command),
-            Wake::Control(Control::Commit { arrival }) => self.tell(Input::Commit { arrival }),
-            Wake::Control(Control::Cancel { id }) => self.tell(Input::Cancel { id }),
-            Wake::Control(Control::Forget { to }) => self.tell(Input::Forget(to)),
-            Wake::Control(Control::Transmit(element)) => self.tell(Input::Transmit(element)),
-            Wake::Control(Control::TrySend(command)) => self.try_submit(command),
+            Wake::Control(control) => self.control(control),
             Wake::Find(find) => self.find(find),
             Wake::Stream(Ok(event)) => self.stream_event(event),
             Wake::Stream(Err(fault)) => self.stream_fault(fault),
@@ -326,12 +354,54 @@ impl Driver {
             },
             Wake::ConnectNow => self.connect(),
             Wake::Tick => self.tell(Input::Tick),
-            Wake::Control(Control::Shutdown) | Wake::End => {}
+            Wake::End => {}
+        }
+    }
+
+    fn control(&mut self, control: Control) {
+        match control {
+            Control::Commit { arrival, answer } => {
+                if self.decisions.begin(arrival, answer) {
+                    self.tell(Input::Commit { arrival });
+                }
+            }
+            Control::CommitWith { answer, .. } if !self.parts.store.runs_effects() => {
+                decisions::reply(Some(answer), Decision::NoTransactions);
+            }
+            Control::CommitWith {
+                arrival,
+                effect,
+                answer,
+            } => {
+                if self.decisions.begin_with(arrival, effect, Some(answer)) {
+                    self.tell(Input::CommitWith { arrival });
+                }
+            }
+            Control::Reject { arrival, answer } => {
+                if self.decisions.begin(arrival, Some(answer)) {
+                    self.tell(Input::Reject { arrival });
+                }
+            }
+            Control::Cancel { id } => self.tell(Input::Cancel { id }),
+            Control::Forget { to } => self.tell(Input::Forget(to)),
+            Control::Transmit(element) => self.tell(Input::Transmit(element)),
+            Control::TrySend(command) => self.try_submit(command),
+            Control::Shutdown => self.ending = true,
         }
     }
 
     /// More of the same, without waiting.
     fn take_what_is_there(&mut self) {
+        // Commits that come together share a batch.
+        for _ in 0..AT_ONCE {
+            if self.ending {
+                break;
+            }
+            match self.parts.controls.try_recv() {
+                Ok(control) => self.control(control),
+                Err(_) => break,
+            }
+        }
         for _ in 0..AT_ONCE {
             if !self.engine.wants_input() {
                 break;
@@ -387,14 +457,18 @@ impl Driver {
             WallTime::from_unix_ms(self.now().wall.as_unix_ms().saturating_add(ms))
         });
         self.waiters.insert(prepared.id.clone(), waiter);
-        self.tell(Input::Send(Submission {
+        let submission = Submission {
             id: prepared.id,
             to,
             stanza: prepared.stanza,
             deadline,
             protection: prepared.protection,
             mode: prepared.mode,
-        }));
+        };
+        self.tell(match prepared.replaces {
+            Some(key) => Input::Replace { submission, key },
+            None => Input::Send(submission),
+        });
     }
 
     // ---- the connection -------------------------------------------------------------

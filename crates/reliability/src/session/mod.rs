@@ -1,10 +1,13 @@
 //! A reliable session: the handles that an application holds, over a task that owns
 //! the engine, the store and the connection (see `driver`).
 
+mod decisions;
 mod driver;
 mod outgoing;
+mod received;
 mod requests;
 mod sent;
+mod token;
 mod waiters;
 
 use std::fmt;
@@ -13,13 +16,16 @@ use std::time::Duration;
 
 use stanchion_connect::{Connect, ConnectError, Endpoint};
 use stanchion_stanza::stream::StreamError;
-use stanchion_stanza::{BareJid, Element, FullJid, Jid, Message, Presence, Stanza};
+use stanchion_stanza::{BareJid, Element, FullJid, Jid, Presence, Stanza};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
 
+pub use crate::lane::Lane;
 pub use crate::protection::Protection;
 pub use outgoing::{InvalidMessage, Outgoing};
+pub use received::{CommitError, Received, Receiver};
 pub use sent::{FindError, Sent, Stage, Tracked};
+pub use token::Token;
 
 use crate::engine::{Counters, EngineConfig, ReconnectReason, Refusal};
 use crate::outcome::Outcome;
@@ -245,29 +251,6 @@ pub struct Sender {
     finds: mpsc::Sender<Find>,
 }
 
-/// Takes a session's messages, in the order in which they arrived.
-#[derive(Debug)]
-pub struct Receiver {
-    deliveries: mpsc::Receiver<Delivery>,
-    controls: mpsc::Sender<Control>,
-}
-
-#[derive(Debug)]
-struct Delivery {
-    arrival: u64,
-    message: Box<Message>,
-    maybe_redelivered: bool,
-}
-
-/// A received message. The sender gets its receipt once it is committed; one that is
-/// dropped instead comes again after the next start.
-#[derive(Debug)]
-#[must_use = "a message that is not committed comes again"]
-pub struct Received {
-    delivery: Delivery,
-    controls: mpsc::Sender<Control>,
-}
-
 impl Session {
     /// Starts a session over `store`: reads what it kept, and connects until told
     /// otherwise. Must be called inside a tokio runtime.
@@ -382,7 +365,8 @@ impl Drop for Session {
 
 impl Sender {
     /// Hands a message over. Resolves once it is durable; waits while the outbox is
-    /// full.
+    /// full. One that is sent [at most once](Outgoing::at_most_once) is never durable, and
+    /// refused if too many wait.
     ///
     /// # Errors
     /// [`SendError`], never `QueueFull`.
@@ -458,46 +442,5 @@ impl Sender {
             .send(Control::Transmit(stanza))
             .await
             .map_err(|_| SendError::Closed)
-    }
-}
-
-impl Receiver {
-    /// The next message; `None` once the session has ended.
-    pub async fn recv(&mut self) -> Option<Received> {
-        let delivery = self.deliveries.recv().await?;
-        Some(Received {
-            delivery,
-            controls: self.controls.clone(),
-        })
-    }
-}
-
-impl Received {
-    /// The message.
-    #[must_use]
-    pub fn message(&self) -> &Message {
-        &self.delivery.message
-    }
-
-    /// Whether an earlier process may have acted on it already.
-    #[must_use]
-    pub const fn maybe_redelivered(&self) -> bool {
-        self.delivery.maybe_redelivered
-    }
-
-    /// Says that the message has taken effect: it is not handed over again, and its
-    /// sender gets the receipt.
-    ///
-    /// # Errors
-    /// [`SendError::Closed`] if the session has ended; the message comes again.
-    pub async fn commit(self) -> Result<Message, SendError> {
-        let control = Control::Commit {
-            arrival: self.delivery.arrival,
-        };
-        self.controls
-            .send(control)
-            .await
-            .map_err(|_| SendError::Closed)?;
-        Ok(*self.delivery.message)
     }
 }

@@ -20,7 +20,7 @@ pub enum Stage {
     Settled(Outcome),
 }
 
-/// A message that is durable. Dropping it changes nothing about the message, and costs
+/// A message that is durable, or sent at most once. Dropping it changes nothing about the message, and costs
 /// nothing; clones watch the same message.
 ///
 /// ```

@@ -82,6 +82,19 @@ pub enum Op {
         /// Now.
         at: WallTime,
     },
+    /// Runs the application's [`Effect`](super::Effect) that goes with it in
+    /// [`Store::submit_with`](super::Store::submit_with), and notes that the
+    /// application committed the message. Gives `Done`; `EffectFailed` if the effect
+    /// failed, and then neither is done; or, with the effect left undone,
+    /// `AlreadyHandled` or `NotFound`. Without an effect in the batch: `EffectFailed`.
+    Apply {
+        /// What names the effect to whoever submits the batch; the store ignores it.
+        arrival: u64,
+        /// The message.
+        key: InboundKey,
+        /// Now.
+        at: WallTime,
+    },
     /// Removes a message that will never be handed over. Gives `Done`,
     /// `AlreadyHandled` or `NotFound`.
     DropInbound {
@@ -157,6 +170,7 @@ impl Op {
             }
             Self::MarkHanded { key, .. }
             | Self::MarkHandled { key, .. }
+            | Self::Apply { key, .. }
             | Self::RestartHandOvers { key, .. }
             | Self::DropInbound { key } => inbound_key(key),
             Self::PutMeta { key, value } => {
@@ -174,6 +188,18 @@ pub(super) fn check_batch(batch: &[Op]) -> Result<(), Misuse> {
         return Err(Misuse::BatchTooLarge(batch.len()));
     }
     batch.iter().try_for_each(Op::check)
+}
+
+/// The effects of a batch: one for each [`Op::Apply`], or none at all.
+pub(super) fn check_effects(batch: &[Op], effects: usize) -> Result<(), Misuse> {
+    let wanted = batch
+        .iter()
+        .filter(|op| matches!(op, Op::Apply { .. }))
+        .count();
+    if wanted != effects {
+        return Err(Misuse::Effects { wanted, effects });
+    }
+    Ok(())
 }
 
 fn text(field: &'static str, value: &str) -> Result<(), Misuse> {
@@ -237,6 +263,8 @@ pub enum OpResult {
     },
     /// The inbound message was handled before.
     AlreadyHandled,
+    /// The application's effect failed, or there was none: the message is not handled.
+    EffectFailed,
     /// Nothing has that id or key.
     NotFound,
     /// A prune went so far.

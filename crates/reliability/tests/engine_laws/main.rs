@@ -3,11 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod decisions;
 mod delivery;
 mod delivery_bounds;
 mod delivery_epochs;
 mod delivery_peers;
 mod inbox;
+mod modes;
 mod outbox;
 mod outcomes;
 mod pair;
@@ -15,3 +17,4 @@ mod protection;
 mod rooms;
 mod script;
 mod stream;
+mod trace;

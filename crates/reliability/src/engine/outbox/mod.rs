@@ -13,7 +13,7 @@ use stanchion_stanza::stanza::DefinedCondition;
 use stanchion_stanza::{BareJid, Jid};
 
 pub(super) use flight::{Flight, Stage, Wish, dress};
-pub(super) use lane::{CONTROL, LOOSE, Lane, ROOM, Recipient};
+pub(super) use lane::{LOOSE, Lane, ROOM, Recipient};
 
 use super::config::EngineConfig;
 use crate::delivery::SendingChannel;
@@ -262,6 +262,21 @@ impl Outbox {
             .collect()
     }
 
+    /// Messages that are replaced by one of that key: those of its lane that have the same
+    /// and that no transport can have had.
+    pub(super) fn replaceable(&self, by: u64, key: &str) -> Vec<u64> {
+        let lane = self.flights.get(&by).and_then(|f| self.lanes.get(&f.lane));
+        let waiting = lane.into_iter().flat_map(|lane| lane.waiting.range(..by));
+        let older = waiting.filter(|seq| {
+            self.flights.get(seq).is_some_and(|flight| {
+                flight.stage == Stage::Kept
+                    && !flight.maybe_sent()
+                    && flight.key.as_deref() == Some(key)
+            })
+        });
+        older.copied().collect()
+    }
+
     /// Changes what its timers depend on.
     pub(super) fn change(&mut self, seq: u64, change: impl FnOnce(&mut Flight)) {
         let Some(flight) = self.flights.get_mut(&seq) else {
@@ -412,29 +427,51 @@ impl Outbox {
     }
 
     /// The first message of the lane that waits, if it may go. One that is not durable
-    /// yet, or that the stream may not carry, holds back the later ones.
+    /// yet, or that the stream may not carry, holds back the later ones. Where order does
+    /// not count, it is the newest that may go.
     fn sendable(&mut self, id: LaneId) -> Option<u64> {
         let lane = self.lanes.get(&id)?;
         if let Some(seq) = lane.cancels.first() {
             return Some(*seq);
         }
-        let seq = *lane.waiting.first()?;
-        let flight = self.flights.get(&seq)?;
-        if flight.stage == Stage::Persisting && !mutant::is("transmit-before-durable") {
-            return None;
+        if lane.unordered {
+            let newest: Vec<u64> = lane.waiting.iter().rev().copied().collect();
+            return newest.into_iter().find(|seq| self.may_go(id, *seq));
         }
-        if !self.stream.meets(flight.protection) {
-            for seq in lane.waiting.clone() {
-                if let Some(flight) = self.flights.get_mut(&seq) {
+        let seq = *lane.waiting.first()?;
+        if self
+            .flights
+            .get(&seq)
+            .is_some_and(|f| f.stage != Stage::Persisting && !self.stream.meets(f.protection))
+        {
+            for seq in lane.waiting.iter().skip(1) {
+                if let Some(flight) = self.flights.get_mut(seq) {
                     flight.held_back |= flight.stage == Stage::Kept;
                 }
             }
-            return None;
+        }
+        self.may_go(id, seq).then_some(seq)
+    }
+
+    /// Whether a message that waits may be transmitted now.
+    fn may_go(&mut self, id: LaneId, seq: u64) -> bool {
+        self.may_go_if_known(id, seq).unwrap_or(false)
+    }
+
+    fn may_go_if_known(&mut self, id: LaneId, seq: u64) -> Option<bool> {
+        let lane = self.lanes.get(&id)?;
+        let flight = self.flights.get_mut(&seq)?;
+        if flight.stage == Stage::Persisting && !mutant::is("transmit-before-durable") {
+            return Some(false);
+        }
+        if !self.stream.meets(flight.protection) {
+            flight.held_back |= flight.stage == Stage::Kept;
+            return Some(false);
         }
         let recipient = self.recipients.get(&lane.to)?;
         let room = recipient.on_their_way < recipient.window(self.config.window, lane.rank);
         let may = flight.place.is_none_or(|p| lane.channel.may_transmit(p));
-        (room && may).then_some(seq)
+        Some(room && may)
     }
 
     /// It is transmitted now.
@@ -611,6 +648,9 @@ impl Outbox {
         let wait = self.random_share();
         let pause = self.config.rto.max;
         self.change(seq, |flight| {
+            flight
+                .span
+                .in_scope(|| tracing::debug!("the recipient's application has it"));
             flight.handed = true;
             if flight.stage == Stage::ServerAccepted {
                 flight.retry_at = Some(now + stretch(pause, wait));

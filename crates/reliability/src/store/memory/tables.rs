@@ -61,6 +61,8 @@ impl Tables {
                 record.state = InboundState::Handled;
                 record.changed_at = at;
             }),
+            // No store in memory runs effects.
+            Op::Apply { .. } => OpResult::EffectFailed,
             Op::DropInbound { key } => self.drop_inbound(&key),
             Op::RestartHandOvers { key, at } => self.change_inbound(&key, |record| {
                 if let InboundState::Handed { times } = &mut record.state {

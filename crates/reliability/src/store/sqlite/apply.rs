@@ -54,6 +54,8 @@ pub(super) fn apply(connection: &Connection, last: &mut Option<u64>, op: &Op) ->
         Op::PutInbound(new) => put_inbound(connection, new),
         Op::MarkHanded { key, at } => change_inbound(connection, key, InboundCode::HANDED, *at),
         Op::MarkHandled { key, at } => change_inbound(connection, key, InboundCode::HANDLED, *at),
+        // The writer runs it, as it takes an effect.
+        Op::Apply { .. } => Ok(OpResult::EffectFailed),
         Op::DropInbound { key } => drop_inbound(connection, key),
         Op::RestartHandOvers { key, at } => restart_hand_overs(connection, key, *at),
         Op::PruneInbound {
@@ -222,6 +224,18 @@ fn put_inbound(connection: &Connection, new: &NewInbound) -> Result<OpResult> {
             })
         }
     }
+}
+
+/// Why a message cannot be committed, if it cannot.
+pub(super) fn not_committable(
+    connection: &Connection,
+    key: &InboundKey,
+) -> Result<Option<OpResult>> {
+    Ok(match find_inbound(connection, key)? {
+        None => Some(OpResult::NotFound),
+        Some((_, InboundState::Handled)) => Some(OpResult::AlreadyHandled),
+        Some(_) => None,
+    })
 }
 
 fn change_inbound(
