@@ -13,8 +13,8 @@
 //! ```
 //!
 //! Laws, each with a test of that name in `tests/`:
-//! nothing is transmitted before it is durable, but what is sent at most once; nothing is acknowledged to the server
-//! before it is durable; no receipt leaves before the application committed; a
+//! nothing is transmitted before it is durable, but what is sent at most once; nothing is
+//! acknowledged to the server before it is durable; no receipt leaves before the application committed; a
 //! message's id never changes; only what was never given to a transport becomes
 //! `NotDelivered` without its recipient's word; a new epoch is durable before it is used; a
 //! stream carries no message that asks for more
@@ -616,6 +616,7 @@ impl Engine {
     }
 
     fn read_store(&mut self) {
+        self.hand_over_waiting();
         if let Some((after, limit)) = self.inbox.wants(self.config.hand_over) {
             self.outputs
                 .push_back(Output::Load(Load::Inbound { after, limit }));
@@ -693,7 +694,6 @@ impl Engine {
                         break;
                     }
                 }
-                self.hand_over_waiting();
             }
             Loaded::One(record) => self.load_one(record),
         }
