@@ -97,7 +97,7 @@ impl Engine {
             }
             OpResult::EffectFailed => {
                 // As if it had never been tried: the application still holds it.
-                self.inbox.put(arrival, origin);
+                self.inbox.carry(arrival, origin);
                 self.decided_on(arrival, false);
             }
             _ => self.decided_on(arrival, false),

@@ -414,7 +414,8 @@ impl Engine {
             receiving.fetching.remove(&(seat.epoch, seat.seq));
         }
         if !self.inbox.holds(arrival) {
-            self.inbox.put(arrival, Origin::Channel(seat));
+            // Not in the order of arrival: earlier ones may still wait in the store.
+            self.inbox.carry(arrival, Origin::Channel(seat));
             self.event(Event::Message {
                 arrival,
                 message,
