@@ -18,4 +18,3 @@ mod resumption;
 mod rooms;
 mod script;
 mod stream;
-mod trace;

@@ -657,6 +657,7 @@ pub(crate) fn token(jid: &str) -> ResumeToken {
 fn word(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Acknowledged { .. } => "acknowledged",
+        Outcome::Delivered { .. } => "delivered",
         Outcome::NotDelivered(_) => "not delivered",
         Outcome::InDoubt(_) => "in doubt",
         Outcome::Transmitted => "transmitted",

@@ -1,4 +1,11 @@
-//! What is logged of a message's life.
+//! What is logged of a message's life. A program of its own: whether anybody listens to
+//! what is logged is remembered for the whole of a program, and other tests do not.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[allow(dead_code, reason = "the script serves the engine's laws")]
+#[path = "engine_laws/script.rs"]
+mod script;
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
