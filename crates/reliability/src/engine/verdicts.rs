@@ -290,7 +290,11 @@ impl Engine {
             Remedy::RerouteOrGiveUp if self.reroute(&to) => {
                 self.outbox.bounced(seq, condition, false, now);
             }
-            Remedy::RerouteOrGiveUp | Remedy::GiveUp => {
+            Remedy::RerouteIfElsewhere if self.has_elsewhere(&to) => {
+                self.reroute(&to);
+                self.outbox.bounced(seq, condition, false, now);
+            }
+            Remedy::RerouteOrGiveUp | Remedy::RerouteIfElsewhere | Remedy::GiveUp => {
                 if mutant::is("bounce-is-final") {
                     return self
                         .conclude(seq, Outcome::NotDelivered(NotDelivered::Refused(condition)));
@@ -298,6 +302,12 @@ impl Engine {
                 self.refuse_for_good(seq, condition);
             }
         }
+    }
+
+    /// Whether the recipient has another address at all.
+    fn has_elsewhere(&self, to: &Jid) -> bool {
+        let recipient = self.outbox.recipient(to);
+        recipient.is_some_and(|r| !r.others.is_empty())
     }
 
     /// Tries the next address of the recipient. Gives false if all were tried.
@@ -634,6 +644,8 @@ enum Remedy {
     Reroute,
     /// The same, if there is one that was not tried.
     RerouteOrGiveUp,
+    /// The same, as long as there is another one at all.
+    RerouteIfElsewhere,
     /// Nothing.
     GiveUp,
 }
@@ -658,6 +670,8 @@ impl Remedy {
             | DefinedCondition::RegistrationRequired
             | DefinedCondition::SubscriptionRequired => Self::Wait,
             DefinedCondition::ItemNotFound => Self::RerouteOrGiveUp,
+            // Our own server does not talk to that domain; another one of ours may.
+            DefinedCondition::NotAllowed => Self::RerouteIfElsewhere,
             _ => Self::GiveUp,
         }
     }
