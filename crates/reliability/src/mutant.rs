@@ -13,6 +13,10 @@ pub const ALL: &[(&str, &str)] = &[
         "a duplicate is answered with its recorded verdict, not kept again",
     ),
     (
+        "forget-older-epochs",
+        "a message that moved has the verdict that an older epoch has on it",
+    ),
+    (
         "ignore-other-id",
         "a slot that holds another id answers `other`",
     ),

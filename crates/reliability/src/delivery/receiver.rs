@@ -73,6 +73,8 @@ pub(super) struct KnownEpoch {
     pub(super) epoch: Epoch,
     /// Everything below has an outcome at the sender.
     pub(super) low: u64,
+    /// The id of the message right below, if it had a slot.
+    pub(super) before: Option<IdPrefix>,
     /// Seqs in `[low, low + SPAN)`, ascending.
     pub(super) slots: Vec<Slot>,
     pub(super) closed: Option<ClosedBy>,
@@ -83,7 +85,7 @@ pub(super) struct KnownEpoch {
 }
 
 /// What a message says of itself (`<d/>`), or a cancel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Coordinates {
     /// Its epoch.
     pub epoch: Epoch,
@@ -230,7 +232,32 @@ impl ReceivingChannel {
         };
         known.raise_low(at.low, &mut ruling.dropped);
         ruling.judgement = known.compare(at, above);
+        if ruling.judgement == Judgement::Keep {
+            self.moved(at, &mut ruling);
+        }
         ruling
+    }
+
+    /// A message that moved to a new epoch, and that an older one has a verdict on. A
+    /// closed epoch takes nothing, so only a restored store comes to this: it closed the
+    /// epoch, was put back to before that, took the message there, and then heard of the
+    /// new epoch, which the sender opened upon the answer that is forgotten here.
+    fn moved(&mut self, at: &Coordinates, ruling: &mut Ruling) {
+        let older = self.epochs.iter().filter(|known| known.epoch != at.epoch);
+        let mut slots = older.flat_map(|known| &known.slots);
+        let Some(standing) = slots.find(|s| s.id == at.id).map(|s| s.standing) else {
+            return;
+        };
+        if mutant::is("forget-older-epochs") {
+            return;
+        }
+        ruling.judgement = Judgement::Known(standing);
+        // One that is handed over has its verdict in the older epoch first.
+        if standing.is_final()
+            && let Some(epoch) = self.epoch_mut(at.epoch)
+        {
+            epoch.record(at, standing);
+        }
     }
 
     /// The sender closes an epoch.
@@ -238,11 +265,17 @@ impl ReceivingChannel {
         let highest = self.highest().unwrap_or(0);
         if self.epoch_mut(epoch).is_none() {
             if epoch.index <= highest && !self.epochs.is_empty() {
-                // Forgotten: nothing can be said of what was in it.
+                // Epochs begin in ascending order here and are forgotten in that order, so
+                // one above the oldest was never begun: nothing of it was accepted, and
+                // nothing ever is. The sender met a late message of a history that it
+                // lost, and what it accepted since can go on. One below the oldest is
+                // forgotten: nothing can be said of what was in it.
+                let oldest = self.epochs.first().map_or(0, |known| known.epoch.index);
+                let forgotten = epoch.index < oldest;
                 return Closing::Closed {
                     by: None,
-                    known: true,
-                    low: MAX_SEQ,
+                    known: forgotten,
+                    low: if forgotten { MAX_SEQ } else { 1 },
                     highest,
                     verdicts: Vec::new(),
                 };
@@ -379,6 +412,7 @@ impl ReceivingChannel {
         self.epochs.push(KnownEpoch {
             epoch,
             low,
+            before: None,
             slots: Vec::new(),
             closed,
             boots: Vec::new(),
@@ -402,6 +436,7 @@ impl KnownEpoch {
             return;
         }
         self.low = low;
+        self.before = low.checked_sub(1).and_then(|seq| Some(self.slot(seq)?.id));
         let below = self.slots.partition_point(|s| s.seq < low);
         for slot in self.slots.drain(..below) {
             if slot.standing == Standing::Held {
@@ -429,10 +464,16 @@ impl KnownEpoch {
         if self.closed.is_some() && !mutant::is("accept-in-closed-epoch") {
             return Judgement::Rotate { above };
         }
-        // A history that forked shows in the neighbours.
-        let before = at.seq.checked_sub(1).and_then(|seq| self.slot(seq));
+        // A history that forked shows in the neighbours, and the one below `low` is among
+        // them: a lost history says low 3, and the present one has other messages at 1 and
+        // 2; its third would take effect, and those before it never.
+        let before = match at.seq.checked_sub(1) {
+            _ if at.seq == self.low => self.before,
+            Some(seq) => self.slot(seq).map(|slot| slot.id),
+            None => None,
+        };
         if let (Some(before), Some(prev)) = (before, at.prev)
-            && before.id != prev
+            && before != prev
             && !mutant::is("ignore-prev")
         {
             return Judgement::Rotate { above };

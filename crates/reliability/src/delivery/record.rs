@@ -15,7 +15,8 @@ const VERSION: u8 = 1;
 pub struct Damaged(usize);
 
 impl ReceivingChannel {
-    /// As the store keeps it: below 1 KiB for an epoch, whatever a peer does.
+    /// As the store keeps it: at most 720 bytes for an epoch, whatever a peer does, and
+    /// [`EPOCHS`] of them.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = vec![VERSION, self.epochs.len() as u8];
@@ -42,6 +43,7 @@ impl KnownEpoch {
     fn write(&self, out: &mut Vec<u8>) {
         write_epoch(out, self.epoch);
         out.extend_from_slice(&self.low.to_be_bytes());
+        write_id(out, self.before);
         match self.closed {
             None => out.push(0),
             Some(ClosedBy::Higher) => out.push(1),
@@ -71,7 +73,7 @@ impl KnownEpoch {
                 Standing::Void => 3,
                 Standing::Maybe => 4,
             };
-            out.push((slot.seq - self.low) as u8);
+            out.push(slot.seq.wrapping_sub(self.low) as u8);
             out.push(prev << 4 | standing);
             out.extend_from_slice(&slot.id.0.to_be_bytes());
             if let (2, Some(prev)) = (prev, slot.prev) {
@@ -84,6 +86,7 @@ impl KnownEpoch {
     fn read(read: &mut Reader<'_>) -> Result<Self, Damaged> {
         let epoch = read.epoch()?;
         let low = read.u64()?;
+        let before = read.id()?;
         let closed = match read.u8()? {
             0 => None,
             1 => Some(ClosedBy::Higher),
@@ -102,13 +105,13 @@ impl KnownEpoch {
             let seq = low.saturating_add(u64::from(read.u8()?));
             let kind = read.u8()?;
             let id = IdPrefix(read.u64()?);
-            let before = slots.last();
-            if before.is_some_and(|b| b.seq >= seq) || seq - low >= SPAN {
+            let last = slots.last();
+            if last.is_some_and(|b| b.seq >= seq) || seq - low >= SPAN {
                 return Err(read.damaged());
             }
             let prev = match kind >> 4 {
                 0 => None,
-                1 => Some(before.ok_or_else(|| read.damaged())?.id),
+                1 => Some(last.ok_or_else(|| read.damaged())?.id),
                 2 => Some(IdPrefix(read.u64()?)),
                 _ => return Err(read.damaged()),
             };
@@ -130,6 +133,7 @@ impl KnownEpoch {
         Ok(Self {
             epoch,
             low,
+            before,
             slots,
             closed,
             boots,
@@ -177,9 +181,11 @@ impl SendingChannel {
 impl Trial {
     fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.boot.0.to_be_bytes());
+        out.extend_from_slice(&self.from.to_be_bytes());
         out.extend_from_slice(&self.below.to_be_bytes());
         match &self.end {
             End::Reset => out.push(0),
+            End::Lost => out.push(8),
             End::Closed {
                 low,
                 by_this_boot,
@@ -204,10 +210,12 @@ impl Trial {
 
     fn read(read: &mut Reader<'_>) -> Result<Self, Damaged> {
         let boot = Boot(read.u32()?);
-        let below = read.u64()?;
+        let (from, below) = (read.u64()?, read.u64()?);
         let kind = read.u8()?;
         let end = if kind == 0 {
             End::Reset
+        } else if kind == 8 {
+            End::Lost
         } else {
             let low = read.u64()?;
             let mut verdicts = Vec::new();
@@ -230,6 +238,7 @@ impl Trial {
         };
         Ok(Self {
             boot,
+            from,
             below,
             end,
             live: false,
@@ -297,7 +306,8 @@ impl<'a> Reader<'a> {
     fn id(&mut self) -> Result<Option<IdPrefix>, Damaged> {
         Ok(match self.u8()? {
             0 => None,
-            _ => Some(IdPrefix(self.u64()?)),
+            1 => Some(IdPrefix(self.u64()?)),
+            _ => return Err(self.damaged()),
         })
     }
 

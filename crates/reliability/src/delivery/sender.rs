@@ -17,6 +17,10 @@ use crate::mutant;
 pub const WINDOW: u64 = 32;
 /// Ends of epochs that are still to be applied to messages in the store.
 pub(super) const TRIALS: usize = 8;
+/// Rotations in one process life. A restore of this store takes one; a restore of the
+/// peer's, or a late message of a history that this store lost, may take one more. Two
+/// processes that live from one store drive each other from epoch to epoch, for ever.
+pub const ROTATIONS: u32 = 4;
 
 /// A message without a durable final state.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -98,6 +102,9 @@ pub enum Fate {
 pub(super) struct Trial {
     /// In which process life.
     pub(super) boot: Boot,
+    /// It concerns places from there on: those before it were in memory, and were judged
+    /// in the transaction that ended the epoch.
+    pub(super) from: u64,
     /// It concerns places below.
     pub(super) below: u64,
     pub(super) end: End,
@@ -115,6 +122,8 @@ pub(super) enum End {
         verdicts: Vec<(u64, IdPrefix, Fate)>,
     },
     Reset,
+    /// There were more than are kept.
+    Lost,
 }
 
 impl Trial {
@@ -125,6 +134,7 @@ impl Trial {
                 Fate::Move
             }
             End::Reset => Fate::PeerReset,
+            End::Lost => Fate::RolledBack,
             End::Closed {
                 low,
                 by_this_boot,
@@ -210,8 +220,10 @@ pub struct SendingChannel {
     phase: Phase,
     open: VecDeque<Open>,
     rotations: u32,
-    /// `low` rose over something that the peer did not decide.
-    untold: bool,
+    /// One past the highest place that has an outcome without the peer.
+    skipped: u64,
+    /// `low`, as the peer was last told.
+    told: u64,
 }
 
 impl SendingChannel {
@@ -239,7 +251,8 @@ impl SendingChannel {
             phase: Phase::Open,
             open: VecDeque::new(),
             rotations: 0,
-            untold: false,
+            skipped: 0,
+            told: low,
         }
     }
 
@@ -336,10 +349,13 @@ impl SendingChannel {
         open.maybe_sent = true;
         let mut fate = Fate::Move;
         for trial in &self.trials {
-            if place < trial.below && fate == Fate::Move {
-                // In this life, what was never in memory was never transmitted.
-                let sent = !trial.live || boot != this;
-                fate = trial.judge(place, id, boot == trial.boot, sent);
+            if (trial.from..trial.below).contains(&place) && fate == Fate::Move {
+                // What was accepted in the life of the trial, and was not in memory then,
+                // was never transmitted in that epoch. It is so after a crash as well:
+                // judged otherwise then, a message that moved, and was delivered since,
+                // would be in doubt.
+                let born = boot == trial.boot;
+                fate = trial.judge(place, id, born, !born);
                 // Of the new epoch nothing was transmitted.
                 open.maybe_sent &= !trial.live;
             }
@@ -363,8 +379,11 @@ impl SendingChannel {
     }
 
     fn settle_trials(&mut self) {
-        let loaded = self.loaded;
-        self.trials.retain(|trial| trial.below > loaded);
+        // Not when all are loaded: one that was delivered in the epoch that ended, and is
+        // judged so here, would be sent in the new one if a crash came before its final
+        // state is durable and after the channel is.
+        let low = self.low();
+        self.trials.retain(|trial| trial.below > low);
     }
 
     fn find(&mut self, place: u64) -> Option<&mut Open> {
@@ -390,6 +409,7 @@ impl SendingChannel {
     /// The message is handed to a transport. Gives what it says of itself.
     pub fn transmit(&mut self, place: u64, boot: Boot) -> Option<Coordinates> {
         self.find(place)?.maybe_sent = true;
+        self.told = self.low();
         self.coordinates(place, boot)
     }
 
@@ -461,7 +481,7 @@ impl SendingChannel {
         if self.phase != Phase::Open {
             return true;
         }
-        if self.rotations > 0 {
+        if self.rotations == ROTATIONS {
             self.phase = Phase::Cloned;
             return false;
         }
@@ -508,6 +528,7 @@ impl SendingChannel {
     fn end_epoch(&mut self, end: End, this: Boot, highest: u32, random: u32) -> Vec<(u64, Fate)> {
         let trial = Trial {
             boot: this,
+            from: self.loaded,
             below: self.next,
             end,
             live: true,
@@ -528,10 +549,10 @@ impl SendingChannel {
             self.trials.push(trial);
             if self.trials.len() > TRIALS {
                 // The verdicts of the oldest are lost: nobody can say.
-                self.trials.remove(0);
+                let lost = self.trials.remove(0);
                 if let Some(oldest) = self.trials.first_mut() {
-                    oldest.boot = this;
-                    oldest.end = End::Reset;
+                    oldest.from = oldest.from.min(lost.from);
+                    oldest.end = End::Lost;
                 }
             }
         }
@@ -566,19 +587,25 @@ impl SendingChannel {
         let Ok(at) = self.open.binary_search_by_key(&place, |o| o.place) else {
             return;
         };
-        if let Some(open) = self.open.remove(at) {
-            let risen = at == 0 || self.open.iter().take(at).all(Open::is_decided);
-            self.untold |= risen && open.decided != Some(DecidedBy::Peer);
+        if let Some(open) = self.open.remove(at)
+            && open.decided != Some(DecidedBy::Peer)
+        {
+            self.skipped = self.skipped.max(place + 1);
         }
+        self.settle_trials();
     }
 
     /// A message to transmit once more so that the peer learns a risen `low`: it may hold
     /// later ones back for what has an outcome here.
     pub fn tell_low(&mut self) -> Option<u64> {
-        if !std::mem::take(&mut self.untold) || mutant::is("low-is-not-told") {
+        // 1 is sent, 2 is given up unsent, 3 is sent and waits at the peer for 2: `low`
+        // passes 2 only when 1 is delivered, so what counts is all that it passed since
+        // the peer heard of it, and not what it passed last.
+        let low = self.low();
+        let passed = low > self.told && self.told < self.skipped;
+        if !passed || mutant::is("low-is-not-told") {
             return None;
         }
-        let low = self.low();
         let mut waiting = self.open.iter().filter(|o| !o.is_decided() && o.maybe_sent);
         waiting.find(|o| o.place >= low).map(|o| o.place)
     }

@@ -48,8 +48,9 @@ impl Value for VerdictState {
 pub struct Verdict {
     /// The message's number (`n`), 1 to [`MAX_SEQ`](super::MAX_SEQ).
     pub seq: u64,
-    /// The id of the message that the recipient has under that number (`i`). The verdict is
-    /// about no other.
+    /// The id of the message that is answered (`i`), and the verdict is about no other:
+    /// with `Other` and `Settled` too, where the recipient has another message, or none,
+    /// under that number.
     pub id: IdPrefix,
     /// What became of it (`s`).
     pub state: VerdictState,

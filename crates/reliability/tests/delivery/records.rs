@@ -1,0 +1,115 @@
+//! Channels as bytes.
+
+use proptest::prelude::*;
+use stanchion_reliability::delivery::receiver::{EPOCHS, SPAN};
+use stanchion_reliability::delivery::{Coordinates, ReceivingChannel, SendingChannel, Standing};
+use stanchion_stanza::payload::delivery::{Boot, Epoch, IdPrefix, MAX_SEQ};
+
+/// Bytes that one epoch takes, at most.
+const EPOCH_BYTES: usize = 1024;
+
+/// What a peer may write, and what may follow.
+fn any_word() -> impl Strategy<Value = (Coordinates, u8)> {
+    let seq = prop_oneof![1..200u64, MAX_SEQ - 70..=MAX_SEQ];
+    let low = prop_oneof![1..9u64, 1..200u64, MAX_SEQ - 70..=MAX_SEQ];
+    let ids = (any::<u64>(), proptest::option::of(any::<u64>()));
+    (0..6u32, seq, low, ids, 0..20u32, any::<u8>()).prop_map(
+        |(index, seq, low, (id, prev), boot, then)| {
+            let at = Coordinates {
+                epoch: Epoch {
+                    index,
+                    random: index,
+                },
+                seq,
+                low,
+                id: IdPrefix(id),
+                prev: prev.map(IdPrefix),
+                boot: Boot(boot),
+            };
+            (at, then)
+        },
+    )
+}
+
+fn take(channel: &mut ReceivingChannel, at: &Coordinates, then: u8) {
+    match then % 5 {
+        0 => drop(channel.cancelled(at)),
+        1 if then > 240 => drop(channel.close(at.epoch, at.boot, &mut Vec::new())),
+        2 => {
+            channel.arrives(at);
+            channel.hand_over(at.epoch, at.seq);
+        }
+        3 => {
+            channel.arrives(at);
+            channel.conclude(at.epoch, at.seq, Standing::Delivered);
+        }
+        _ => drop(channel.arrives(at)),
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_a_receiver_writes_it_reads_again(words in prop::collection::vec(any_word(), 0..300)) {
+        let mut channel = ReceivingChannel::default();
+        for (at, then) in &words {
+            take(&mut channel, at, *then);
+        }
+        let bytes = channel.to_bytes();
+        prop_assert!(bytes.len() <= 2 + EPOCHS * EPOCH_BYTES);
+        prop_assert_eq!(ReceivingChannel::from_bytes(&bytes), Ok(channel));
+    }
+
+    #[test]
+    fn any_bytes_are_a_channel_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        if let Ok(channel) = ReceivingChannel::from_bytes(&bytes) {
+            prop_assert_eq!(channel.to_bytes(), bytes.clone());
+        }
+        let _ = SendingChannel::from_bytes(&bytes);
+    }
+}
+
+fn full() -> ReceivingChannel {
+    let mut channel = ReceivingChannel::default();
+    for seq in 1..=SPAN {
+        channel.arrives(&Coordinates {
+            epoch: Epoch {
+                index: 1,
+                random: 1,
+            },
+            seq,
+            low: 1,
+            id: IdPrefix(seq),
+            // What is recorded beside it is not written twice, and another one is refused.
+            prev: Some(IdPrefix(seq - 1)),
+            boot: Boot(seq as u32),
+        });
+    }
+    channel
+}
+
+#[test]
+fn an_epoch_takes_less_than_a_kibibyte_whatever_a_peer_does() {
+    let bytes = full().to_bytes().len();
+    println!("a full epoch: {bytes} bytes");
+    assert!(bytes < EPOCH_BYTES);
+}
+
+#[test]
+fn a_record_that_is_cut_or_of_a_later_version_is_refused() {
+    let mut bytes = full().to_bytes();
+    for cut in 0..bytes.len() {
+        assert!(ReceivingChannel::from_bytes(&bytes[..cut]).is_err());
+    }
+    bytes[0] = 2;
+    assert!(ReceivingChannel::from_bytes(&bytes).is_err());
+    let mut bytes = SendingChannel::new(Epoch {
+        index: 1,
+        random: 1,
+    })
+    .to_bytes();
+    for cut in 0..bytes.len() {
+        assert!(SendingChannel::from_bytes(&bytes[..cut]).is_err());
+    }
+    bytes.push(0);
+    assert!(SendingChannel::from_bytes(&bytes).is_err());
+}
