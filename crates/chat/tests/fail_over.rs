@@ -154,6 +154,45 @@ fn a_listener_comes_back_by_the_second_server_when_the_first_is_lost() {
 }
 
 #[test]
+fn two_devices_go_on_by_their_other_accounts_when_a_server_is_lost() {
+    let (lamp_home, bob_home) = (Home::new(), Home::new());
+    let first = Hub::start(&lamp_home, "home.test");
+    let plant = Hub::start(&lamp_home, "plant.test");
+    for (home, user) in [(&lamp_home, "lamp"), (&bob_home, "bob")] {
+        register(
+            home,
+            &format!("{user}@home.test"),
+            &first.place,
+            &first.pin,
+            0,
+        );
+        register(
+            home,
+            &format!("{user}@plant.test"),
+            &plant.place,
+            &plant.pin,
+            10,
+        );
+    }
+    let mut bob = Running::start(device(&bob_home, "listen --count 2"));
+    let send = |text: &str| {
+        let line = format!("send --to bob@home.test --json --timeout 60s {text}");
+        run(device(&lamp_home, &line))
+    };
+    delivered(&send("on"));
+    assert!(bob.line().ends_with(": on"));
+    first.kill();
+    // Nobody is at that address any more; the device is known to have another one.
+    delivered(&send("off"));
+    let line = bob.line();
+    assert!(
+        line.starts_with("lamp@plant.test") && line.ends_with(": off"),
+        "{line}"
+    );
+    assert_eq!(bob.end().code, 0);
+}
+
+#[test]
 fn a_server_that_refuses_the_account_does_not_keep_a_message_from_the_others() {
     let home = Home::new();
     let (first, plant) = (

@@ -106,9 +106,18 @@ impl ClientBuilder {
 
     /// Use the servers of this registry, whichever of them is there, instead of the one
     /// of the account: their accounts, passwords, places and policies count, and what
-    /// else is said here of a server does not. Default: none.
+    /// else is said here of a server does not. Recipients are told of these accounts, so
+    /// that the device is the same at each of them, unless [`Self::addresses`] says
+    /// otherwise. Default: none.
     pub fn servers(mut self, registry: Arc<dyn ServerRegistry>) -> Self {
         self.servers = Some(registry);
+        self
+    }
+
+    /// The accounts under which this device may speak and be reached, the primary one first,
+    /// at most eight. Default: those of the registry, if there is one, in its order.
+    pub fn addresses(mut self, accounts: impl IntoIterator<Item = BareJid>) -> Self {
+        self.session.addresses = accounts.into_iter().collect();
         self
     }
 
@@ -216,6 +225,14 @@ impl ClientBuilder {
     /// # Errors
     /// [`StartError`]; nothing that a server does.
     pub async fn start(self) -> Result<(Client, Receiver), StartError> {
+        let mut session = self.session.clone();
+        if let Some(registry) = self
+            .servers
+            .as_ref()
+            .filter(|_| session.addresses.is_empty())
+        {
+            session.addresses = accounts(&**registry).await;
+        }
         let mut connector: Arc<dyn Connect> = match &self.servers {
             Some(registry) => {
                 let registry = Arc::clone(registry);
@@ -227,8 +244,20 @@ impl ClientBuilder {
             connector = Arc::new(FirstWithin::new(connector, time));
         }
         let store = open(self.store.ok_or(StartError::NoStore)?).await?;
-        let (session, receiver) = Session::start(connector, store, self.session).await?;
+        let (session, receiver) = Session::start(connector, store, session).await?;
         Ok((Client::new(session), receiver))
+    }
+}
+
+/// The accounts of a registry, the preferred one first. A registry that cannot be read is
+/// the connection factory's to report; the session knows the addresses of the last time.
+async fn accounts(registry: &dyn ServerRegistry) -> Vec<BareJid> {
+    match registry.servers().await {
+        Ok(servers) => servers.into_iter().map(|s| s.account.jid).collect(),
+        Err(error) => {
+            tracing::warn!(%error, "which accounts this device has cannot be read");
+            Vec::new()
+        }
     }
 }
 

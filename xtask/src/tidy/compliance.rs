@@ -10,7 +10,7 @@ const RULE: &str = "compliance";
 
 /// What a name in the document stands for, by its form.
 #[derive(Debug, PartialEq)]
-enum Named<'a> {
+pub(super) enum Named<'a> {
     /// `stanza::codec::framer`: a module of a crate.
     Module(&'a str),
     /// `a_wrong_password_is_refused`: three words or more are a law.
@@ -18,7 +18,7 @@ enum Named<'a> {
     Other,
 }
 
-fn named(span: &str) -> Named<'_> {
+pub(super) fn named(span: &str) -> Named<'_> {
     let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     if span.contains("::") {
         Named::Module(span)
@@ -85,7 +85,7 @@ fn is_module(files: &[TextFile], path: &str) -> bool {
 }
 
 /// The names of all functions that are there for tests only.
-fn tests(files: &[TextFile]) -> BTreeSet<String> {
+pub(super) fn tests(files: &[TextFile]) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for file in files.iter().filter(|file| file.is_rust()) {
         let code = scan::code(&file.text);

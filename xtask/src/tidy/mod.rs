@@ -9,6 +9,7 @@ mod compliance;
 mod documents;
 mod floors;
 mod front_page;
+mod guarantees;
 mod heads;
 mod licences;
 mod manifests;
@@ -150,6 +151,7 @@ fn check(files: &[TextFile], packages: &[Package]) -> Vec<Violation> {
     violations.extend(sans_io::check(files));
     violations.extend(documents::unknown_commands(files));
     violations.extend(compliance::check(files));
+    violations.extend(guarantees::check(files));
     violations
 }
 

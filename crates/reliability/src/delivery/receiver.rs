@@ -265,13 +265,15 @@ impl ReceivingChannel {
         let highest = self.highest().unwrap_or(0);
         if self.epoch_mut(epoch).is_none() {
             if epoch.index <= highest && !self.epochs.is_empty() {
-                // Epochs begin in ascending order here and are forgotten in that order, so
-                // one above the oldest was never begun: nothing of it was accepted, and
-                // nothing ever is. The sender met a late message of a history that it
-                // lost, and what it accepted since can go on. One below the oldest is
-                // forgotten: nothing can be said of what was in it.
+                // Epochs begin in ascending order here and are forgotten in that order. One
+                // above the oldest was never begun: nothing of it was taken, nor ever is.
+                // Its sender met a late message of a history that it lost, or has a new
+                // store and begins anew: what it says first must not be lost from sight.
+                // One below the oldest, once some were forgotten, may be among those, and
+                // nothing can be said of what was in it.
+                let full = self.epochs.len() >= EPOCHS;
                 let oldest = self.epochs.first().map_or(0, |known| known.epoch.index);
-                let forgotten = epoch.index < oldest;
+                let forgotten = full && epoch.index < oldest;
                 return Closing::Closed {
                     by: None,
                     known: forgotten,

@@ -90,7 +90,8 @@ impl Correspondent {
 pub(super) struct Correspondents {
     most: usize,
     devices: HashMap<Device, Correspondent>,
-    of_account: HashMap<BareJid, usize>,
+    /// By their primary addresses.
+    of_account: HashMap<BareJid, Vec<Device>>,
     /// Channels and devices that changed since they were written.
     changed: Vec<(Device, Option<Channel>)>,
 }
@@ -113,16 +114,23 @@ impl Correspondents {
         self.devices.get_mut(device)
     }
 
+    /// The device whose newest message came from there.
+    pub(super) fn at(&self, from: &Jid) -> Option<&Device> {
+        let mut here = self.of_account.get(&from.to_bare())?.iter();
+        here.find(|device| self.devices.get(device).is_some_and(|k| k.latest == *from))
+    }
+
     /// The device, if it may speak from there: one that is known from one of its
     /// addresses, an unknown one from anywhere, as long as there is room for it.
     pub(super) fn speaking(&mut self, device: &Device, from: &Jid) -> Speaking<'_> {
         if !self.devices.contains_key(device) {
             let account = from.to_bare();
-            let here = self.of_account.get(&account).copied().unwrap_or(0);
+            let here = self.of_account.get(&account).map_or(0, Vec::len);
             if self.devices.len() >= self.most || here >= OF_ONE_ACCOUNT {
                 return Speaking::NoRoom;
             }
-            self.of_account.insert(account.clone(), here + 1);
+            let there = self.of_account.entry(account.clone()).or_default();
+            there.push(device.clone());
             self.devices.insert(
                 device.clone(),
                 Correspondent {
@@ -173,9 +181,9 @@ impl Correspondents {
         }
     }
 
-    /// Whether something has changed.
-    pub(super) fn has_news(&self) -> bool {
-        !self.changed.is_empty()
+    /// How much has changed that is not written.
+    pub(super) fn news(&self) -> usize {
+        self.changed.len()
     }
 
     /// What has changed, as ops.
@@ -215,7 +223,8 @@ impl Correspondents {
             match (Device::new(device), known) {
                 (Ok(device), Some(known)) => {
                     if let Some(account) = known.jids.first() {
-                        *self.of_account.entry(account.clone()).or_insert(0) += 1;
+                        let there = self.of_account.entry(account.clone()).or_default();
+                        there.push(device.clone());
                     }
                     self.devices.insert(device, known);
                 }

@@ -153,6 +153,8 @@ pub(super) struct Inbox {
     more_in_store: bool,
     /// Whether they were asked for.
     loading: bool,
+    /// What the application holds, or what comes next, is to be there alone.
+    alone: bool,
 }
 
 impl Inbox {
@@ -174,7 +176,18 @@ impl Inbox {
 
     /// Whether the application may hold another one.
     pub(super) fn has_hands(&self, room: usize) -> bool {
-        self.taken() < room
+        self.taken() < room && !(self.alone && self.taken() > 0)
+    }
+
+    /// Whether the application holds anything.
+    pub(super) fn is_busy(&self) -> bool {
+        self.taken() > 0
+    }
+
+    /// From here on the store is read again when the application holds nothing.
+    pub(super) const fn wait_alone(&mut self) {
+        self.alone = true;
+        self.more_in_store = true;
     }
 
     fn taken(&self) -> usize {
@@ -218,7 +231,7 @@ impl Inbox {
     /// at least half of what may be held.
     pub(super) fn wants(&mut self, room: usize) -> Option<(u64, usize)> {
         let free = room.saturating_sub(self.taken());
-        if !self.more_in_store || self.loading || free * 2 < room {
+        if !self.more_in_store || self.loading || free * 2 < room || !self.has_hands(room) {
             return None;
         }
         self.loading = true;
@@ -229,6 +242,7 @@ impl Inbox {
     /// The store was read; `complete` if it has no more.
     pub(super) fn loaded(&mut self, complete: bool) {
         self.loading = false;
+        self.alone = false;
         self.reserved = 0;
         self.more_in_store = !complete;
     }

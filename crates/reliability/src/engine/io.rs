@@ -7,6 +7,7 @@ use stanchion_stanza::payload::delivery::Channel;
 use stanchion_stanza::{BareJid, Element, Jid, Message, Stanza};
 
 use super::management::HandledTooHigh;
+use super::sending::MAX_STANZA;
 use crate::outcome::Outcome;
 use crate::protection::Protection;
 use crate::store::{
@@ -314,6 +315,15 @@ pub enum Refusal {
     /// Too many messages without outcome.
     #[error("the outbox holds {0} messages without outcome; wait for some, or raise the bound")]
     OutboxFull(usize),
+    /// It does not leave room for what is added on the way.
+    #[error(
+        "the message has {0} bytes; shorten it to {max}, so that what is added on the way fits",
+        max = MAX_STANZA
+    )]
+    TooBig(usize),
+    /// Names of channels that begin with `_` are the engine's own.
+    #[error("the channel {0} cannot be used: choose a name that does not begin with _")]
+    Reserved(Channel),
     /// The store did not take it: it has a message of that id, in whatever state.
     #[error("the store did not take the message; it has one of that id")]
     Store,

@@ -27,6 +27,7 @@ mod inbound;
 mod io;
 mod management;
 mod outbox;
+mod present;
 mod receiving;
 mod recipients;
 mod respond;
@@ -59,9 +60,12 @@ use correspondents::Correspondents;
 use inbound::{Inbox, Origin, Seat};
 use management::{Management, Slot};
 use outbox::{LaneId, Outbox};
+use present::Present;
+use seats::is_suspect;
+pub(crate) use sending::MAX_STANZA;
 
-/// Ops after which a batch is closed; the store takes 512, and what follows from one
-/// input fits between.
+/// Changes after which a batch is closed; the store takes 512, and what follows from one
+/// message, received or decided, fits between.
 const BATCH: usize = 200;
 /// Received stanzas that may wait for the store before reading stops.
 const ARRIVING: usize = 256;
@@ -93,8 +97,8 @@ enum Effect {
         seq: u64,
         tell: Option<(String, Outcome)>,
     },
-    /// A channel is in its next epoch.
-    Opened(LaneId),
+    /// A channel is in that epoch.
+    Opened(LaneId, Epoch),
     /// A plain message is kept.
     Arrived {
         slot: Slot,
@@ -137,6 +141,8 @@ pub struct Engine {
     /// receipts are spoken.
     place: Option<Place>,
     boot: Boot,
+    /// Which devices show themselves in presence.
+    present: Present,
     /// This device's addresses, with their version.
     addresses: Option<Jids>,
     now: Now,
@@ -168,6 +174,10 @@ pub struct Engine {
     doubts: VecDeque<(String, BareJid)>,
     /// Received messages that the application has not committed, in the store.
     unhandled: usize,
+    /// Channels with a message that is next, and for which the application has no room.
+    wanting: BTreeSet<(Device, Channel)>,
+    /// The one that had its turn last.
+    served: Option<(Device, Channel)>,
     /// Held messages that are being read, in the order of the answers.
     fetched: VecDeque<(Device, Channel, (Epoch, u64), u64)>,
     /// Verdicts that may leave: to which device, on which channel, under which boot.
@@ -227,7 +237,10 @@ impl Engine {
             looking_for_due: false,
             doubts: VecDeque::new(),
             unhandled: usize::try_from(counts.kept + counts.handed).unwrap_or(usize::MAX),
+            wanting: BTreeSet::new(),
+            served: None,
             fetched: VecDeque::new(),
+            present: Present::default(),
             verdicts: BTreeMap::new(),
             verdict_count: 0,
             ops: Vec::new(),
@@ -276,6 +289,14 @@ impl Engine {
         }
     }
 
+    /// Who this device is on the wire, to be announced in presence
+    /// ([`At`](stanchion_stanza::payload::delivery::At)); none if its name does not fit
+    /// there.
+    #[must_use]
+    pub const fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
+    }
+
     /// Messages without outcome.
     #[must_use]
     pub const fn pending(&self) -> usize {
@@ -315,10 +336,7 @@ impl Engine {
         if self.failed {
             return;
         }
-        // Between two inputs what is known and what is written agree.
-        if self.ops.len() >= BATCH {
-            self.close_batch();
-        }
+        self.flush_if_full();
         match input {
             Input::Send(submission) => self.submit(submission),
             Input::Commit { arrival } => self.commit(arrival),
@@ -390,6 +408,14 @@ impl Engine {
         self.read_store();
     }
 
+    /// Closes a batch that is full. Only between two messages, where what is known and what
+    /// is written agree: one input can decide thousands.
+    fn flush_if_full(&mut self) {
+        if self.ops.len() + self.correspondents.news() + self.dirty.len() >= BATCH {
+            self.close_batch();
+        }
+    }
+
     /// Gives the store what has to become durable together, with the state that goes
     /// with it.
     fn close_batch(&mut self) {
@@ -453,7 +479,11 @@ impl Engine {
 
     /// Does that once all that was decided so far is durable.
     fn after_all(&mut self, effect: Effect) {
-        if self.ops.is_empty() && self.committing.is_empty() && !self.correspondents.has_news() {
+        let nothing_to_write = self.ops.is_empty()
+            && self.committing.is_empty()
+            && self.dirty.is_empty()
+            && self.correspondents.news() == 0;
+        if nothing_to_write {
             self.perform(effect, OpResult::Done);
         } else {
             self.ops.push((None, effect));
@@ -475,7 +505,7 @@ impl Engine {
             Effect::None => {}
             Effect::Accepted { seq, id } => self.accepted(seq, id, &result),
             Effect::Concluded { seq, tell } => self.concluded(seq, tell),
-            Effect::Opened(lane) => self.opened(lane),
+            Effect::Opened(lane, epoch) => self.opened(lane, epoch),
             // One step of a prune is bounded, so that it holds up nothing for long.
             Effect::Pruned => {
                 if matches!(result, OpResult::Pruned { more: true, .. }) {
@@ -593,8 +623,17 @@ impl Engine {
             Loaded::Inbound(records) => {
                 self.inbox.loaded(records.is_empty());
                 for record in records {
-                    self.load_inbound(record);
+                    self.flush_if_full();
+                    let suspect = is_suspect(&record);
+                    if !suspect || !self.inbox.is_busy() {
+                        self.load_inbound(record);
+                    }
+                    if suspect {
+                        self.inbox.wait_alone();
+                        break;
+                    }
                 }
+                self.hand_over_waiting();
             }
             Loaded::One(record) => self.load_one(record),
         }

@@ -1,7 +1,7 @@
 //! The way in: from a received element to a message in the application's hands, and
 //! back to its receipt.
 
-use stanchion_stanza::payload::delivery::VerdictState;
+use stanchion_stanza::payload::delivery::{At, VerdictState};
 use stanchion_stanza::payload::receipts::Received;
 use stanchion_stanza::payload::sm::{Ack, AckRequest};
 use stanchion_stanza::stanza::{
@@ -93,17 +93,33 @@ impl Engine {
     }
 
     fn iq(&mut self, iq: Iq) {
-        match respond::respond(&iq) {
+        match respond::respond(&iq, self.place.as_ref()) {
             Some(answer) => self.transmit(&answer),
             None => self.event(Event::Transient(Box::new(iq.into()))),
         }
     }
 
     fn presence(&mut self, presence: &Presence) {
-        if presence.kind == PresenceType::Available
-            && let Some(from) = &presence.header.from
-        {
-            self.outbox.peer_is_back(&from.to_bare());
+        let Some(from) = &presence.header.from else {
+            return;
+        };
+        match presence.kind {
+            PresenceType::Available => {
+                let at = presence.payloads.iter().find(|p| At::matches(p));
+                let at = at.and_then(|at| At::from_element(at).ok());
+                self.present.shows(from, at.as_ref().map(|At(place)| place));
+                // It has a name before it has said a word. Of its store nothing is concluded
+                // here: presence can be old, and only `wrong-store` counts.
+                let account = Jid::from(from.to_bare());
+                for to in [from, &account] {
+                    if self.outbox.recipient(to).is_some() {
+                        self.bind_by_presence(to);
+                    }
+                }
+                self.outbox.peer_is_back(&from.to_bare());
+            }
+            PresenceType::Unavailable => self.present.leaves(from),
+            _ => {}
         }
     }
 
@@ -228,6 +244,7 @@ impl Engine {
             self.committed(arrival, origin.clone());
         }
         self.persist(op, Effect::Committed { arrival, origin });
+        self.hand_over_waiting();
     }
 
     /// The application's commit is durable: its sender may know.

@@ -5,8 +5,8 @@ use stanchion_stanza::payload::delivery::{Channel, Device, Jids, MAX_NAME_BYTES,
 use stanchion_stanza::payload::hints::Hint;
 use stanchion_stanza::{BareJid, Element, Jid, Message};
 
-use super::outbox::{LOOSE, LaneId, Recipient};
-use super::{Effect, Engine};
+use super::outbox::{LOOSE, Lane, LaneId, Recipient};
+use super::{Effect, Engine, Mode};
 use crate::delivery::SendingChannel;
 use crate::mutant;
 use crate::store::{Identity, Op, Opaque};
@@ -14,6 +14,8 @@ use crate::store::{Identity, Op, Opaque};
 const SEND: &str = "delivery/send/";
 const TO: &str = "delivery/to/";
 const SELF: &str = "delivery/self";
+/// [`Outbox::floor`](super::outbox::Outbox).
+const FLOOR: &str = "delivery/floor";
 
 /// Who a store is on the wire; none if the device's name does not fit there.
 pub(super) fn place_of(identity: &Identity) -> Option<Place> {
@@ -32,6 +34,10 @@ impl Engine {
         let understood = if key == SELF {
             self.addresses = text().and_then(addresses_of_text);
             self.addresses.is_some()
+        } else if key == FLOOR {
+            let floor = text().and_then(|text| text.parse().ok());
+            self.outbox.floor = floor.unwrap_or(self.outbox.floor);
+            floor.is_some()
         } else if let Some(to) = key.strip_prefix(TO) {
             match (Jid::new(to), text()) {
                 (Ok(to), Some(text)) => read_recipient(self.outbox.recipient_mut(&to), text),
@@ -79,6 +85,72 @@ impl Engine {
         }
     }
 
+    /// A lane had to go for another one. Nothing of it is open, so all that is to be known of
+    /// it is which epochs are used up.
+    pub(super) fn forget_lane(&mut self, lane: &Lane) {
+        if lane.is_loose() {
+            return;
+        }
+        let key = format!("{SEND}{}/{}", lane.name, lane.to);
+        self.persist(Op::DeleteMeta { key }, Effect::None);
+        let value = self.outbox.floor.to_string().into_bytes().into();
+        let key = FLOOR.to_owned();
+        self.persist(Op::PutMeta { key, value }, Effect::None);
+    }
+
+    /// Under which address the channels to a recipient are.
+    ///
+    /// They are its account's. Resources come and go, and a device that is addressed now by
+    /// its account, now by the resource that a message of its came from, must not see two
+    /// senders on one channel. Only a resource that is known to be another device than the
+    /// account's has channels of its own; and an address that a known device has registered
+    /// leads to that device's.
+    pub(super) fn recipient_of(&self, to: &Jid, mode: &Mode) -> Jid {
+        if !matches!(mode, Mode::ExactlyOnce(_)) || self.place.is_none() {
+            return to.clone();
+        }
+        let account = to.to_bare();
+        let whole = Jid::from(account.clone());
+        match self.outbox.recipient(&whole) {
+            Some(known) => {
+                let here = self.device_at(to);
+                let another = matches!((here, &known.place), (Some(here), Some(bound)) if *here != bound.device);
+                if another { to.clone() } else { whole }
+            }
+            None => self
+                .outbox
+                .registered_at(&account)
+                .cloned()
+                .unwrap_or(whole),
+        }
+    }
+
+    /// Which device is at that resource, as far as is known.
+    fn device_at(&self, at: &Jid) -> Option<&Device> {
+        if at.is_bare() {
+            return None;
+        }
+        let present = self.present.at(at).map(|place| &place.device);
+        present.or_else(|| self.correspondents.at(at))
+    }
+
+    /// A recipient that has not spoken may have shown itself in presence.
+    pub(super) fn bind_by_presence(&mut self, to: &Jid) {
+        let place = self.present.at(to).or_else(|| self.present.of(to)).cloned();
+        if let Some(place) = place {
+            self.bind(to, place);
+        }
+    }
+
+    /// From now on that device is the recipient, unless another one is.
+    pub(super) fn bind(&mut self, to: &Jid, place: Place) {
+        let recipient = self.outbox.recipient_mut(to);
+        if recipient.place.is_none() {
+            recipient.place = Some(place);
+            self.write_recipient(to);
+        }
+    }
+
     /// The state of a lane goes into the next batch.
     pub(super) fn touch_lane(&mut self, id: LaneId) {
         if let Some(lane) = self.outbox.lane_mut(id)
@@ -119,7 +191,9 @@ impl Engine {
         jids.truncate(Jids::MAX);
         let version = self.addresses.as_ref().map_or(0, |known| known.version);
         let same = self.addresses.as_ref().is_some_and(|k| k.jids == jids);
-        if same || jids.is_empty() {
+        // A device that has always had one address need not say so.
+        let only = self.addresses.is_none() && jids.len() == 1;
+        if same || only || jids.is_empty() {
             return;
         }
         let addresses = Jids {

@@ -2,6 +2,8 @@
 //! message is kept, when it is handed over, and which verdict leaves. What a message
 //! means to its channel is judged in `delivery`.
 
+use std::ops::Bound;
+
 use stanchion_stanza::payload::delivery::{
     Answer, Cancel, Channel, Close, Closed, Deliver, Device, Epoch, IdPrefix, MAX_SEQ, Place,
     Rotate, Verdict, VerdictState, WrongStore,
@@ -18,6 +20,13 @@ use crate::store::{InboundKey, InboundRecord, InboundState, Op, OpResult};
 
 /// Hand-overs of a message, each of which ended the process, after which it is given up.
 const HAND_OVERS: u32 = 3;
+
+/// Whether the message was handed over twice, and both times the process ended: the third
+/// time it is given to the application alone, or it would take those with it that were
+/// handed over beside it.
+pub(super) const fn is_suspect(record: &InboundRecord) -> bool {
+    matches!(record.state, InboundState::Handed { times } if times + 1 == HAND_OVERS)
+}
 
 /// Where a kept message sits, if it is a channel's.
 pub(super) fn seat_of(key: &InboundKey, message: &Message) -> Option<Seat> {
@@ -36,7 +45,9 @@ pub(super) fn seat_of(key: &InboundKey, message: &Message) -> Option<Seat> {
 impl Engine {
     /// Takes what a message says in the protocol. Gives back one that has no part in it.
     pub(super) fn protocol(&mut self, slot: Slot, message: Message) -> Option<Message> {
-        let said = message.payloads.iter().find(|p| p.ns() == ns::DELIVERY);
+        let mut words = message.payloads.iter().filter(|p| p.ns() == ns::DELIVERY);
+        let first = words.clone().next();
+        let said = words.find(|p| Deliver::matches(p)).or(first);
         let (Some(said), Some(from)) = (said, message.header.from.clone()) else {
             return Some(message);
         };
@@ -50,8 +61,11 @@ impl Engine {
                 Err(_) => Some(message),
             };
         }
-        let understood = self.word(&from, said);
-        self.counters.ignored += u64::from(!understood);
+        if !self.word(&from, said) {
+            // A word of a later version, perhaps; beside it there may be something to read.
+            self.counters.ignored += 1;
+            return Some(message);
+        }
         self.management.handled(slot);
         None
     }
@@ -117,7 +131,7 @@ impl Engine {
             self.counters.ignored += 1;
             return self.management.handled(slot);
         }
-        if self.is_full() {
+        if self.is_full() && !self.is_known(&seat) {
             return self.refuse(slot, &message);
         }
         match self.correspondents.speaking(&said.from, from) {
@@ -179,6 +193,13 @@ impl Engine {
         }
         self.management.handled(slot);
         self.advance(&said.from, &said.channel, None);
+    }
+
+    /// Whether a message has its slot, so that it takes no more room and can be answered.
+    fn is_known(&self, seat: &Seat) -> bool {
+        let known = self.correspondents.get(&seat.device);
+        let channel = known.and_then(|known| known.channels.get(&seat.channel));
+        channel.is_some_and(|there| there.standing((seat.epoch, seat.seq)).is_some())
     }
 
     /// A message is new.
@@ -243,12 +264,15 @@ impl Engine {
             if self.inbox.holds(arrival) {
                 return;
             }
+            let (device, channel) = (seat.device.clone(), seat.channel.clone());
             self.inbox.put(arrival, Origin::Channel(seat));
-            return self.event(Event::Message {
+            self.event(Event::Message {
                 arrival,
                 message,
                 maybe_redelivered: !new,
             });
+            // Later ones may have waited for it.
+            return self.advance(&device, &channel, None);
         }
         let (device, channel) = (seat.device.clone(), seat.channel.clone());
         if let Some(receiving) = self.correspondents.channel(&device, &channel) {
@@ -274,6 +298,9 @@ impl Engine {
             return;
         }
         if !self.inbox.has_hands(room) {
+            // Its record may be older than what was read last, so the channel has to be
+            // remembered.
+            self.wanting.insert((device.clone(), name.clone()));
             return self.inbox.look_in_store();
         }
         receiving.fetching.insert(at);
@@ -283,6 +310,23 @@ impl Engine {
         self.fetched
             .push_back((device.clone(), name.clone(), at, arrival));
         self.outputs.push_back(Output::Load(Load::One(key)));
+    }
+
+    /// The application has room: the channels that wait for it have their turns.
+    pub(super) fn hand_over_waiting(&mut self) {
+        while self.inbox.has_hands(self.config.hand_over) {
+            let last = self
+                .served
+                .as_ref()
+                .map_or(Bound::Unbounded, Bound::Excluded);
+            let next = self.wanting.range((last, Bound::Unbounded)).next();
+            let Some(next) = next.or_else(|| self.wanting.first()).cloned() else {
+                return;
+            };
+            self.wanting.remove(&next);
+            self.advance(&next.0, &next.1, None);
+            self.served = Some(next);
+        }
     }
 
     /// A message that was held was read.

@@ -24,6 +24,13 @@ const UNACKED: usize = 64;
 const ASK_AFTER: usize = 8;
 /// A cancel goes out so long before a deadline, or earlier where answers take long.
 const CANCEL_BEFORE: Duration = Duration::from_secs(1);
+/// Bytes of a message as the application gives it, at most. What the engine adds (`<d/>`,
+/// `<delay/>`) and what servers add (`from`, their own ids and times) must fit beside it,
+/// since the recipient's limit is the same and a stanza beyond it costs the session.
+pub(crate) const MAX_STANZA: usize = 256 * 1024 - 8 * 1024;
+/// Bytes of a stanza up to which the device's addresses are told along with it: they wait
+/// for a smaller one.
+const ADDRESSES_FIT: usize = MAX_STANZA - 32 * 1024;
 
 impl Engine {
     pub(super) fn submit(&mut self, submission: Submission) {
@@ -39,6 +46,24 @@ impl Engine {
             let why = Refusal::OutboxFull(self.pending);
             return self.event(Event::Refused { id, why });
         }
+        if stanza.len() > MAX_STANZA {
+            let why = Refusal::TooBig(stanza.len());
+            return self.event(Event::Refused { id, why });
+        }
+        if let Mode::ExactlyOnce(name) = &mode
+            && name.as_str().starts_with('_')
+        {
+            let why = Refusal::Reserved(name.clone());
+            return self.event(Event::Refused { id, why });
+        }
+        // What has channels is the account, under one of its addresses.
+        let (to, stanza) = match self.recipient_of(&to, &mode) {
+            known if known.bare_str() == to.bare_str() => (known, stanza),
+            known => match self.readdressed(&stanza, &known) {
+                Some(stanza) => (known, stanza),
+                None => (to, stanza),
+            },
+        };
         let Some(lane) = self.lane_for(&to, &mode) else {
             let why = Refusal::TooManyLanes(self.outbox.lane_count());
             return self.event(Event::Refused { id, why });
@@ -118,8 +143,13 @@ impl Engine {
         if let Some(id) = self.outbox.find_lane(to, name) {
             return Some(id);
         }
-        let room = self.outbox.has_lane_room();
-        room.then(|| self.outbox.add_lane(to, name, kept_as, None))
+        let room = self.outbox.lane_room()?;
+        if let Some(gone) = room.gone {
+            self.forget_lane(&gone);
+        }
+        let id = self.outbox.add_lane(to, name, kept_as, None);
+        self.bind_by_presence(to);
+        Some(id)
     }
 
     fn flight(
@@ -276,7 +306,9 @@ impl Engine {
             deadline,
             unordered,
             knows,
-            jids: self.news_for(recipient.knows),
+            jids: self
+                .news_for(recipient.knows)
+                .filter(|_| flight.stanza.len() <= ADDRESSES_FIT),
         };
         let stanza = if address == to {
             flight.stanza.clone()
@@ -344,6 +376,7 @@ impl Engine {
     pub(super) fn expire(&mut self) {
         let now = self.now.monotonic;
         for seq in self.outbox.due(now) {
+            self.flush_if_full();
             let Some(flight) = self.outbox.get(seq) else {
                 continue;
             };
@@ -470,6 +503,7 @@ impl Engine {
         let asked = self.outbox.lane_mut(id).and_then(|l| l.loading.take());
         let (horizon, limit) = asked.unwrap_or_default();
         for record in records {
+            self.flush_if_full();
             self.load_flight(id, record);
         }
         let Some(lane) = self.outbox.lane_mut(id) else {
@@ -482,6 +516,7 @@ impl Engine {
         };
         lane.more_in_store = lane.loaded < lane.last;
         if !lane.more_in_store {
+            lane.forgotten = false;
             lane.channel.loaded_all();
             self.hungry.remove(&id);
         }
@@ -513,6 +548,10 @@ impl Engine {
         if doubtful {
             flight.in_doubt = true;
             flight.wish = Wish::Cancel;
+            if self.outbox.lane(id).is_some_and(|lane| lane.forgotten) {
+                self.outbox.insert(record.seq, flight);
+                return self.conclude(record.seq, Outcome::InDoubt(InDoubt::Forgotten));
+            }
             if flight.place.is_none() || !speaks {
                 return self.load_doubt(flight);
             }
@@ -524,6 +563,14 @@ impl Engine {
         self.outbox.insert(record.seq, flight);
         if unknown {
             return self.conclude(record.seq, Outcome::InDoubt(InDoubt::Restarted));
+        }
+        // It moved into an epoch in which it was never sent: nothing is to be cancelled.
+        if doubtful
+            && fate == Fate::Move
+            && self.outbox.get(record.seq).is_some_and(|f| !f.maybe_sent())
+        {
+            let why = Outcome::NotDelivered(NotDelivered::Expired);
+            return self.conclude(record.seq, why);
         }
         self.apply_fate(record.seq, fate, None);
     }
@@ -547,6 +594,7 @@ impl Engine {
     pub(super) fn overdue(&mut self, records: &[OutboundRecord]) -> bool {
         let before = self.pending;
         for record in records {
+            self.flush_if_full();
             let name = if record.channel.is_empty() {
                 LOOSE
             } else {

@@ -86,6 +86,7 @@ impl Engine {
                 let knows = told.is_some();
                 self.server_accepted(told.unwrap_or_default());
                 self.management.start(managed);
+                self.present.clear();
                 self.outbox.stream_lost(!knows);
             }
         }

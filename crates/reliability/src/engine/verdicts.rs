@@ -502,7 +502,7 @@ impl Engine {
             highest: closed.highest,
             verdicts: &closed.verdicts,
         };
-        let (this, random) = (self.boot, self.outbox.random_number());
+        let (this, random) = (self.boot, self.outbox.fresh_random());
         let Some(lane) = self.outbox.lane_mut(id) else {
             return;
         };
@@ -532,7 +532,8 @@ impl Engine {
         self.outbox.recipient_mut(&to).place = Some(wrong.at.clone());
         self.write_recipient(&to);
         for id in self.outbox.lanes_to(&to) {
-            let (this, random) = (self.boot, self.outbox.random_number());
+            self.flush_if_full();
+            let (this, random) = (self.boot, self.outbox.fresh_random());
             if let Some(lane) = self.outbox.lane_mut(id) {
                 let before = lane.channel.epoch();
                 let fates = lane.channel.reset(this, random);
@@ -555,7 +556,9 @@ impl Engine {
             }
         }
         self.touch_lane(id);
-        self.after_all(Effect::Opened(id));
+        if let Some(epoch) = self.outbox.lane(id).map(|lane| lane.channel.epoch()) {
+            self.after_all(Effect::Opened(id, epoch));
+        }
     }
 
     /// The message goes on in another epoch, in which it was never transmitted.
@@ -578,9 +581,11 @@ impl Engine {
         });
     }
 
-    /// The next epoch is durable.
-    pub(super) fn opened(&mut self, id: LaneId) {
-        if let Some(lane) = self.outbox.lane_mut(id) {
+    /// An epoch is durable; the channel may be in a later one by now.
+    pub(super) fn opened(&mut self, id: LaneId, epoch: Epoch) {
+        if let Some(lane) = self.outbox.lane_mut(id)
+            && lane.channel.epoch() == epoch
+        {
             lane.channel.opened();
         }
         self.outbox.wake(id);
@@ -588,11 +593,23 @@ impl Engine {
 
     /// Nobody will answer for the recipient: what is in doubt stays so.
     pub(super) fn forget(&mut self, to: &Jid) {
-        let lanes = self.outbox.lanes_to(to);
+        let account = Jid::from(to.to_bare());
+        let mut lanes = self.outbox.lanes_to(to);
+        if account != *to {
+            lanes.extend(self.outbox.lanes_to(&account));
+        }
         for id in lanes {
+            self.flush_if_full();
             for seq in self.outbox.in_doubt(id) {
                 self.conclude(seq, Outcome::InDoubt(InDoubt::Forgotten));
             }
+            if let Some(lane) = self.outbox.lane_mut(id) {
+                lane.forgotten = lane.more_in_store;
+            }
+        }
+        while let Some((id, _)) = self.take_doubt(to, |_| true) {
+            self.flush_if_full();
+            self.undoubt(id, Outcome::InDoubt(InDoubt::Forgotten));
         }
     }
 }

@@ -11,6 +11,7 @@ use stanchion_connect::connection::SessionEnd;
 use stanchion_connect::{
     Connect, ConnectError, Connection, Endpoint, ResumeToken, Resumption, SmSession,
 };
+use stanchion_stanza::payload::delivery::At;
 use stanchion_stanza::stream::{StreamCondition, StreamError};
 use stanchion_stanza::{Element, FullJid, Jid, Payload as _, StreamEvent};
 use stanchion_transport::{StreamFault, XmppStream};
@@ -468,6 +469,9 @@ impl Driver {
             self.tell(Input::Received(element));
         }
         if let (false, Some(presence)) = (resumed, &self.parts.config.presence) {
+            let mut presence = presence.clone();
+            let at = self.engine.place().cloned().map(At);
+            presence.payloads.extend(at.map(|at| at.to_element()));
             let presence = presence.to_element();
             self.tell(Input::Transmit(presence));
         }

@@ -44,11 +44,13 @@ pub struct SessionConfig {
     /// Waiting times between attempts to connect.
     pub backoff: BackoffPolicy,
     /// Sent on each new session, after stream management is enabled. Default
-    /// available, priority 0: without it the server routes no messages here.
+    /// available, priority 0: without it the server routes no messages here. With it goes
+    /// which device this is (`<at/>` of the delivery protocol).
     pub presence: Option<Presence>,
     /// The device's addresses, the primary one first: its accounts on all servers that it
     /// may fail over to. Recipients are told, so that what comes from any of them, or is
-    /// answered there, counts as the same device's. Default none: the address in use.
+    /// answered there, counts as the same device's. At most eight; the rest is left out.
+    /// Default none: those that the store remembers, or the address in use.
     pub addresses: Vec<BareJid>,
 }
 

@@ -13,7 +13,7 @@ use stanchion_stanza::{
 };
 use uuid::Uuid;
 
-use crate::engine::Mode;
+use crate::engine::{MAX_STANZA, Mode};
 use crate::protection::Protection;
 
 /// A message to be delivered reliably.
@@ -140,8 +140,8 @@ impl Outgoing {
             message.payloads.push(Hint::Store.to_element());
         }
         let to = message.header.to.clone();
-        let stanza =
-            Encoder::new(Scope::client(), Limits::default()).to_bytes(&message.to_element())?;
+        let limits = Limits::default().with_stanza_bytes(MAX_STANZA);
+        let stanza = Encoder::new(Scope::client(), limits).to_bytes(&message.to_element())?;
         Ok(Prepared {
             id,
             to,

@@ -3,9 +3,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod delivery;
+mod delivery_bounds;
+mod delivery_epochs;
+mod delivery_peers;
 mod inbox;
 mod outbox;
 mod outcomes;
+mod pair;
 mod protection;
 mod rooms;
 mod script;

@@ -14,6 +14,7 @@ use stanchion_reliability::store::{
     Image, InboundQuery, MemoryStore, Op, Opening, OutboundQuery, Pending, Seed, Store, StoreId,
     WallTime,
 };
+use stanchion_stanza::payload::delivery::Channel;
 use stanchion_stanza::{Limits, Scope, codec::parse_element};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
@@ -33,6 +34,11 @@ pub(crate) struct Script {
     pub(crate) config: EngineConfig,
     /// What the streams to come offer.
     pub(crate) offered: Protection,
+    /// How far the wall clock is ahead of the others'.
+    pub(crate) ahead: Duration,
+    /// Names the store, and thereby the device.
+    seed: u8,
+    boots: u32,
     now: Duration,
     asks: VecDeque<Ask>,
     store_waits: bool,
@@ -51,18 +57,33 @@ impl Script {
 
     /// With other bounds than the default ones.
     pub(crate) fn with(change: impl FnOnce(&mut EngineConfig)) -> Self {
-        let mut config = EngineConfig::default();
-        change(&mut config);
-        Self::over(open(Image::default(), 1), config, Duration::ZERO)
+        Self::of(9, change)
     }
 
-    fn over(store: MemoryStore, config: EngineConfig, now: Duration) -> Self {
+    /// The same, of another device.
+    pub(crate) fn of(seed: u8, change: impl FnOnce(&mut EngineConfig)) -> Self {
+        let mut config = EngineConfig::default();
+        change(&mut config);
+        let start = (config, Duration::ZERO, Duration::ZERO);
+        Self::over(open(Image::default(), seed, 1), start, seed, 1)
+    }
+
+    fn over(
+        store: MemoryStore,
+        (config, now, ahead): (EngineConfig, Duration, Duration),
+        seed: u8,
+        boots: u32,
+    ) -> Self {
         let recovered = take(store.recover(1));
+        let entropy = u64::from(seed) << 32 | u64::from(boots) << 8 | 7;
         let mut script = Self {
-            engine: Engine::new(config, recovered, clock(now), 7),
+            engine: Engine::new(config, recovered, clock(now, ahead), entropy),
             store,
             config,
             offered: Protection::default(),
+            ahead,
+            seed,
+            boots,
             now,
             asks: VecDeque::new(),
             store_waits: false,
@@ -79,12 +100,45 @@ impl Script {
     /// The process is killed, and another one starts from what is durable.
     pub(crate) fn crash(self) -> Self {
         let image = self.store.control().crash();
-        Self::over(open(image, 2), self.config, self.now)
+        self.restored(image)
+    }
+
+    /// What is durable now.
+    pub(crate) fn image(&self) -> Image {
+        self.store.control().snapshot()
+    }
+
+    /// The process is killed, and another one starts from that image.
+    pub(crate) fn restored(self, image: Image) -> Self {
+        let boots = self.boots + 1;
+        self.copied(image, boots)
+    }
+
+    /// Another process that starts from that image.
+    pub(crate) fn copied(&self, image: Image, boots: u32) -> Self {
+        let start = (self.config, self.now, self.ahead);
+        let store = open(image, self.seed, boots);
+        Self::over(store, start, self.seed, boots)
+    }
+
+    /// The device loses its store and gets a new one, under the same name.
+    pub(crate) fn reinstalled(self) -> Self {
+        let boots = self.boots + 1;
+        let start = (self.config, self.now, self.ahead);
+        let name = take(self.store.recover(1)).identity.device;
+        let seed = Seed {
+            store_id: StoreId([self.seed + 100; 16]),
+            boot_token: u32::from(self.seed) << 8 | boots,
+        };
+        let opening = Opening::new(seed, wall(Duration::ZERO)).device(name);
+        let store = MemoryStore::open(Image::default(), &opening).unwrap();
+        Self::over(store, start, self.seed, boots)
     }
 
     /// The store was opened again within the process, and has a new engine.
     pub(crate) fn new_engine(self) -> Self {
-        Self::over(self.store, self.config, self.now)
+        let start = (self.config, self.now, self.ahead);
+        Self::over(self.store, start, self.seed, self.boots)
     }
 
     fn drain(&mut self) {
@@ -150,11 +204,11 @@ impl Script {
                     .and_then(|record| record.deadline),
             }),
         };
-        self.engine.handle(clock(self.now), input);
+        self.engine.handle(clock(self.now, self.ahead), input);
     }
 
     pub(crate) fn give(&mut self, input: Input) {
-        self.engine.handle(clock(self.now), input);
+        self.engine.handle(clock(self.now, self.ahead), input);
         self.drain();
     }
 
@@ -233,6 +287,23 @@ impl Script {
         within: Option<Duration>,
         protection: Protection,
     ) {
+        self.submit(to, id, within, protection, Mode::default());
+    }
+
+    /// The same, on a channel.
+    pub(crate) fn send_on(&mut self, channel: &str, to: &str, id: &str, within: Option<Duration>) {
+        let mode = Mode::ExactlyOnce(Channel::new(channel).unwrap());
+        self.submit(to, id, within, Protection::default(), mode);
+    }
+
+    pub(crate) fn submit(
+        &mut self,
+        to: &str,
+        id: &str,
+        within: Option<Duration>,
+        protection: Protection,
+        mode: Mode,
+    ) {
         let stanza = format!(
             "<message to='{to}' id='{id}' type='chat'><body>{id}</body>\
              <request xmlns='urn:xmpp:receipts'/></message>"
@@ -241,9 +312,9 @@ impl Script {
             id: id.to_owned(),
             to: to.parse().unwrap(),
             stanza: stanza.into(),
-            deadline: within.map(|time| wall(self.now + time)),
+            deadline: within.map(|time| wall(self.now + self.ahead + time)),
             protection,
-            mode: Mode::default(),
+            mode,
         }));
     }
 
@@ -371,22 +442,23 @@ impl Script {
 fn word(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Acknowledged { .. } => "acknowledged",
+        Outcome::Delivered { .. } => "delivered",
         Outcome::NotDelivered(_) => "not delivered",
         Outcome::InDoubt(_) => "in doubt",
         _ => "unknown",
     }
 }
 
-fn between(text: &str, start: &str, end: &str) -> String {
+pub(crate) fn between(text: &str, start: &str, end: &str) -> String {
     let rest = text.split_once(start).map(|(_, rest)| rest);
     let part = rest.and_then(|rest| rest.split_once(end));
     part.map(|(part, _)| part).unwrap_or_default().to_owned()
 }
 
-fn open(image: Image, boot_token: u32) -> MemoryStore {
+fn open(image: Image, seed: u8, boots: u32) -> MemoryStore {
     let seed = Seed {
-        store_id: StoreId([9; 16]),
-        boot_token,
+        store_id: StoreId([seed; 16]),
+        boot_token: u32::from(seed) << 8 | boots,
     };
     MemoryStore::open(image, &Opening::new(seed, wall(Duration::ZERO))).unwrap()
 }
@@ -399,9 +471,9 @@ pub(crate) fn wall(at: Duration) -> WallTime {
     WallTime::from_unix_ms(EPOCH + i64::try_from(at.as_millis()).unwrap())
 }
 
-fn clock(now: Duration) -> Now {
+fn clock(now: Duration, ahead: Duration) -> Now {
     Now {
         monotonic: now,
-        wall: wall(now),
+        wall: wall(now + ahead),
     }
 }

@@ -51,6 +51,8 @@ pub(in crate::engine) struct Lane {
     pub(in crate::engine) more_in_store: bool,
     /// A read on its way: up to which seq it sees everything, and how much it asked for.
     pub(in crate::engine) loading: Option<(u64, usize)>,
+    /// The recipient was given up while the store had messages in doubt.
+    pub(in crate::engine) forgotten: bool,
     /// Its place among the lanes that may have something to send.
     pub(super) turn: Option<u64>,
 }
@@ -77,6 +79,7 @@ impl Lane {
             last: 0,
             more_in_store: false,
             loading: None,
+            forgotten: false,
             turn: None,
         }
     }
@@ -105,6 +108,7 @@ impl Lane {
     pub(super) fn is_idle(&self) -> bool {
         self.all.is_empty()
             && !self.more_in_store
+            && self.loading.is_none()
             && self.channel.phase() == Phase::Open
             && !self.dirty
     }

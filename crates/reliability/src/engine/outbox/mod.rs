@@ -26,6 +26,11 @@ const KNOWN_RECIPIENTS: usize = 1024;
 /// A lane, by the order in which it was made.
 pub(super) type LaneId = u32;
 
+/// Room for a lane, and the one that had to go for it.
+pub(super) struct Room {
+    pub(super) gone: Option<Lane>,
+}
+
 /// The outbox.
 #[derive(Debug)]
 pub(super) struct Outbox {
@@ -34,8 +39,12 @@ pub(super) struct Outbox {
     by_id: HashMap<String, u64>,
     lanes: BTreeMap<LaneId, Lane>,
     lane_ids: HashMap<(Jid, Channel), LaneId>,
-    by_epoch: HashMap<Epoch, LaneId>,
+    /// By the random part of the epoch, which no two lanes share.
+    by_epoch: HashMap<u32, LaneId>,
     next_lane: LaneId,
+    /// The highest index of an epoch of a lane that was forgotten: whoever comes after it
+    /// under the same name begins above, or its recipient would take it for a copy.
+    pub(super) floor: u32,
     recipients: HashMap<Jid, Recipient>,
     /// Lanes that may have something to send, by rank and turn.
     ready: BTreeSet<(u8, u64, LaneId)>,
@@ -63,6 +72,7 @@ impl Outbox {
             lane_ids: HashMap::new(),
             by_epoch: HashMap::new(),
             next_lane: 0,
+            floor: 0,
             recipients: HashMap::new(),
             ready: BTreeSet::new(),
             turns: 0,
@@ -108,7 +118,8 @@ impl Outbox {
 
     /// The lane whose channel is in that epoch.
     pub(super) fn lane_in(&self, epoch: Epoch) -> Option<LaneId> {
-        self.by_epoch.get(&epoch).copied()
+        let id = self.by_epoch.get(&epoch.random).copied()?;
+        (self.lanes.get(&id)?.channel.epoch() == epoch).then_some(id)
     }
 
     /// A lane that there is not yet. With a channel from the store, or a new one.
@@ -122,12 +133,11 @@ impl Outbox {
         let id = self.next_lane;
         self.next_lane = self.next_lane.wrapping_add(1);
         let channel = channel.unwrap_or_else(|| {
-            SendingChannel::new(Epoch {
-                index: 1,
-                random: self.random_number(),
-            })
+            let index = self.floor.saturating_add(1);
+            let random = self.fresh_random();
+            SendingChannel::new(Epoch { index, random })
         });
-        self.by_epoch.insert(channel.epoch(), id);
+        self.by_epoch.insert(channel.epoch().random, id);
         let lane = Lane::new(to.clone(), name.clone(), kept_as.to_owned(), channel);
         let recipient = self.recipient_mut(to);
         recipient.alarmed |= lane.rank == 0;
@@ -139,32 +149,36 @@ impl Outbox {
 
     /// The channel went into another epoch.
     pub(super) fn epoch_changed(&mut self, id: LaneId, before: Epoch) {
-        self.by_epoch.remove(&before);
+        self.by_epoch.remove(&before.random);
         if let Some(lane) = self.lanes.get_mut(&id) {
             lane.dirty = true;
-            self.by_epoch.insert(lane.channel.epoch(), id);
+            self.by_epoch.insert(lane.channel.epoch().random, id);
         }
     }
 
-    /// Forgets lanes of which the store knows all, beyond a bound. Gives whether there is
-    /// room for another one.
-    pub(super) fn has_lane_room(&mut self) -> bool {
+    /// Whether there is room for another lane, beyond a bound for a lane of which nothing
+    /// is open. Gives the one that had to go.
+    pub(super) fn lane_room(&mut self) -> Option<Room> {
         if self.lanes.len() < self.config.lanes {
-            return true;
+            return Some(Room { gone: None });
         }
-        let idle = self.lanes.iter().find(|(_, lane)| lane.is_idle());
-        let Some(id) = idle.map(|(id, _)| *id) else {
-            return false;
-        };
-        if let Some(lane) = self.lanes.remove(&id) {
-            self.by_epoch.remove(&lane.channel.epoch());
-            self.unready(lane.rank, lane.turn, id);
-            if let Some(recipient) = self.recipients.get_mut(&lane.to) {
-                recipient.lanes.retain(|other| *other != id);
-            }
-            self.lane_ids.remove(&(lane.to, lane.name));
+        let id = self.lanes.iter().find(|(_, l)| l.is_idle()).map(|l| *l.0)?;
+        let gone = self.lanes.remove(&id)?;
+        self.by_epoch.remove(&gone.channel.epoch().random);
+        self.unready(gone.rank, gone.turn, id);
+        if let Some(recipient) = self.recipients.get_mut(&gone.to) {
+            recipient.lanes.retain(|other| *other != id);
         }
-        true
+        self.lane_ids.remove(&(gone.to.clone(), gone.name.clone()));
+        self.floor = self.floor.max(gone.channel.epoch().index);
+        Some(Room { gone: Some(gone) })
+    }
+
+    /// The recipient whose device has registered that account among its addresses.
+    pub(super) fn registered_at(&self, account: &BareJid) -> Option<&Jid> {
+        let mut all = self.recipients.iter();
+        let found = all.find(|(_, r)| r.others.contains(account));
+        found.map(|(to, _)| to)
     }
 
     pub(super) fn recipient(&self, to: &Jid) -> Option<&Recipient> {
@@ -445,10 +459,18 @@ impl Outbox {
     /// The message goes out again on a resumed stream. Gives whether it is still open;
     /// one that has an outcome need not be sent.
     pub(super) fn resent(&mut self, seq: u64, now: Duration) -> bool {
-        match self.flights.get(&seq).map(|f| f.stage) {
-            None | Some(Stage::Decided) => return false,
-            Some(Stage::InFlight | Stage::ServerAccepted) => self.leave_the_way(seq),
-            Some(Stage::Persisting | Stage::Kept) => {}
+        let Some(flight) = self.flights.get(&seq) else {
+            return false;
+        };
+        match flight.stage {
+            Stage::InFlight | Stage::ServerAccepted if flight.wish == Wish::Cancel => {
+                // What went out may be the message itself.
+                self.wait_again(seq);
+                return false;
+            }
+            Stage::InFlight | Stage::ServerAccepted => self.leave_the_way(seq),
+            // It has its turn to go out as it is now: as a cancel, or in another epoch.
+            Stage::Persisting | Stage::Kept | Stage::Decided => return false,
         }
         self.change(seq, |flight| flight.transmitted(now));
         self.goes_its_way(seq);
@@ -730,6 +752,16 @@ impl Outbox {
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
         (self.random >> 32) as u32
+    }
+
+    /// The name of an epoch that no lane has: answers are told apart by it.
+    pub(super) fn fresh_random(&mut self) -> u32 {
+        loop {
+            let random = self.random_number();
+            if !self.by_epoch.contains_key(&random) {
+                return random;
+            }
+        }
     }
 
     /// 0 to 255 of 1024ths.

@@ -1,0 +1,451 @@
+//! The rules of delivery between two engines: what takes effect, and what is said of it.
+
+use std::time::Duration;
+
+use stanchion_reliability::engine::{Event, Input, Mode};
+use stanchion_reliability::protection::Protection;
+
+use crate::pair::{Pair, said, says};
+use crate::script::SECOND;
+
+/// A small generator, for which stanza is lost.
+fn dice(state: &mut u64) -> u64 {
+    *state = state
+        .wrapping_mul(6_364_136_223_846_793_005)
+        .wrapping_add(1);
+    *state >> 33
+}
+
+#[test]
+fn messages_take_effect_once_and_in_order_whatever_is_lost_copied_or_late() {
+    for seed in 0..20 {
+        let mut random = seed;
+        let mut pair = Pair::new();
+        let ids: Vec<String> = (0..40).map(|n| format!("m{n:02}")).collect();
+        for id in &ids {
+            pair.send(id);
+        }
+        let mut late: Vec<(bool, String)> = Vec::new();
+        for _ in 0..400 {
+            pair.a.s.pass(SECOND);
+            pair.b.s.pass(SECOND);
+            let mut moving: Vec<_> = pair.a.out().into_iter().map(|x| (true, x)).collect();
+            moving.extend(pair.b.out().into_iter().map(|x| (false, x)));
+            moving.append(&mut late);
+            for (to_b, xml) in moving {
+                let copies = match dice(&mut random) % 8 {
+                    0 => 0,
+                    1 => 2,
+                    2 | 3 => {
+                        late.push((to_b, xml));
+                        continue;
+                    }
+                    _ => 1,
+                };
+                for _ in 0..copies {
+                    if to_b {
+                        pair.to_b(&xml);
+                    } else {
+                        pair.to_a(&xml);
+                    }
+                }
+            }
+            if pair.a.outcomes.len() == ids.len() {
+                break;
+            }
+        }
+        assert_eq!(pair.effects, ids, "seed {seed}");
+        for id in &ids {
+            assert_eq!(pair.a.outcomes_of(id), ["delivered"], "seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn messages_take_effect_once_and_in_order_whoever_crashes() {
+    for seed in 0..20 {
+        let mut random = seed + 1000;
+        let mut pair = Pair::new();
+        let mut ids = Vec::new();
+        for n in 0..60 {
+            if n < 40 {
+                let id = format!("m{n:02}");
+                pair.send(&id);
+                ids.push(id);
+            }
+            match dice(&mut random) % 6 {
+                0 => pair.a.becomes(crate::script::Script::crash),
+                1 => pair.b.becomes(crate::script::Script::crash),
+                2 => pair.pass_deaf(2 * SECOND),
+                _ => pair.pass(SECOND),
+            }
+            pair.apply();
+        }
+        pair.pass(200 * SECOND);
+        assert_eq!(pair.effects, ids, "seed {seed}");
+        assert_eq!(pair.a.s.engine.pending(), 0, "seed {seed}");
+        let wrong = pair.a.outcomes.iter().find(|(_, what)| what != "delivered");
+        assert_eq!(wrong, None, "seed {seed}");
+    }
+}
+
+#[test]
+fn delivered_is_said_only_after_the_peers_commit_is_durable() {
+    let mut pair = Pair::acquainted();
+    pair.commits = false;
+    pair.send("m");
+    pair.carry();
+    assert_eq!(pair.b.handed.len(), 1);
+    let (arrival, ..) = pair.b.handed[0];
+    pair.b.s.store_waits();
+    pair.b.s.commit(arrival);
+    pair.carry();
+    assert_eq!(pair.a.outcomes, []);
+    pair.b.s.store_answers();
+    pair.carry();
+    assert_eq!(pair.a.outcomes_of("m"), ["delivered"]);
+}
+
+#[test]
+fn a_plain_receipt_settles_nothing_once_the_device_has_spoken() {
+    let mut pair = Pair::acquainted();
+    pair.send("m");
+    pair.a.s.receipt("bob@y/1", "m");
+    pair.a.listen();
+    assert_eq!(pair.a.outcomes, []);
+    pair.carry();
+    assert_eq!(pair.a.outcomes_of("m"), ["delivered"]);
+}
+
+#[test]
+fn what_cannot_arrive_in_time_is_cancelled_and_a_copy_that_comes_later_takes_no_effect() {
+    let mut pair = Pair::acquainted();
+    pair.send_within("m", 20 * SECOND);
+    let copy = pair.a.out().swap_remove(0);
+    while pair.a.outcomes.is_empty() {
+        pair.a.s.pass(SECOND / 4);
+        // Only cancels get through.
+        for xml in pair.a.out().into_iter().filter(|xml| says(xml, "cancel")) {
+            pair.to_b(&xml);
+        }
+        for xml in pair.b.out() {
+            pair.to_a(&xml);
+        }
+    }
+    assert_eq!(pair.a.outcomes_of("m"), ["not delivered expired"]);
+    pair.to_b(&copy);
+    pair.carry();
+    assert_eq!(pair.effects, Vec::<String>::new());
+    // And the next one is not held up.
+    pair.send("n");
+    pair.pass(5 * SECOND);
+    assert_eq!(pair.effects, ["n"]);
+}
+
+#[test]
+fn without_a_verdict_it_is_in_doubt_at_its_deadline_and_not_before() {
+    let mut pair = Pair::acquainted();
+    pair.send_within("m", 20 * SECOND);
+    pair.pass_deaf(19 * SECOND);
+    assert_eq!(pair.a.outcomes, []);
+    pair.pass_deaf(SECOND);
+    assert_eq!(pair.a.outcomes_of("m"), ["in doubt noverdict"]);
+    // When the recipient can be asked again, it says what is so.
+    pair.pass(100 * SECOND);
+    assert_eq!(
+        pair.a.outcomes_of("m"),
+        ["in doubt noverdict", "not delivered expired"]
+    );
+    assert_eq!(pair.effects, Vec::<String>::new());
+}
+
+#[test]
+fn a_doubt_is_settled_by_a_late_verdict() {
+    let mut pair = Pair::acquainted();
+    pair.send_within("m", 20 * SECOND);
+    let copy = pair.a.out().swap_remove(0);
+    pair.to_b(&copy);
+    pair.pass_deaf(20 * SECOND);
+    assert_eq!(pair.a.outcomes_of("m"), ["in doubt noverdict"]);
+    pair.pass(100 * SECOND);
+    assert_eq!(pair.a.outcomes_of("m"), ["in doubt noverdict", "delivered"]);
+    assert_eq!(pair.effects, ["m"]);
+}
+
+#[test]
+fn what_is_taken_back_in_time_takes_no_effect() {
+    let mut pair = Pair::acquainted();
+    pair.send("m");
+    let copy = pair.a.out().swap_remove(0);
+    pair.a.s.give(Input::Cancel { id: "m".to_owned() });
+    pair.carry();
+    assert_eq!(pair.a.outcomes_of("m"), ["not delivered cancelled"]);
+    pair.to_b(&copy);
+    pair.carry();
+    assert_eq!(pair.effects, Vec::<String>::new());
+}
+
+#[test]
+fn what_was_handed_over_is_never_voided() {
+    let mut pair = Pair::acquainted();
+    pair.commits = false;
+    pair.send_within("m", 20 * SECOND);
+    pair.carry();
+    assert_eq!(pair.b.handed.len(), 1);
+    pair.a.s.give(Input::Cancel { id: "m".to_owned() });
+    pair.pass(20 * SECOND);
+    assert_eq!(pair.a.outcomes_of("m"), ["in doubt noverdict"]);
+    pair.commits = true;
+    pair.pass(100 * SECOND);
+    assert_eq!(pair.a.outcomes_of("m"), ["in doubt noverdict", "delivered"]);
+}
+
+#[test]
+fn deadlines_are_told_in_the_time_of_a_recipient_whose_clock_is_ahead() {
+    let mut pair = Pair::acquainted();
+    pair.b.s.ahead = 60 * SECOND;
+    pair.send_within("m", 30 * SECOND);
+    pair.pass(10 * SECOND);
+    assert_eq!(pair.a.outcomes_of("m"), ["delivered"]);
+    let skew =
+        |event: &Event| matches!(event, Event::ClockSkew { ahead, .. } if ahead.as_secs() == 60);
+    assert!(pair.a.told.iter().any(skew));
+}
+
+#[test]
+fn a_clock_that_is_a_little_ahead_is_overlooked() {
+    let mut pair = Pair::acquainted();
+    pair.b.s.ahead = 9 * SECOND;
+    pair.send_within("m", 30 * SECOND);
+    pair.pass(10 * SECOND);
+    assert_eq!(pair.a.outcomes_of("m"), ["delivered"]);
+    assert!(
+        !pair
+            .a
+            .told
+            .iter()
+            .any(|e| matches!(e, Event::ClockSkew { .. }))
+    );
+}
+
+#[test]
+fn what_comes_late_is_not_handed_over() {
+    let mut pair = Pair::acquainted();
+    pair.send_within("m", 20 * SECOND);
+    let copy = pair.a.out().swap_remove(0);
+    pair.pass_deaf(21 * SECOND);
+    pair.to_b(&copy);
+    let answer = pair.b.out().swap_remove(0);
+    assert!(answer.contains("s='late'"), "{answer}");
+    assert_eq!(pair.effects, Vec::<String>::new());
+}
+
+#[test]
+fn a_quarter_of_the_window_is_kept_for_alarms() {
+    let mut pair = Pair::new();
+    pair.a.s.send_on("a", "bob@y", "first", None);
+    pair.carry();
+    for n in 0..40 {
+        pair.a.s.send_on("t", "bob@y", &format!("t{n}"), None);
+    }
+    assert_eq!(pair.a.out().len(), 24);
+    for n in 0..40 {
+        pair.a.s.send_on("a", "bob@y", &format!("a{n}"), None);
+    }
+    assert_eq!(pair.a.out().len(), 8);
+}
+
+#[test]
+fn no_more_than_32_messages_of_a_channel_are_without_verdict() {
+    let mut pair = Pair::with(|config| config.window = 1000);
+    for n in 0..50 {
+        pair.send(&format!("m{n}"));
+    }
+    assert_eq!(pair.a.out().len(), 32);
+}
+
+#[test]
+fn a_message_that_ends_its_consumer_three_times_is_handed_over_no_more() {
+    let mut pair = Pair::acquainted();
+    pair.commits = false;
+    pair.send("bad");
+    pair.send("good");
+    pair.carry();
+    for n in 0..2 {
+        assert_eq!(pair.b.handed[0].1, "bad", "hand-over {n}");
+        pair.b.becomes(crate::script::Script::crash);
+        assert!(pair.b.handed[0].2, "it may have taken effect");
+    }
+    pair.b.becomes(crate::script::Script::crash);
+    assert!(
+        pair.b
+            .told
+            .iter()
+            .any(|e| matches!(e, Event::Poisoned { .. }))
+    );
+    pair.commits = true;
+    pair.pass(70 * SECOND);
+    assert_eq!(pair.effects, ["good"]);
+    assert_eq!(pair.a.outcomes_of("bad"), ["in doubt maybeapplied"]);
+    assert_eq!(pair.a.outcomes_of("good"), ["delivered"]);
+}
+
+#[test]
+fn a_message_that_ends_its_consumer_takes_no_other_with_it() {
+    let mut pair = Pair::acquainted();
+    pair.commits = false;
+    let ids: Vec<String> = (0..20).map(|n| format!("m{n:02}")).collect();
+    for id in &ids {
+        pair.send(id);
+    }
+    pair.carry();
+    // The application does well until it meets `m07`, and commits nothing before it ends.
+    for _ in 0..2 {
+        assert_eq!(pair.b.handed.len(), 20);
+        pair.b.becomes(crate::script::Script::crash);
+    }
+    for _ in 0..12 {
+        pair.pass(SECOND);
+        while let Some((arrival, body, _)) = pair.b.handed.first().cloned() {
+            if body == "m07" {
+                break;
+            }
+            assert_eq!(pair.b.handed.len(), 1, "it is there alone");
+            pair.b.handed.clear();
+            pair.effects.push(body);
+            pair.b.s.commit(arrival);
+            pair.b.listen();
+        }
+        if !pair.b.handed.is_empty() {
+            pair.b.becomes(crate::script::Script::crash);
+        }
+    }
+    pair.pass(100 * SECOND);
+    let others: Vec<_> = ids.iter().filter(|id| *id != "m07").cloned().collect();
+    assert_eq!(pair.effects, others);
+    assert_eq!(pair.a.outcomes_of("m07"), ["in doubt maybeapplied"]);
+    assert_eq!(pair.a.outcomes_of("m08"), ["delivered"]);
+}
+
+#[test]
+fn a_recipient_that_is_forgotten_holds_up_nothing() {
+    let mut pair = Pair::acquainted();
+    for n in 0..33 {
+        pair.send_within(&format!("m{n:02}"), 20 * SECOND);
+    }
+    pair.pass_deaf(20 * SECOND);
+    pair.send("later");
+    assert!(!pair.a.out().iter().any(|xml| xml.contains("later")));
+    pair.a.s.give(Input::Forget("bob@y".parse().unwrap()));
+    assert!(pair.a.out().iter().any(|xml| xml.contains("later")));
+    assert_eq!(
+        pair.a.outcomes_of("m00"),
+        ["in doubt noverdict", "in doubt forgotten"]
+    );
+    // Never transmitted, and so not in doubt.
+    pair.a.listen();
+    assert_eq!(pair.a.outcomes_of("m32"), ["not delivered expired"]);
+}
+
+#[test]
+fn what_is_in_doubt_in_the_store_alone_is_forgotten_too() {
+    let mut pair = Pair::with(|config| config.in_memory = 2);
+    pair.get_acquainted();
+    for n in 0..6 {
+        pair.send_within(&format!("m{n}"), 20 * SECOND);
+    }
+    pair.a.becomes(crate::script::Script::crash);
+    pair.pass_deaf(20 * SECOND);
+    for n in 0..6 {
+        assert_eq!(pair.a.outcomes_of(&format!("m{n}")).len(), 1);
+    }
+    pair.a.s.give(Input::Forget("bob@y".parse().unwrap()));
+    pair.pass_deaf(100 * SECOND);
+    for n in 0..6 {
+        let of = pair.a.outcomes_of(&format!("m{n}"));
+        assert_eq!(of.last(), Some(&"in doubt forgotten"), "m{n}: {of:?}");
+    }
+}
+
+#[test]
+fn at_least_once_is_acknowledged_by_a_receipt() {
+    let mut pair = Pair::acquainted();
+    let strict = Protection::default();
+    pair.a
+        .s
+        .submit("bob@y", "m", None, strict, Mode::AtLeastOnce);
+    let sent = pair.a.out();
+    assert!(!says(&sent[0], "d"));
+    pair.to_b(&sent[0]);
+    pair.carry();
+    assert_eq!(pair.effects, ["m"]);
+    assert_eq!(pair.a.outcomes_of("m"), ["acknowledged"]);
+}
+
+#[test]
+fn a_risen_low_is_told_when_later_messages_wait() {
+    let mut pair = Pair::acquainted();
+    pair.send("lost");
+    pair.a.out();
+    pair.send("waits");
+    let second = pair.a.out().swap_remove(0);
+    pair.to_b(&second);
+    assert_eq!(pair.effects, Vec::<String>::new());
+    pair.a.s.give(Input::Cancel {
+        id: "lost".to_owned(),
+    });
+    // No answer to the cancel comes: the sender gives it up.
+    pair.a.out();
+    pair.pass_deaf(Duration::from_millis(1));
+    pair.carry();
+    pair.pass(70 * SECOND);
+    assert_eq!(pair.effects, ["waits"]);
+    assert_eq!(pair.a.outcomes_of("lost"), ["not delivered cancelled"]);
+}
+
+#[test]
+fn a_duplicate_is_answered_with_its_recorded_verdict() {
+    let mut pair = Pair::acquainted();
+    pair.send("m");
+    let copy = pair.a.out().swap_remove(0);
+    for _ in 0..3 {
+        pair.to_b(&copy);
+        let answers = pair.b.out();
+        assert!(
+            answers.iter().any(|xml| xml.contains("s='d'")),
+            "{answers:?}"
+        );
+    }
+    pair.b.becomes(crate::script::Script::crash);
+    pair.to_b(&copy);
+    let answers = pair.b.out();
+    assert!(
+        answers.iter().any(|xml| xml.contains("s='d'")),
+        "{answers:?}"
+    );
+    assert_eq!(pair.effects, ["m"]);
+    assert_eq!(said(&copy, "n"), "2");
+}
+
+#[test]
+fn the_application_has_no_message_whose_predecessor_is_missing() {
+    let mut pair = Pair::acquainted();
+    pair.send("first");
+    pair.send("second");
+    let sent = pair.a.out();
+    pair.to_b(&sent[1]);
+    assert_eq!(pair.effects, Vec::<String>::new());
+    pair.to_b(&sent[0]);
+    assert_eq!(pair.effects, ["first", "second"]);
+}
+
+#[test]
+fn verdicts_do_not_hold_the_next_messages_up() {
+    let mut pair = Pair::acquainted();
+    pair.commits = false;
+    for n in 0..5 {
+        pair.send(&format!("m{n}"));
+    }
+    pair.carry();
+    assert_eq!(pair.b.handed.len(), 5);
+}

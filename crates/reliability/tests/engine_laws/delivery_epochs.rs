@@ -1,0 +1,237 @@
+//! Stores that are lost, restored and copied: epochs end, and nothing is said of a message
+//! that is not so.
+
+use stanchion_reliability::engine::Event;
+
+use crate::pair::{Pair, said, says};
+use crate::script::{SECOND, Script};
+
+/// The epoch's index in a stanza.
+fn index(xml: &str) -> String {
+    said(xml, "e").split('.').next().unwrap().to_owned()
+}
+
+#[test]
+fn another_store_at_the_recipient_leaves_what_was_transmitted_in_doubt() {
+    let mut pair = Pair::acquainted();
+    for n in 0..34 {
+        pair.send(&format!("m{n:02}"));
+    }
+    // 32 are on their way.
+    assert_eq!(pair.a.out().len(), 32);
+    pair.b.becomes(Script::reinstalled);
+    pair.pass(70 * SECOND);
+    assert_eq!(pair.a.outcomes_of("m00"), ["in doubt peerreset"]);
+    assert_eq!(pair.a.outcomes_of("m31"), ["in doubt peerreset"]);
+    assert_eq!(pair.a.outcomes_of("m32"), ["delivered"]);
+    assert_eq!(pair.effects, ["m32", "m33"]);
+}
+
+#[test]
+fn nothing_is_done_for_another_store() {
+    let mut pair = Pair::acquainted();
+    pair.send("m");
+    let copy = pair.a.out().swap_remove(0);
+    pair.b.becomes(Script::reinstalled);
+    pair.to_b(&copy);
+    let answers = pair.b.out();
+    assert_eq!(answers.len(), 1);
+    assert!(says(&answers[0], "wrong-store"));
+    assert_eq!(pair.effects, Vec::<String>::new());
+}
+
+#[test]
+fn the_doubt_of_a_lost_store_is_final() {
+    let mut pair = Pair::acquainted();
+    pair.send("m");
+    let copy = pair.a.out().swap_remove(0);
+    let mut old = Pair::new();
+    std::mem::swap(&mut old.b, &mut pair.b);
+    pair.b.becomes(|_| Script::of(2, |_| {}).reinstalled());
+    pair.to_b(&copy);
+    for xml in pair.b.out() {
+        pair.to_a(&xml);
+    }
+    assert_eq!(pair.a.outcomes_of("m"), ["in doubt peerreset"]);
+    // The old store comes back and says otherwise.
+    old.b.take("anna@x/1", &copy);
+    old.apply();
+    for xml in old.b.out() {
+        pair.to_a(&xml);
+    }
+    assert_eq!(pair.a.outcomes_of("m"), ["in doubt peerreset"]);
+}
+
+#[test]
+fn a_sender_restored_from_a_backup_goes_on_in_another_epoch() {
+    let mut pair = Pair::acquainted();
+    let backup = pair.a.s.image();
+    pair.send("gone");
+    pair.carry();
+    pair.a.becomes(|s| s.restored(backup));
+    // Its number is that of the message that the backup does not know.
+    pair.send("new");
+    let first = pair.a.out().swap_remove(0);
+    assert_eq!(
+        (said(&first, "n").as_str(), index(&first).as_str()),
+        ("2", "1")
+    );
+    pair.to_b(&first);
+    pair.pass(10 * SECOND);
+    assert_eq!(pair.effects, ["gone", "new"]);
+    assert_eq!(pair.a.outcomes_of("new"), ["delivered"]);
+    pair.send("newer");
+    assert_eq!(index(&pair.a.out()[0]), "2");
+}
+
+#[test]
+fn what_a_backup_has_open_and_its_recipient_has_done_is_delivered_once() {
+    let mut pair = Pair::acquainted();
+    pair.a.s.disconnect();
+    pair.send("m");
+    let backup = pair.a.s.image();
+    pair.a.s.bind(false, None);
+    pair.carry();
+    assert_eq!(pair.effects, ["m"]);
+    pair.a.becomes(|s| s.restored(backup));
+    pair.pass(10 * SECOND);
+    assert_eq!(pair.effects, ["m"]);
+    assert_eq!(pair.a.outcomes_of("m"), ["delivered", "delivered"]);
+}
+
+#[test]
+fn what_a_backup_has_open_and_nobody_remembers_is_rolled_back() {
+    let mut pair = Pair::acquainted();
+    pair.a.s.disconnect();
+    pair.send("m");
+    let backup = pair.a.s.image();
+    pair.a.s.bind(false, None);
+    pair.carry();
+    pair.send("n");
+    pair.carry();
+    // `n` told the recipient that `m` is settled, so its verdict is gone.
+    pair.a.becomes(|s| s.restored(backup));
+    pair.pass(10 * SECOND);
+    assert_eq!(pair.effects, ["m", "n"]);
+    assert_eq!(
+        pair.a.outcomes_of("m"),
+        ["delivered", "in doubt rolledback"]
+    );
+}
+
+#[test]
+fn two_processes_with_one_store_are_found_out() {
+    let mut pair = Pair::acquainted();
+    let copy = pair.a.s.image();
+    let mut clone = Pair::new();
+    clone.a.s = pair.a.s.copied(copy, 77);
+    clone.a.s.bind(false, None);
+    std::mem::swap(&mut clone.b, &mut pair.b);
+    // They take turns at the same recipient.
+    for n in 0..3 {
+        clone.send(&format!("c{n}"));
+        clone.pass(5 * SECOND);
+        std::mem::swap(&mut clone.b, &mut pair.b);
+        pair.send(&format!("p{n}"));
+        pair.pass(5 * SECOND);
+        std::mem::swap(&mut clone.b, &mut pair.b);
+    }
+    let mut told = clone.a.told.iter().chain(&pair.a.told);
+    assert!(told.any(|event| matches!(event, Event::Cloned { .. })));
+    // Nothing took effect twice, nor out of its order.
+    let mut effects: Vec<_> = clone.effects.iter().chain(&pair.effects).collect();
+    let all = effects.len();
+    effects.sort();
+    effects.dedup();
+    assert_eq!(effects.len(), all);
+}
+
+#[test]
+fn a_sender_with_a_new_store_is_heard_at_once() {
+    let mut pair = Pair::acquainted();
+    pair.a.becomes(Script::reinstalled);
+    pair.send("first");
+    pair.send("second");
+    pair.pass(10 * SECOND);
+    assert_eq!(pair.effects, ["first", "second"]);
+    assert_eq!(pair.a.outcomes_of("first"), ["delivered"]);
+}
+
+#[test]
+fn a_new_epoch_is_durable_before_it_is_used() {
+    let mut pair = Pair::acquainted();
+    pair.a.becomes(Script::reinstalled);
+    pair.send("m");
+    // To the answer that asks for another epoch, and to the one that says that it is closed.
+    for answer in ["rotate", "closed"] {
+        for xml in pair.a.out() {
+            pair.to_b(&xml);
+        }
+        let back = pair.b.out().swap_remove(0);
+        assert!(says(&back, answer), "{back}");
+        if answer == "closed" {
+            pair.a.s.store_waits();
+        }
+        pair.to_a(&back);
+    }
+    assert_eq!(pair.a.out(), Vec::<String>::new());
+    pair.a.s.store_answers();
+    let sent = pair.a.out();
+    assert!(says(&sent[0], "d"), "{sent:?}");
+    assert_eq!(index(&sent[0]), "2");
+}
+
+#[test]
+fn a_closed_epoch_takes_nothing_any_more() {
+    let mut pair = Pair::acquainted();
+    let backup = pair.a.s.image();
+    pair.send("gone");
+    pair.carry();
+    pair.send("late");
+    let late = pair.a.out().swap_remove(0);
+    pair.a.becomes(|s| s.restored(backup));
+    pair.send("new");
+    pair.pass(10 * SECOND);
+    pair.to_b(&late);
+    pair.carry();
+    assert_eq!(pair.effects, ["gone", "new"]);
+}
+
+#[test]
+fn a_lane_that_had_to_go_comes_back_above_its_epochs() {
+    let mut pair = Pair::with(|config| config.lanes = 1);
+    pair.get_acquainted();
+    for round in 0..3 {
+        // Another recipient takes the only place there is.
+        pair.a.s.send_to("other@z", &format!("other{round}"), None);
+        let sent = pair.a.out();
+        assert!(sent.iter().any(|xml| xml.contains("other@z")));
+        pair.a.s.receipt("other@z/1", &format!("other{round}"));
+        pair.send(&format!("m{round}"));
+        pair.pass(5 * SECOND);
+        let of = pair.a.outcomes_of(&format!("m{round}"));
+        assert_eq!(of, ["delivered"]);
+        if round == 1 {
+            pair.a.becomes(Script::crash);
+        }
+    }
+    assert_eq!(pair.effects, ["m0", "m1", "m2"]);
+}
+
+#[test]
+fn a_recipient_restored_from_a_backup_is_told_so() {
+    let mut pair = Pair::acquainted();
+    let backup = pair.b.s.image();
+    pair.send("m");
+    pair.carry();
+    pair.a.s.send_on("other", "bob@y", "o1", None);
+    pair.carry();
+    pair.a.s.send_on("other", "bob@y", "o2", None);
+    pair.carry();
+    pair.b.becomes(|s| s.restored(backup));
+    pair.a.s.send_on("other", "bob@y", "o3", None);
+    pair.pass(5 * SECOND);
+    let told = |event: &Event| matches!(event, Event::RolledBack { .. });
+    assert!(pair.b.told.iter().any(told));
+    assert_eq!(pair.a.outcomes_of("o3"), ["delivered"]);
+}

@@ -1,0 +1,284 @@
+//! Who may say what, which device is meant, and where it is reached.
+
+use stanchion_reliability::engine::Input;
+use stanchion_stanza::payload::delivery::place_of;
+use stanchion_stanza::payload::disco::DiscoInfo;
+use stanchion_stanza::{Limits, Payload as _, Scope, codec::parse_element};
+
+use crate::pair::{Pair, said, says};
+use crate::script::{SECOND, Script, between};
+
+/// To whom each of these goes.
+fn to(sent: &[String]) -> Vec<String> {
+    sent.iter().map(|xml| between(xml, "to='", "'")).collect()
+}
+
+fn addresses(list: &[&str]) -> Input {
+    Input::Addresses(list.iter().map(|jid| jid.parse().unwrap()).collect())
+}
+
+#[test]
+fn answers_count_from_a_registered_address_alone() {
+    let mut pair = Pair::acquainted();
+    pair.send("m");
+    for xml in pair.a.out() {
+        pair.to_b(&xml);
+    }
+    let answer = pair.b.out().swap_remove(0);
+    for liar in ["eve@y/1", "y", "bob@x/1", "anna@x/1"] {
+        pair.a.take(liar, &answer);
+    }
+    assert_eq!(pair.a.outcomes, []);
+    pair.to_a(&answer);
+    assert_eq!(pair.a.outcomes_of("m"), ["delivered"]);
+}
+
+#[test]
+fn an_answer_of_another_device_of_the_account_does_not_count() {
+    let mut pair = Pair::acquainted();
+    pair.send("m");
+    for xml in pair.a.out() {
+        pair.to_b(&xml);
+    }
+    let answer = pair.b.out().swap_remove(0);
+    let at = said(&answer, "at");
+    let (_, store) = at.split_once('.').unwrap();
+    pair.to_a(&answer.replace(&at, &format!("another.{store}")));
+    assert_eq!(pair.a.outcomes, []);
+    pair.to_a(&answer);
+    assert_eq!(pair.a.outcomes_of("m"), ["delivered"]);
+}
+
+#[test]
+fn a_verdict_on_another_id_or_epoch_does_not_count() {
+    let mut pair = Pair::acquainted();
+    pair.send("m");
+    for xml in pair.a.out() {
+        pair.to_b(&xml);
+    }
+    let answer = pair.b.out().swap_remove(0);
+    let (id, epoch) = (between(&answer, " i='", "'"), said(&answer, "e"));
+    pair.to_a(&answer.replace(&id, "AAAAAAAAAAA"));
+    pair.to_a(&answer.replace(&epoch, "1.AAAAAA"));
+    assert_eq!(pair.a.outcomes, []);
+    pair.to_a(&answer);
+    assert_eq!(pair.a.outcomes_of("m"), ["delivered"]);
+}
+
+#[test]
+fn a_message_for_another_device_does_nothing() {
+    let mut pair = Pair::acquainted();
+    pair.send("m");
+    let sent = pair.a.out().swap_remove(0);
+    let at = said(&sent, "t");
+    let (_, store) = at.split_once('.').unwrap();
+    pair.to_b(&sent.replace(&at, &format!("another.{store}")));
+    assert_eq!(pair.b.out(), Vec::<String>::new());
+    assert_eq!(pair.effects, Vec::<String>::new());
+}
+
+#[test]
+fn another_account_cannot_speak_for_a_device() {
+    let mut pair = Pair::acquainted();
+    pair.send("m");
+    let sent = pair.a.out().swap_remove(0);
+    pair.b.take("eve@x/1", &sent);
+    pair.apply();
+    assert_eq!(pair.b.out(), Vec::<String>::new());
+    assert_eq!(pair.effects, Vec::<String>::new());
+    pair.to_b(&sent);
+    assert_eq!(pair.effects, ["m"]);
+}
+
+#[test]
+fn a_device_keeps_its_identity_at_another_of_its_addresses() {
+    let mut pair = Pair::new();
+    pair.a.s.give(addresses(&["anna@x", "anna@z"]));
+    pair.get_acquainted();
+    pair.send("m");
+    let copy = pair.a.out().swap_remove(0);
+    pair.to_b(&copy);
+    pair.b.out();
+    // It fails over, and sends again from there what has no verdict.
+    pair.a.jid = "anna@z/2".to_owned();
+    pair.a.s.bind(false, None);
+    pair.carry();
+    pair.to_b(&copy);
+    pair.carry();
+    assert_eq!(pair.effects, ["m"]);
+    assert_eq!(pair.a.outcomes_of("m"), ["delivered"]);
+}
+
+#[test]
+fn an_answer_goes_to_the_newest_address_and_to_the_primary_one() {
+    let mut pair = Pair::new();
+    pair.a.s.give(addresses(&["anna@x", "anna@z"]));
+    pair.get_acquainted();
+    pair.send("m");
+    let first = pair.a.out().swap_remove(0);
+    pair.a.jid = "anna@z/2".to_owned();
+    pair.send("n");
+    for xml in pair.a.out() {
+        pair.to_b(&xml);
+    }
+    // An older one that comes later, from elsewhere, changes nothing.
+    pair.a.jid = "anna@x/1".to_owned();
+    pair.to_b(&first);
+    let answered = to(&pair.b.out());
+    assert!(answered.contains(&"anna@z/2".to_owned()), "{answered:?}");
+    assert!(answered.contains(&"anna@x".to_owned()), "{answered:?}");
+    assert!(!answered.contains(&"anna@x/1".to_owned()), "{answered:?}");
+}
+
+#[test]
+fn a_recipient_that_cannot_be_reached_is_tried_at_its_other_address() {
+    let mut pair = Pair::new();
+    pair.b.s.give(addresses(&["bob@y", "bob@w"]));
+    pair.get_acquainted();
+    pair.send("m");
+    assert_eq!(to(&pair.a.out()), ["bob@y"]);
+    pair.a.s.bounce("y", "m", "remote-server-not-found");
+    pair.a.s.pass(10 * SECOND);
+    let again = pair.a.out();
+    assert!(!again.is_empty());
+    assert!(to(&again).iter().all(|jid| jid == "bob@w"), "{again:?}");
+    pair.b.jid = "bob@w/1".to_owned();
+    pair.to_b(&again[0]);
+    pair.carry();
+    assert_eq!(pair.effects, ["m"]);
+    assert_eq!(pair.a.outcomes_of("m"), ["delivered"]);
+}
+
+#[test]
+fn a_redirection_to_an_address_that_is_not_registered_is_not_followed() {
+    let mut pair = Pair::acquainted();
+    pair.send("m");
+    pair.a.out();
+    pair.a.s.bounce("bob@y", "m", "gone");
+    pair.a.s.pass(70 * SECOND);
+    assert!(to(&pair.a.out()).iter().all(|jid| jid == "bob@y"));
+}
+
+#[test]
+fn a_device_that_is_addressed_by_account_and_by_resource_sees_one_channel() {
+    let mut pair = Pair::acquainted();
+    for (n, jid) in ["bob@y/1", "bob@y", "bob@y/2", "bob@y/1"]
+        .iter()
+        .enumerate()
+    {
+        pair.a.s.send_to(jid, &format!("m{n}"), None);
+        pair.carry();
+    }
+    assert_eq!(pair.effects, ["m0", "m1", "m2", "m3"]);
+    assert_eq!(pair.a.s.engine.counters().rotations, 0);
+    assert_eq!(pair.a.s.engine.counters().delivered, 5);
+}
+
+#[test]
+fn a_device_that_is_addressed_by_two_of_its_accounts_sees_one_channel() {
+    let mut pair = Pair::new();
+    pair.b.s.give(addresses(&["bob@y", "bob@w"]));
+    pair.get_acquainted();
+    pair.a.s.send_to("bob@w", "m", None);
+    pair.a.s.send_to("bob@y", "n", None);
+    pair.carry();
+    assert_eq!(pair.effects, ["m", "n"]);
+    assert_eq!(pair.a.s.engine.counters().rotations, 0);
+}
+
+#[test]
+fn another_device_at_a_resource_has_channels_of_its_own() {
+    let mut pair = Pair::acquainted();
+    let mut tv = Script::of(5, |_| {});
+    tv.bind(false, None);
+    let at = tv.engine.place().unwrap().to_string();
+    pair.a.s.receive(&format!(
+        "<presence from='bob@y/tv'><at xmlns='urn:stanchion:delivery:0' v='{at}'/></presence>"
+    ));
+    pair.a.s.send_to("bob@y/tv", "m", None);
+    let sent = pair.a.out().swap_remove(0);
+    assert_eq!(said(&sent, "t"), at);
+    assert_eq!(said(&sent, "n"), "1");
+}
+
+#[test]
+fn a_device_that_shows_itself_in_presence_is_named_in_the_first_message() {
+    let mut pair = Pair::new();
+    let at = pair.b.s.engine.place().unwrap().to_string();
+    pair.a.s.receive(&format!(
+        "<presence from='bob@y/1'><at xmlns='urn:stanchion:delivery:0' v='{at}'/></presence>"
+    ));
+    pair.send("m");
+    let sent = pair.a.out();
+    assert_eq!(said(&sent[0], "t"), at);
+    // It speaks, so a plain receipt is not enough.
+    pair.a.s.receipt("bob@y/1", "m");
+    pair.a.listen();
+    assert_eq!(pair.a.outcomes, []);
+    pair.to_b(&sent[0]);
+    pair.carry();
+    assert_eq!(pair.a.outcomes_of("m"), ["delivered"]);
+}
+
+#[test]
+fn presence_binds_a_recipient_that_has_not_spoken() {
+    let mut pair = Pair::new();
+    pair.send("m");
+    let first = pair.a.out();
+    assert!(!first[0].contains(" t='"));
+    let at = pair.b.s.engine.place().unwrap().to_string();
+    pair.a.s.receive(&format!(
+        "<presence from='bob@y/1'><at xmlns='urn:stanchion:delivery:0' v='{at}'/></presence>"
+    ));
+    pair.send("n");
+    assert_eq!(said(&pair.a.out()[0], "t"), at);
+}
+
+#[test]
+fn presence_alone_says_nothing_of_a_store() {
+    let mut pair = Pair::acquainted();
+    pair.send("m");
+    let sent = pair.a.out();
+    let known = said(&sent[0], "t");
+    let (device, _) = known.split_once('.').unwrap();
+    pair.a.s.receive(&format!(
+        "<presence from='bob@y/1'><at xmlns='urn:stanchion:delivery:0' v='{device}.AAAAAAAAAAA'/></presence>"
+    ));
+    pair.a.listen();
+    assert_eq!(pair.a.outcomes, []);
+    pair.send("n");
+    assert_eq!(said(&pair.a.out()[0], "t"), known);
+    pair.to_b(&sent[0]);
+    pair.carry();
+    assert_eq!(pair.a.outcomes_of("m"), ["delivered"]);
+}
+
+#[test]
+fn discovery_says_which_device_this_is() {
+    let mut s = Script::new();
+    s.connect();
+    s.receive(
+        "<iq from='peer@x/1' id='1' type='get'>\
+         <query xmlns='http://jabber.org/protocol/disco#info'/></iq>",
+    );
+    let answer = s.sent().swap_remove(0);
+    let iq = parse_element(answer.as_bytes(), &Scope::client(), &Limits::default()).unwrap();
+    let info = iq
+        .children()
+        .find(|child| DiscoInfo::matches(child))
+        .unwrap();
+    let info = DiscoInfo::from_element(info).unwrap();
+    assert_eq!(place_of(&info).as_ref(), s.engine.place());
+    assert!(info.has("urn:xmpp:receipts"));
+}
+
+#[test]
+fn a_first_message_is_for_whoever_gets_it() {
+    let mut pair = Pair::new();
+    pair.send("m");
+    let sent = pair.a.out();
+    assert!(says(&sent[0], "d") && !sent[0].contains(" t='"));
+    pair.to_b(&sent[0]);
+    pair.carry();
+    assert_eq!(pair.a.outcomes_of("m"), ["delivered"]);
+}
