@@ -87,6 +87,8 @@ enum Event {
         warned: bool,
     },
     Due(Id),
+    /// The application takes a message back.
+    TakesBack(Id),
 }
 
 /// Where a run stands.
@@ -282,8 +284,7 @@ impl World {
     }
 
     fn no_end(&self) -> Violation {
-        let excused = self.excused();
-        let left: Vec<_> = self.ledger.unfinished(&excused).collect();
+        let left: Vec<_> = self.ledger.unfinished().collect();
         let law = if left.is_empty() {
             Law::Rest
         } else {
@@ -302,18 +303,13 @@ impl World {
         ))
     }
 
-    fn excused(&self) -> Vec<bool> {
-        self.devices.iter().map(|d| d.set_back).collect()
-    }
-
     fn is_done(&self) -> bool {
-        let excused = self.excused();
         if let Phase::Later(since) = self.phase
             && self.now() < since + AFTERWARDS
         {
             return false;
         }
-        self.ledger.unfinished(&excused).next().is_none()
+        self.ledger.unfinished().next().is_none()
             // An account that a device has left keeps what came for it.
             && (self.setup.on.has(Switch::Failover)
                 || self.sites.iter().all(|s| s.server.undelivered() == 0))
@@ -437,6 +433,7 @@ impl World {
                 warned,
             } if self.lives(of, life) => self.acts(of, arrival, id, warned),
             Event::Due(id) => self.due(id),
+            Event::TakesBack(id) => self.takes_back(id),
             Event::Reopens { .. }
             | Event::Wakes { .. }
             | Event::StoreSteps { .. }
@@ -448,7 +445,7 @@ impl World {
     fn sleeper(&self, event: &Event) -> Option<usize> {
         let of = match event {
             Event::ToClient(on, _) | Event::ClientNotices(on) => self.wires.get(on)?.of,
-            Event::Submits(id) | Event::Due(id) => self.ledger.get(*id)?.from,
+            Event::Submits(id) | Event::Due(id) | Event::TakesBack(id) => self.ledger.get(*id)?.from,
             Event::Starts(of)
             | Event::Dials { of, .. }
             | Event::Reopens { of, .. }

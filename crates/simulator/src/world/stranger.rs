@@ -17,7 +17,7 @@ use crate::setup::stream_of;
 use crate::switch::Switch;
 
 /// The namespace of the delivery extension.
-pub(super) const DELIVERY: &str = "urn:stanchion:delivery:0";
+const DELIVERY: &str = stanchion_stanza::ns::DELIVERY;
 
 /// What it remembers at most of each kind.
 const MEMORY: usize = 16;
