@@ -707,6 +707,12 @@ impl Ledger {
         }
     }
 
+    /// The devices of which a device knows, by messages on their channels that it keeps.
+    pub(crate) fn heard_by(&self, of: usize) -> Vec<usize> {
+        let here = self.messages.iter().filter(|m| m.to == of && m.inbox && m.spoken);
+        here.map(|m| m.from).collect()
+    }
+
     /// Whether a device's store was set back.
     pub(crate) fn was_set_back(&self, of: usize) -> bool {
         self.set_back.get(of).is_some_and(|was| *was)

@@ -579,12 +579,15 @@ impl Engine {
         let most = self.lane_share();
         for id in self.hungry.clone() {
             let next_seq = self.next_seq;
+            let free = self.memory_room();
             let Some(lane) = self.outbox.lane_mut(id) else {
                 self.hungry.remove(&id);
                 continue;
             };
             // Half a share at a time, or less if nothing else can be sent.
-            let room = most.saturating_sub(lane.in_memory()).min(MAX_PAGE);
+            let free = free.max(usize::from(lane.in_memory() == 0));
+            let room = most.saturating_sub(lane.in_memory());
+            let room = room.min(free).min(MAX_PAGE);
             let hurry = room * 2 >= most || !lane.has_waiting();
             if lane.loading.is_some() || room == 0 || !hurry {
                 continue;
@@ -603,6 +606,14 @@ impl Engine {
     /// How many messages of one lane may be in memory.
     fn lane_share(&self) -> usize {
         (self.config.in_memory / self.hungry.len().max(1)).clamp(1, OF_A_LANE)
+    }
+
+    /// How many more may be there in all, beside those that are being read.
+    fn memory_room(&self) -> usize {
+        let reading = self.reading.iter().filter_map(|id| self.outbox.lane(*id));
+        let reading: usize = reading.filter_map(|lane| Some(lane.loading?.1)).sum();
+        let taken = self.outbox.len() + reading;
+        self.config.in_memory.saturating_sub(taken)
     }
 
     fn loaded(&mut self, loaded: Loaded) {

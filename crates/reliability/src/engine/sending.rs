@@ -70,6 +70,7 @@ impl Engine {
         };
         let seq = self.next_seq;
         let share = self.lane_share();
+        let room = self.memory_room();
         let name = IdPrefix::of(&id);
         let Some(there) = self.outbox.lane_mut(lane) else {
             return;
@@ -103,7 +104,8 @@ impl Engine {
         there.last = seq;
         // Beyond its share, or behind what waits in the store, the message is read back
         // from there when its turn comes.
-        let stays = !there.more_in_store && there.in_memory() < share;
+        let fits = there.in_memory() == 0 || (there.in_memory() < share && room > 0);
+        let stays = !there.more_in_store && fits;
         if !there.is_loose() {
             let (place, prev) = there.channel.accept(name, stays);
             record.place = place;
@@ -532,6 +534,7 @@ impl Engine {
         let (this, speaks) = (self.boot, self.speaks(id));
         let mut flight = self.flight(record, id, Stage::Kept, !own);
         let mut fate = Fate::Move;
+        let mut passed = false;
         if let Some(place) = flight.place
             && let Some(lane) = self.outbox.lane_mut(id)
         {
@@ -543,7 +546,10 @@ impl Engine {
                 lane.channel.unsent(place);
             }
             // What an epoch left behind was not sent in the new one.
-            flight.inherited = lane.channel.get(place).is_none_or(|open| open.maybe_sent);
+            let open = lane.channel.get(place);
+            flight.inherited = open.is_none_or(|open| open.maybe_sent);
+            // It went into doubt when nobody spoke, and `low` has passed it since.
+            passed = open.is_none();
         }
         if doubtful {
             flight.in_doubt = true;
@@ -552,7 +558,7 @@ impl Engine {
                 self.outbox.insert(record.seq, flight);
                 return self.conclude(record.seq, Outcome::InDoubt(InDoubt::Forgotten));
             }
-            if flight.place.is_none() || !speaks {
+            if flight.place.is_none() || !speaks || passed {
                 return self.load_doubt(flight);
             }
             // Its recipient has spoken since: it is asked.

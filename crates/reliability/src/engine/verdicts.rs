@@ -304,10 +304,7 @@ impl Engine {
 
     /// Tries the next address of the recipient. Gives false if all were tried.
     fn reroute(&mut self, to: &Jid) -> bool {
-        let recipient = self.outbox.recipient_mut(to);
-        let routes = recipient.others.len() + 1;
-        recipient.route = (recipient.route + 1) % routes;
-        recipient.route != 0
+        self.outbox.recipient_mut(to).next_route()
     }
 
     // ---- verdicts -------------------------------------------------------------------
@@ -361,6 +358,9 @@ impl Engine {
             return;
         }
         self.learn(&to, answer);
+        if boot == self.boot {
+            self.outbox.recipient_mut(&to).answers_from(&to, from);
+        }
         for verdict in &answer.verdicts {
             let Some(lane) = self.outbox.lane_mut(id) else {
                 return;

@@ -158,6 +158,24 @@ impl Recipient {
         self.place.is_some()
     }
 
+    /// Goes on to its next address. Gives whether there is one that was not tried since
+    /// the one that the application named.
+    pub(in crate::engine) const fn next_route(&mut self) -> bool {
+        let routes = self.others.len() + 1;
+        self.route = (self.route + 1) % routes;
+        self.route != 0
+    }
+
+    /// It has answered from there.
+    pub(in crate::engine) fn answers_from(&mut self, to: &Jid, from: &Jid) {
+        let here = |jid: &BareJid| jid.as_str() == from.bare_str();
+        if to.bare_str() == from.bare_str() {
+            self.route = 0;
+        } else if let Some(at) = self.others.iter().position(here) {
+            self.route = at + 1;
+        }
+    }
+
     /// How many messages of a lane of that rank may be on their way.
     pub(super) const fn window(&self, window: usize, rank: u8) -> usize {
         if self.alarmed && rank > 0 {
