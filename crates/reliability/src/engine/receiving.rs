@@ -293,10 +293,10 @@ impl Engine {
     }
 
     pub(super) fn load_inbound(&mut self, record: InboundRecord) {
+        self.inbox.passed(record.arrival);
         if self.inbox.holds(record.arrival) {
             return;
         }
-        self.inbox.passed(record.arrival);
         let Some(message) = self.read_message(&record) else {
             return;
         };

@@ -167,7 +167,7 @@ impl Engine {
         };
         lane.dirty = false;
         let mut value = vec![u8::from(lane.unordered)];
-        value.extend(lane.channel.to_bytes());
+        value.extend(lane.channel.to_bytes_with_finals());
         let op = Op::PutMeta {
             key: format!("{SEND}{}/{}", lane.name, lane.to),
             value: value.into(),

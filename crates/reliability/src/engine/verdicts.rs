@@ -36,8 +36,16 @@ impl Engine {
         let (id, in_doubt) = (flight.id.clone(), flight.in_doubt);
         let (lane, place) = (flight.lane, flight.place);
         let peer = self.outbox.lane(lane).map(|lane| lane.to.to_bare());
+        let mut left = false;
         if let (Some(place), Some(lane)) = (place, self.outbox.lane_mut(lane)) {
             lane.channel.decide(place);
+            if matches!(&outcome, Outcome::InDoubt(why) if !why.is_final()) {
+                lane.channel.leaves(place);
+            }
+            left = lane.channel.has_left();
+        }
+        if left {
+            self.touch_lane(lane);
         }
         self.outbox.decided(seq);
         let tell = self.settle(&id, in_doubt, peer, &outcome);

@@ -23,6 +23,9 @@ use crate::protection::Protection;
 /// Recipients whose round-trip estimate is remembered while nothing is on its way to them.
 const KNOWN_RECIPIENTS: usize = 1024;
 
+/// Transmissions without an answer after which another address of the recipient is tried.
+const SILENT: u32 = 4;
+
 /// A lane, by the order in which it was made.
 pub(super) type LaneId = u32;
 
@@ -692,7 +695,7 @@ impl Outbox {
                 continue;
             }
             if let Some(flight) = self.flights.get(&seq)
-                && flight.tries > 1
+                && flight.tries >= SILENT
                 && flight.place.is_some()
             {
                 silent.insert(flight.lane);
