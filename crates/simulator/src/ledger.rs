@@ -257,6 +257,14 @@ impl Ledger {
         accounts.iter().any(|own| own == from_bare).then_some(id)
     }
 
+    /// The same, if it comes from its sender's usual account. The others may be unknown to
+    /// its recipient as yet, and then it is ignored.
+    pub(crate) fn from_home(&self, body: &str, from_bare: &str) -> Option<Id> {
+        let id = self.genuine(body, from_bare)?;
+        let home = self.accounts[self.get(id)?.from].first()?;
+        (home == from_bare).then_some(id)
+    }
+
     /// What an op will make durable on a device.
     pub(crate) fn durable(&mut self, of: usize, op: &Op) -> Option<Durable> {
         match op {

@@ -99,6 +99,8 @@ enum Effect {
     },
     /// A channel is in that epoch.
     Opened(LaneId, Epoch),
+    /// A message in doubt is left behind in its channel, as its record says.
+    Left(LaneId, u64),
     /// A plain message is kept.
     Arrived {
         slot: Slot,
@@ -505,6 +507,12 @@ impl Engine {
             Effect::None => {}
             Effect::Accepted { seq, id } => self.accepted(seq, id, &result),
             Effect::Concluded { seq, tell } => self.concluded(seq, tell),
+            Effect::Left(lane, place) => {
+                if let Some(there) = self.outbox.lane_mut(lane) {
+                    there.channel.durable(place);
+                }
+                self.outbox.wake(lane);
+            }
             Effect::Opened(lane, epoch) => self.opened(lane, epoch),
             // One step of a prune is bounded, so that it holds up nothing for long.
             Effect::Pruned => {

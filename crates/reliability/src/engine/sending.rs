@@ -583,9 +583,15 @@ impl Engine {
 
     /// A message in doubt of a recipient that speaks only receipts.
     fn load_doubt(&mut self, flight: Flight) {
-        if let (Some(place), Some(lane)) = (flight.place, self.outbox.lane_mut(flight.lane)) {
+        let id = flight.lane;
+        if let (Some(place), Some(lane)) = (flight.place, self.outbox.lane_mut(id))
+            && lane.channel.get(place).is_some()
+        {
+            // `low` passes it once that is written.
             lane.channel.decide(place);
-            lane.channel.durable(place);
+            lane.channel.leaves(place);
+            self.touch_lane(id);
+            self.after_all(Effect::Left(id, place));
         }
         let peer = self.outbox.lane(flight.lane).map(|lane| lane.to.to_bare());
         if let Some(peer) = peer

@@ -386,20 +386,32 @@ impl Engine {
                         self.outbox.handed(seq, self.now.monotonic);
                     }
                 }
-                Heard::Late { place } => {
-                    // With a deadline by its own clock it may still be in time.
-                    if let Some(seq) = self.outbox.seq_at(id, place)
-                        && self
-                            .outbox
-                            .recipient(&to)
-                            .is_some_and(|r| !r.ahead.is_zero())
-                        && self.outbox.get(seq).is_some_and(|f| f.tries <= 2)
-                    {
-                        self.outbox.wait_again(seq);
-                    }
-                }
+                Heard::Late { place } => self.late(id, place),
                 Heard::Rotate => self.rotate(id),
             }
+        }
+    }
+
+    /// The recipient says that a message came too late by its clock.
+    fn late(&mut self, id: LaneId, place: u64) {
+        let now = self.now;
+        let Some(seq) = self.outbox.seq_at(id, place) else {
+            return;
+        };
+        let recipient = self.outbox.lane(id).map(|lane| lane.to.clone());
+        let recipient = recipient.and_then(|to| self.outbox.recipient(&to));
+        let is_ahead = recipient.is_some_and(|r| !r.ahead.is_zero());
+        let Some(flight) = self.outbox.get(seq) else {
+            return;
+        };
+        if is_ahead && flight.tries <= 2 {
+            // With a deadline by its own clock it may still be in time.
+            self.outbox.wait_again(seq);
+        } else if flight.due.is_some_and(|due| due <= now.wall) {
+            // This device's clock has jumped since, and says so, too.
+            self.outbox.change(seq, |flight| {
+                flight.deadline = flight.deadline.map(|at| at.min(now.monotonic));
+            });
         }
     }
 
