@@ -239,12 +239,11 @@ impl Engine {
         self.transmit(&control(to, payload));
     }
 
-    /// Where the recipient is reached at present.
-    pub(super) fn address(&self, to: &Jid) -> Jid {
-        let route = self
-            .outbox
-            .recipient(to)
-            .and_then(|r| r.others.get(r.route.checked_sub(1)?));
+    /// Where the recipient is reached at present, by a message that was sent so many times
+    /// in vain.
+    pub(super) fn address(&self, to: &Jid, tries: u32) -> Jid {
+        let recipient = self.outbox.recipient(to);
+        let route = recipient.and_then(|r| r.route_after(tries));
         route.map_or_else(|| to.clone(), |other| other.clone().into())
     }
 

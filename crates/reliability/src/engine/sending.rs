@@ -270,8 +270,9 @@ impl Engine {
             _ => None,
         };
         let recipient = self.outbox.recipient(&to)?;
-        let address = self.address(&to);
         let flight = self.outbox.get(seq)?;
+        let tries = if place.is_some() { flight.tries } else { 0 };
+        let address = self.address(&to, tries);
         let given = flight.maybe_sent().then_some(flight.accepted_at);
         let Some((at, from, channel, unordered)) = says else {
             return Some(dress(&flight.stanza, None, given));
@@ -289,6 +290,7 @@ impl Engine {
                 prev: at.prev,
                 boot: at.boot,
                 knows,
+                jids: self.news_for(recipient.knows),
             };
             return self.control_bytes(address, cancel.to_element());
         }
@@ -368,7 +370,7 @@ impl Engine {
             let again = now + self.outbox.timeout(&to, asked + 1);
             self.outbox.close_at(id, Some((again, asked + 1)));
             if let Some(close) = close {
-                self.control(self.address(&to), close.to_element());
+                self.control(self.address(&to, asked), close.to_element());
             }
         }
     }

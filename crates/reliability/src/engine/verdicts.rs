@@ -256,7 +256,7 @@ impl Engine {
         };
         // From the recipient, its server, or our own server on its behalf; and of a
         // message that there can be copies of.
-        let address = self.address(&to);
+        let address = self.address(&to, 0);
         let credible = flight.maybe_sent()
             && flight.stage != Stage::Decided
             && from.is_none_or(|from| {

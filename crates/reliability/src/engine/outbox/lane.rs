@@ -23,6 +23,9 @@ pub(in crate::engine) const ROOM: &str = "_room";
 /// The lane whose messages go last.
 pub(in crate::engine) const TELEMETRY: &str = "t";
 
+/// Transmissions without an answer after which another address is tried.
+const SILENT: u32 = 3;
+
 /// A lane.
 #[derive(Debug)]
 pub(in crate::engine) struct Lane {
@@ -164,6 +167,14 @@ impl Recipient {
         let routes = self.others.len() + 1;
         self.route = (self.route + 1) % routes;
         self.route != 0
+    }
+
+    /// The address for a message that was sent so many times: who does not answer at one
+    /// may be at another one. None is the one that the application named.
+    pub(in crate::engine) fn route_after(&self, tries: u32) -> Option<&BareJid> {
+        let further = tries.saturating_sub(SILENT) as usize;
+        let route = (self.route + further) % (self.others.len() + 1);
+        self.others.get(route.checked_sub(1)?)
     }
 
     /// It has answered from there.

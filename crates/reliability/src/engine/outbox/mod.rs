@@ -5,7 +5,7 @@
 mod flight;
 mod lane;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use stanchion_stanza::payload::delivery::{Channel, Epoch};
@@ -22,9 +22,6 @@ use crate::protection::Protection;
 
 /// Recipients whose round-trip estimate is remembered while nothing is on its way to them.
 const KNOWN_RECIPIENTS: usize = 1024;
-
-/// Transmissions without an answer after which another address of the recipient is tried.
-const SILENT: u32 = 4;
 
 /// A lane, by the order in which it was made.
 pub(super) type LaneId = u32;
@@ -685,7 +682,6 @@ impl Outbox {
     /// Messages whose retransmission is due wait for their turn again.
     pub(super) fn retransmissions_due(&mut self, now: Duration) -> u64 {
         let mut due = 0;
-        let mut silent = BTreeSet::new();
         while let Some((at, seq)) = self.retries.first().copied() {
             if at > now {
                 break;
@@ -694,22 +690,8 @@ impl Outbox {
                 self.change(seq, |flight| flight.retry_at = None);
                 continue;
             }
-            if let Some(flight) = self.flights.get(&seq)
-                && flight.tries >= SILENT
-                && flight.place.is_some()
-            {
-                silent.insert(flight.lane);
-            }
             self.wait_again(seq);
             due += 1;
-        }
-        // Who does not answer at one of its addresses may be at another one.
-        let silent = silent.into_iter().filter_map(|id| self.lanes.get(&id));
-        let silent: HashSet<Jid> = silent.map(|lane| lane.to.clone()).collect();
-        for to in silent {
-            if let Some(recipient) = self.recipients.get_mut(&to) {
-                recipient.next_route();
-            }
         }
         due
     }
