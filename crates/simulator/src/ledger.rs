@@ -218,6 +218,8 @@ pub(crate) struct Ledger {
     /// Which devices' stores were set back once, and which of them to an empty one.
     set_back: Vec<bool>,
     emptied: Vec<bool>,
+    /// Devices move from account to account.
+    moves: bool,
     places: u32,
     /// The highest place that was handed over, for each (sender, recipient, channel).
     highest: HashMap<(usize, usize, u8), u32>,
@@ -225,7 +227,7 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn new(drafts: &[Draft], accounts: Vec<Vec<String>>) -> Self {
+    pub(crate) fn new(drafts: &[Draft], accounts: Vec<Vec<String>>, moves: bool) -> Self {
         Self {
             messages: drafts.iter().copied().map(Message::from).collect(),
             keys: vec![HashMap::new(); accounts.len()],
@@ -235,6 +237,7 @@ impl Ledger {
             set_back: vec![false; accounts.len()],
             emptied: vec![false; accounts.len()],
             accounts,
+            moves,
             places: 0,
             highest: HashMap::new(),
             tally: Tally::default(),
@@ -568,7 +571,11 @@ impl Ledger {
         };
         let wrong =
             |how: &str| Err(Law::WrongOutcome.broken(format!("{}: {outcome} {how}", name(id))));
-        if message.settled_in == Some(life) || (message.concluded && message.told.is_definite()) {
+        // Both may have forgotten it: the one had not written it when it ended, and the other
+        // was set back.
+        let lapsed = message.told == Told::Positive && self.set_back[message.draft.to];
+        let settled = message.concluded && message.told.is_definite() && !lapsed;
+        if message.settled_in == Some(life) || settled {
             return wrong("after it was settled");
         }
         match outcome {
@@ -585,7 +592,7 @@ impl Ledger {
                     return Err(Law::Durable
                         .broken(format!("{}: {outcome} before it was durable", name(id))));
                 }
-                if message.told == Told::Positive {
+                if message.told == Told::Positive && !lapsed {
                     return wrong("after it was delivered");
                 }
                 if message.effect && !message.repeatable {
@@ -721,6 +728,12 @@ impl Ledger {
         here.map(|m| m.from).collect()
     }
 
+    /// How many messages of a device are in doubt, as it was told.
+    pub(crate) fn in_doubt(&self, of: usize) -> usize {
+        let own = self.messages.iter().filter(|m| m.from == of);
+        own.filter(|m| m.told == Told::InDoubt || m.doubted).count()
+    }
+
     /// Whether a device's store was set back.
     pub(crate) fn was_set_back(&self, of: usize) -> bool {
         self.set_back.get(of).is_some_and(|was| *was)
@@ -731,6 +744,10 @@ impl Ledger {
     pub(crate) fn unfinished(&self) -> impl Iterator<Item = (Id, &Message)> {
         let open = |m: &Message| {
             if m.forgotten {
+                return false;
+            }
+            if self.moves && self.set_back[m.to] {
+                // It may have forgotten its sender's other accounts.
                 return false;
             }
             let set_back = self.set_back[m.from] || self.set_back[m.to];

@@ -370,7 +370,7 @@ pub struct Counters {
 #[non_exhaustive]
 pub struct Footprint {
     /// Outbound messages; at most [`in_memory`](super::EngineConfig::in_memory), and one for
-    /// each lane beside.
+    /// each lane beside, apart from those in doubt.
     pub window: usize,
     /// Stanzas that the server has not acknowledged.
     pub unacknowledged: usize,

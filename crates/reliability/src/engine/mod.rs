@@ -174,6 +174,9 @@ pub struct Engine {
     /// Messages in doubt of recipients that speak only receipts, oldest first: one settles
     /// them still.
     doubts: VecDeque<(String, BareJid)>,
+    /// Those of them that were settled while the outbox was read: what was read says
+    /// otherwise.
+    undoubted: BTreeSet<String>,
     /// Received messages that the application has not committed, in the store.
     unhandled: usize,
     /// Channels with a message that is next, and for which the application has no room.
@@ -238,6 +241,7 @@ impl Engine {
             look_for_due: (pending > 0).then_some(now.monotonic),
             looking_for_due: false,
             doubts: VecDeque::new(),
+            undoubted: BTreeSet::new(),
             unhandled: usize::try_from(counts.kept + counts.handed).unwrap_or(usize::MAX),
             wanting: BTreeSet::new(),
             served: None,
@@ -587,14 +591,17 @@ impl Engine {
         let most = self.lane_share();
         for id in self.hungry.clone() {
             let next_seq = self.next_seq;
-            let free = self.memory_room();
+            // One at least, beside those that are in doubt, or none would ever go on.
+            let free = match self.memory_room() {
+                0 => usize::from(self.outbox.is_all_in_doubt(id)),
+                free => free,
+            };
             let Some(lane) = self.outbox.lane_mut(id) else {
                 self.hungry.remove(&id);
                 continue;
             };
             // Half a share at a time, or less if nothing else can be sent.
-            let free = free.max(usize::from(lane.in_memory() == 0));
-            let room = most.saturating_sub(lane.in_memory());
+            let room = most.saturating_sub(lane.in_memory()).max(free.min(1));
             let room = room.min(free).min(MAX_PAGE);
             let hurry = room * 2 >= most || !lane.has_waiting();
             if lane.loading.is_some() || room == 0 || !hurry {

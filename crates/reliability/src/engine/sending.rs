@@ -510,6 +510,9 @@ impl Engine {
             self.flush_if_full();
             self.load_flight(id, record);
         }
+        if self.reading.is_empty() {
+            self.undoubted.clear();
+        }
         let Some(lane) = self.outbox.lane_mut(id) else {
             return;
         };
@@ -553,6 +556,9 @@ impl Engine {
             // It went into doubt when nobody spoke, and `low` has passed it since.
             passed = open.is_none();
         }
+        if self.undoubted.contains(&record.id) {
+            return self.leave(&flight);
+        }
         if doubtful {
             flight.in_doubt = true;
             flight.wish = Wish::Cancel;
@@ -583,8 +589,8 @@ impl Engine {
         self.apply_fate(record.seq, fate, None);
     }
 
-    /// A message in doubt of a recipient that speaks only receipts.
-    fn load_doubt(&mut self, flight: Flight) {
+    /// A message is not open in its channel any more.
+    fn leave(&mut self, flight: &Flight) {
         let id = flight.lane;
         if let (Some(place), Some(lane)) = (flight.place, self.outbox.lane_mut(id))
             && lane.channel.get(place).is_some()
@@ -595,6 +601,11 @@ impl Engine {
             self.touch_lane(id);
             self.after_all(Effect::Left(id, place));
         }
+    }
+
+    /// A message in doubt of a recipient that speaks only receipts.
+    fn load_doubt(&mut self, flight: Flight) {
+        self.leave(&flight);
         let peer = self.outbox.lane(flight.lane).map(|lane| lane.to.to_bare());
         if let Some(peer) = peer
             && !self.doubts.iter().any(|(id, _)| *id == flight.id)

@@ -70,7 +70,7 @@ impl Engine {
         }
         let told = (id.to_owned(), outcome.clone());
         match outcome {
-            // The one outcome that must not be forgotten: a copy could be sent after it.
+            // What must not be forgotten: after it a copy could be sent, or another one told.
             Outcome::NotDelivered(_) => {
                 self.counters.not_delivered += 1;
                 if !mutant::is("not-delivered-undurable") {
@@ -79,9 +79,13 @@ impl Engine {
             }
             Outcome::Acknowledged { .. } => self.counters.acknowledged += 1,
             Outcome::Delivered { .. } => self.counters.delivered += 1,
-            Outcome::InDoubt(why) => {
+            Outcome::InDoubt(why) if why.is_final() => {
                 self.counters.in_doubt += 1;
-                if let (false, Some(peer)) = (why.is_final(), peer) {
+                return Some(told);
+            }
+            Outcome::InDoubt(_) => {
+                self.counters.in_doubt += 1;
+                if let Some(peer) = peer {
                     self.remember_doubt(id.to_owned(), peer);
                 }
             }
@@ -239,6 +243,9 @@ impl Engine {
             at: self.now.wall,
         };
         let tell = self.settle(&id, true, None, &outcome);
+        if !self.reading.is_empty() {
+            self.undoubted.insert(id);
+        }
         self.persist(op, Effect::Concluded { seq: 0, tell });
     }
 
@@ -432,7 +439,9 @@ impl Engine {
             news = true;
         }
         let knows = answer.knows.min(ours);
-        if knows > recipient.knows {
+        // Its store may have been set back since it knew more; an old answer that says so
+        // costs no more than being told again.
+        if knows > recipient.knows || (knows < recipient.knows && answer.boot == self.boot) {
             recipient.knows = knows;
             news = true;
         }

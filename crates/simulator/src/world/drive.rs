@@ -464,7 +464,12 @@ impl World {
         if ready && over && message.accepted.is_some() {
             return Err(Law::Late.broken(format!("m{id} has no outcome at its deadline")));
         }
-        self.schedule.after(500 * MS, Event::Due(id));
+        // Nobody runs before copies come days later.
+        let at = match self.phase {
+            Phase::Later(since) => since.max(now + 500 * MS),
+            Phase::Trouble | Phase::Calm => now + 500 * MS,
+        };
+        self.schedule.at(at, Event::Due(id));
         Ok(())
     }
 }

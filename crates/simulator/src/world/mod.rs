@@ -194,7 +194,7 @@ impl World {
                     .collect()
             })
             .collect();
-        let ledger = Ledger::new(&setup.messages, accounts);
+        let ledger = Ledger::new(&setup.messages, accounts, setup.on.has(Switch::Failover));
         let mut world = Self {
             random,
             schedule: Schedule::default(),
@@ -512,7 +512,9 @@ impl World {
         // A lane has one at least.
         let lanes = self.devices.len() * (usize::from(LOOSE) + 1);
         self.summary.holds(held);
-        let within = held.window <= config.in_memory + lanes
+        let fits = held.window <= config.in_memory + lanes
+            || held.window <= config.in_memory + lanes + self.ledger.in_doubt(of);
+        let within = fits
             && held.handed_over <= config.hand_over
             && held.unacknowledged <= 1024 + 256
             && held.arriving <= 1024
