@@ -746,7 +746,7 @@ impl Ledger {
             if m.forgotten {
                 return false;
             }
-            if self.moves && self.set_back[m.to] {
+            if self.moves && self.set_back[m.to] && m.accepted.is_some() {
                 // It may have forgotten its sender's other accounts.
                 return false;
             }

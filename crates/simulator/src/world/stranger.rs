@@ -212,6 +212,16 @@ impl World {
         }
     }
 
+    /// The devices whose names are taken for good at a device: one that is set back may
+    /// forget who has them.
+    fn names_taken_at(&self, of: usize) -> Vec<usize> {
+        let mut setting_back = [Switch::Restored, Switch::Cloned, Switch::Reinstalled].into_iter();
+        if setting_back.any(|switch| self.setup.on.has(switch)) {
+            return Vec::new();
+        }
+        self.ledger.heard_by(of)
+    }
+
     /// The stranger logs in and says something to everybody, once or many times.
     pub(super) fn attacks(&mut self) -> Result<bool, Violation> {
         let now = self.now();
@@ -251,7 +261,7 @@ impl World {
             } else {
                 Jid::from(account.to_bare())
             };
-            let known = self.ledger.heard_by(at);
+            let known = self.names_taken_at(at);
             let message = self.stranger.says(to, &known);
             let packet = ToServer::Element(message.to_element());
             self.sites[site].server.receive(now, on, packet);
