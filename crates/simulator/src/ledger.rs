@@ -9,13 +9,19 @@
 //! - an outcome that was told after the backup belongs to the dead timeline; another one
 //!   is due;
 //! - a receiver may act again on what it committed after the backup; a transactional
-//!   effect of that time is undone, though the sender was told of it.
+//!   effect of that time is undone, though the sender was told of it. It may act on what
+//!   it gave up after the backup;
+//! - what was sent may be in doubt for good.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use stanchion_reliability::outcome::Outcome;
+use stanchion_reliability::outcome::{InDoubt, NotDelivered, Outcome};
 use stanchion_reliability::store::{InboundKey, Op, OpResult, OutboundState};
+use stanchion_stanza::payload::delivery::{
+    Answer, Closed, IdPrefix, StoreTag, Verdict, VerdictState,
+};
+use stanchion_stanza::{Element, Jid, Payload as _};
 
 use crate::law::{Checked, Law};
 
@@ -26,6 +32,19 @@ pub(crate) type Id = u32;
 pub(crate) fn name(id: Id) -> String {
     format!("m{id}")
 }
+
+/// The name of a device.
+pub(crate) fn device(of: usize) -> String {
+    format!("d{of}")
+}
+
+/// The channels, by number; the last number is that of messages outside of any.
+pub(crate) const CHANNELS: [&str; 3] = ["a", "c", "t"];
+/// The number of messages that have no channel.
+pub(crate) const LOOSE: u8 = CHANNELS.len() as u8;
+
+/// Hand-overs in vain after which a receiver gives a message up.
+const HAND_OVERS: u32 = 3;
 
 /// The number behind an id on the wire.
 pub(crate) fn number(name: &str) -> Option<Id> {
@@ -38,6 +57,8 @@ pub(crate) enum Told {
     #[default]
     Nothing,
     InDoubt,
+    /// In doubt, and nothing follows.
+    Unknowable,
     /// Delivered or acknowledged.
     Positive,
     NotDelivered,
@@ -45,7 +66,7 @@ pub(crate) enum Told {
 
 impl Told {
     const fn is_definite(self) -> bool {
-        matches!(self, Self::Positive | Self::NotDelivered)
+        matches!(self, Self::Unknowable | Self::Positive | Self::NotDelivered)
     }
 }
 
@@ -75,14 +96,29 @@ pub(crate) struct Message {
     concluded: bool,
     doubted: bool,
     pub(crate) told: Told,
-    /// The life in which the last definite outcome was told.
+    /// The life in which the last definite outcome was told, and doubt.
     settled_in: Option<u64>,
+    doubted_in: Option<u64>,
+    /// Its application took it back.
+    pub(crate) taken_back: bool,
+    /// A cancel for it was transmitted.
+    cancelled: bool,
+    /// To which stores it was addressed, and whether to whatever store is there.
+    stores: Vec<StoreTag>,
+    to_any_store: bool,
     /// Its sender lost it, with its store.
     pub(crate) forgotten: bool,
 
     /// Durable in the inbox, and as committed.
     pub(crate) inbox: bool,
     committed: bool,
+    /// Hand-overs that are durable; the first one that happened.
+    marks: u32,
+    handed: bool,
+    /// Its receiver said that it never takes effect; and the receiver may have forgotten
+    /// that with its store.
+    void: bool,
+    void_forgotten: bool,
     /// Took effect, and in which life of the receiver.
     pub(crate) effect: bool,
     effect_life: u64,
@@ -105,6 +141,8 @@ pub(crate) struct Draft {
     pub(crate) strict: bool,
     /// Whether it ends every stream that carries it.
     pub(crate) poison: bool,
+    /// Its application takes it back so long after it was given.
+    pub(crate) regret: Option<Duration>,
 }
 
 impl From<Draft> for Message {
@@ -139,6 +177,7 @@ struct Mark {
     doubted: bool,
     inbox: bool,
     committed: bool,
+    handed: bool,
 }
 
 /// What is durable on one device: goes with an image of its store.
@@ -149,9 +188,14 @@ pub(crate) struct Marks(Vec<Mark>);
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Durable {
     Outbox(Id),
-    Inbox(Id),
+    /// And whether it is handed over at once.
+    Inbox(Id, bool),
     Committed(Id),
-    Concluded { id: Id, negative: bool },
+    Marked(Id),
+    Concluded {
+        id: Id,
+        negative: bool,
+    },
     Doubted(Id),
 }
 
@@ -174,24 +218,34 @@ pub(crate) struct Ledger {
     accounts: Vec<Vec<String>>,
     /// Which message an inbox key stands for, for each device.
     keys: Vec<HashMap<InboundKey, Id>>,
+    /// Which message is named so in verdicts.
+    prefixes: HashMap<IdPrefix, Id>,
+    /// Which devices' stores were set back once, and which of them to an empty one.
+    set_back: Vec<bool>,
+    emptied: Vec<bool>,
+    /// Devices move from account to account.
+    moves: bool,
     places: u32,
-    /// The highest place that took effect, for each (sender, recipient, channel).
+    /// The highest place that was handed over, for each (sender, recipient, channel).
     highest: HashMap<(usize, usize, u8), u32>,
     pub(crate) tally: Tally,
-    /// Whether order is a law: some engine spoke of `Delivered`.
-    pub(crate) ordered: bool,
 }
 
 impl Ledger {
-    pub(crate) fn new(drafts: &[Draft], accounts: Vec<Vec<String>>) -> Self {
+    pub(crate) fn new(drafts: &[Draft], accounts: Vec<Vec<String>>, moves: bool) -> Self {
         Self {
             messages: drafts.iter().copied().map(Message::from).collect(),
             keys: vec![HashMap::new(); accounts.len()],
+            prefixes: (0..drafts.len() as Id)
+                .map(|id| (IdPrefix::of(&name(id)), id))
+                .collect(),
+            set_back: vec![false; accounts.len()],
+            emptied: vec![false; accounts.len()],
             accounts,
+            moves,
             places: 0,
             highest: HashMap::new(),
             tally: Tally::default(),
-            ordered: false,
         }
     }
 
@@ -211,15 +265,25 @@ impl Ledger {
         accounts.iter().any(|own| own == from_bare).then_some(id)
     }
 
+    /// The same, if it comes from its sender's usual account. The others may be unknown to
+    /// its recipient as yet, and then it is ignored.
+    pub(crate) fn from_home(&self, body: &str, from_bare: &str) -> Option<Id> {
+        let id = self.genuine(body, from_bare)?;
+        let home = self.accounts[self.get(id)?.from].first()?;
+        (home == from_bare).then_some(id)
+    }
+
     /// What an op will make durable on a device.
     pub(crate) fn durable(&mut self, of: usize, op: &Op) -> Option<Durable> {
         match op {
             Op::PutOutbound(record) => Some(Durable::Outbox(number(&record.id)?)),
             Op::PutInbound(new) => {
-                let id = self.genuine(body(&new.stanza)?, &new.key.from_bare)?;
+                let from = new.from_full.parse::<Jid>().ok()?;
+                let id = self.genuine(body(&new.stanza)?, from.bare_str())?;
                 self.keys[of].insert(new.key.clone(), id);
-                Some(Durable::Inbox(id))
+                Some(Durable::Inbox(id, new.handed))
             }
+            Op::MarkHanded { key, .. } => self.keys[of].get(key).copied().map(Durable::Marked),
             Op::MarkHandled { key, .. } => self.keys[of].get(key).copied().map(Durable::Committed),
             Op::SetOutboundState { id, state, .. } => {
                 let id = number(id)?;
@@ -233,7 +297,11 @@ impl Ledger {
                             negative: false,
                         })
                     }
-                    OutboundState::InDoubt { .. } => Some(Durable::Doubted(id)),
+                    OutboundState::InDoubt { open: true, .. } => Some(Durable::Doubted(id)),
+                    OutboundState::InDoubt { open: false, .. } => Some(Durable::Concluded {
+                        id,
+                        negative: false,
+                    }),
                     _ => None,
                 }
             }
@@ -259,9 +327,16 @@ impl Ledger {
                     message.place = place;
                 }
             }
-            Durable::Inbox(id) => {
+            Durable::Inbox(id, handed) => {
+                let new = matches!(result, None | Some(OpResult::Kept { .. }));
                 if let Some(message) = self.get_mut(id) {
                     message.inbox = true;
+                    message.marks += u32::from(handed && new);
+                }
+            }
+            Durable::Marked(id) if done => {
+                if let Some(message) = self.get_mut(id) {
+                    message.marks += 1;
                 }
             }
             Durable::Concluded { id, negative } if done => {
@@ -292,8 +367,14 @@ impl Ledger {
         Ok(())
     }
 
-    /// A message is transmitted, with the delivery extension or without.
-    pub(crate) fn transmits(&mut self, id: Id, wire_id: &str, spoken: bool) -> Checked {
+    /// A message is transmitted, with the delivery extension or without; to which store.
+    pub(crate) fn transmits(
+        &mut self,
+        id: Id,
+        wire_id: &str,
+        spoken: bool,
+        store: Option<StoreTag>,
+    ) -> Checked {
         let Some(message) = self.get_mut(id) else {
             return Ok(());
         };
@@ -315,6 +396,128 @@ impl Ledger {
         }
         message.transmitted = true;
         message.spoken |= spoken;
+        match store {
+            None => message.to_any_store = true,
+            Some(store) if !message.stores.contains(&store) => message.stores.push(store),
+            Some(_) => {}
+        }
+        Ok(())
+    }
+
+    /// A cancel is transmitted.
+    pub(crate) fn cancels(&mut self, id: IdPrefix) {
+        if let Some(id) = self.prefixes.get(&id).copied()
+            && let Some(message) = self.get_mut(id)
+        {
+            message.cancelled = true;
+        }
+    }
+
+    /// A device says something of the delivery protocol to an address.
+    pub(crate) fn says(&mut self, of: usize, to_bare: &str, said: &Element) -> Checked {
+        let (device, verdicts) = if Answer::matches(said) {
+            match Answer::from_element(said) {
+                Ok(answer) => (answer.to, answer.verdicts),
+                Err(_) => return Ok(()),
+            }
+        } else if Closed::matches(said) {
+            match Closed::from_element(said) {
+                Ok(closed) => (closed.to, closed.verdicts),
+                Err(_) => return Ok(()),
+            }
+        } else {
+            return Ok(());
+        };
+        for verdict in &verdicts {
+            let Some(id) = self.prefixes.get(&verdict.id).copied() else {
+                continue;
+            };
+            let genuine = self.get(id).is_some_and(|m| {
+                m.to == of
+                    && device.as_str() == self::device(m.from)
+                    && self.accounts[m.from].iter().any(|own| own == to_bare)
+            });
+            if genuine {
+                self.decides(id, verdict)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Its recipient says what became of a message.
+    fn decides(&mut self, id: Id, verdict: &Verdict) -> Checked {
+        let Some(message) = self.get_mut(id) else {
+            return Ok(());
+        };
+        let wrong =
+            |what: &str| Err(Law::Durable.broken(format!("{} was called {what}", name(id))));
+        match verdict.state {
+            VerdictState::Delivered if !message.committed => {
+                wrong("delivered before its commit was durable")
+            }
+            VerdictState::Handed if !message.inbox => wrong("handed over before it was durable"),
+            VerdictState::Void if message.effect && !message.outlived => {
+                wrong("void, but it took effect")
+            }
+            VerdictState::Void => {
+                message.void = true;
+                message.void_forgotten = false;
+                Ok(())
+            }
+            VerdictState::Maybe if message.marks < HAND_OVERS => {
+                wrong("given up before it was handed over three times")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a message that was received must be in the inbox by now, or have been
+    /// there, when the server is told that it is handled.
+    pub(crate) fn must_be_kept(&self, id: Id) -> bool {
+        self.get(id).is_some_and(|m| {
+            let settled = m.has_outcome() || m.cancelled;
+            !m.inbox && !settled && !self.set_back[m.from] && !self.set_back[m.to]
+        })
+    }
+
+    /// A message is handed to the application, by that store. Copies after a crash are
+    /// handed over again; the first ones are in order.
+    pub(crate) fn hands_over(&mut self, id: Id, store: StoreTag) -> Checked {
+        let Some(message) = self.messages.get_mut(id as usize) else {
+            return Ok(());
+        };
+        if !message.inbox {
+            return Err(Law::Durable.broken(format!(
+                "{} was handed over before it was durable",
+                name(id)
+            )));
+        }
+        if message.void && !message.void_forgotten {
+            return Err(Law::WrongOutcome.broken(format!(
+                "{} was handed over after it was called void",
+                name(id)
+            )));
+        }
+        if message.spoken && !message.to_any_store && !message.stores.contains(&store) {
+            return Err(Law::WrongOutcome.broken(format!(
+                "{} was handed over by a store that it was not for",
+                name(id)
+            )));
+        }
+        let again = std::mem::replace(&mut message.handed, true);
+        if again || message.forgotten || message.channel == LOOSE {
+            return Ok(());
+        }
+        let channel = (message.from, message.to, message.channel);
+        let highest = self.highest.entry(channel).or_default();
+        if message.place < *highest {
+            self.tally.overtaken += 1;
+            return Err(Law::Misordered.broken(format!(
+                "{} was handed over after a later message",
+                name(id)
+            )));
+        }
+        *highest = message.place;
         Ok(())
     }
 
@@ -362,28 +565,14 @@ impl Ledger {
         let Some(message) = self.messages.get_mut(id as usize) else {
             return Ok(());
         };
-        if message.decided || message.told == Told::NotDelivered {
+        let given_up = message.decided || message.told == Told::NotDelivered || message.void;
+        if given_up && !message.void_forgotten {
             return Err(
                 Law::WrongOutcome.broken(format!("{} took effect after NotDelivered", name(id)))
             );
         }
         message.effect = true;
         message.effect_life = life;
-        if message.forgotten || message.undone {
-            return Ok(());
-        }
-        let channel = (message.from, message.to, message.channel);
-        let highest = self.highest.entry(channel).or_default();
-        if message.place < *highest {
-            self.tally.overtaken += 1;
-            if self.ordered && message.spoken {
-                let id = name(id);
-                return Err(
-                    Law::Misordered.broken(format!("{id} took effect after a later message"))
-                );
-            }
-        }
-        *highest = (*highest).max(message.place);
         Ok(())
     }
 
@@ -394,16 +583,28 @@ impl Ledger {
         };
         let wrong =
             |how: &str| Err(Law::WrongOutcome.broken(format!("{}: {outcome} {how}", name(id))));
-        if message.settled_in == Some(life) || (message.concluded && message.told.is_definite()) {
+        // Both may have forgotten it: the one had not written it when it ended, and the other
+        // was set back.
+        let lapsed = message.told == Told::Positive && self.set_back[message.draft.to];
+        let settled = message.concluded && message.told.is_definite() && !lapsed;
+        if message.settled_in == Some(life) || settled {
             return wrong("after it was settled");
         }
         match outcome {
-            Outcome::NotDelivered(_) => {
+            Outcome::NotDelivered(why) => {
+                let reason = match why {
+                    NotDelivered::Cancelled => message.taken_back,
+                    NotDelivered::Refused(_) => true,
+                    _ => message.lifetime.is_some() || message.taken_back,
+                };
+                if !reason {
+                    return wrong("but nobody gave it up");
+                }
                 if !message.decided {
                     return Err(Law::Durable
                         .broken(format!("{}: {outcome} before it was durable", name(id))));
                 }
-                if message.told == Told::Positive {
+                if message.told == Told::Positive && !lapsed {
                     return wrong("after it was delivered");
                 }
                 if message.effect && !message.repeatable {
@@ -415,14 +616,31 @@ impl Ledger {
                 message.told = Told::NotDelivered;
                 message.settled_in = Some(life);
             }
-            Outcome::InDoubt(_) => {
+            Outcome::InDoubt(why) => {
+                let set_back = self.set_back[message.draft.from] || self.set_back[message.draft.to];
+                let reason = match why {
+                    InDoubt::RolledBack => set_back,
+                    InDoubt::PeerReset => self.emptied[message.draft.to],
+                    InDoubt::MaybeApplied => message.marks >= HAND_OVERS,
+                    InDoubt::Forgotten | InDoubt::Cancelled => false,
+                    InDoubt::Refused(_) => true,
+                    _ => message.lifetime.is_some() || message.taken_back,
+                };
+                if !reason {
+                    return wrong("for no reason");
+                }
                 if !message.transmitted && message.accepted == Some(life) {
                     return wrong("but it was never transmitted");
                 }
                 if message.told == Told::NotDelivered {
                     return wrong("after it was not delivered");
                 }
-                if message.told == Told::Nothing {
+                if why.is_final() {
+                    message.told = Told::Unknowable;
+                    message.settled_in = Some(life);
+                } else if message.doubted_in.replace(life) == Some(life) {
+                    return wrong("twice in one life");
+                } else if message.told == Told::Nothing {
                     message.told = Told::InDoubt;
                 }
             }
@@ -455,12 +673,17 @@ impl Ledger {
             doubted: m.from == of && m.doubted,
             inbox: m.to == of && m.inbox,
             committed: m.to == of && m.committed,
+            handed: m.to == of && m.handed,
         };
         Marks(self.messages.iter().map(mark).collect())
     }
 
     /// A device's store is that of the marks again; none is an empty one.
-    pub(crate) fn set_back(&mut self, of: usize, marks: &Marks, transactional: bool) {
+    pub(crate) fn set_back(&mut self, of: usize, marks: Option<&Marks>, transactional: bool) {
+        self.set_back[of] = true;
+        self.emptied[of] |= marks.is_none();
+        let none = Marks::default();
+        let marks = marks.unwrap_or(&none);
         let empty = Mark::default();
         for (at, message) in self.messages.iter_mut().enumerate() {
             let mark = marks.0.get(at).unwrap_or(&empty);
@@ -476,6 +699,7 @@ impl Ledger {
                         Told::Nothing
                     };
                     message.settled_in = None;
+                    message.doubted_in = None;
                 }
                 if !mark.kept && message.submitted && !message.forgotten {
                     message.forgotten = true;
@@ -486,6 +710,8 @@ impl Ledger {
             if message.to == of {
                 message.inbox = mark.inbox;
                 message.committed = mark.committed;
+                message.handed &= mark.handed;
+                message.void_forgotten |= message.void;
                 if message.effect && !mark.committed {
                     if transactional {
                         message.effect = false;
@@ -500,7 +726,7 @@ impl Ledger {
         }
         self.highest.clear();
         for message in &self.messages {
-            if message.effect && !message.forgotten {
+            if message.handed && !message.forgotten && message.channel != LOOSE {
                 let channel = (message.from, message.to, message.channel);
                 let highest = self.highest.entry(channel).or_default();
                 *highest = (*highest).max(message.place);
@@ -508,17 +734,40 @@ impl Ledger {
         }
     }
 
-    /// Messages whose end is still due. `excused` are devices whose store was set back:
-    /// doubt about their messages may stay.
-    pub(crate) fn unfinished<'a>(
-        &'a self,
-        excused: &'a [bool],
-    ) -> impl Iterator<Item = (Id, &'a Message)> {
-        let open = move |m: &Message| {
+    /// The devices of which a device knows, by messages on their channels that it keeps.
+    pub(crate) fn heard_by(&self, of: usize) -> Vec<usize> {
+        let here = self
+            .messages
+            .iter()
+            .filter(|m| m.to == of && m.inbox && m.spoken);
+        here.map(|m| m.from).collect()
+    }
+
+    /// How many messages of a device are in doubt, as it was told.
+    pub(crate) fn in_doubt(&self, of: usize) -> usize {
+        let own = self.messages.iter().filter(|m| m.from == of);
+        own.filter(|m| m.told == Told::InDoubt || m.doubted).count()
+    }
+
+    /// Whether a device's store was set back.
+    pub(crate) fn was_set_back(&self, of: usize) -> bool {
+        self.set_back.get(of).is_some_and(|was| *was)
+    }
+
+    /// Messages whose end is still due. Doubt about messages of devices whose store was set
+    /// back may stay.
+    pub(crate) fn unfinished(&self) -> impl Iterator<Item = (Id, &Message)> {
+        let open = |m: &Message| {
             if m.forgotten {
                 return false;
             }
-            let may_doubt = m.lifetime.is_some() || m.poison || excused[m.from] || excused[m.to];
+            if self.moves && self.set_back[m.to] && m.accepted.is_some() {
+                // It may have forgotten its sender's other accounts.
+                return false;
+            }
+            let set_back = self.set_back[m.from] || self.set_back[m.to];
+            let given_up = m.taken_back || m.told.is_definite();
+            let may_doubt = m.lifetime.is_some() || m.poison || set_back || given_up;
             m.accepted.is_none()
                 || !m.has_outcome()
                 || (!may_doubt && m.told != Told::Positive && !m.concluded)

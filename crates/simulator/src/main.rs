@@ -72,12 +72,7 @@ fn main() -> ExitCode {
 
 fn list() {
     for switch in Switch::ALL {
-        let off = if switch.is_drawn() {
-            ""
-        } else {
-            " (off unless named)"
-        };
-        println!("{:<26} {}{off}", switch.name(), switch.what());
+        println!("{:<26} {}", switch.name(), switch.what());
     }
     for (name, rule) in mutant::ALL {
         println!("mutant {name:<36} {rule}");

@@ -10,8 +10,9 @@ use crate::run::{Failure, Hunt, Plan, Report, Shrunk};
 use crate::summary::Traffic;
 use crate::switch::Switch;
 
-/// Failures that are shown one by one.
+/// Failures that are shown one by one, to people and to programs.
 const SHOWN: usize = 10;
+const LISTED: usize = 1000;
 
 /// The command that tells the story of a seed.
 #[must_use]
@@ -89,6 +90,8 @@ impl Report {
             .map(|(name, traffic, _)| (name.to_owned(), json!(traffic.ratio())));
         let most = self.summary.most;
         let first = self.failures.first().map(|f| failure_json(f, plan));
+        let listed = self.failures.iter().take(LISTED);
+        let listed: Vec<_> = listed.map(|f| failure_json(f, plan)).collect();
         json!({
             "seeds": self.seeds,
             "from": plan.from,
@@ -98,6 +101,7 @@ impl Report {
             "violations": Map::from_iter(counts),
             "failed_seeds": self.failures.len(),
             "first_failure": first,
+            "failures": listed,
             "outcomes": Map::from_iter(outcomes),
             "faults": Map::from_iter(faults),
             "amplification": Map::from_iter(amplification),

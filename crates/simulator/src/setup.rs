@@ -11,7 +11,7 @@ use stanchion_stanza::stanza::DefinedCondition;
 use stanchion_testkit::server::{AnswerToResume, Offline, Overflow, WhenExpired};
 use stanchion_testkit::{Behaviour, Random};
 
-use crate::ledger::Draft;
+use crate::ledger::{Draft, LOOSE};
 use crate::switch::{Selection, Switch, Switches};
 
 /// Things fail and messages are given for so long; then all is well.
@@ -86,7 +86,7 @@ impl Setup {
         let drawn = Switch::ALL
             .iter()
             .copied()
-            .filter(|switch| rough.chance(300) && switch.is_drawn())
+            .filter(|_| rough.chance(300))
             .collect();
         let on = match weather {
             Weather::Rough => selection.of(drawn),
@@ -139,20 +139,29 @@ fn draw_device(sites: usize, random: &mut Random) -> DeviceSetup {
 fn draw_messages(count: u32, devices: usize, on: Switches, mut random: Random) -> Vec<Draft> {
     // Deadlines for some of them.
     let deadlines = *random.pick(&[0, 300, 1000]);
+    let regrets = *random.pick(&[0, 50, 200]);
     let mut draw = |_| {
         let from = random.below(devices as u64) as usize;
         let to = (from + 1 + random.below(devices as u64 - 1) as usize) % devices;
         let within = random.time(Duration::ZERO, 40_000 * MS);
         let limited = random.chance(deadlines);
         let poison = random.chance(15) && on.has(Switch::Poison);
+        let channel = match random.below(16) as u8 {
+            // An account apart is another sender to who has only the addresses to go by.
+            0 if !on.has(Switch::Failover) => LOOSE,
+            number => number % LOOSE,
+        };
+        let regret = random.time(Duration::ZERO, 20_000 * MS);
+        let regrets = random.chance(regrets);
         Draft {
             from,
             to,
-            channel: random.below(3) as u8,
+            channel,
             // What poisons streams must end some time.
             lifetime: (limited || poison).then_some(within),
             strict: !random.chance(200),
             poison,
+            regret: regrets.then_some(regret),
         }
     };
     (0..count).map(&mut draw).collect()

@@ -91,14 +91,6 @@ impl Switch {
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|s| s.name() == name)
     }
-
-    /// Whether what it does is expected to be survived. One that is not is off unless it
-    /// is named.
-    #[must_use]
-    pub const fn is_drawn(self) -> bool {
-        // An identity that spans accounts needs the delivery extension.
-        !matches!(self, Self::Failover)
-    }
 }
 
 impl fmt::Display for Switch {

@@ -206,6 +206,7 @@ fn a_cancellation_names_what_the_message_names() {
         prev: of.prev,
         boot: of.boot,
         knows: 1,
+        jids: None,
     };
     same(CANCEL, cancel);
 }

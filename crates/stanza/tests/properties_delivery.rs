@@ -215,6 +215,7 @@ proptest! {
             prev: deliver.prev,
             boot: deliver.boot,
             knows: deliver.knows,
+            jids: deliver.jids,
         });
     }
 

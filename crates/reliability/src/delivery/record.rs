@@ -146,9 +146,19 @@ impl SendingChannel {
     /// As the store keeps it. Its messages are in the outbox.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
+        self.to_bytes_from(self.low())
+    }
+
+    /// The same, for the transaction that makes all final states durable that there are.
+    #[must_use]
+    pub fn to_bytes_with_finals(&self) -> Vec<u8> {
+        self.to_bytes_from(self.low_to_be())
+    }
+
+    fn to_bytes_from(&self, low: u64) -> Vec<u8> {
         let mut out = vec![VERSION];
         write_epoch(&mut out, self.epoch);
-        for number in [self.base, self.low(), self.next] {
+        for number in [self.base, low, self.next] {
             out.extend_from_slice(&number.to_be_bytes());
         }
         write_id(&mut out, self.last);

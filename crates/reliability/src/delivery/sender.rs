@@ -222,6 +222,8 @@ pub struct SendingChannel {
     rotations: u32,
     /// One past the highest place that has an outcome without the peer.
     skipped: u64,
+    /// One past the highest place of a message that left without a final state.
+    left: u64,
     /// `low`, as the peer was last told.
     told: u64,
 }
@@ -252,6 +254,7 @@ impl SendingChannel {
             open: VecDeque::new(),
             rotations: 0,
             skipped: 0,
+            left: 0,
             told: low,
         }
     }
@@ -308,6 +311,27 @@ impl SendingChannel {
             .iter()
             .find(|open| !open.is_decided() || !mutant::is("low-counts-undurable"));
         first.map_or(self.loaded, |open| open.place)
+    }
+
+    /// The same, once every final state that there is, is durable.
+    pub(super) fn low_to_be(&self) -> u64 {
+        let first = self.open.iter().find(|open| !open.is_decided());
+        first.map_or(self.loaded, |open| open.place)
+    }
+
+    /// A message leaves the channel without a final state: nobody who could give it one
+    /// speaks the protocol.
+    pub fn leaves(&mut self, place: u64) {
+        self.left = self.left.max(place + 1);
+    }
+
+    /// Whether `low` has yet to pass a message that left without a final state. Until then
+    /// the record is to be written with each final state, in its transaction: what is in
+    /// doubt and not below `low` is open to the next process, and the peer must not have
+    /// heard of a higher `low`.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        self.low() < self.left
     }
 
     /// Takes a message: gives its place and its predecessor's id. With `load` it stays in

@@ -213,10 +213,13 @@ impl Inbox {
         self.promised = self.promised.saturating_sub(1);
     }
 
-    /// Notes a message that comes from the store.
+    /// Notes a message that is handed over.
     pub(super) fn put(&mut self, arrival: u64, origin: Origin) {
         self.held.insert(arrival, origin);
-        self.passed(arrival);
+        // Earlier ones may wait in the store for their turn.
+        if !self.more_in_store {
+            self.passed(arrival);
+        }
     }
 
     /// Notes a message that is not read again, even if it cannot be handed over.

@@ -431,7 +431,8 @@ pub struct Counters {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Footprint {
-    /// Outbound messages; at most [`in_memory`](super::EngineConfig::in_memory).
+    /// Outbound messages; at most [`in_memory`](super::EngineConfig::in_memory), and one for
+    /// each lane beside, apart from those in doubt.
     pub window: usize,
     /// Stanzas that the server has not acknowledged.
     pub unacknowledged: usize,

@@ -107,6 +107,8 @@ enum Effect {
     },
     /// A channel is in that epoch.
     Opened(LaneId, Epoch),
+    /// A message in doubt is left behind in its channel, as its record says.
+    Left(LaneId, u64),
     /// A plain message is kept.
     Arrived {
         slot: Slot,
@@ -214,6 +216,9 @@ pub struct Engine {
     /// Messages in doubt of recipients that speak only receipts, oldest first: one settles
     /// them still.
     doubts: VecDeque<(String, BareJid)>,
+    /// Those of them that were settled while the outbox was read: what was read says
+    /// otherwise.
+    undoubted: BTreeSet<String>,
     /// Received messages that the application has not committed, in the store.
     unhandled: usize,
     /// Channels with a message that is next, and for which the application has no room.
@@ -282,6 +287,7 @@ impl Engine {
             look_for_due: (pending > 0).then_some(now.monotonic),
             looking_for_due: false,
             doubts: VecDeque::new(),
+            undoubted: BTreeSet::new(),
             unhandled: usize::try_from(counts.kept + counts.handed).unwrap_or(usize::MAX),
             wanting: BTreeSet::new(),
             served: None,
@@ -565,6 +571,12 @@ impl Engine {
             Effect::None => {}
             Effect::Accepted { seq, id } => self.accepted(seq, id, &result),
             Effect::Concluded { seq, tell } => self.concluded(seq, tell),
+            Effect::Left(lane, place) => {
+                if let Some(there) = self.outbox.lane_mut(lane) {
+                    there.channel.durable(place);
+                }
+                self.outbox.wake(lane);
+            }
             Effect::Opened(lane, epoch) => self.opened(lane, epoch),
             Effect::Recorded { stream, h } => self.management.recorded(stream, h),
             // One step of a prune is bounded, so that it holds up nothing for long.
@@ -640,12 +652,18 @@ impl Engine {
         let most = self.lane_share();
         for id in self.hungry.clone() {
             let next_seq = self.next_seq;
+            // One at least, beside those that are in doubt, or none would ever go on.
+            let free = match self.memory_room() {
+                0 => usize::from(self.outbox.is_all_in_doubt(id)),
+                free => free,
+            };
             let Some(lane) = self.outbox.lane_mut(id) else {
                 self.hungry.remove(&id);
                 continue;
             };
             // Half a share at a time, or less if nothing else can be sent.
-            let room = most.saturating_sub(lane.in_memory()).min(MAX_PAGE);
+            let room = most.saturating_sub(lane.in_memory()).max(free.min(1));
+            let room = room.min(free).min(MAX_PAGE);
             let hurry = room * 2 >= most || !lane.has_waiting();
             if lane.loading.is_some() || room == 0 || !hurry {
                 continue;
@@ -664,6 +682,14 @@ impl Engine {
     /// How many messages of one lane may be in memory.
     fn lane_share(&self) -> usize {
         (self.config.in_memory / self.hungry.len().max(1)).clamp(1, OF_A_LANE)
+    }
+
+    /// How many more may be there in all, beside those that are being read.
+    fn memory_room(&self) -> usize {
+        let reading = self.reading.iter().filter_map(|id| self.outbox.lane(*id));
+        let reading: usize = reading.filter_map(|lane| Some(lane.loading?.1)).sum();
+        let taken = self.outbox.len() + reading;
+        self.config.in_memory.saturating_sub(taken)
     }
 
     fn loaded(&mut self, loaded: Loaded) {

@@ -168,7 +168,7 @@ impl Engine {
         };
         lane.dirty = false;
         let mut value = vec![u8::from(lane.unordered)];
-        value.extend(lane.channel.to_bytes());
+        value.extend(lane.channel.to_bytes_with_finals());
         let op = Op::PutMeta {
             key: format!("{SEND}{}/{}", lane.name, lane.to),
             value: value.into(),
@@ -240,12 +240,11 @@ impl Engine {
         self.transmit(&control(to, payload));
     }
 
-    /// Where the recipient is reached at present.
-    pub(super) fn address(&self, to: &Jid) -> Jid {
-        let route = self
-            .outbox
-            .recipient(to)
-            .and_then(|r| r.others.get(r.route.checked_sub(1)?));
+    /// Where the recipient is reached at present, by a message that was sent so many times
+    /// in vain.
+    pub(super) fn address(&self, to: &Jid, tries: u32) -> Jid {
+        let recipient = self.outbox.recipient(to);
+        let route = recipient.and_then(|r| r.route_after(tries));
         route.map_or_else(|| to.clone(), |other| other.clone().into())
     }
 

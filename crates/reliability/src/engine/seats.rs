@@ -531,6 +531,13 @@ impl Engine {
             self.counters.ignored += 1;
             return;
         }
+        if let Some(known) = self.correspondents.get_mut(&said.from) {
+            if let Some(jids) = &said.jids {
+                known.announces(jids);
+            }
+            known.learns(said.knows);
+        }
+        self.correspondents.touch_device(&said.from);
         let Some(receiving) = self.correspondents.channel(&said.from, &said.channel) else {
             return;
         };

@@ -77,6 +77,7 @@ impl Engine {
         };
         let seq = self.next_seq;
         let share = self.lane_share();
+        let room = self.memory_room();
         let name = IdPrefix::of(&id);
         let there = self.outbox.lane_mut(lane)?;
         if !there.is_loose() && there.unordered != matches!(mode, Mode::Unordered(_)) {
@@ -115,7 +116,8 @@ impl Engine {
         there.last = seq;
         // Beyond its share, or behind what waits in the store, the message is read back
         // from there when its turn comes.
-        let stays = !there.more_in_store && there.in_memory() < share;
+        let fits = there.in_memory() == 0 || (there.in_memory() < share && room > 0);
+        let stays = !there.more_in_store && fits;
         if !there.is_loose() {
             let (place, prev) = there.channel.accept(name, stays);
             record.place = place;
@@ -324,8 +326,9 @@ impl Engine {
             _ => None,
         };
         let recipient = self.outbox.recipient(&to)?;
-        let address = self.address(&to);
         let flight = self.outbox.get(seq)?;
+        let tries = if place.is_some() { flight.tries } else { 0 };
+        let address = self.address(&to, tries);
         let given = flight.maybe_sent().then_some(flight.accepted_at);
         let Some((at, from, channel, unordered)) = says else {
             return Some(dress(&flight.stanza, None, given));
@@ -344,6 +347,7 @@ impl Engine {
                 prev,
                 boot: at.boot,
                 knows,
+                jids: self.news_for(recipient.knows),
             };
             return self.control_bytes(address, cancel.to_element());
         }
@@ -423,7 +427,7 @@ impl Engine {
             let again = now + self.outbox.timeout(&to, asked + 1);
             self.outbox.close_at(id, Some((again, asked + 1)));
             if let Some(close) = close {
-                self.control(self.address(&to), close.to_element());
+                self.control(self.address(&to, asked), close.to_element());
             }
         }
     }
@@ -571,6 +575,9 @@ impl Engine {
             self.flush_if_full();
             self.load_flight(id, record);
         }
+        if self.reading.is_empty() {
+            self.undoubted.clear();
+        }
         let Some(lane) = self.outbox.lane_mut(id) else {
             return;
         };
@@ -597,6 +604,7 @@ impl Engine {
         let (this, speaks) = (self.boot, self.speaks(id));
         let mut flight = self.flight(record, id, Stage::Kept, !own);
         let mut fate = Fate::Move;
+        let mut passed = false;
         if let Some(place) = flight.place
             && let Some(lane) = self.outbox.lane_mut(id)
         {
@@ -608,7 +616,13 @@ impl Engine {
                 lane.channel.unsent(place);
             }
             // What an epoch left behind was not sent in the new one.
-            flight.inherited = lane.channel.get(place).is_none_or(|open| open.maybe_sent);
+            let open = lane.channel.get(place);
+            flight.inherited = open.is_none_or(|open| open.maybe_sent);
+            // It went into doubt when nobody spoke, and `low` has passed it since.
+            passed = open.is_none();
+        }
+        if self.undoubted.contains(&record.id) {
+            return self.leave(&flight);
         }
         if doubtful {
             flight.in_doubt = true;
@@ -617,7 +631,7 @@ impl Engine {
                 self.outbox.insert(record.seq, flight);
                 return self.conclude(record.seq, Outcome::InDoubt(InDoubt::Forgotten));
             }
-            if flight.place.is_none() || !speaks {
+            if flight.place.is_none() || !speaks || passed {
                 return self.load_doubt(flight);
             }
             // Its recipient has spoken since: it is asked.
@@ -640,12 +654,23 @@ impl Engine {
         self.apply_fate(record.seq, fate, None);
     }
 
+    /// A message is not open in its channel any more.
+    fn leave(&mut self, flight: &Flight) {
+        let id = flight.lane;
+        if let (Some(place), Some(lane)) = (flight.place, self.outbox.lane_mut(id))
+            && lane.channel.get(place).is_some()
+        {
+            // `low` passes it once that is written.
+            lane.channel.decide(place);
+            lane.channel.leaves(place);
+            self.touch_lane(id);
+            self.after_all(Effect::Left(id, place));
+        }
+    }
+
     /// A message in doubt of a recipient that speaks only receipts.
     fn load_doubt(&mut self, flight: Flight) {
-        if let (Some(place), Some(lane)) = (flight.place, self.outbox.lane_mut(flight.lane)) {
-            lane.channel.decide(place);
-            lane.channel.durable(place);
-        }
+        self.leave(&flight);
         let peer = self.outbox.lane(flight.lane).map(|lane| lane.to.to_bare());
         if let Some(peer) = peer
             && !self.doubts.iter().any(|(id, _)| *id == flight.id)

@@ -39,8 +39,16 @@ impl Engine {
         let (id, in_doubt) = (flight.id.clone(), flight.in_doubt);
         let (lane, place) = (flight.lane, flight.place);
         let peer = self.outbox.lane(lane).map(|lane| lane.to.to_bare());
+        let mut left = false;
         if let (Some(place), Some(lane)) = (place, self.outbox.lane_mut(lane)) {
             lane.channel.decide(place);
+            if matches!(&outcome, Outcome::InDoubt(why) if !why.is_final()) {
+                lane.channel.leaves(place);
+            }
+            left = lane.channel.has_left();
+        }
+        if left {
+            self.touch_lane(lane);
         }
         self.outbox.decided(seq);
         let tell = self.settle(&id, in_doubt, peer, &outcome);
@@ -65,7 +73,7 @@ impl Engine {
         }
         let told = (id.to_owned(), outcome.clone());
         match outcome {
-            // The one outcome that must not be forgotten: a copy could be sent after it.
+            // What must not be forgotten: after it a copy could be sent, or another one told.
             Outcome::NotDelivered(_) => {
                 self.counters.not_delivered += 1;
                 if !mutant::is("not-delivered-undurable") {
@@ -75,9 +83,13 @@ impl Engine {
             Outcome::Acknowledged { .. } => self.counters.acknowledged += 1,
             Outcome::Delivered { .. } => self.counters.delivered += 1,
             Outcome::Transmitted => {}
-            Outcome::InDoubt(why) => {
+            Outcome::InDoubt(why) if why.is_final() => {
                 self.counters.in_doubt += 1;
-                if let (false, Some(peer)) = (why.is_final(), peer) {
+                return Some(told);
+            }
+            Outcome::InDoubt(_) => {
+                self.counters.in_doubt += 1;
+                if let Some(peer) = peer {
                     self.remember_doubt(id.to_owned(), peer);
                 }
             }
@@ -235,6 +247,9 @@ impl Engine {
             at: self.now.wall,
         };
         let tell = self.settle(&id, true, None, &outcome);
+        if !self.reading.is_empty() {
+            self.undoubted.insert(id);
+        }
         self.persist(op, Effect::Concluded { seq: 0, tell });
     }
 
@@ -252,7 +267,7 @@ impl Engine {
         };
         // From the recipient, its server, or our own server on its behalf; and of a
         // message that there can be copies of.
-        let address = self.address(&to);
+        let address = self.address(&to, 0);
         let credible = flight.maybe_sent()
             && flight.stage != Stage::Decided
             && from.is_none_or(|from| {
@@ -312,10 +327,7 @@ impl Engine {
 
     /// Tries the next address of the recipient. Gives false if all were tried.
     fn reroute(&mut self, to: &Jid) -> bool {
-        let recipient = self.outbox.recipient_mut(to);
-        let routes = recipient.others.len() + 1;
-        recipient.route = (recipient.route + 1) % routes;
-        recipient.route != 0
+        self.outbox.recipient_mut(to).next_route()
     }
 
     // ---- verdicts -------------------------------------------------------------------
@@ -369,6 +381,9 @@ impl Engine {
             return;
         }
         self.learn(&to, answer);
+        if boot == self.boot {
+            self.outbox.recipient_mut(&to).answers_from(&to, from);
+        }
         for verdict in &answer.verdicts {
             let Some(lane) = self.outbox.lane_mut(id) else {
                 return;
@@ -386,20 +401,32 @@ impl Engine {
                         self.outbox.handed(seq, self.now.monotonic);
                     }
                 }
-                Heard::Late { place } => {
-                    // With a deadline by its own clock it may still be in time.
-                    if let Some(seq) = self.outbox.seq_at(id, place)
-                        && self
-                            .outbox
-                            .recipient(&to)
-                            .is_some_and(|r| !r.ahead.is_zero())
-                        && self.outbox.get(seq).is_some_and(|f| f.tries <= 2)
-                    {
-                        self.outbox.wait_again(seq);
-                    }
-                }
+                Heard::Late { place } => self.late(id, place),
                 Heard::Rotate => self.rotate(id),
             }
+        }
+    }
+
+    /// The recipient says that a message came too late by its clock.
+    fn late(&mut self, id: LaneId, place: u64) {
+        let now = self.now;
+        let Some(seq) = self.outbox.seq_at(id, place) else {
+            return;
+        };
+        let recipient = self.outbox.lane(id).map(|lane| lane.to.clone());
+        let recipient = recipient.and_then(|to| self.outbox.recipient(&to));
+        let is_ahead = recipient.is_some_and(|r| !r.ahead.is_zero());
+        let Some(flight) = self.outbox.get(seq) else {
+            return;
+        };
+        if is_ahead && flight.tries <= 2 {
+            // With a deadline by its own clock it may still be in time.
+            self.outbox.wait_again(seq);
+        } else if flight.due.is_some_and(|due| due <= now.wall) {
+            // This device's clock has jumped since, and says so, too.
+            self.outbox.change(seq, |flight| {
+                flight.deadline = flight.deadline.map(|at| at.min(now.monotonic));
+            });
         }
     }
 
@@ -420,7 +447,9 @@ impl Engine {
             news = true;
         }
         let knows = answer.knows.min(ours);
-        if knows > recipient.knows {
+        // Its store may have been set back since it knew more; an old answer that says so
+        // costs no more than being told again.
+        if knows > recipient.knows || (knows < recipient.knows && answer.boot == self.boot) {
             recipient.knows = knows;
             news = true;
         }

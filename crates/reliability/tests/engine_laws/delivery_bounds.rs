@@ -486,3 +486,16 @@ fn a_message_that_stood_before_the_one_to_blame_is_acquitted() {
     s.bind(true, Some(0));
     assert_eq!(s.messages(), ["m2"]);
 }
+
+#[test]
+fn messages_in_memory_are_bounded_over_all_lanes() {
+    let mut s = Script::with(|config| config.in_memory = 4);
+    s.connect();
+    for number in 0..40 {
+        let to = format!("peer{}@x", number % 5);
+        s.send_to(&to, &format!("m{number}"), None);
+        // One for each lane, whatever the bound.
+        assert!(s.engine.footprint().window <= 4 + 5);
+    }
+    assert_eq!(s.engine.pending(), 40);
+}

@@ -128,7 +128,7 @@ fn two_processes_with_one_store_are_found_out() {
     clone.a.s.bind(false, None);
     std::mem::swap(&mut clone.b, &mut pair.b);
     // They take turns at the same recipient.
-    for n in 0..6 {
+    for n in 0..8 {
         clone.send(&format!("c{n}"));
         clone.pass(5 * SECOND);
         std::mem::swap(&mut clone.b, &mut pair.b);

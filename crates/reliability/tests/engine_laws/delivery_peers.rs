@@ -282,3 +282,33 @@ fn a_first_message_is_for_whoever_gets_it() {
     pair.carry();
     assert_eq!(pair.a.outcomes_of("m"), ["delivered"]);
 }
+
+#[test]
+fn a_silent_recipient_is_looked_for_at_its_other_address_and_back() {
+    let mut pair = Pair::new();
+    pair.b.s.give(addresses(&["bob@y", "bob@z"]));
+    pair.get_acquainted();
+    pair.send("m");
+    let mut seen = to(&pair.a.out());
+    for _ in 0..40 {
+        pair.a.s.pass(5 * SECOND);
+        seen.extend(to(&pair.a.out()));
+    }
+    seen.dedup();
+    assert_eq!(seen[..3], ["bob@y", "bob@z", "bob@y"], "{seen:?}");
+}
+
+#[test]
+fn what_went_into_doubt_before_its_recipient_spoke_is_told_once_and_not_asked_for() {
+    let mut pair = Pair::new();
+    pair.send_within("m", 2 * SECOND);
+    pair.pass_deaf(3 * SECOND);
+    assert_eq!(pair.a.outcomes_of("m"), ["in doubt noreceipt"]);
+    pair.send("hello");
+    pair.carry();
+    assert_eq!(pair.a.outcomes_of("hello"), ["delivered"]);
+    // Its place is below `low` by now: another engine has nothing to ask about.
+    pair.a.becomes(Script::crash);
+    pair.pass(120 * SECOND);
+    assert_eq!(pair.a.outcomes_of("m"), ["in doubt noreceipt"]);
+}

@@ -9,12 +9,12 @@ use stanchion_reliability::engine::{Engine, EngineConfig};
 use stanchion_reliability::store::{
     Image, MemoryStore, Opening, Recovered, Seed, Store as _, StoreId, WallTime,
 };
-use stanchion_stanza::FullJid;
+use stanchion_stanza::{BareJid, FullJid};
 
 pub(crate) use process::{Answer, Line, Process};
 
 use crate::law::Checked;
-use crate::ledger::{Ledger, Marks};
+use crate::ledger::{self, Ledger, Marks};
 
 /// The wall clock at the world's beginning, in Unix milliseconds.
 const EPOCH: i64 = 1_700_000_000_000;
@@ -56,8 +56,6 @@ pub(crate) struct Device {
     /// How much later than on the world's clock its deadlines can be: time in
     /// suspension, and what its wall clock jumped back.
     pub(crate) slip: Duration,
-    /// Its store was set back once.
-    pub(crate) set_back: bool,
 }
 
 impl Device {
@@ -76,7 +74,6 @@ impl Device {
             suspended: None,
             offset: 0,
             slip: Duration::ZERO,
-            set_back: false,
         }
     }
 
@@ -93,14 +90,15 @@ impl Device {
     /// Starts the process over what is on the disk.
     pub(crate) fn start(&mut self, now: Duration, config: EngineConfig, entropy: u64) {
         self.life += 1;
+        // What names it on the wire are the first eight bytes.
         let mut store_id = [0; 16];
-        store_id[..8].copy_from_slice(&(self.of as u64 + 1).to_be_bytes());
-        store_id[8..].copy_from_slice(&self.stores.to_be_bytes());
+        let number = self.stores * 16 + self.of as u64;
+        store_id[..8].copy_from_slice(&number.to_be_bytes());
         let seed = Seed {
             store_id: StoreId(store_id),
             boot_token: entropy as u32,
         };
-        let opening = Opening::new(seed, self.wall(now)).device(format!("d{}", self.of));
+        let opening = Opening::new(seed, self.wall(now)).device(ledger::device(self.of));
         let disk = std::mem::take(&mut self.disk);
         let Ok(store) = MemoryStore::open(disk, &opening) else {
             return;
@@ -149,14 +147,11 @@ impl Device {
     /// Puts a backup in place of the store of a process that is dead; none is an empty
     /// store.
     pub(crate) fn restore(&mut self, backup: Option<&Backup>, ledger: &mut Ledger) {
-        let empty = Backup::default();
         if backup.is_none() {
             self.stores += 1;
         }
-        let backup = backup.unwrap_or(&empty);
-        self.disk = backup.image.clone();
-        ledger.set_back(self.of, &backup.marks, self.transactional);
-        self.set_back = true;
+        self.disk = backup.map(|b| b.image.clone()).unwrap_or_default();
+        ledger.set_back(self.of, backup.map(|b| &b.marks), self.transactional);
     }
 
     /// Opens the store again that failed closed, under the same identity, and starts a new
@@ -189,6 +184,11 @@ impl Device {
             return Ok(None);
         };
         process.step_store(ledger, self.transactional, self.life)
+    }
+
+    /// Its bare addresses, the usual one first.
+    pub(crate) fn addresses(&self) -> Vec<BareJid> {
+        self.accounts.iter().map(|a| a.jid.to_bare()).collect()
     }
 
     /// What it was told to be durable before `h` stanzas are acknowledged, is.

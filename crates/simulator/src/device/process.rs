@@ -72,7 +72,8 @@ pub(crate) struct Process {
 /// A question to the store, and for a batch what it makes durable.
 enum Job {
     Persist(Ticket, Vec<(usize, Durable)>),
-    Outbound(Pending<Vec<OutboundRecord>>),
+    Lane(Pending<Vec<OutboundRecord>>),
+    One(Pending<Option<InboundRecord>>),
     Due(Pending<Vec<OutboundRecord>>, Pending<Vec<OutboundRecord>>),
     Inbound(Pending<Vec<InboundRecord>>),
 }
@@ -169,11 +170,19 @@ impl Process {
     pub(crate) fn load(&mut self, load: Load) {
         let store = &self.store;
         self.jobs.push_back(match load {
-            Load::Outbound { after, limit } => Job::Outbound(store.outbound_page(OutboundQuery {
+            Load::Lane {
+                to,
+                channel,
+                after,
+                limit,
+            } => Job::Lane(store.outbound_page(OutboundQuery {
+                to: Some(to),
+                channel: Some(channel),
                 after,
                 limit,
                 ..OutboundQuery::default()
             })),
+            Load::One(key) => Job::One(store.inbound(&key)),
             Load::Inbound { after, limit } => Job::Inbound(store.inbound_page(InboundQuery {
                 after,
                 limit,
@@ -213,7 +222,8 @@ impl Process {
                 }
                 return Ok(Some(Input::Persisted(answer)));
             }
-            Job::Outbound(page) => taken(page).map(Loaded::Outbound),
+            Job::Lane(page) => taken(page).map(Loaded::Lane),
+            Job::One(record) => taken(record).map(Loaded::One),
             Job::Inbound(page) => taken(page).map(Loaded::Inbound),
             Job::Due(page, next) => taken(page).and_then(|records| {
                 let next = taken(next)?.first().and_then(|record| record.deadline);
@@ -263,7 +273,7 @@ impl Process {
             let received = self.received.len();
             return Err(Law::Protocol.broken(format!("acknowledged {h} of {received} stanzas")));
         };
-        let lacks = |id: &&Id| ledger.get(**id).is_some_and(|m| !m.inbox);
+        let lacks = |id: &&Id| ledger.must_be_kept(**id);
         match covered.iter().flatten().find(lacks) {
             Some(id) => {
                 let id = name(*id);

@@ -4,22 +4,23 @@
 use std::time::Duration;
 
 use stanchion_reliability::engine::{
-    Event as Told, Input, Output, ReconnectReason, Refusal, Submission,
+    Event as Told, Input, Mode, Output, ReconnectReason, Refusal, Submission,
 };
 use stanchion_reliability::outcome::Outcome;
 use stanchion_reliability::protection::Protection;
+use stanchion_stanza::payload::delivery::{Cancel, Channel, Deliver, StoreTag};
 use stanchion_stanza::payload::receipts::{Received, Request};
 use stanchion_stanza::payload::sid::OriginId;
 use stanchion_stanza::payload::sm::Ack;
 use stanchion_stanza::{
-    Element, Encoder, Jid, Limits, Message, Payload as _, Scope, Text, codec::parse_element,
+    Element, Encoder, Jid, Limits, Message, Payload as _, Scope, Text, codec::parse_element, ns,
 };
 use stanchion_testkit::ToServer;
 
-use super::{Event, Phase, SLACK, World, kept_body, poison, stranger};
+use super::{Event, Phase, SLACK, World, kept_body, poison};
 use crate::device::Line;
 use crate::law::{Checked, Law};
-use crate::ledger::{self, Id};
+use crate::ledger::{self, CHANNELS, Id};
 use crate::setup::MS;
 use crate::switch::Switch;
 
@@ -51,6 +52,18 @@ impl World {
                     self.reconnects(of, &reason)?;
                 }
                 Output::Event(Told::StoreFailed(_)) => return self.store_failed(of),
+                Output::Event(Told::Cloned { channel, .. }) => {
+                    self.tells(|| format!("d{of} is told that it was cloned, on {channel}"));
+                    if !self.ledger.messages.iter().any(|m| {
+                        m.from == of
+                            && (self.ledger.was_set_back(of) || self.ledger.was_set_back(m.to))
+                    }) {
+                        let how = format!("d{of} takes itself for a clone");
+                        return Err(Law::Protocol.broken(how));
+                    }
+                    // A person looks after it, and starts it again.
+                    return self.dies(of, 1000 * MS);
+                }
                 Output::Event(event) => self.told(of, event)?,
                 Output::Wait(until) => {
                     self.flush(of);
@@ -181,10 +194,11 @@ impl World {
                 return Ok(());
             };
             let named = element.attr("id").unwrap_or_default();
-            let spoken = element
-                .children()
-                .any(|child| child.ns() == stranger::DELIVERY);
-            self.ledger.transmits(id, named, spoken)?;
+            let said = element.children().find(|child| Deliver::matches(child));
+            let said = said.and_then(|said| Deliver::from_element(said).ok());
+            let spoken = said.is_some();
+            let store = said.and_then(|said| Some(said.to?.store));
+            self.ledger.transmits(id, named, spoken, store)?;
             if clear && self.ledger.get(id).is_some_and(|m| m.strict) {
                 return Err(Law::Protection.broken(format!("{named} left on a stream without TLS")));
             }
@@ -194,6 +208,13 @@ impl World {
             let to = element.attr("to").and_then(|to| to.parse::<Jid>().ok());
             let to = to.as_ref().map_or("", Jid::bare_str);
             self.ledger.confirms(of_whom, to)?;
+        } else if let Some(said) = element.children().find(|c| c.ns() == ns::DELIVERY) {
+            if let (true, Ok(cancel)) = (Cancel::matches(said), Cancel::from_element(said)) {
+                self.ledger.cancels(cancel.id);
+            }
+            let to = element.attr("to").and_then(|to| to.parse::<Jid>().ok());
+            self.ledger
+                .says(of, to.as_ref().map_or("", Jid::bare_str), said)?;
         }
         Ok(())
     }
@@ -275,11 +296,7 @@ impl World {
             Outcome::Acknowledged { .. } => self.summary.acknowledged += 1,
             Outcome::NotDelivered(_) => self.summary.not_delivered += 1,
             Outcome::InDoubt(_) => self.summary.in_doubt += 1,
-            // Delivered: from now on order is promised.
-            _ => {
-                self.summary.delivered += 1;
-                self.ledger.ordered = true;
-            }
+            _ => self.summary.delivered += 1,
         }
         Ok(())
     }
@@ -300,11 +317,13 @@ impl World {
             if known.to != of {
                 return Err(Law::Protocol.broken(format!("d{of} got {body}, which is another's")));
             }
-            if !known.inbox {
-                return Err(
-                    Law::Durable.broken(format!("{body} was handed over before it was durable"))
-                );
-            }
+        }
+        if let (Some(id), Some(process)) = (id, &self.devices[of].process) {
+            let store = process
+                .engine
+                .place()
+                .map_or(StoreTag(0), |place| place.store);
+            self.ledger.hands_over(id, store)?;
         }
         // Some take long.
         let rough = self.phase == Phase::Trouble && self.setup.on.has(Switch::SlowApplication);
@@ -382,6 +401,13 @@ impl World {
         } else {
             Protection::Any
         };
+        let mode = match CHANNELS.get(usize::from(message.channel)) {
+            Some(channel) => Channel::new(channel).map_or(Mode::AtLeastOnce, Mode::ExactlyOnce),
+            None => Mode::AtLeastOnce,
+        };
+        if let Some(regret) = message.regret.filter(|_| first) {
+            self.schedule.at(now + regret, Event::TakesBack(id));
+        }
         let to = Jid::from(self.devices[message.to].accounts[0].jid.to_bare());
         let stanza = encode(id, &to, message.poison)
             .ok_or_else(|| Law::Protocol.broken(format!("m{id} cannot be encoded")))?;
@@ -391,8 +417,27 @@ impl World {
             stanza: stanza.into(),
             deadline,
             protection,
+            mode,
         };
         self.tell(of, Input::Send(submission))
+    }
+
+    /// The application takes a message back, if it knows that it was accepted.
+    pub(super) fn takes_back(&mut self, id: Id) -> Checked {
+        let Some(message) = self.ledger.get_mut(id) else {
+            return Ok(());
+        };
+        let of = message.from;
+        if self.devices[of].process.is_none() || message.accepted.is_none() || message.forgotten {
+            return Ok(());
+        }
+        message.taken_back = true;
+        self.tell(
+            of,
+            Input::Cancel {
+                id: ledger::name(id),
+            },
+        )
     }
 
     fn accepted(&mut self, id: &str, life: u64) {
@@ -429,7 +474,12 @@ impl World {
         if ready && over && message.accepted.is_some() {
             return Err(Law::Late.broken(format!("m{id} has no outcome at its deadline")));
         }
-        self.schedule.after(500 * MS, Event::Due(id));
+        // Nobody runs before copies come days later.
+        let at = match self.phase {
+            Phase::Later(since) => since.max(now + 500 * MS),
+            Phase::Trouble | Phase::Calm => now + 500 * MS,
+        };
+        self.schedule.at(at, Event::Due(id));
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use stanchion_reliability::engine::Input;
 use stanchion_testkit::{Login, ToServer};
 
 use super::{Event, World};
@@ -269,6 +270,8 @@ impl World {
         }
         let wait = self.random.time(MS, 1000 * MS);
         self.schedule.after(wait, Event::Dials { of, life });
+        let addresses = self.devices[of].addresses();
+        self.tell(of, Input::Addresses(addresses))?;
         for (id, message) in self.ledger.messages.iter().enumerate() {
             if message.from == of
                 && message.submitted

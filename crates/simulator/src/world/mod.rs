@@ -19,7 +19,7 @@ use stanchion_testkit::{Behaviour, Direction, Link, Random, Schedule, Server, To
 
 use crate::device::{Account, Device};
 use crate::law::{Checked, Law, Violation};
-use crate::ledger::{Id, Ledger};
+use crate::ledger::{Id, LOOSE, Ledger};
 use crate::plan::{Fault, plan};
 use crate::setup::{MS, Setup, TROUBLE, Weather, stream};
 use crate::summary::{Summary, Traffic};
@@ -87,6 +87,8 @@ enum Event {
         warned: bool,
     },
     Due(Id),
+    /// The application takes a message back.
+    TakesBack(Id),
 }
 
 /// Where a run stands.
@@ -192,7 +194,7 @@ impl World {
                     .collect()
             })
             .collect();
-        let ledger = Ledger::new(&setup.messages, accounts);
+        let ledger = Ledger::new(&setup.messages, accounts, setup.on.has(Switch::Failover));
         let mut world = Self {
             random,
             schedule: Schedule::default(),
@@ -282,8 +284,7 @@ impl World {
     }
 
     fn no_end(&self) -> Violation {
-        let excused = self.excused();
-        let left: Vec<_> = self.ledger.unfinished(&excused).collect();
+        let left: Vec<_> = self.ledger.unfinished().collect();
         let law = if left.is_empty() {
             Law::Rest
         } else {
@@ -302,20 +303,15 @@ impl World {
         ))
     }
 
-    fn excused(&self) -> Vec<bool> {
-        self.devices.iter().map(|d| d.set_back).collect()
-    }
-
     fn is_done(&self) -> bool {
-        let excused = self.excused();
         if let Phase::Later(since) = self.phase
             && self.now() < since + AFTERWARDS
         {
             return false;
         }
-        self.ledger.unfinished(&excused).next().is_none()
-            // An account that a device has left keeps what came for it.
-            && (self.setup.on.has(Switch::Failover)
+        self.ledger.unfinished().next().is_none()
+            // An account that its device does not use keeps what came for it.
+            && (self.devices.iter().any(|d| d.accounts.len() > 1)
                 || self.sites.iter().all(|s| s.server.undelivered() == 0))
             && self.devices.iter().all(|d| d.process.is_some())
     }
@@ -437,6 +433,7 @@ impl World {
                 warned,
             } if self.lives(of, life) => self.acts(of, arrival, id, warned),
             Event::Due(id) => self.due(id),
+            Event::TakesBack(id) => self.takes_back(id),
             Event::Reopens { .. }
             | Event::Wakes { .. }
             | Event::StoreSteps { .. }
@@ -448,7 +445,9 @@ impl World {
     fn sleeper(&self, event: &Event) -> Option<usize> {
         let of = match event {
             Event::ToClient(on, _) | Event::ClientNotices(on) => self.wires.get(on)?.of,
-            Event::Submits(id) | Event::Due(id) => self.ledger.get(*id)?.from,
+            Event::Submits(id) | Event::Due(id) | Event::TakesBack(id) => {
+                self.ledger.get(*id)?.from
+            }
             Event::Starts(of)
             | Event::Dials { of, .. }
             | Event::Reopens { of, .. }
@@ -512,8 +511,12 @@ impl World {
             return Ok(());
         };
         let held = process.engine.footprint();
+        // A lane has one at least.
+        let lanes = self.devices.len() * (usize::from(LOOSE) + 1);
         self.summary.holds(held);
-        let within = held.window <= config.in_memory
+        let fits = held.window <= config.in_memory + lanes
+            || held.window <= config.in_memory + lanes + self.ledger.in_doubt(of);
+        let within = fits
             && held.handed_over <= config.hand_over
             && held.unacknowledged <= 1024 + 256
             && held.arriving <= 1024

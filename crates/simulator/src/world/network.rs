@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use stanchion_reliability::engine::{Input, Stream};
 use stanchion_reliability::protection::Protection;
+use stanchion_stanza::payload::delivery::At;
 use stanchion_stanza::payload::sm::Resume;
 use stanchion_stanza::stanza::DefinedCondition;
-use stanchion_stanza::{Element, Jid, Presence, Stanza};
+use stanchion_stanza::{Element, Jid, Payload as _, Presence, Stanza};
 use stanchion_testkit::server::{Closing, Connection};
 use stanchion_testkit::{Direction, Link, Login, ToClient, ToServer, Welcome};
 
@@ -126,7 +127,8 @@ impl World {
         let usual = self.phase != Phase::Trouble || !self.setup.on.has(Switch::Failover);
         let next = if usual {
             0
-        } else if self.sites[device.accounts[device.account].site].runs {
+        } else if self.sites[device.accounts[device.account].site].runs && !self.random.chance(150)
+        {
             device.account
         } else {
             (device.account + 1) % device.accounts.len()
@@ -252,7 +254,7 @@ impl World {
                 if Stanza::is_stanza(&element) {
                     let sender = || element.attr("from")?.parse::<Jid>().ok();
                     let kept = kept_body(&element)
-                        .and_then(|body| ledger.genuine(&body, sender()?.bare_str()));
+                        .and_then(|body| ledger.from_home(&body, sender()?.bare_str()));
                     process.received.push(kept);
                 }
                 self.tell(of, Input::Received(element))
@@ -293,7 +295,15 @@ impl World {
         };
         self.tell(of, Input::Connected { stream, protection })?;
         if fresh && self.is_on(of, on) {
-            let presence = Presence::available().to_element();
+            let place = self.devices[of]
+                .process
+                .as_ref()
+                .and_then(|p| p.engine.place());
+            let mut presence = Presence::available();
+            presence
+                .payloads
+                .extend(place.cloned().map(|place| At(place).to_element()));
+            let presence = presence.to_element();
             return self.tell(of, Input::Transmit(presence));
         }
         Ok(())

@@ -12,12 +12,12 @@ use stanchion_testkit::{Login, Random, ToServer};
 
 use super::World;
 use crate::law::Violation;
-use crate::ledger::{Id, name};
+use crate::ledger::{Id, device, name};
 use crate::setup::stream_of;
 use crate::switch::Switch;
 
 /// The namespace of the delivery extension.
-pub(super) const DELIVERY: &str = "urn:stanchion:delivery:0";
+const DELIVERY: &str = stanchion_stanza::ns::DELIVERY;
 
 /// What it remembers at most of each kind.
 const MEMORY: usize = 16;
@@ -157,7 +157,7 @@ impl Stranger {
     }
 
     /// Something that is said to somebody.
-    fn says(&mut self, to: Jid) -> Message {
+    fn says(&mut self, to: Jid, known: &[usize]) -> Message {
         let id = self.some_id();
         let message = Message::chat(to);
         match self.random.below(6) {
@@ -185,9 +185,19 @@ impl Stranger {
             3 => message
                 .with_id(id.clone())
                 .with_body(id)
-                .with_payload(self.forgery()),
-            _ => message.with_payload(self.forgery()),
+                .with_payload(own_name(self.forgery(), known)),
+            _ => message.with_payload(own_name(self.forgery(), known)),
         }
+    }
+}
+
+/// A name belongs to whoever uses it first, at each recipient: only names that are taken
+/// there can be tried.
+fn own_name(said: Element, known: &[usize]) -> Element {
+    let taken = |name: &str| known.iter().any(|of| device(*of) == name);
+    match said.attr("d") {
+        Some(name) if !taken(name) => said.with_attr("d", Text::from_static("stranger")),
+        _ => said,
     }
 }
 
@@ -200,6 +210,16 @@ impl World {
         {
             self.stranger.sees(element);
         }
+    }
+
+    /// The devices whose names are taken for good at a device: one that is set back may
+    /// forget who has them.
+    fn names_taken_at(&self, of: usize) -> Vec<usize> {
+        let mut setting_back = [Switch::Restored, Switch::Cloned, Switch::Reinstalled].into_iter();
+        if setting_back.any(|switch| self.setup.on.has(switch)) {
+            return Vec::new();
+        }
+        self.ledger.heard_by(of)
     }
 
     /// The stranger logs in and says something to everybody, once or many times.
@@ -233,15 +253,16 @@ impl World {
             3
         };
         for _ in 0..times {
-            let to = self.stranger.random.below(self.devices.len() as u64) as usize;
-            let account = &self.devices[to].accounts[0].jid;
+            let at = self.stranger.random.below(self.devices.len() as u64) as usize;
+            let account = &self.devices[at].accounts[0].jid;
             let full = self.stranger.random.chance(300);
             let to = if full {
                 Jid::from(account.clone())
             } else {
                 Jid::from(account.to_bare())
             };
-            let message = self.stranger.says(to);
+            let known = self.names_taken_at(at);
+            let message = self.stranger.says(to, &known);
             let packet = ToServer::Element(message.to_element());
             self.sites[site].server.receive(now, on, packet);
         }

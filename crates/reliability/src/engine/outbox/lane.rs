@@ -17,6 +17,9 @@ pub(in crate::engine) const LOOSE: &str = "_";
 /// The lane of messages to a room.
 pub(in crate::engine) const ROOM: &str = "_room";
 
+/// Transmissions without an answer after which another address is tried.
+const SILENT: u32 = 3;
+
 /// A lane.
 #[derive(Debug)]
 pub(in crate::engine) struct Lane {
@@ -150,6 +153,32 @@ impl Recipient {
     /// Whether it speaks the delivery protocol.
     pub(in crate::engine) const fn speaks(&self) -> bool {
         self.place.is_some()
+    }
+
+    /// Goes on to its next address. Gives whether there is one that was not tried since
+    /// the one that the application named.
+    pub(in crate::engine) const fn next_route(&mut self) -> bool {
+        let routes = self.others.len() + 1;
+        self.route = (self.route + 1) % routes;
+        self.route != 0
+    }
+
+    /// The address for a message that was sent so many times: who does not answer at one
+    /// may be at another one. None is the one that the application named.
+    pub(in crate::engine) fn route_after(&self, tries: u32) -> Option<&BareJid> {
+        let further = tries.saturating_sub(SILENT) as usize;
+        let route = (self.route + further) % (self.others.len() + 1);
+        self.others.get(route.checked_sub(1)?)
+    }
+
+    /// It has answered from there.
+    pub(in crate::engine) fn answers_from(&mut self, to: &Jid, from: &Jid) {
+        let here = |jid: &BareJid| jid.as_str() == from.bare_str();
+        if to.bare_str() == from.bare_str() {
+            self.route = 0;
+        } else if let Some(at) = self.others.iter().position(here) {
+            self.route = at + 1;
+        }
     }
 
     /// How many messages of a lane of that rank may be on their way.

@@ -279,6 +279,12 @@ impl Outbox {
         older.copied().collect()
     }
 
+    /// Whether every message of the lane that is in memory is in doubt.
+    pub(super) fn is_all_in_doubt(&self, lane: LaneId) -> bool {
+        let mut all = self.lanes.get(&lane).into_iter().flat_map(|l| &l.all);
+        all.all(|seq| self.flights.get(seq).is_some_and(|f| f.in_doubt))
+    }
+
     /// Changes what its timers depend on.
     pub(super) fn change(&mut self, seq: u64, change: impl FnOnce(&mut Flight)) {
         let Some(flight) = self.flights.get_mut(&seq) else {

@@ -137,6 +137,9 @@ pub struct Cancel {
     pub boot: Boot,
     /// The version of the recipient's addresses that the sender knows (`j`); 0 is none.
     pub knows: u32,
+    /// The sender's own addresses, if the recipient is to know them: this may be the first
+    /// that it hears of the sender.
+    pub jids: Option<Jids>,
 }
 
 element! {
@@ -156,6 +159,7 @@ impl Part for Cancel {
             prev: element.maybe("p")?,
             boot: element.attr("b")?,
             knows: element.maybe("j")?.unwrap_or(0),
+            jids: element.child()?,
         })
     }
 
@@ -170,5 +174,6 @@ impl Part for Cancel {
         to.maybe("p", self.prev.as_ref());
         to.attr("b", &self.boot);
         to.knows(self.knows);
+        to.children(&self.jids);
     }
 }
