@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 use stanchion_reliability::engine::{Event, Input, Refusal};
-use stanchion_reliability::store::{InboundFilter, InboundQuery, OutboundFilter, Store as _};
+use stanchion_reliability::store::{InboundFilter, InboundQuery, Op, OutboundFilter, Store as _};
+use stanchion_stanza::payload::delivery::Boot;
 use stanchion_stanza::{Element, Text};
 
 use crate::pair::{Pair, says};
@@ -498,4 +499,44 @@ fn messages_in_memory_are_bounded_over_all_lanes() {
         assert!(s.engine.footprint().window <= 4 + 5);
     }
     assert_eq!(s.engine.pending(), 40);
+}
+
+#[test]
+fn a_year_of_replays_is_refused_after_a_thousand_restarts() {
+    const RESTARTS: u64 = 1000;
+    const EACH: u64 = 2;
+    let mut s = Script::new();
+    let (mut seq, mut most) = (0, 0);
+    for restart in 0..RESTARTS {
+        s.connect();
+        for _ in 0..EACH {
+            seq += 1;
+            s.channel_message_that(&format!("m{seq}"), seq, |said| {
+                said.low = seq.saturating_sub(EACH).max(1);
+                said.boot = Boot(u32::try_from(restart).unwrap());
+            });
+            let handed = s.handed();
+            assert_eq!(handed.len(), 1, "{handed:?}");
+            s.commit(handed[0].0);
+        }
+        s.disconnect();
+        // What is kept of the channel does not grow.
+        let kept = s.persisted.iter().filter_map(|op| match op {
+            Op::PutMeta { key, value } if key.starts_with("delivery/receive/") => Some(value.len()),
+            _ => None,
+        });
+        most = kept.max().unwrap_or(0).max(most);
+        // Almost a year in all, in which the history of the inbox is pruned, too.
+        s.pass(8 * 3600 * SECOND);
+        s = s.crash();
+    }
+    s.connect();
+    for replay in 1..=seq {
+        s.channel_message_that(&format!("m{replay}"), replay, |said| {
+            said.low = replay.saturating_sub(EACH).max(1);
+            said.boot = Boot(u32::try_from((replay - 1) / EACH).unwrap());
+        });
+        assert_eq!(s.handed(), []);
+    }
+    assert!(most > 0 && most < 1024, "{most} bytes");
 }
