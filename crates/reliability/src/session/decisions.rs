@@ -3,13 +3,8 @@
 
 use std::collections::HashMap;
 
-use tokio::sync::oneshot;
-
-use super::received::Decision;
+use super::control::{Answer, Decision};
 use crate::store::{Effect, Op};
-
-/// Who waits for a decision, if anybody does.
-pub(super) type Answer = Option<oneshot::Sender<Decision>>;
 
 /// Those that are under way; no more than messages are handed over.
 #[derive(Debug, Default)]

@@ -12,89 +12,31 @@ use stanchion_connect::error::Misuse;
 use stanchion_connect::{Connect, ConnectError, Connection, Endpoint, Resumption};
 use stanchion_stanza::payload::delivery::At;
 use stanchion_stanza::stream::{StreamCondition, StreamError};
-use stanchion_stanza::{Element, FullJid, Jid, Payload as _, StreamEvent};
+use stanchion_stanza::{FullJid, Payload as _, StreamEvent};
 use stanchion_transport::{StreamFault, XmppStream};
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::decisions::{self, Answer, Decisions};
-use super::outgoing::{InvalidMessage, Outgoing, Prepared};
-use super::received::{Decision, Delivery};
-use super::recovery::Patience;
+use super::control::{Control, Decision, SendCommand};
+use super::decisions::{self, Decisions};
+use super::patience::Patience;
+use super::received::Delivery;
 use super::requests::Requests;
-use super::sent::{Find, Lookup, Sent, Stage};
+use super::sent::{Find, Lookup};
 use super::token::Token;
-use super::waiters::{Waiter, Waiters};
+use super::waiters::Waiters;
 use super::{
     Disconnect, SENDS, SendError, SessionConfig, SessionError, SessionEvent, Status, Warning,
 };
 use crate::engine::{Counters, Engine, Event, Input, Now, Output, Stream, Submission};
 use crate::protection::Protection;
-use crate::store::{Effect, Store, WallTime};
+use crate::store::{Store, WallTime};
 
 /// Stanzas, and decisions about messages, taken without waiting before the outputs are
 /// looked at, with all the sends that wait: larger batches, fewer commits.
 const AT_ONCE: usize = 64;
 /// For the server's part of a clean end.
 const FAREWELL: Duration = Duration::from_secs(3);
-
-/// A message on its way into the outbox.
-#[derive(Debug)]
-pub(super) struct SendCommand {
-    prepared: Prepared,
-    waiter: Waiter,
-}
-
-impl SendCommand {
-    /// The command, what tells that the message is kept, and the handle to it.
-    #[allow(clippy::type_complexity)] // Three things that part ways at once.
-    pub(super) fn new(
-        message: Outgoing,
-    ) -> Result<(Self, oneshot::Receiver<Result<(), SendError>>, Sent), InvalidMessage> {
-        let prepared = message.prepare()?;
-        let (kept_tx, kept) = oneshot::channel();
-        let (stage_tx, stage) = watch::channel(Stage::Accepted);
-        let sent = Sent::new(prepared.id.clone(), stage);
-        let waiter = Waiter {
-            kept: Some(kept_tx),
-            stage: stage_tx,
-        };
-        Ok((Self { prepared, waiter }, kept, sent))
-    }
-
-    pub(super) fn refuse(self, why: SendError) {
-        if let Some(kept) = self.waiter.kept {
-            let _ = kept.send(Err(why));
-        }
-    }
-}
-
-/// Everything else that a handle asks for.
-#[derive(Debug)]
-pub(super) enum Control {
-    Commit {
-        arrival: u64,
-        answer: Answer,
-    },
-    CommitWith {
-        arrival: u64,
-        effect: Effect,
-        answer: oneshot::Sender<Decision>,
-    },
-    Reject {
-        arrival: u64,
-        answer: oneshot::Sender<Decision>,
-    },
-    Cancel {
-        id: String,
-    },
-    Forget {
-        to: Jid,
-    },
-    Transmit(Element),
-    TrySend(SendCommand),
-    Shutdown,
-}
 
 /// What a driver is made of.
 pub(super) struct Parts {

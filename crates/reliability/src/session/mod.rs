@@ -1,9 +1,11 @@
 //! A reliable session: the handles that an application holds, over a task that owns
 //! the engine, the store and the connection (see `driver`).
 
+mod control;
 mod decisions;
 mod driver;
 mod outgoing;
+mod patience;
 mod received;
 mod recovery;
 mod requests;
@@ -31,7 +33,8 @@ pub use token::Token;
 use crate::engine::{Counters, EngineConfig, ReconnectReason, Refusal};
 use crate::outcome::Outcome;
 use crate::store::{Store, StoreError};
-use driver::{Control, Driver, SendCommand};
+use control::{Control, SendCommand};
+use driver::Driver;
 use sent::Find;
 use stanchion_connect::backoff::BackoffPolicy;
 

@@ -5,7 +5,7 @@ use stanchion_stanza::Message;
 use tokio::sync::{mpsc, oneshot};
 
 use super::SendError;
-use super::driver::Control;
+use super::control::{Control, Decision};
 use super::token::Token;
 use crate::store::rusqlite::Transaction;
 use crate::store::{Effect, EffectError, EffectFailure};
@@ -246,15 +246,4 @@ impl Received {
             Err(_) => Err(CommitError::Closed),
         }
     }
-}
-
-/// What became of a decision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Decision {
-    /// It is durable.
-    Done,
-    /// Nothing has changed.
-    NotDone,
-    /// The store runs no effects.
-    NoTransactions,
 }

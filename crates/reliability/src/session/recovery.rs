@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::control::{Control, Decision};
 use super::decisions;
-use super::driver::{Control, Driver, Link, now, random, with_sources};
-use super::received::Decision;
+use super::driver::{Driver, Link, now, random, with_sources};
 use super::requests::Requests;
 use super::sent::Lookup;
 use super::{Disconnect, SendError, SessionError, SessionEvent, Status, Warning};
@@ -25,33 +25,9 @@ use crate::store::{
     Store, StoreError,
 };
 
-/// Waiting times between attempts to reopen the store: the first one, and the longest.
-const FIRST: Duration = Duration::from_millis(250);
-const LONGEST: Duration = Duration::from_secs(30);
-/// A store that has worked for so long has recovered; the next failure is a new one.
-const STEADY: Duration = Duration::from_secs(60);
 /// Bytes that are written to see whether there is room: a disk that is still full is then
 /// not told by the first message.
 const PROBE: usize = 64 * 1024;
-
-/// How long to wait for the store.
-#[derive(Debug, Default)]
-pub(super) struct Patience {
-    waited: Duration,
-    back_since: Option<Instant>,
-}
-
-impl Patience {
-    /// The store failed, or still does.
-    fn failed(&mut self) -> Duration {
-        let steady = |since: Instant| since.elapsed() >= STEADY;
-        if self.back_since.take().is_some_and(steady) {
-            self.waited = Duration::ZERO;
-        }
-        self.waited = (self.waited * 2).clamp(FIRST, LONGEST);
-        self.waited
-    }
-}
 
 /// What a reopened store says.
 struct Reopened {
@@ -100,7 +76,7 @@ impl Driver {
                 }
             }
         };
-        self.patience.back_since = Some(Instant::now());
+        self.patience.is_back();
         self.go_on(legacy, reopened);
         Ok(())
     }
