@@ -29,6 +29,11 @@ pub(super) struct Receiving {
     /// Messages that are read from the store to be handed over: later ones go the same
     /// way, so that none overtakes them.
     pub(super) fetching: BTreeSet<(Epoch, u64)>,
+    /// Messages that an earlier process was given and did not commit: they come again
+    /// before any later one.
+    pub(super) awaited: BTreeSet<(Epoch, u64)>,
+    /// Those of them that were found in the inbox before an earlier one, and where.
+    pub(super) found: BTreeMap<(Epoch, u64), u64>,
     /// The deadline that a later copy of it says.
     pub(super) deadline: Option<i64>,
     dirty: bool,
@@ -94,6 +99,8 @@ pub(super) struct Correspondents {
     of_account: HashMap<BareJid, Vec<Device>>,
     /// Channels and devices that changed since they were written.
     changed: Vec<(Device, Option<Channel>)>,
+    /// Some channel waits for what an earlier process was given.
+    awaiting: bool,
 }
 
 impl Correspondents {
@@ -103,6 +110,7 @@ impl Correspondents {
             devices: HashMap::new(),
             of_account: HashMap::new(),
             changed: Vec::new(),
+            awaiting: true,
         }
     }
 
@@ -194,6 +202,25 @@ impl Correspondents {
         }
     }
 
+    /// All that an earlier process was given has come again by now. Gives the channels that
+    /// waited for more.
+    pub(super) fn all_came(&mut self) -> Vec<(Device, Channel)> {
+        if !std::mem::take(&mut self.awaiting) {
+            return Vec::new();
+        }
+        let mut waited = Vec::new();
+        for (device, known) in &mut self.devices {
+            for (name, channel) in &mut known.channels {
+                if !channel.awaited.is_empty() {
+                    let found = &channel.found;
+                    channel.awaited.retain(|at| found.contains_key(at));
+                    waited.push((device.clone(), name.clone()));
+                }
+            }
+        }
+        waited
+    }
+
     /// How much has changed that is not written.
     pub(super) fn news(&self) -> usize {
         self.changed.len()
@@ -254,6 +281,7 @@ impl Correspondents {
         match (Device::new(device), Channel::new(name), channel) {
             (Ok(device), Ok(name), Some((flags, channel))) => {
                 if let Some(receiving) = self.channel(&device, &name) {
+                    receiving.awaited = channel.handed().collect();
                     receiving.channel = channel;
                     receiving.unordered = *flags & 1 != 0;
                 }
@@ -278,9 +306,23 @@ impl Receiving {
     /// The next message to hand over, if its record is durable, with its place in the
     /// inbox.
     pub(super) fn next(&self) -> Option<((Epoch, u64), u64)> {
+        let again = self.awaited.iter().find(|at| self.comes_again(**at));
+        if let (Some(at), false) = (again, self.unordered) {
+            return Some((*at, *self.found.get(at)?));
+        }
         let at = self.channel.next(self.unordered)?;
         let arrival = *self.held.get(&at)?;
         Some((at, arrival))
+    }
+
+    /// Whether an earlier message has to come again first.
+    pub(super) fn is_held_up(&self, at: (Epoch, u64)) -> bool {
+        let mut earlier = self.awaited.range(..at);
+        !self.unordered && earlier.any(|at| self.comes_again(*at))
+    }
+
+    fn comes_again(&self, at: (Epoch, u64)) -> bool {
+        self.standing(at) == Some(Standing::Handed)
     }
 
     pub(super) fn standing(&self, at: (Epoch, u64)) -> Option<Standing> {

@@ -2,7 +2,7 @@
 //! is the store's, in the transaction that keeps the message; the stream's counter is
 //! `management`'s.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest as _, Sha256};
 use stanchion_stanza::payload::delivery::{
@@ -162,6 +162,8 @@ pub(super) struct Inbox {
     more_in_store: bool,
     /// Whether they were asked for.
     loading: bool,
+    /// Messages that the application decided since: what is read may not show it.
+    decided: BTreeSet<u64>,
     /// What the application holds, or what comes next, is to be there alone.
     alone: bool,
 }
@@ -239,7 +241,11 @@ impl Inbox {
     }
 
     pub(super) fn take(&mut self, arrival: u64) -> Option<Origin> {
-        self.held.remove(&arrival)
+        let origin = self.held.remove(&arrival)?;
+        if self.loading {
+            self.decided.insert(arrival);
+        }
+        Some(origin)
     }
 
     pub(super) fn origin(&self, arrival: u64) -> Option<&Origin> {
@@ -250,8 +256,9 @@ impl Inbox {
         self.held.len()
     }
 
+    /// Whether the application has the message, or had it when the store was read.
     pub(super) fn holds(&self, arrival: u64) -> bool {
-        self.held.contains_key(&arrival)
+        self.held.contains_key(&arrival) || self.decided.contains(&arrival)
     }
 
     /// After which message to read from the store, and how many, if there is room for
@@ -262,6 +269,7 @@ impl Inbox {
             return None;
         }
         self.loading = true;
+        self.decided.clear();
         self.reserved = free;
         Some((self.last, free))
     }

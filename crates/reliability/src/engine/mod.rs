@@ -709,6 +709,9 @@ impl Engine {
             }
             Loaded::Inbound(records) => {
                 self.inbox.loaded(records.is_empty());
+                if records.is_empty() {
+                    self.wanting.extend(self.correspondents.all_came());
+                }
                 for record in records {
                     self.flush_if_full();
                     let suspect = is_suspect(&record);

@@ -213,7 +213,8 @@ impl Engine {
         let next = receiving
             .channel
             .is_next(seat.epoch, seat.seq, receiving.unordered);
-        let hand = next && room && !late && receiving.fetching.is_empty();
+        let held_up = receiving.is_held_up((seat.epoch, seat.seq));
+        let hand = next && room && !late && !held_up && receiving.fetching.is_empty();
         let Some(op) = self.put_inbound(seat.key(), &message, hand) else {
             // It never can be kept: whoever sent it is told so, durably.
             self.conclude_seat(&seat, Standing::Void);
@@ -348,7 +349,12 @@ impl Engine {
         let Some(receiving) = self.correspondents.channel(&device, &name) else {
             return self.inbox.redeem();
         };
-        let stands = receiving.standing(at) == Some(Standing::Held);
+        let again = receiving.found.remove(&at).is_some();
+        let stands = match receiving.standing(at) {
+            Some(Standing::Held) => true,
+            Some(Standing::Handed) => again,
+            _ => false,
+        };
         let newer = receiving.deadline.take();
         let said = message.as_ref().and_then(|m| m.payload::<Deliver>().ok()?);
         let (Some(message), Some(said), true) = (message, said, stands) else {
@@ -365,13 +371,13 @@ impl Engine {
             id: said.id,
             boot: said.boot,
         };
-        if newer.or(said.deadline).is_some_and(|at| at < now) {
+        if !again && newer.or(said.deadline).is_some_and(|at| at < now) {
             receiving.fetching.remove(&at);
             self.inbox.redeem();
             return self.answer_with(seat, VerdictState::Late);
         }
         receiving.held.remove(&at);
-        self.mark_handed(seat, arrival, Box::new(message), false);
+        self.mark_handed(seat, arrival, Box::new(message), again);
     }
 
     /// Hands a kept message over, once that is durable.
@@ -412,6 +418,7 @@ impl Engine {
         let (device, channel) = (seat.device.clone(), seat.channel.clone());
         if let Some(receiving) = self.correspondents.channel(&device, &channel) {
             receiving.fetching.remove(&(seat.epoch, seat.seq));
+            receiving.awaited.remove(&(seat.epoch, seat.seq));
         }
         if !self.inbox.holds(arrival) {
             // Not in the order of arrival: earlier ones may still wait in the store.
@@ -454,6 +461,10 @@ impl Engine {
                 };
                 if times >= HAND_OVERS && !mutant::is("poison-for-ever") {
                     return self.poisoned(seat, record);
+                }
+                if receiving.is_held_up(at) && receiving.awaited.contains(&at) {
+                    receiving.found.insert(at, arrival);
+                    return;
                 }
                 self.inbox.promise();
                 receiving.fetching.insert(at);

@@ -1,7 +1,8 @@
 //! Bounds: sizes, floods, strangers and garbage.
 
 use proptest::prelude::*;
-use stanchion_reliability::engine::{Event, Input, Refusal};
+use stanchion_reliability::engine::{Event, Input, Mode, Refusal};
+use stanchion_reliability::protection::Protection;
 use stanchion_reliability::store::{InboundFilter, InboundQuery, Op, OutboundFilter, Store as _};
 use stanchion_stanza::payload::delivery::Boot;
 use stanchion_stanza::{Element, Text};
@@ -539,4 +540,26 @@ fn a_year_of_replays_is_refused_after_a_thousand_restarts() {
         assert_eq!(s.handed(), []);
     }
     assert!(most > 0 && most < 1024, "{most} bytes");
+}
+
+#[test]
+fn a_message_outside_of_channels_is_not_passed_for_good_by_those_of_one() {
+    let mut pair = Pair::with(|config| config.hand_over = 2);
+    pair.get_acquainted();
+    pair.commits = false;
+    pair.send("m1");
+    pair.send("m2");
+    pair.a
+        .s
+        .submit("bob@y", "plain", None, Protection::Any, Mode::AtLeastOnce);
+    pair.send("m3");
+    pair.carry();
+    let first = pair.b.handed.remove(0);
+    assert_eq!(first.1, "m1");
+    // There is room for one, and it is given to the channel's.
+    pair.b.s.commit(first.0);
+    pair.commits = true;
+    pair.pass(10 * SECOND);
+    pair.effects.sort();
+    assert_eq!(pair.effects, ["m2", "m3", "plain"]);
 }

@@ -312,3 +312,61 @@ fn what_went_into_doubt_before_its_recipient_spoke_is_told_once_and_not_asked_fo
     pair.pass(120 * SECOND);
     assert_eq!(pair.a.outcomes_of("m"), ["in doubt noreceipt"]);
 }
+
+#[test]
+fn a_doubt_that_low_has_passed_is_not_open_again_to_the_next_process() {
+    let mut pair = Pair::new();
+    pair.send_within("m", 2 * SECOND);
+    pair.pass_deaf(SECOND);
+    // The next process finds it in its store, overdue, and nobody has spoken.
+    pair.a.s.store_waits();
+    pair.a.s.pass(5 * SECOND);
+    pair.a.becomes(Script::crash);
+    pair.send("hello");
+    pair.carry();
+    assert_eq!(pair.a.outcomes_of("hello"), ["delivered"]);
+    pair.a.becomes(Script::crash);
+    pair.pass(120 * SECOND);
+    // No rotation, which would call it rolled back.
+    assert_eq!(pair.a.s.engine.counters().rotations, 0);
+    assert_eq!(pair.a.outcomes_of("m").len(), 1, "{:?}", pair.a.outcomes);
+}
+
+#[test]
+fn a_cancel_that_comes_first_tells_the_addresses() {
+    let mut pair = Pair::acquainted();
+    pair.a.s.give(addresses(&["anna@x", "anna@z"]));
+    pair.send("m");
+    pair.a.out();
+    pair.a.s.give(Input::Cancel { id: "m".to_owned() });
+    let cancel = pair.a.out().swap_remove(0);
+    assert!(
+        says(&cancel, "cancel") && cancel.contains("anna@z"),
+        "{cancel}"
+    );
+    pair.to_b(&cancel);
+    pair.a.jid = "anna@z/2".to_owned();
+    pair.send("n");
+    pair.carry();
+    assert_eq!(pair.effects, ["n"]);
+}
+
+#[test]
+fn a_final_doubt_is_durable_before_it_is_told() {
+    let mut pair = Pair::acquainted();
+    pair.send("m");
+    pair.a.out();
+    pair.b.becomes(Script::reinstalled);
+    pair.a.s.pass(10 * SECOND);
+    for xml in pair.a.out() {
+        pair.to_b(&xml);
+    }
+    pair.a.s.store_waits();
+    for xml in pair.b.out() {
+        pair.to_a(&xml);
+    }
+    assert_eq!(pair.a.outcomes_of("m"), [""; 0]);
+    pair.a.s.store_answers();
+    pair.a.listen();
+    assert_eq!(pair.a.outcomes_of("m"), ["in doubt peerreset"]);
+}
