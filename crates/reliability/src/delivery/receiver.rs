@@ -356,15 +356,6 @@ impl ReceivingChannel {
         }
     }
 
-    /// What is handed over and not decided.
-    pub fn handed(&self) -> impl Iterator<Item = (Epoch, u64)> {
-        self.epochs.iter().flat_map(|known| {
-            let handed = known.slots.iter();
-            let handed = handed.filter(|slot| slot.standing == Standing::Handed);
-            handed.map(|slot| (known.epoch, slot.seq))
-        })
-    }
-
     /// Where a seq stands, if it has a slot.
     #[must_use]
     pub fn standing(&self, epoch: Epoch, seq: u64) -> Option<Standing> {
