@@ -344,7 +344,7 @@ fn a_cancel_that_comes_first_tells_the_addresses() {
         says(&cancel, "cancel") && cancel.contains("anna@z"),
         "{cancel}"
     );
-    pair.to_b(&cancel);
+    pair.reaches_b(&cancel);
     pair.a.jid = "anna@z/2".to_owned();
     pair.send("n");
     pair.carry();
@@ -359,11 +359,11 @@ fn a_final_doubt_is_durable_before_it_is_told() {
     pair.b.becomes(Script::reinstalled);
     pair.a.s.pass(10 * SECOND);
     for xml in pair.a.out() {
-        pair.to_b(&xml);
+        pair.reaches_b(&xml);
     }
     pair.a.s.store_waits();
     for xml in pair.b.out() {
-        pair.to_a(&xml);
+        pair.reaches_a(&xml);
     }
     assert_eq!(pair.a.outcomes_of("m"), [""; 0]);
     pair.a.s.store_answers();
