@@ -715,7 +715,7 @@ impl Ledger {
             if message.to == of {
                 message.inbox = mark.inbox;
                 message.committed = mark.committed;
-                message.handed &= mark.handed;
+                message.handed = mark.handed;
                 message.void_forgotten |= message.void || message.closed;
                 if message.effect && !mark.committed {
                     if transactional {

@@ -193,7 +193,7 @@ impl World {
         self.puts_on_the_wire(on, ToServer::Login(login));
         // A login that is not answered in time has failed.
         self.schedule
-            .at(now + 15_000 * MS, Event::ClientNotices(on));
+            .at(now + 15_000 * MS, Event::LoginTimeout(on));
     }
 
     /// The client's side of a connection is over; it tries again soon.
