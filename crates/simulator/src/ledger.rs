@@ -99,6 +99,8 @@ pub(crate) struct Message {
     /// The life in which the last definite outcome was told, and doubt.
     settled_in: Option<u64>,
     doubted_in: Option<u64>,
+    /// Its sender was told that it came back for good.
+    refused: bool,
     /// Its application took it back.
     pub(crate) taken_back: bool,
     /// A cancel for it was transmitted.
@@ -115,9 +117,10 @@ pub(crate) struct Message {
     /// Hand-overs that are durable; the first one that happened.
     marks: u32,
     handed: bool,
-    /// Its receiver said that it never takes effect; and the receiver may have forgotten
-    /// that with its store.
+    /// Its receiver said that it never takes effect, or that it closed an epoch of its
+    /// channels; and the receiver may have forgotten that with its store.
     void: bool,
+    closed: bool,
     void_forgotten: bool,
     /// Took effect, and in which life of the receiver.
     pub(crate) effect: bool,
@@ -143,6 +146,8 @@ pub(crate) struct Draft {
     pub(crate) poison: bool,
     /// Its application takes it back so long after it was given.
     pub(crate) regret: Option<Duration>,
+    /// Its receiver crashes whenever it acts on it.
+    pub(crate) doomed: bool,
 }
 
 impl From<Draft> for Message {
@@ -422,7 +427,16 @@ impl Ledger {
             }
         } else if Closed::matches(said) {
             match Closed::from_element(said) {
-                Ok(closed) => (closed.to, closed.verdicts),
+                Ok(closed) => {
+                    let sent = self
+                        .messages
+                        .iter_mut()
+                        .filter(|m| m.to == of && m.transmitted);
+                    for message in sent.filter(|m| closed.to.as_str() == self::device(m.from)) {
+                        message.closed = true;
+                    }
+                    (closed.to, closed.verdicts)
+                }
                 Err(_) => return Ok(()),
             }
         } else {
@@ -489,6 +503,12 @@ impl Ledger {
         if !message.inbox {
             return Err(Law::Durable.broken(format!(
                 "{} was handed over before it was durable",
+                name(id)
+            )));
+        }
+        if message.marks > HAND_OVERS && !self.set_back[message.draft.to] {
+            return Err(Law::Bounds.broken(format!(
+                "{} was handed over again after three times",
                 name(id)
             )));
         }
@@ -595,7 +615,8 @@ impl Ledger {
                 let reason = match why {
                     NotDelivered::Cancelled => message.taken_back,
                     NotDelivered::Refused(_) => true,
-                    _ => message.lifetime.is_some() || message.taken_back,
+                    // Why it was given up is not kept.
+                    _ => message.lifetime.is_some() || message.taken_back || message.refused,
                 };
                 if !reason {
                     return wrong("but nobody gave it up");
@@ -624,7 +645,7 @@ impl Ledger {
                     InDoubt::MaybeApplied => message.marks >= HAND_OVERS,
                     InDoubt::Forgotten | InDoubt::Cancelled => false,
                     InDoubt::Refused(_) => true,
-                    _ => message.lifetime.is_some() || message.taken_back,
+                    _ => message.lifetime.is_some() || message.taken_back || message.refused,
                 };
                 if !reason {
                     return wrong("for no reason");
@@ -635,6 +656,7 @@ impl Ledger {
                 if message.told == Told::NotDelivered {
                     return wrong("after it was not delivered");
                 }
+                message.refused |= matches!(why, InDoubt::Refused(_));
                 if why.is_final() {
                     message.told = Told::Unknowable;
                     message.settled_in = Some(life);
@@ -710,8 +732,8 @@ impl Ledger {
             if message.to == of {
                 message.inbox = mark.inbox;
                 message.committed = mark.committed;
-                message.handed &= mark.handed;
-                message.void_forgotten |= message.void;
+                message.handed = mark.handed;
+                message.void_forgotten |= message.void || message.closed;
                 if message.effect && !mark.committed {
                     if transactional {
                         message.effect = false;
@@ -743,6 +765,16 @@ impl Ledger {
         here.map(|m| m.from).collect()
     }
 
+    /// Whether a device knows for good that another one speaks the delivery protocol.
+    pub(crate) fn knows(&self, of: usize, other: usize) -> bool {
+        let sent = self
+            .messages
+            .iter()
+            .filter(|m| m.from == of && m.to == other);
+        let mut settled = sent.filter(|m| m.spoken && m.concluded && m.told == Told::Positive);
+        !self.set_back[of] && settled.next().is_some()
+    }
+
     /// How many messages of a device are in doubt, as it was told.
     pub(crate) fn in_doubt(&self, of: usize) -> usize {
         let own = self.messages.iter().filter(|m| m.from == of);
@@ -766,7 +798,7 @@ impl Ledger {
                 return false;
             }
             let set_back = self.set_back[m.from] || self.set_back[m.to];
-            let given_up = m.taken_back || m.told.is_definite();
+            let given_up = m.taken_back || m.refused || m.told.is_definite();
             let may_doubt = m.lifetime.is_some() || m.poison || set_back || given_up;
             m.accepted.is_none()
                 || !m.has_outcome()

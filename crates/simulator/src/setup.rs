@@ -140,15 +140,20 @@ fn draw_messages(count: u32, devices: usize, on: Switches, mut random: Random) -
     // Deadlines for some of them.
     let deadlines = *random.pick(&[0, 300, 1000]);
     let regrets = *random.pick(&[0, 50, 200]);
+    // Sometimes all are of one channel.
+    let crowded = random.chance(150);
     let mut draw = |_| {
         let from = random.below(devices as u64) as usize;
         let to = (from + 1 + random.below(devices as u64 - 1) as usize) % devices;
+        let (from, to) = if crowded { (0, 1) } else { (from, to) };
         let within = random.time(Duration::ZERO, 40_000 * MS);
         let limited = random.chance(deadlines);
         let poison = random.chance(15) && on.has(Switch::Poison);
+        let doomed = random.chance(20) && on.has(Switch::Doomed);
         let channel = match random.below(16) as u8 {
             // An account apart is another sender to who has only the addresses to go by.
             0 if !on.has(Switch::Failover) => LOOSE,
+            _ if crowded => 1,
             number => number % LOOSE,
         };
         let regret = random.time(Duration::ZERO, 20_000 * MS);
@@ -162,6 +167,8 @@ fn draw_messages(count: u32, devices: usize, on: Switches, mut random: Random) -
             strict: !random.chance(200),
             poison,
             regret: regrets.then_some(regret),
+            // Outside of channels nothing is given up.
+            doomed: doomed && channel != LOOSE,
         }
     };
     (0..count).map(&mut draw).collect()
@@ -202,6 +209,7 @@ fn behaviour(seed: u64, site: usize, on: Switches, weather: Weather) -> Behaviou
     behaviour.loses = rate(Switch::AckedThenLost, 150);
     behaviour.loses_receipts = rate(Switch::ReceiptLost, 250);
     behaviour.bounces = rate(Switch::Bounced, 150);
+    behaviour.refuses = rate(Switch::Refused, 100);
     behaviour.copies = rate(Switch::Copies, 250);
     behaviour.delays = rate(Switch::Delays, 250);
     behaviour.asides = rate(Switch::StaleCopies, 150);

@@ -110,6 +110,7 @@ impl Summary {
             (Switch::AckedThenLost, m.lost),
             (Switch::ReceiptLost, m.receipts_lost),
             (Switch::Bounced, m.bounced),
+            (Switch::Refused, m.refused),
             (Switch::Copies, m.copied),
             (Switch::StaleCopies, m.aside),
             (Switch::Delays, m.delayed),

@@ -53,10 +53,12 @@ switches! {
     OfflineMissing = "offline-missing", "Offline storage is small, refuses, or drops.";
     ReceiptLost = "receipt-lost", "Receipts are lost.";
     Bounced = "bounced", "Messages come back as service-unavailable.";
+    Refused = "refused", "Messages come back for good, as not-acceptable.";
     BodilessNotStored = "bodiless-not-stored", "Messages without body are not stored.";
     Copies = "copies", "Messages arrive twice.";
     Delays = "delays", "Messages are overtaken by others.";
     StaleCopies = "stale-copies", "Copies arrive days later.";
+    Doomed = "doomed", "A receiver crashes whenever it acts on a certain message.";
     CrashWhileProcessing = "crash-while-processing", "A receiver crashes while it acts on a message.";
     Crash = "crash", "A process is killed, between any two outputs.";
     Cut = "cut", "A connection breaks.";
@@ -75,6 +77,7 @@ switches! {
     Restored = "restored", "A store is restored from an older backup.";
     Cloned = "cloned", "A copy of a store takes over, and the original is stopped.";
     Reinstalled = "reinstalled", "A device starts with a new, empty store.";
+    OtherClient = "other-client", "Another client of an account says that it received messages.";
     MaliciousPeer = "malicious-peer", "A stranger forges receipts and errors, sends rubbish, and floods.";
     FederationCut = "federation-cut", "Two domains cannot reach each other; errors come back.";
     FederationSilent = "federation-silent", "Stanzas between two domains vanish.";

@@ -24,6 +24,8 @@ use crate::ledger::{self, CHANNELS, Id};
 use crate::setup::MS;
 use crate::switch::Switch;
 
+/// Numbers of a channel, from the lowest that is open on, that may be on their way.
+const WINDOW: u64 = 32;
 /// Outputs of one drain at most; a process that gives more does not come to rest.
 const OUTPUTS: usize = 20_000;
 
@@ -197,6 +199,12 @@ impl World {
             let said = element.children().find(|child| Deliver::matches(child));
             let said = said.and_then(|said| Deliver::from_element(said).ok());
             let spoken = said.is_some();
+            if let Some(said) = &said
+                && said.seq >= said.low + WINDOW
+            {
+                let how = format!("{named} left at {} with {} open", said.seq, said.low);
+                return Err(Law::Bounds.broken(how));
+            }
             let store = said.and_then(|said| Some(said.to?.store));
             self.ledger.transmits(id, named, spoken, store)?;
             if clear && self.ledger.get(id).is_some_and(|m| m.strict) {
@@ -355,6 +363,10 @@ impl World {
             && !transactional
         {
             self.ledger.acts(id, warned, life)?;
+        }
+        if id.is_some_and(|id| self.ledger.get(id).is_some_and(|m| m.doomed)) {
+            self.summary.count(Switch::Doomed, 1);
+            return self.crashes(of, 1000 * MS);
         }
         let may_crash =
             self.phase == Phase::Trouble && self.setup.on.has(Switch::CrashWhileProcessing);

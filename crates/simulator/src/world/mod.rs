@@ -48,6 +48,8 @@ enum Event {
     /// A side learns that a connection broke.
     ServerNotices(Connection),
     ClientNotices(Connection),
+    /// A login that is not answered by then has failed.
+    LoginTimeout(Connection),
     ServerTick(usize),
     ServerStarts(usize),
     Fails(Fault),
@@ -385,6 +387,10 @@ impl World {
                 Some(of) if self.is_on(of, on) => self.lost(of),
                 _ => Ok(()),
             },
+            Event::LoginTimeout(on) => match self.wires.get(&on).map(|wire| wire.of) {
+                Some(of) if self.is_on(of, on) && !self.is_up(of) => self.lost(of),
+                _ => Ok(()),
+            },
             Event::ServerTick(site) => {
                 let now = self.now();
                 self.sites[site].tick = None;
@@ -444,7 +450,9 @@ impl World {
     /// The suspended device that an event concerns.
     fn sleeper(&self, event: &Event) -> Option<usize> {
         let of = match event {
-            Event::ToClient(on, _) | Event::ClientNotices(on) => self.wires.get(on)?.of,
+            Event::ToClient(on, _) | Event::ClientNotices(on) | Event::LoginTimeout(on) => {
+                self.wires.get(on)?.of
+            }
             Event::Submits(id) | Event::Due(id) | Event::TakesBack(id) => {
                 self.ledger.get(*id)?.from
             }
@@ -467,6 +475,12 @@ impl World {
     fn is_on(&self, of: usize, on: Connection) -> bool {
         let process = self.devices[of].process.as_ref();
         process.is_some_and(|p| p.line.connection() == Some(on))
+    }
+
+    /// Whether it has a stream.
+    fn is_up(&self, of: usize) -> bool {
+        let process = self.devices[of].process.as_ref();
+        process.is_some_and(|p| matches!(p.line, crate::device::Line::Up { .. }))
     }
 
     /// All is well from now on.

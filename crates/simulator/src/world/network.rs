@@ -6,15 +6,17 @@ use std::time::Duration;
 use stanchion_reliability::engine::{Input, Stream};
 use stanchion_reliability::protection::Protection;
 use stanchion_stanza::payload::delivery::At;
+use stanchion_stanza::payload::receipts::Received;
 use stanchion_stanza::payload::sm::Resume;
 use stanchion_stanza::stanza::DefinedCondition;
-use stanchion_stanza::{Element, Jid, Payload as _, Presence, Stanza};
+use stanchion_stanza::{Element, Jid, Message, Payload as _, Presence, Stanza, Text};
 use stanchion_testkit::server::{Closing, Connection};
 use stanchion_testkit::{Direction, Link, Login, ToClient, ToServer, Welcome};
 
 use super::{Event, Phase, Wire, World, kept_body};
 use crate::device::Line;
 use crate::law::{Checked, Law};
+use crate::ledger::{Id, LOOSE, name};
 use crate::setup::MS;
 use crate::switch::Switch;
 
@@ -191,8 +193,7 @@ impl World {
         };
         self.puts_on_the_wire(on, ToServer::Login(login));
         // A login that is not answered in time has failed.
-        self.schedule
-            .at(now + 15_000 * MS, Event::ClientNotices(on));
+        self.schedule.at(now + 15_000 * MS, Event::LoginTimeout(on));
     }
 
     /// The client's side of a connection is over; it tries again soon.
@@ -256,11 +257,54 @@ impl World {
                     let kept = kept_body(&element)
                         .and_then(|body| ledger.shown_at_home(&body, sender()?.bare_str()));
                     process.received.push(kept);
+                    if let Some(id) = kept {
+                        self.other_client(of, id)?;
+                    }
                 }
                 self.tell(of, Input::Received(element))
             }
             ToClient::Welcome(welcome) => self.is_welcome(of, on, welcome),
         }
+    }
+
+    /// Another client of the account may say that it received the message: not the device
+    /// that it is for.
+    fn other_client(&mut self, of: usize, id: Id) -> Checked {
+        let (now, device) = (self.now(), &self.devices[of]);
+        let site = device.accounts[device.account].site;
+        // Outside of channels its word is as good as the device's.
+        let message = self.ledger.get(id).filter(|m| m.channel != LOOSE);
+        let sender = message.map(|message| message.from);
+        let Some(sender) = sender.filter(|sender| self.ledger.knows(*sender, of)) else {
+            return Ok(());
+        };
+        let there = self.setup.on.has(Switch::OtherClient) && self.sites[site].runs;
+        if !there || self.phase != Phase::Trouble || !self.random.chance(150) {
+            return Ok(());
+        }
+        let bare = device.jid().to_bare();
+        let Ok(jid) = format!("{bare}/other").parse() else {
+            return Ok(());
+        };
+        self.summary.count(Switch::OtherClient, 1);
+        let on = self.next_connection;
+        self.next_connection += 1;
+        let login = Login {
+            jid,
+            manage: false,
+            resume: None,
+            node: 0,
+        };
+        let receipt = Received {
+            id: Text::new(name(id)).unwrap_or_default(),
+        };
+        let to = Jid::from(self.devices[sender].accounts[0].jid.to_bare());
+        let message = Message::chat(to).with_payload(receipt.to_element());
+        let server = &mut self.sites[site].server;
+        server.receive(now, on, ToServer::Login(login));
+        server.receive(now, on, ToServer::Element(message.to_element()));
+        self.schedule.after(MS, Event::Leaves { site, on });
+        self.pump(site)
     }
 
     fn is_welcome(&mut self, of: usize, on: Connection, welcome: Welcome) -> Checked {

@@ -41,6 +41,8 @@ pub struct Behaviour {
     pub loses_receipts: u32,
     /// Per mille of messages that come back as `service-unavailable`.
     pub bounces: u32,
+    /// Per mille of messages that come back as not-acceptable, for good.
+    pub refuses: u32,
     /// Per mille of messages of which a copy comes later.
     pub copies: u32,
     /// Per mille of messages of which a copy is put aside, until
@@ -76,6 +78,7 @@ impl Default for Behaviour {
             loses: 0,
             loses_receipts: 0,
             bounces: 0,
+            refuses: 0,
             copies: 0,
             asides: 0,
             delays: 0,
@@ -142,6 +145,8 @@ pub struct Mishaps {
     pub receipts_lost: u64,
     /// Messages that came back at random.
     pub bounced: u64,
+    /// Messages that came back for good.
+    pub refused: u64,
     /// Copies that came later, or were put aside.
     pub copied: u64,
     /// Copies that were put aside.

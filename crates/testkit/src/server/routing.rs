@@ -69,6 +69,10 @@ impl Server {
             self.mishaps.bounced += 1;
             return self.bounce(now, &message, DefinedCondition::ServiceUnavailable);
         }
+        if behaviour.refuses > 0 && self.random.chance(behaviour.refuses) {
+            self.mishaps.refused += 1;
+            return self.bounce(now, &message, DefinedCondition::NotAcceptable);
+        }
         let element = message.to_element();
         if behaviour.copies > 0 && self.random.chance(behaviour.copies) {
             self.mishaps.copied += 1;
