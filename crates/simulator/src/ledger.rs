@@ -99,6 +99,8 @@ pub(crate) struct Message {
     /// The life in which the last definite outcome was told, and doubt.
     settled_in: Option<u64>,
     doubted_in: Option<u64>,
+    /// Another client of the account said that it received it.
+    pub(crate) vouched: bool,
     /// Its sender was told that it came back for good.
     refused: bool,
     /// Its application took it back.
@@ -668,11 +670,16 @@ impl Ledger {
             }
             // Acknowledged, or delivered.
             _ => {
-                if !message.effect && !message.undone {
+                // In doubt since before its recipient was known to speak the protocol, the
+                // word of any client of the account settles it.
+                let vouched = message.vouched
+                    && message.told == Told::InDoubt
+                    && matches!(outcome, Outcome::Acknowledged { .. });
+                if !message.effect && !message.undone && !vouched {
                     return wrong("but it never took effect");
                 }
                 // A receipt of the dead timeline may still be on its way.
-                if !message.committed && !message.undone && !message.outlived {
+                if !message.committed && !message.undone && !message.outlived && !vouched {
                     return wrong("but its commit was not durable");
                 }
                 if message.told == Told::NotDelivered {

@@ -496,9 +496,11 @@ impl World {
         }
         for of in 0..self.devices.len() {
             self.sets_clock(of, 0);
-            // A stream without TLS would be kept for ever.
+            // A stream without TLS, or one of another account, would be kept for ever.
+            let away = self.devices[of].account != 0;
             if let Some(process) = &self.devices[of].process
-                && let crate::device::Line::Up { on, clear: true } = process.line
+                && let crate::device::Line::Up { on, clear } = process.line
+                && (clear || away)
             {
                 self.schedule.after(MS, Event::ClientNotices(on));
             }

@@ -287,6 +287,9 @@ impl World {
             return Ok(());
         };
         self.summary.count(Switch::OtherClient, 1);
+        if let Some(message) = self.ledger.get_mut(id) {
+            message.vouched = true;
+        }
         let on = self.next_connection;
         self.next_connection += 1;
         let login = Login {
