@@ -239,7 +239,7 @@ impl Engine {
                     self.persist(op, Effect::None);
                 }
             }
-            self.management.sent(Unacked {
+            self.goes_out(Unacked {
                 bytes: bytes.clone(),
                 seq: Some(seq),
             });
