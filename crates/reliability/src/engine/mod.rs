@@ -245,6 +245,10 @@ pub struct Engine {
     requested_at: Duration,
     /// An unmanaged stream is probed by a ping, sent and not answered.
     pinged: bool,
+    /// Since when something was sent on an unmanaged stream of which no ping proved that it
+    /// leaves; and when a ping was sent to that end. That something is heard proves nothing.
+    unproved: Option<Duration>,
+    proving: Option<Duration>,
     prune_at: Duration,
     failed: bool,
     counters: Counters,
@@ -304,6 +308,8 @@ impl Engine {
             heard_at: now.monotonic,
             requested_at: now.monotonic,
             pinged: false,
+            unproved: None,
+            proving: None,
             prune_at: now.monotonic,
             failed: false,
             counters: Counters::default(),
@@ -508,6 +514,7 @@ impl Engine {
                 self.heard_at + self.config.probe_after
             }
         });
+        let proof = self.proof_due().filter(|_| self.connected);
         let due = self
             .look_for_due
             .filter(|_| !self.looking_for_due && self.reading.is_empty());
@@ -516,6 +523,7 @@ impl Engine {
             due,
             self.fleeting_due(),
             stream,
+            proof,
             Some(self.prune_at),
         ]
         .into_iter()

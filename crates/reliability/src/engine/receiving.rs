@@ -5,7 +5,7 @@ use stanchion_stanza::payload::delivery::At;
 use stanchion_stanza::payload::receipts::Received;
 use stanchion_stanza::payload::sm::{Ack, AckRequest};
 use stanchion_stanza::stanza::{
-    DefinedCondition, ErrorType, MessageType, PresenceType, StanzaError,
+    DefinedCondition, ErrorType, IqKind, MessageType, PresenceType, StanzaError,
 };
 use stanchion_stanza::{
     Element, Iq, Jid, Limits, Message, Payload as _, Presence, Scope, Stanza, codec::parse_element,
@@ -14,6 +14,7 @@ use stanchion_stanza::{
 use super::inbound::{self, Origin, Receipt};
 use super::management::Slot;
 use super::seats::seat_of;
+use super::stream::PROBE;
 use super::{Effect, Engine, Event, respond};
 use crate::store::{InboundKey, InboundRecord, InboundState, NewInbound, Op, OpResult};
 
@@ -91,6 +92,10 @@ impl Engine {
     }
 
     fn iq(&mut self, iq: Iq) {
+        let answers = matches!(iq.kind, IqKind::Result(_) | IqKind::Error(..));
+        if answers && iq.header.id.as_deref() == Some(PROBE) {
+            self.proved();
+        }
         match respond::respond(&iq, self.place.as_ref()) {
             Some(answer) => self.transmit(&answer),
             None => self.event(Event::Transient(Box::new(iq.into()))),

@@ -294,7 +294,7 @@ impl Engine {
                     self.persist(op, Effect::None);
                 }
             }
-            self.management.sent(Unacked {
+            self.goes_out(Unacked {
                 bytes: bytes.clone(),
                 seq: Some(seq),
                 asks: Protection::Any,

@@ -1,6 +1,8 @@
 //! The stream under the engine: what goes on it beside the outbox's messages, what a new
 //! one brings, and whether it lives. The counters are `management`'s.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use stanchion_stanza::payload::ping::Ping;
 use stanchion_stanza::payload::sm::AckRequest;
@@ -10,6 +12,8 @@ use super::management::Unacked;
 use super::{Engine, Event, Output, ReconnectReason, Stream};
 use crate::protection::Protection;
 
+/// The id of pings.
+pub(super) const PROBE: &str = "probe";
 /// Stanzas of any kind that the server may leave unacknowledged before it is given up.
 const UNACKED_MAX: usize = 1024;
 
@@ -31,7 +35,7 @@ impl Engine {
             Ok(bytes) => {
                 let bytes = Bytes::from(bytes);
                 if Stanza::is_stanza(element) {
-                    self.management.sent(Unacked {
+                    self.goes_out(Unacked {
                         bytes: bytes.clone(),
                         seq: None,
                         asks: Protection::Any,
@@ -40,6 +44,28 @@ impl Engine {
                 self.outputs.push_back(Output::Transmit(bytes));
             }
             Err(error) => tracing::warn!(%error, "a stanza was not sent"),
+        }
+    }
+
+    /// A stanza is given to the stream.
+    pub(super) fn goes_out(&mut self, stanza: Unacked) {
+        if !self.management.is_enabled() {
+            self.unproved.get_or_insert(self.now.monotonic);
+        }
+        self.management.sent(stanza);
+    }
+
+    /// An answer to a ping: what was sent before it has left.
+    pub(super) const fn proved(&mut self) {
+        self.proving = None;
+    }
+
+    /// When something is to be done about what may not leave.
+    pub(super) fn proof_due(&self) -> Option<Duration> {
+        match (self.proving, self.unproved) {
+            (Some(sent), _) => Some(sent + self.config.probe_after + self.config.dead_after),
+            (None, Some(since)) => Some(since + self.config.probe_after),
+            (None, None) => None,
         }
     }
 
@@ -54,6 +80,7 @@ impl Engine {
         self.connected = true;
         self.outbox.stream_is(protection);
         self.pinged = false;
+        (self.unproved, self.proving) = (None, None);
         self.heard_at = self.now.monotonic;
         match stream {
             Stream::Resumed { h } => match self.management.resume(h) {
@@ -82,7 +109,7 @@ impl Engine {
                             self.counters.retransmitted += again;
                             self.outputs
                                 .push_back(Output::Transmit(stanza.bytes.clone()));
-                            self.management.sent(stanza);
+                            self.goes_out(stanza);
                         }
                     }
                     self.ask();
@@ -134,6 +161,12 @@ impl Engine {
         if self.management.unacked() > UNACKED_MAX {
             return self.give_up(ReconnectReason::Unacknowledged(self.management.unacked()));
         }
+        if self.proof_due().is_some_and(|at| at <= now) {
+            if self.proving.is_some() {
+                return self.give_up(ReconnectReason::Silent(self.config.dead_after));
+            }
+            self.ping();
+        }
         if self.awaits_life() {
             if now >= self.life_due() {
                 self.give_up(ReconnectReason::Silent(self.config.dead_after));
@@ -143,11 +176,17 @@ impl Engine {
             if self.management.probe() {
                 self.nonza(&AckRequest.to_element());
             } else {
-                // To our own account: the server answers itself (XEP-0199 §4.2).
                 self.pinged = true;
-                let ping = Iq::get(None, Text::from_static("probe"), &Ping);
-                self.transmit(&ping.to_element());
+                self.ping();
             }
         }
+    }
+
+    /// To our own account: the server answers itself (XEP-0199 §4.2).
+    fn ping(&mut self) {
+        let ping = Iq::get(None, Text::from_static(PROBE), &Ping);
+        self.transmit(&ping.to_element());
+        self.unproved = None;
+        self.proving = Some(self.now.monotonic);
     }
 }

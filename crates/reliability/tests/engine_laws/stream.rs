@@ -197,3 +197,22 @@ fn nothing_is_transmitted_without_a_stream() {
     s.pass(500 * SECOND);
     assert_eq!(s.sent(), Vec::<String>::new());
 }
+
+#[test]
+fn what_is_heard_on_an_unmanaged_stream_does_not_prove_that_anything_leaves() {
+    let mut s = Script::new();
+    s.bind(false, None);
+    s.send("m");
+    for n in 0..8 {
+        s.pass(2 * SECOND);
+        s.receive(&format!("<presence from='peer@x/{n}'/>"));
+    }
+    assert_eq!(s.gave_up, None);
+    let pings = s.sent();
+    assert!(pings.iter().any(|xml| xml.contains("urn:xmpp:ping")));
+    for n in 0..8 {
+        s.pass(2 * SECOND);
+        s.receive(&format!("<presence from='peer@x/{n}'/>"));
+    }
+    assert!(s.gave_up.is_some());
+}

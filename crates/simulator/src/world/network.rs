@@ -312,6 +312,10 @@ impl World {
 
     fn is_welcome(&mut self, of: usize, on: Connection, welcome: Welcome) -> Checked {
         let trouble = self.phase == Phase::Trouble;
+        if !trouble && self.devices[of].account != 0 {
+            // It went elsewhere just before all was well again.
+            self.schedule.after(MS, Event::ClientNotices(on));
+        }
         let clear = trouble && self.setup.on.has(Switch::ClearStream) && self.random.chance(300);
         self.summary.count(Switch::ClearStream, u64::from(clear));
         let Some(process) = &mut self.devices[of].process else {
