@@ -18,7 +18,9 @@ use std::time::Duration;
 
 use stanchion_reliability::outcome::{InDoubt, NotDelivered, Outcome};
 use stanchion_reliability::store::{InboundKey, Op, OpResult, OutboundState};
-use stanchion_stanza::payload::delivery::{Answer, Closed, IdPrefix, StoreTag, Verdict, VerdictState};
+use stanchion_stanza::payload::delivery::{
+    Answer, Closed, IdPrefix, StoreTag, Verdict, VerdictState,
+};
 use stanchion_stanza::{Element, Jid, Payload as _};
 
 use crate::law::{Checked, Law};
@@ -197,7 +199,10 @@ pub(crate) enum Durable {
     Inbox(Id, bool),
     Committed(Id),
     Marked(Id),
-    Concluded { id: Id, negative: bool },
+    Concluded {
+        id: Id,
+        negative: bool,
+    },
     Doubted(Id),
 }
 
@@ -377,7 +382,7 @@ impl Ledger {
         spoken: bool,
         store: Option<StoreTag>,
     ) -> Checked {
-        let Some(message) = self.get_mut(id) else {
+        let Some(message) = self.messages.get_mut(id as usize) else {
             return Ok(());
         };
         if !message.kept {
@@ -395,6 +400,13 @@ impl Ledger {
             return Err(
                 Law::WrongOutcome.broken(format!("{wire_id} was transmitted after NotDelivered"))
             );
+        }
+        let another = store
+            .is_some_and(|store| !message.stores.is_empty() && !message.stores.contains(&store));
+        if another && !self.set_back[message.draft.from] {
+            return Err(Law::WrongOutcome.broken(format!(
+                "{wire_id} was transmitted to another store than before"
+            )));
         }
         message.transmitted = true;
         message.spoken |= spoken;
@@ -425,7 +437,10 @@ impl Ledger {
         } else if Closed::matches(said) {
             match Closed::from_element(said) {
                 Ok(closed) => {
-                    let sent = self.messages.iter_mut().filter(|m| m.to == of && m.transmitted);
+                    let sent = self
+                        .messages
+                        .iter_mut()
+                        .filter(|m| m.to == of && m.transmitted);
                     for message in sent.filter(|m| closed.to.as_str() == self::device(m.from)) {
                         message.closed = true;
                     }
@@ -457,7 +472,8 @@ impl Ledger {
         let Some(message) = self.get_mut(id) else {
             return Ok(());
         };
-        let wrong = |what: &str| Err(Law::Durable.broken(format!("{} was called {what}", name(id))));
+        let wrong =
+            |what: &str| Err(Law::Durable.broken(format!("{} was called {what}", name(id))));
         match verdict.state {
             VerdictState::Delivered if !message.committed => {
                 wrong("delivered before its commit was durable")
@@ -494,21 +510,28 @@ impl Ledger {
             return Ok(());
         };
         if !message.inbox {
-            return Err(
-                Law::Durable.broken(format!("{} was handed over before it was durable", name(id)))
-            );
+            return Err(Law::Durable.broken(format!(
+                "{} was handed over before it was durable",
+                name(id)
+            )));
         }
         if message.marks > HAND_OVERS && !self.set_back[message.draft.to] {
-            return Err(Law::Bounds
-                .broken(format!("{} was handed over again after three times", name(id))));
+            return Err(Law::Bounds.broken(format!(
+                "{} was handed over again after three times",
+                name(id)
+            )));
         }
         if message.void && !message.void_forgotten {
-            return Err(Law::WrongOutcome
-                .broken(format!("{} was handed over after it was called void", name(id))));
+            return Err(Law::WrongOutcome.broken(format!(
+                "{} was handed over after it was called void",
+                name(id)
+            )));
         }
         if message.spoken && !message.to_any_store && !message.stores.contains(&store) {
-            return Err(Law::WrongOutcome
-                .broken(format!("{} was handed over by a store that it was not for", name(id))));
+            return Err(Law::WrongOutcome.broken(format!(
+                "{} was handed over by a store that it was not for",
+                name(id)
+            )));
         }
         let again = std::mem::replace(&mut message.handed, true);
         if again || message.forgotten || message.channel == LOOSE {
@@ -518,9 +541,10 @@ impl Ledger {
         let highest = self.highest.entry(channel).or_default();
         if message.place < *highest {
             self.tally.overtaken += 1;
-            return Err(
-                Law::Misordered.broken(format!("{} was handed over after a later message", name(id)))
-            );
+            return Err(Law::Misordered.broken(format!(
+                "{} was handed over after a later message",
+                name(id)
+            )));
         }
         *highest = message.place;
         Ok(())
@@ -748,13 +772,19 @@ impl Ledger {
 
     /// The devices of which a device knows, by messages on their channels that it keeps.
     pub(crate) fn heard_by(&self, of: usize) -> Vec<usize> {
-        let here = self.messages.iter().filter(|m| m.to == of && m.inbox && m.spoken);
+        let here = self
+            .messages
+            .iter()
+            .filter(|m| m.to == of && m.inbox && m.spoken);
         here.map(|m| m.from).collect()
     }
 
     /// Whether a device knows for good that another one speaks the delivery protocol.
     pub(crate) fn knows(&self, of: usize, other: usize) -> bool {
-        let sent = self.messages.iter().filter(|m| m.from == of && m.to == other);
+        let sent = self
+            .messages
+            .iter()
+            .filter(|m| m.from == of && m.to == other);
         let mut settled = sent.filter(|m| m.spoken && m.concluded && m.told == Told::Positive);
         !self.set_back[of] && settled.next().is_some()
     }

@@ -94,7 +94,6 @@ impl Switch {
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|s| s.name() == name)
     }
-
 }
 
 impl fmt::Display for Switch {

@@ -29,7 +29,7 @@ fn no_message_is_lost_or_takes_effect_twice_whatever_fails() {
     assert!(total.acknowledged + total.delivered > SEEDS * 20);
     assert!(total.not_delivered > 0 && total.in_doubt > 0 && total.settled_late > 0);
     for (switch, times) in Switch::ALL.iter().zip(&total.injected) {
-        assert!(*times > 0 , "{switch} did nothing");
+        assert!(*times > 0, "{switch} did nothing");
     }
 }
 

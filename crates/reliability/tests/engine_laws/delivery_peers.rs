@@ -340,7 +340,10 @@ fn a_cancel_that_comes_first_tells_the_addresses() {
     pair.a.out();
     pair.a.s.give(Input::Cancel { id: "m".to_owned() });
     let cancel = pair.a.out().swap_remove(0);
-    assert!(says(&cancel, "cancel") && cancel.contains("anna@z"), "{cancel}");
+    assert!(
+        says(&cancel, "cancel") && cancel.contains("anna@z"),
+        "{cancel}"
+    );
     pair.to_b(&cancel);
     pair.a.jid = "anna@z/2".to_owned();
     pair.send("n");
@@ -366,4 +369,47 @@ fn a_final_doubt_is_durable_before_it_is_told() {
     pair.a.s.store_answers();
     pair.a.listen();
     assert_eq!(pair.a.outcomes_of("m"), ["in doubt peerreset"]);
+}
+
+#[test]
+fn what_was_handed_over_comes_again_in_its_order() {
+    let mut pair = Pair::acquainted();
+    pair.commits = false;
+    pair.send("m1");
+    pair.send("m2");
+    let sent = pair.a.out();
+    // They arrive the other way round.
+    pair.to_b(&sent[1]);
+    pair.to_b(&sent[0]);
+    let bodies = |pair: &Pair| -> Vec<String> {
+        let handed = pair.b.handed.iter();
+        handed.map(|(_, body, _)| body.clone()).collect()
+    };
+    assert_eq!(bodies(&pair), ["m1", "m2"]);
+    pair.b.becomes(Script::crash);
+    pair.send("m3");
+    pair.carry();
+    assert_eq!(bodies(&pair), ["m1", "m2", "m3"]);
+}
+
+#[test]
+fn a_message_that_is_given_again_has_no_outcome_of_its_own() {
+    let mut pair = Pair::acquainted();
+    pair.send_within("m", 2 * SECOND);
+    pair.pass_deaf(3 * SECOND);
+    pair.b.becomes(Script::reinstalled);
+    pair.a.s.pass(10 * SECOND);
+    for xml in pair.a.out() {
+        pair.to_b(&xml);
+    }
+    pair.a.s.store_waits();
+    pair.send_within("m", SECOND);
+    pair.a.s.pass(2 * SECOND);
+    for xml in pair.b.out() {
+        pair.to_a(&xml);
+    }
+    pair.a.s.store_answers();
+    pair.a.listen();
+    let told = pair.a.outcomes_of("m");
+    assert_eq!(told, ["in doubt noverdict", "in doubt peerreset"]);
 }

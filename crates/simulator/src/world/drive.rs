@@ -57,7 +57,8 @@ impl World {
                 Output::Event(Told::Cloned { channel, .. }) => {
                     self.tells(|| format!("d{of} is told that it was cloned, on {channel}"));
                     if !self.ledger.messages.iter().any(|m| {
-                        m.from == of && (self.ledger.was_set_back(of) || self.ledger.was_set_back(m.to))
+                        m.from == of
+                            && (self.ledger.was_set_back(of) || self.ledger.was_set_back(m.to))
                     }) {
                         let how = format!("d{of} takes itself for a clone");
                         return Err(Law::Protocol.broken(how));
@@ -220,7 +221,8 @@ impl World {
                 self.ledger.cancels(cancel.id);
             }
             let to = element.attr("to").and_then(|to| to.parse::<Jid>().ok());
-            self.ledger.says(of, to.as_ref().map_or("", Jid::bare_str), said)?;
+            self.ledger
+                .says(of, to.as_ref().map_or("", Jid::bare_str), said)?;
         }
         Ok(())
     }
@@ -325,7 +327,10 @@ impl World {
             }
         }
         if let (Some(id), Some(process)) = (id, &self.devices[of].process) {
-            let store = process.engine.place().map_or(StoreTag(0), |place| place.store);
+            let store = process
+                .engine
+                .place()
+                .map_or(StoreTag(0), |place| place.store);
             self.ledger.hands_over(id, store)?;
         }
         // Some take long.
@@ -439,7 +444,12 @@ impl World {
             return Ok(());
         }
         message.taken_back = true;
-        self.tell(of, Input::Cancel { id: ledger::name(id) })
+        self.tell(
+            of,
+            Input::Cancel {
+                id: ledger::name(id),
+            },
+        )
     }
 
     fn accepted(&mut self, id: &str, life: u64) {

@@ -453,7 +453,9 @@ impl World {
             Event::ToClient(on, _) | Event::ClientNotices(on) | Event::LoginTimeout(on) => {
                 self.wires.get(on)?.of
             }
-            Event::Submits(id) | Event::Due(id) | Event::TakesBack(id) => self.ledger.get(*id)?.from,
+            Event::Submits(id) | Event::Due(id) | Event::TakesBack(id) => {
+                self.ledger.get(*id)?.from
+            }
             Event::Starts(of)
             | Event::Dials { of, .. }
             | Event::Reopens { of, .. }

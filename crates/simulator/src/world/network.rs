@@ -6,9 +6,9 @@ use std::time::Duration;
 use stanchion_reliability::engine::{Input, Stream};
 use stanchion_reliability::protection::Protection;
 use stanchion_stanza::payload::delivery::At;
+use stanchion_stanza::payload::receipts::Received;
 use stanchion_stanza::payload::sm::Resume;
 use stanchion_stanza::stanza::DefinedCondition;
-use stanchion_stanza::payload::receipts::Received;
 use stanchion_stanza::{Element, Jid, Message, Payload as _, Presence, Stanza, Text};
 use stanchion_testkit::server::{Closing, Connection};
 use stanchion_testkit::{Direction, Link, Login, ToClient, ToServer, Welcome};
@@ -129,7 +129,8 @@ impl World {
         let usual = self.phase != Phase::Trouble || !self.setup.on.has(Switch::Failover);
         let next = if usual {
             0
-        } else if self.sites[device.accounts[device.account].site].runs && !self.random.chance(150) {
+        } else if self.sites[device.accounts[device.account].site].runs && !self.random.chance(150)
+        {
             device.account
         } else {
             (device.account + 1) % device.accounts.len()
@@ -192,8 +193,7 @@ impl World {
         };
         self.puts_on_the_wire(on, ToServer::Login(login));
         // A login that is not answered in time has failed.
-        self.schedule
-            .at(now + 15_000 * MS, Event::LoginTimeout(on));
+        self.schedule.at(now + 15_000 * MS, Event::LoginTimeout(on));
     }
 
     /// The client's side of a connection is over; it tries again soon.
@@ -346,9 +346,14 @@ impl World {
         };
         self.tell(of, Input::Connected { stream, protection })?;
         if fresh && self.is_on(of, on) {
-            let place = self.devices[of].process.as_ref().and_then(|p| p.engine.place());
+            let place = self.devices[of]
+                .process
+                .as_ref()
+                .and_then(|p| p.engine.place());
             let mut presence = Presence::available();
-            presence.payloads.extend(place.cloned().map(|place| At(place).to_element()));
+            presence
+                .payloads
+                .extend(place.cloned().map(|place| At(place).to_element()));
             let presence = presence.to_element();
             return self.tell(of, Input::Transmit(presence));
         }
