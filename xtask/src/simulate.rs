@@ -44,6 +44,7 @@ pub(crate) fn run(command: &Command) -> Outcome {
         source,
     })?;
     match status.code() {
+        Some(0) if command.options.iter().any(|option| option == "--mutants") => walks(),
         Some(0) => Ok(()),
         // It said what it found.
         Some(1) => Err(Failure::Red(
@@ -59,15 +60,31 @@ fn wants_mutants(options: &[String]) -> bool {
     })
 }
 
-fn build_with_mutants() -> Outcome<PathBuf> {
-    let target = program::root().join("target").join("mutants");
+/// The walks through the protocol alone, with the deliberate faults that they find.
+fn walks() -> Outcome {
+    let mut command = with_mutants(&["test", "--quiet", "--release", "--package"]);
+    command.args(["stanchion-reliability", "--test", "delivery", "needed"]);
+    program::run(&mut command)
+}
+
+/// Cargo, with deliberate faults compiled in, in a target folder of its own.
+fn with_mutants(words: &[&str]) -> std::process::Command {
     let mut command = program::cargo();
-    command.args(["build", "--quiet", "--release", "--package", PROGRAM]);
-    command.arg("--target-dir").arg(&target);
+    command.args(words);
     command
+        .env(
+            "CARGO_TARGET_DIR",
+            program::root().join("target").join("mutants"),
+        )
         .env("RUSTFLAGS", MUTANTS)
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .stdin(Stdio::null());
+    command
+}
+
+fn build_with_mutants() -> Outcome<PathBuf> {
+    let target = program::root().join("target").join("mutants");
+    let mut command = with_mutants(&["build", "--quiet", "--release", "--package", PROGRAM]);
     program::run(&mut command)?;
     Ok(target.join("release").join(PROGRAM))
 }

@@ -143,6 +143,14 @@ pub const ALL: &[(&str, &str)] = &[
     ("h-before-durable", "`h` covers nothing that is not durable"),
     ("hand-over-unmarked", "a hand-over is marked durably"),
     (
+        "again-in-any-order",
+        "what an earlier process was given comes again in order, before any later message",
+    ),
+    (
+        "pass-what-waits",
+        "a message that waits in the inbox is not passed for good by a later one",
+    ),
+    (
         "not-delivered-undurable",
         "`NotDelivered` is durable before it is told",
     ),

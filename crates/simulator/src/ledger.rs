@@ -382,7 +382,7 @@ impl Ledger {
         spoken: bool,
         store: Option<StoreTag>,
     ) -> Checked {
-        let Some(message) = self.get_mut(id) else {
+        let Some(message) = self.messages.get_mut(id as usize) else {
             return Ok(());
         };
         if !message.kept {
@@ -400,6 +400,13 @@ impl Ledger {
             return Err(
                 Law::WrongOutcome.broken(format!("{wire_id} was transmitted after NotDelivered"))
             );
+        }
+        let another = store
+            .is_some_and(|store| !message.stores.is_empty() && !message.stores.contains(&store));
+        if another && !self.set_back[message.draft.from] {
+            return Err(Law::WrongOutcome.broken(format!(
+                "{wire_id} was transmitted to another store than before"
+            )));
         }
         message.transmitted = true;
         message.spoken |= spoken;

@@ -152,6 +152,9 @@ fn hunt(plan: &Plan, json: bool) -> Result<bool, String> {
     });
     let survived = hunts.iter().filter(|hunt| hunt.caught.is_none()).count();
     if !json {
+        for (name, test) in mutant::ELSEWHERE {
+            println!("{name:<36} left to {test}");
+        }
         println!(
             "{} deliberate faults, {survived} survived {} seeds",
             hunts.len(),

@@ -11,6 +11,39 @@ pub const ALL: &[(&str, &str)] = &[];
 /// Whether this build has them.
 pub const BUILT_IN: bool = cfg!(stanchion_mutants);
 
+/// Faults that no world here is small or odd enough for, and the test of `reliability` that
+/// finds each: walks through the protocol alone (`--test delivery`), or a test of the rule.
+pub const ELSEWHERE: &[(&str, &str)] = &[
+    (
+        "forget-older-epochs",
+        "a_message_that_moved_keeps_the_verdict_of_the_older_epoch",
+    ),
+    ("ignore-next-prev", "the walks of tests/delivery"),
+    ("accept-in-closed-epoch", "the walks of tests/delivery"),
+    (
+        "close-says-unknown",
+        "closed_names_who_closed_first_and_whether_the_asking_boot_is_known",
+    ),
+    ("ignore-device", "a_message_for_another_device_does_nothing"),
+    (
+        "answer-any-boot",
+        "settled_and_other_are_no_outcome_and_count_under_the_present_boot_only",
+    ),
+    ("low-is-not-told", "the walks of tests/delivery"),
+    (
+        "send-while-closing",
+        "nothing_is_sent_while_an_epoch_is_closed_and_until_the_next_is_durable",
+    ),
+    ("epoch-index-not-raised", "the walks of tests/delivery"),
+];
+
+/// The test that finds that fault, if no run here is meant to.
+#[must_use]
+pub fn elsewhere(name: &str) -> Option<&'static str> {
+    let mut all = ELSEWHERE.iter();
+    all.find(|(known, _)| *known == name).map(|(_, test)| *test)
+}
+
 /// The name as it is known, if it is.
 #[must_use]
 pub fn known(name: &str) -> Option<&'static str> {

@@ -200,9 +200,13 @@ pub struct Hunt {
     pub seeds: u64,
 }
 
-/// Runs the plan with each deliberate fault until it is caught.
+/// Runs the plan with each deliberate fault until it is caught, apart from those that other
+/// tests find.
 pub fn hunt(plan: &Plan, mut each: impl FnMut(&Hunt)) -> Vec<Hunt> {
-    let hunted = mutant::ALL.iter().map(|(name, rule)| {
+    let here = mutant::ALL
+        .iter()
+        .filter(|(name, _)| mutant::elsewhere(name).is_none());
+    let hunted = here.map(|(name, rule)| {
         let plan = Plan {
             mutant: Some(name),
             ..*plan

@@ -322,7 +322,7 @@ impl Receiving {
     }
 
     fn comes_again(&self, at: (Epoch, u64)) -> bool {
-        self.standing(at) == Some(Standing::Handed)
+        self.standing(at) == Some(Standing::Handed) && !mutant::is("again-in-any-order")
     }
 
     pub(super) fn standing(&self, at: (Epoch, u64)) -> Option<Standing> {

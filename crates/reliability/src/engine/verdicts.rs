@@ -604,6 +604,10 @@ impl Engine {
         let Some(flight) = self.outbox.get(seq) else {
             return;
         };
+        if flight.stage == Stage::Persisting {
+            // The store may yet refuse it, as it has one of that id.
+            return;
+        }
         let over = flight.deadline.is_some_and(|at| at <= now) || flight.in_doubt;
         if over || flight.wish == Wish::Cancel {
             let why = why_void(flight, false);

@@ -370,3 +370,46 @@ fn a_final_doubt_is_durable_before_it_is_told() {
     pair.a.listen();
     assert_eq!(pair.a.outcomes_of("m"), ["in doubt peerreset"]);
 }
+
+#[test]
+fn what_was_handed_over_comes_again_in_its_order() {
+    let mut pair = Pair::acquainted();
+    pair.commits = false;
+    pair.send("m1");
+    pair.send("m2");
+    let sent = pair.a.out();
+    // They arrive the other way round.
+    pair.reaches_b(&sent[1]);
+    pair.reaches_b(&sent[0]);
+    let bodies = |pair: &Pair| -> Vec<String> {
+        let handed = pair.b.handed.iter();
+        handed.map(|(_, body, _)| body.clone()).collect()
+    };
+    assert_eq!(bodies(&pair), ["m1", "m2"]);
+    pair.b.becomes(Script::crash);
+    pair.send("m3");
+    pair.carry();
+    assert_eq!(bodies(&pair), ["m1", "m2", "m3"]);
+}
+
+#[test]
+fn a_message_that_is_given_again_has_no_outcome_of_its_own() {
+    let mut pair = Pair::acquainted();
+    pair.send_within("m", 2 * SECOND);
+    pair.pass_deaf(3 * SECOND);
+    pair.b.becomes(Script::reinstalled);
+    pair.a.s.pass(10 * SECOND);
+    for xml in pair.a.out() {
+        pair.reaches_b(&xml);
+    }
+    pair.a.s.store_waits();
+    pair.send_within("m", SECOND);
+    pair.a.s.pass(2 * SECOND);
+    for xml in pair.b.out() {
+        pair.reaches_a(&xml);
+    }
+    pair.a.s.store_answers();
+    pair.a.listen();
+    let told = pair.a.outcomes_of("m");
+    assert_eq!(told, ["in doubt noverdict", "in doubt peerreset"]);
+}
