@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::ends::{FROM, TO, jid};
 use crate::figure::{body, told};
-use crate::prosody::Server;
+use crate::server::Server;
 
 /// A run that takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(120);

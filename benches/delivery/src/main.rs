@@ -15,6 +15,7 @@ mod hub;
 mod memory;
 mod mqtt;
 mod prosody;
+mod server;
 
 use std::process::ExitCode;
 

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use serde::Deserialize;
 use stanchion::transport::tls::Roots;
 
 use crate::bare;
 use crate::ends::{Ends, FROM, Run, TO};
 use crate::figure::{self, told};
+use crate::server::Server;
 
 /// What to measure.
 #[derive(Debug, Args)]
@@ -25,28 +25,6 @@ pub struct Plan {
     /// Rounds; the median counts
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-}
-
-/// The server, as far as it matters here.
-#[derive(Debug, Deserialize)]
-pub struct Server {
-    pub domain: String,
-    pub ports: Ports,
-    pub ca: PathBuf,
-    pub users: std::collections::BTreeMap<String, String>,
-}
-
-#[derive(Debug, Deserialize)]
-pub struct Ports {
-    pub direct_tls: u16,
-}
-
-impl Server {
-    /// A user's password.
-    pub fn password(&self, user: &str) -> Result<&str, String> {
-        let password = self.users.get(user).map(String::as_str);
-        password.ok_or_else(|| format!("the server has no user {user}"))
-    }
 }
 
 /// Prints the rates and times.

@@ -317,6 +317,54 @@ fn lines_arrive_once_although_ejabberd_is_killed_in_mid_stream() {
     lines_arrive_once_over_a_killed_server("ejabberd");
 }
 
+/// What Prosody queued while the listener was dead comes on the resumed stream.
+#[test]
+fn a_killed_listener_resumes_its_session_at_prosody_and_gets_what_was_queued() {
+    const LINES: usize = 60;
+    let server = Server::shared("prosody", "restart");
+    let listen = || {
+        let mut command = server.command("starttls", "listen", "bob", &["--json"]);
+        command.env("STANCHION_LOG", "info");
+        Running::start(command)
+    };
+    let mut first = listen();
+    let all = [
+        "--to",
+        &server.jid("bob"),
+        "--json",
+        "--timeout",
+        "60s",
+        "-",
+    ];
+    let mut sender = Running::start(server.command("starttls", "send", "alice", &all));
+    for line in 0..LINES {
+        sender.write(&format!("{line}\n"));
+    }
+    for _ in 0..LINES / 4 {
+        first.line();
+    }
+    first.signal("KILL");
+    let body = |message: &Value| message["body"].as_str().unwrap().to_owned();
+    let before: Vec<String> = first.end().json().iter().map(body).collect();
+
+    let mut second = listen();
+    let mut printed = before.clone();
+    while printed.len() < LINES {
+        let message = value(&second.line());
+        if before.contains(&body(&message)) {
+            assert_eq!(message["maybe_redelivered"], true, "{message}");
+        } else {
+            printed.push(body(&message));
+        }
+    }
+    let expected: Vec<String> = (0..LINES).map(|line| line.to_string()).collect();
+    assert_eq!(printed, expected);
+    assert_eq!(sender.end().code, 0);
+    second.signal("INT");
+    let ended = second.end();
+    assert!(ended.stderr.contains("resumed=true"), "{}", ended.stderr);
+}
+
 #[test]
 fn a_server_that_hangs_or_has_expired_is_told_from_one_that_refuses() {
     let server = Server::own("prosody");

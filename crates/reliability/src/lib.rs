@@ -5,7 +5,8 @@
 //! connection. [`session::Session`] is a running session; [`engine::Engine`] is its
 //! core, without sockets, clock, store or runtime, for simulators and other drivers;
 //! [`store`] is where messages are kept, and [`registry`] where servers are: in the same
-//! file.
+//! file. How often a message takes effect is chosen by its sender, in
+//! [`session::Outgoing`], and by how it is committed: [`session::Received`].
 //!
 //! ```
 //! use std::{sync::Arc, time::Duration};
@@ -31,6 +32,7 @@
 
 pub mod delivery;
 pub mod engine;
+pub mod lane;
 pub mod mutant;
 pub mod outcome;
 pub mod protection;
@@ -39,6 +41,7 @@ pub mod session;
 pub mod store;
 
 pub use engine::Engine;
+pub use lane::Lane;
 pub use outcome::Outcome;
 pub use protection::Protection;
 pub use session::Session;

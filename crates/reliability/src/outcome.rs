@@ -5,7 +5,7 @@ use std::fmt;
 use stanchion_stanza::Jid;
 use stanchion_stanza::stanza::DefinedCondition;
 
-use crate::store::{OutboundState, Reason};
+use crate::store::{OutboundRecord, OutboundState, Reason};
 
 /// How a message ended, as far as it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,9 @@ pub enum Outcome {
         /// Where the verdict came from.
         by: Jid,
     },
+    /// It was given to a stream. Of a message that is delivered at most once nothing more
+    /// is ever known.
+    Transmitted,
     /// It did not take effect and never will.
     NotDelivered(NotDelivered),
     /// It was transmitted, and nobody can say whether it took effect. A definite
@@ -34,6 +37,7 @@ impl fmt::Display for Outcome {
         match self {
             Self::Acknowledged { by } => write!(f, "acknowledged by {by}"),
             Self::Delivered { by } => write!(f, "delivered to {by}"),
+            Self::Transmitted => f.write_str("given to a connection, and to be forgotten"),
             Self::NotDelivered(reason) => write!(f, "not delivered: {reason}"),
             Self::InDoubt(reason) => write!(f, "in doubt: {reason}"),
         }
@@ -56,6 +60,14 @@ pub enum NotDelivered {
     /// [`Protection`](crate::Protection), or that of an earlier message to the same
     /// recipient. There was at least one that did not.
     Unprotected,
+    /// The recipient's application will not act on it, though nobody took it back. Of one
+    /// that an earlier process sent, and perhaps took back, that may be the reason too.
+    Rejected,
+    /// A newer message of the same key took its place before it was handed to any
+    /// connection.
+    Replaced,
+    /// It was to be delivered at most once and at once, and there was no stream.
+    NoStream,
 }
 
 impl fmt::Display for NotDelivered {
@@ -65,6 +77,9 @@ impl fmt::Display for NotDelivered {
             Self::Cancelled => f.write_str("it was taken back"),
             Self::Refused(e) => write!(f, "it came back with {e}"),
             Self::Unprotected => f.write_str("no stream met its protection in time"),
+            Self::Rejected => f.write_str("the recipient's application refused it"),
+            Self::Replaced => f.write_str("a newer message took its place"),
+            Self::NoStream => f.write_str("there was no connection, and it was not to wait"),
         }
     }
 }
@@ -168,12 +183,17 @@ impl Outcome {
         match self {
             Self::Acknowledged { .. } => OutboundState::Acknowledged,
             Self::Delivered { .. } => OutboundState::Delivered,
+            // Such a message is in no store.
+            Self::Transmitted => OutboundState::InFlight,
             Self::NotDelivered(reason) => OutboundState::NotDelivered {
                 reason: Reason(match reason {
                     NotDelivered::Expired => "expired".to_owned(),
                     NotDelivered::Cancelled => "cancelled".to_owned(),
                     NotDelivered::Refused(e) => format!("refused {e}"),
                     NotDelivered::Unprotected => "unprotected".to_owned(),
+                    NotDelivered::Rejected => "rejected".to_owned(),
+                    NotDelivered::Replaced => "replaced".to_owned(),
+                    NotDelivered::NoStream => "no-stream".to_owned(),
                 }),
             },
             Self::InDoubt(reason) => {
@@ -203,6 +223,25 @@ impl Outcome {
     }
 }
 
+impl Outcome {
+    /// As the store has it: `None` while there is none, or for a word of another release.
+    /// Who answered is not kept; the recipient stands for it.
+    pub(crate) fn of(record: &OutboundRecord) -> Option<Self> {
+        let by = || Jid::new(&record.to).ok();
+        match &record.state {
+            OutboundState::Accepted | OutboundState::InFlight | OutboundState::ServerAccepted => {
+                None
+            }
+            OutboundState::Acknowledged => Some(Self::Acknowledged { by: by()? }),
+            OutboundState::Delivered => Some(Self::Delivered { by: by()? }),
+            OutboundState::NotDelivered { reason } => {
+                NotDelivered::of(reason).map(Self::NotDelivered)
+            }
+            OutboundState::InDoubt { reason, .. } => InDoubt::of(reason).map(Self::InDoubt),
+        }
+    }
+}
+
 impl NotDelivered {
     /// From the store's word; `None` for a word of another release.
     fn of(reason: &Reason) -> Option<Self> {
@@ -211,6 +250,9 @@ impl NotDelivered {
                 "expired" => Some(Self::Expired),
                 "cancelled" => Some(Self::Cancelled),
                 "unprotected" => Some(Self::Unprotected),
+                "rejected" => Some(Self::Rejected),
+                "replaced" => Some(Self::Replaced),
+                "no-stream" => Some(Self::NoStream),
                 _ => None,
             },
             Some(("refused", name)) => DefinedCondition::from_name(name).map(Self::Refused),
@@ -282,6 +324,9 @@ mod tests {
         for outcome in [
             Outcome::NotDelivered(NotDelivered::Expired),
             Outcome::NotDelivered(NotDelivered::Unprotected),
+            Outcome::NotDelivered(NotDelivered::Rejected),
+            Outcome::NotDelivered(NotDelivered::Replaced),
+            Outcome::NotDelivered(NotDelivered::NoStream),
             Outcome::InDoubt(InDoubt::NoReceipt { last_error: None }),
             Outcome::InDoubt(InDoubt::NoReceipt {
                 last_error: Some(full),

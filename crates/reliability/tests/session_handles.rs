@@ -15,7 +15,7 @@ use stanchion_connect::negotiation::Established;
 use stanchion_connect::{Connection, Endpoint, SmSession};
 use stanchion_reliability::outcome::{InDoubt, NotDelivered, Outcome};
 use stanchion_reliability::session::{
-    FindError, Outgoing, SendError, Session, SessionConfig, Stage,
+    FindError, Outgoing, SendError, Session, SessionConfig, Stage, Status,
 };
 use stanchion_reliability::store::{
     Image, MemoryControl, MemoryStore, Opening, OutboundState, Seed, StoreId, WallTime,
@@ -153,6 +153,9 @@ async fn an_outcome_that_comes_first_ends_the_wait_for_the_server() {
     let late = to_peer("late").within(Duration::from_secs(5));
     drop(stream);
     drop(w.server);
+    let mut status = w.session.status();
+    let gone = status.wait_for(|s| !matches!(s, Status::Connected { .. }));
+    gone.await.unwrap();
     let late = w.session.sender().send(late).await.unwrap();
     let expired = Outcome::NotDelivered(NotDelivered::Expired);
     assert_eq!(

@@ -16,7 +16,8 @@ use std::time::Duration;
 
 use stanchion_reliability::store::{
     InboundFilter, InboundKey, InboundQuery, InboundState, MAX_BATCH, MAX_TEXT, Misuse, Op,
-    OpResult, OutboundState, PRUNE_STEP, Retention, Store, StoreError, WallTime,
+    OpResult, OutboundFilter, OutboundQuery, OutboundState, PRUNE_STEP, Retention, Store,
+    StoreError, WallTime,
 };
 use store::{Bed, MemoryBed, SqliteBed, at, commit, handled, inbound, outbound, set_state};
 
@@ -37,6 +38,9 @@ laws! {
     a_key_outlives_its_payload
     pruning_touches_nothing_unhandled
     keys_are_bounded_by_count_oldest_first
+    what_has_an_outcome_is_bounded_by_bytes_and_by_count_oldest_first
+    payloads_of_what_is_handled_are_bounded_by_bytes
+    a_trim_is_done_in_bounded_steps
     a_clock_that_jumps_ahead_forgets_no_more_than_allowed
     a_prune_is_bounded_and_says_that_there_is_more
     batches_apply_in_the_order_of_submission
@@ -458,6 +462,126 @@ async fn keys_are_bounded_by_count_oldest_first(mut bed: impl Bed) {
     commit(&*store, vec![handled("a@b", "open", 1), prune(0, 0, 0, 0)]).await;
     let results = commit(&*store, vec![Op::PutInbound(inbound("a@b", "5"))]).await;
     assert_eq!(results, [OpResult::Kept { arrival: 7 }]);
+}
+
+/// Ids of the outbound messages that are known, in order.
+async fn sent(store: &dyn Store) -> Vec<String> {
+    let query = OutboundQuery {
+        filter: OutboundFilter::All,
+        limit: 1000,
+        ..OutboundQuery::default()
+    };
+    let page = store.outbound_page(query).await.unwrap();
+    page.into_iter().map(|record| record.id).collect()
+}
+
+async fn what_has_an_outcome_is_bounded_by_bytes_and_by_count_oldest_first(mut bed: impl Bed) {
+    let store = bed.open();
+    let mut batch = vec![Op::PutOutbound(outbound(1, "open"))];
+    for seq in 2..=6 {
+        let mut record = outbound(seq, &seq.to_string());
+        record.stanza = vec![b'x'; 100].into();
+        batch.push(Op::PutOutbound(record));
+        // The age has no part in it.
+        batch.push(set_state(
+            &seq.to_string(),
+            OutboundState::Delivered,
+            10 - seq as i64,
+        ));
+    }
+    commit(&*store, batch).await;
+    let trim = |keep_bytes, keep_rows| {
+        vec![Op::TrimOutbound {
+            keep_bytes,
+            keep_rows,
+        }]
+    };
+    let pruned = |rows| {
+        [OpResult::Pruned {
+            payloads: 0,
+            rows,
+            more: false,
+        }]
+    };
+    assert_eq!(commit(&*store, trim(500, 5)).await, pruned(0));
+    assert_eq!(commit(&*store, trim(499, 5)).await, pruned(1));
+    assert_eq!(sent(&*store).await, ["open", "3", "4", "5", "6"]);
+    assert_eq!(commit(&*store, trim(u64::MAX, 2)).await, pruned(2));
+    assert_eq!(commit(&*store, trim(0, 9)).await, pruned(2));
+    assert_eq!(sent(&*store).await, ["open"]);
+}
+
+async fn payloads_of_what_is_handled_are_bounded_by_bytes(mut bed: impl Bed) {
+    let store = bed.open();
+    let mut batch = Vec::new();
+    for id in ["1", "2", "3", "open"] {
+        let mut new = inbound("a@b", id);
+        new.stanza = vec![b'x'; 100].into();
+        batch.push(Op::PutInbound(new));
+        if id != "open" {
+            batch.push(handled("a@b", id, 1));
+        }
+    }
+    batch.push(Op::TrimInbound { keep_bytes: 299 });
+    let results = commit(&*store, batch).await;
+    let one = OpResult::Pruned {
+        payloads: 1,
+        rows: 0,
+        more: false,
+    };
+    assert_eq!(results.last(), Some(&one));
+    commit(&*store, vec![Op::TrimInbound { keep_bytes: 100 }]).await;
+    // Keys stay, and what is not handled stays whole.
+    assert_eq!(known(&*store).await, ["1", "2", "3", "open"]);
+    for (id, whole) in [("1", false), ("2", false), ("3", true), ("open", true)] {
+        let record = store.inbound(&InboundKey::new("a@b", id)).await.unwrap();
+        assert_eq!(record.unwrap().stanza.is_some(), whole, "{id}");
+    }
+}
+
+async fn a_trim_is_done_in_bounded_steps(mut bed: impl Bed) {
+    let store = bed.open();
+    let many = PRUNE_STEP + 10;
+    for chunk in (1..=many).collect::<Vec<_>>().chunks(256) {
+        let mut batch = Vec::new();
+        for seq in chunk {
+            let id = seq.to_string();
+            batch.push(Op::PutOutbound(outbound(*seq, &id)));
+            batch.push(set_state(&id, OutboundState::Delivered, 1));
+        }
+        commit(&*store, batch).await;
+    }
+    let trim = || {
+        vec![Op::TrimOutbound {
+            keep_bytes: u64::MAX,
+            keep_rows: 4,
+        }]
+    };
+    let results = commit(&*store, trim()).await;
+    assert!(
+        matches!(
+            results[0],
+            OpResult::Pruned {
+                rows: PRUNE_STEP,
+                more: true,
+                ..
+            }
+        ),
+        "{results:?}"
+    );
+    let results = commit(&*store, trim()).await;
+    assert!(
+        matches!(
+            results[0],
+            OpResult::Pruned {
+                rows: 6,
+                more: false,
+                ..
+            }
+        ),
+        "{results:?}"
+    );
+    assert_eq!(store.counts().await.unwrap().finished, 4);
 }
 
 async fn a_clock_that_jumps_ahead_forgets_no_more_than_allowed(mut bed: impl Bed) {

@@ -74,6 +74,10 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (outbound_id(), time(), time())
             .prop_map(|(id, by, ms)| Op::ExtendDeadline { id, deadline: at(by), at: at(ms) }),
         1 => time().prop_map(|ms| Op::PruneOutbound { before: at(ms) }),
+        1 => (0..200_u64, 0..6_u64).prop_map(|(keep_bytes, keep_rows)| {
+            Op::TrimOutbound { keep_bytes, keep_rows }
+        }),
+        1 => (0..60_u64).prop_map(|keep_bytes| Op::TrimInbound { keep_bytes }),
         4 => (key(), time()).prop_map(|(key, ms)| {
             let mut new = inbound(&key.from_bare, &key.id);
             new.received_at = at(ms);

@@ -274,7 +274,7 @@ impl Ledger {
 
     /// The same, if it comes from its sender's usual account. The others may be unknown to
     /// its recipient as yet, and then it is ignored.
-    pub(crate) fn from_home(&self, body: &str, from_bare: &str) -> Option<Id> {
+    pub(crate) fn shown_at_home(&self, body: &str, from_bare: &str) -> Option<Id> {
         let id = self.genuine(body, from_bare)?;
         let home = self.accounts[self.get(id)?.from].first()?;
         (home == from_bare).then_some(id)

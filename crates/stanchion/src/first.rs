@@ -2,6 +2,7 @@
 //! happened in them. Later sessions have the time that the configuration gives.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,6 +19,8 @@ pub(crate) struct FirstWithin {
     connect: Arc<dyn Connect>,
     by: Instant,
     least: Duration,
+    /// There was a session.
+    given: AtomicBool,
 }
 
 impl FirstWithin {
@@ -27,6 +30,7 @@ impl FirstWithin {
             connect,
             by: Instant::now() + within,
             least: within / LEAST_PART,
+            given: AtomicBool::new(false),
         }
     }
 }
@@ -35,11 +39,14 @@ impl FirstWithin {
 impl Connect for FirstWithin {
     async fn connect(&self, resume: Option<ResumeToken>) -> Result<Connection, ConnectError> {
         let left = self.by.saturating_duration_since(Instant::now());
-        if resume.is_none() && !left.is_zero() && left >= self.least {
+        let first = !self.given.load(Ordering::Relaxed);
+        let result = if first && !left.is_zero() && left >= self.least {
             self.connect.connect_by(resume, left).await
         } else {
             self.connect.connect(resume).await
-        }
+        };
+        self.given.fetch_or(result.is_ok(), Ordering::Relaxed);
+        result
     }
 
     async fn connect_by(

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use stanchion::connect::registry::{MemoryRegistry, ServerRegistry as _};
 use stanchion::connect::{Account, Endpoint, Endpoints};
-use stanchion::session::{Outgoing, Receiver, SendError, SessionEvent, Status};
+use stanchion::session::{Lane, Outgoing, Receiver, SendError, SessionEvent, Status};
 use stanchion::transport::TlsMode;
 use stanchion::{Client, ClientBuilder, InDoubt, NotDelivered, Outcome, StartError};
 use stanchion_hub::{Accounts, Fingerprint, Hub, HubConfig};
@@ -105,6 +105,63 @@ async fn take(incoming: &mut Receiver) -> (String, String) {
     let message = received.commit().await.unwrap();
     let id = message.header.id.as_deref().unwrap().to_owned();
     (id, message.body().unwrap().into_owned())
+}
+
+#[tokio::test]
+async fn an_effect_in_the_store_is_delivered_and_one_that_is_refused_is_not() {
+    let server = Server::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (sensor, _) = server
+        .reach(sensor())
+        .store_in_memory()
+        .start()
+        .await
+        .unwrap();
+    let file = folder.path().join("cloud.sqlite");
+    let (cloud, mut incoming) = server
+        .reach(cloud())
+        .store_file(&file)
+        .start()
+        .await
+        .unwrap();
+
+    let sent = sensor
+        .send(reading("21.5").lane(Lane::Telemetry))
+        .await
+        .unwrap();
+    let message = soon(incoming.recv()).await.unwrap();
+    let celsius = message.message().body().unwrap_or_default().into_owned();
+    let rows = message
+        .commit_with(move |tx| {
+            tx.execute_batch("CREATE TABLE IF NOT EXISTS app_readings (celsius TEXT)")?;
+            tx.execute("INSERT INTO app_readings VALUES (?1)", [celsius])
+        })
+        .await;
+    assert_eq!(rows.unwrap(), 1);
+    let outcome = soon(sent.outcome()).await.unwrap();
+    assert!(matches!(outcome, Outcome::Delivered { .. }), "{outcome}");
+
+    let sent = sensor
+        .send(reading("warm").lane(Lane::Telemetry))
+        .await
+        .unwrap();
+    let message = soon(incoming.recv()).await.unwrap();
+    message.reject("not a number").await.unwrap();
+    let outcome = soon(sent.outcome()).await.unwrap();
+    assert_eq!(outcome, Outcome::NotDelivered(NotDelivered::Rejected));
+
+    let once = reading("22.0").at_most_once();
+    let outcome = soon(sensor.send(once).await.unwrap().outcome())
+        .await
+        .unwrap();
+    assert_eq!(outcome, Outcome::Transmitted);
+    let message = soon(incoming.recv()).await.unwrap();
+    assert_eq!(message.message().body().as_deref(), Some("22.0"));
+    message.commit_durably().await.unwrap();
+
+    sensor.shutdown().await.unwrap();
+    cloud.shutdown().await.unwrap();
+    server.stop().await;
 }
 
 #[tokio::test]

@@ -265,12 +265,12 @@ impl ReceivingChannel {
         let highest = self.highest().unwrap_or(0);
         if self.epoch_mut(epoch).is_none() {
             if epoch.index <= highest && !self.epochs.is_empty() {
-                // Epochs begin in ascending order here and are forgotten in that order. One
-                // above the oldest was never begun: nothing of it was taken, nor ever is.
-                // Its sender met a late message of a history that it lost, or has a new
-                // store and begins anew: what it says first must not be lost from sight.
-                // One below the oldest, once some were forgotten, may be among those, and
-                // nothing can be said of what was in it.
+                // Epochs begin in ascending order here and are forgotten in that order, so
+                // one above the oldest was never begun: nothing of it was accepted, and
+                // nothing ever is. The sender met a late message of a history that it
+                // lost, or has a new store, and what it accepted since can go on. One below
+                // the oldest may be forgotten, if any was: nothing can be said of what was
+                // in it.
                 let full = self.epochs.len() >= EPOCHS;
                 let oldest = self.epochs.first().map_or(0, |known| known.epoch.index);
                 let forgotten = full && epoch.index < oldest;
@@ -356,15 +356,6 @@ impl ReceivingChannel {
         }
     }
 
-    /// What is handed over and not decided.
-    pub fn handed(&self) -> impl Iterator<Item = (Epoch, u64)> {
-        self.epochs.iter().flat_map(|known| {
-            let handed = known.slots.iter();
-            let handed = handed.filter(|slot| slot.standing == Standing::Handed);
-            handed.map(|slot| (known.epoch, slot.seq))
-        })
-    }
-
     /// Where a seq stands, if it has a slot.
     #[must_use]
     pub fn standing(&self, epoch: Epoch, seq: u64) -> Option<Standing> {
@@ -373,6 +364,15 @@ impl ReceivingChannel {
             .find(|known| known.epoch == epoch)?
             .slot(seq)
             .map(|slot| slot.standing)
+    }
+
+    /// Messages that were given to the application, which has not decided about them.
+    pub fn handed(&self) -> impl Iterator<Item = (Epoch, u64)> {
+        self.epochs.iter().flat_map(|known| {
+            let handed = |slot: &&Slot| slot.standing == Standing::Handed;
+            let handed = known.slots.iter().filter(handed);
+            handed.map(|slot| (known.epoch, slot.seq))
+        })
     }
 
     /// The id that is recorded for a seq.

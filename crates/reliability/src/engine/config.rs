@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::rto::RtoConfig;
+use crate::store::Retention;
 
 /// Bounds and times. All defaults are safe with the servers in use, whose own bounds
 /// on unacknowledged stanzas begin at 100.
@@ -31,6 +32,8 @@ pub struct EngineConfig {
     pub inbox: usize,
     /// Retransmission timeouts.
     pub rto: RtoConfig,
+    /// How much is kept of messages that are done with. Default: see [`Retention`].
+    pub retention: Retention,
     /// Stanzas received after which the server is told unasked. Default 10.
     pub ack_every: u32,
     /// A quiet stream is probed after this long. Default 8 s: with `dead_after`, a
@@ -52,6 +55,7 @@ impl Default for EngineConfig {
             hand_over: 64,
             inbox: 10_000,
             rto: RtoConfig::default(),
+            retention: Retention::default(),
             ack_every: 10,
             probe_after: Duration::from_secs(8),
             dead_after: Duration::from_secs(7),

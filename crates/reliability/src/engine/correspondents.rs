@@ -172,6 +172,19 @@ impl Correspondents {
         known.channels.get_mut(name)
     }
 
+    /// Messages that were handed over and of which nothing more is known here.
+    pub(super) fn handed(&self) -> Vec<(Device, Channel, (Epoch, u64))> {
+        let channels = self.devices.iter().flat_map(|(device, known)| {
+            let channels = known.channels.iter();
+            channels.map(move |(name, receiving)| (device, name, receiving))
+        });
+        let handed = channels.flat_map(|(device, name, receiving)| {
+            let handed = receiving.channel.handed();
+            handed.map(move |at| (device.clone(), name.clone(), at))
+        });
+        handed.collect()
+    }
+
     /// The channel changed: it is written with the next batch.
     pub(super) fn touch(&mut self, device: &Device, name: &Channel) {
         let known = self.devices.get_mut(device);

@@ -11,7 +11,7 @@ use stanchion_stanza::payload::delivery::{
 use stanchion_stanza::payload::hints::Hint;
 use stanchion_stanza::payload::receipts::{Received, Request};
 use stanchion_stanza::payload::sid::OriginId;
-use stanchion_stanza::stanza::MessageType;
+use stanchion_stanza::stanza::{MessageType, StanzaError};
 use stanchion_stanza::{Element, Jid, Message, Payload as _, Text};
 
 use crate::mutant;
@@ -121,6 +121,15 @@ impl Receipt {
         })
     }
 
+    /// The answer to a message that is refused instead, as an error (RFC 6120 §8.3.1).
+    pub(super) fn refused(&self, why: StanzaError) -> Element {
+        let mut message = Message::chat(self.to.clone())
+            .with_id(self.id.clone())
+            .with_payload(why.to_element());
+        message.kind = MessageType::Error;
+        message.to_element()
+    }
+
     /// The receipt as a stanza. It has no id of its own and asks for nothing.
     pub(super) fn to_element(&self) -> Element {
         let kind = match self.kind {
@@ -221,12 +230,27 @@ impl Inbox {
         self.last = self.last.max(arrival);
     }
 
+    /// Notes a message that was handed over already; earlier ones may still come from the
+    /// store.
+    pub(super) fn carry(&mut self, arrival: u64, origin: Origin) {
+        self.held.insert(arrival, origin);
+    }
+
+    /// The messages that the application holds.
+    pub(super) fn arrivals(&self) -> impl Iterator<Item = u64> + '_ {
+        self.held.keys().copied()
+    }
+
     pub(super) fn take(&mut self, arrival: u64) -> Option<Origin> {
         let origin = self.held.remove(&arrival)?;
         if self.loading {
             self.decided.insert(arrival);
         }
         Some(origin)
+    }
+
+    pub(super) fn origin(&self, arrival: u64) -> Option<&Origin> {
+        self.held.get(&arrival)
     }
 
     pub(super) fn len(&self) -> usize {

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use stanchion_connect::ResumeToken;
 use stanchion_stanza::payload::delivery::Channel;
 use stanchion_stanza::{BareJid, Element, Jid, Message, Stanza};
 
 use super::management::HandledTooHigh;
 use super::sending::MAX_STANZA;
+use crate::lane::Lane;
 use crate::outcome::Outcome;
 use crate::protection::Protection;
 use crate::store::{
@@ -48,8 +50,17 @@ pub enum Mode {
     /// Once, and in the order of the channel, to a recipient that speaks the delivery
     /// protocol (`urn:stanchion:delivery:0`); to any other one as `AtLeastOnce`.
     ExactlyOnce(Channel),
+    /// The same, but in any order: none waits for another, and of those that wait for
+    /// their turn the newest goes first. Whether a channel keeps the order is fixed by its
+    /// first message.
+    Unordered(Channel),
     /// Until a receipt comes (XEP-0184): perhaps more than once, in any order.
     AtLeastOnce,
+    /// Once or not at all, and kept nowhere: given to a stream that meets its protection,
+    /// now or by its deadline. Without a deadline it waits for no stream. The recipient is
+    /// asked for nothing, and servers are asked not to keep it, so the end of what is told
+    /// is `Transmitted`.
+    AtMostOnce,
     /// To a room, which sends no receipts (XEP-0184 §5.3) and tells no copies apart: given
     /// to a stream once, and again only where the server says that it has not handled it.
     /// What the room reflects to its sender, at once or as history after the next join,
@@ -61,7 +72,9 @@ pub enum Mode {
 impl Default for Mode {
     /// Exactly once, on the channel `c`.
     fn default() -> Self {
-        Channel::new(super::outbox::CONTROL).map_or(Self::AtLeastOnce, Self::ExactlyOnce)
+        Lane::default()
+            .channel()
+            .map_or(Self::AtLeastOnce, Self::ExactlyOnce)
     }
 }
 
@@ -70,8 +83,29 @@ impl Default for Mode {
 pub enum Input {
     /// The application sends. Refused with [`Event::Refused`] if the outbox is full.
     Send(Submission),
+    /// The same, and the message takes the place of those with the same key on its channel
+    /// to that recipient that were never transmitted and are in memory: they are
+    /// `NotDelivered`.
+    Replace {
+        /// The message.
+        submission: Submission,
+        /// What it is a newer value of.
+        key: String,
+    },
     /// The application committed the message that arrived so.
     Commit {
+        /// From [`Event::Message`].
+        arrival: u64,
+    },
+    /// The same, with an effect that runs in the store's transaction: the next batch has
+    /// an [`Op::Apply`] of that arrival, and whoever persists it gives the effect along.
+    CommitWith {
+        /// From [`Event::Message`].
+        arrival: u64,
+    },
+    /// The application will never act on the message that arrived so, and has not: its
+    /// sender is told that it is not delivered.
+    Reject {
         /// From [`Event::Message`].
         arrival: u64,
     },
@@ -99,8 +133,18 @@ pub enum Input {
         /// What it offers.
         protection: Protection,
     },
+    /// The stream that there is can be resumed by that, whatever its `h`; or not, or not
+    /// any more. Say it after [`Input::Connected`] and before anything is received: what
+    /// is needed to resume it is then kept for the next process, too.
+    Resumable(Option<ResumeToken>),
     /// The stream is gone.
     Disconnected,
+    /// The server ends the stream with an error that blames what it was sent; before
+    /// [`Input::Disconnected`]. A message that three streams end over is sent no more.
+    Blamed,
+    /// The server takes stanzas of so many bytes (XEP-0478); before [`Input::Connected`].
+    /// Until it is told there is no such bound.
+    MostBytes(usize),
     /// A top-level element was received.
     Received(Element),
     /// One was received between binding and the beginning of stream management: it is
@@ -234,7 +278,8 @@ impl ReconnectReason {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// The message is durable: it survives this process.
+    /// The message is durable: it survives this process. Of one that is
+    /// [at most once](Mode::AtMostOnce): it was taken.
     Accepted {
         /// Its id.
         id: String,
@@ -266,6 +311,14 @@ pub enum Event {
         message: Box<Message>,
         /// It was received by an earlier process, which may have acted on it.
         maybe_redelivered: bool,
+    },
+    /// What the application decided about a received message.
+    Decided {
+        /// From [`Event::Message`].
+        arrival: u64,
+        /// It is durable. If not, nothing has changed: the effect failed, so that the
+        /// application still holds the message, or it holds none of that arrival.
+        done: bool,
     },
     /// A sender goes on where this store knows of no beginning: the store may have been
     /// restored from a backup, and what it had received since can come again.
@@ -301,7 +354,7 @@ pub enum Event {
     /// A stanza that is not kept: presence, an answer, a message without body.
     Transient(Box<Stanza>),
     /// The store failed: nothing is acknowledged any more. Reopen it and make a new
-    /// engine from what it recovers.
+    /// engine from what it recovers, which [succeeds](super::Engine::succeed) this one.
     StoreFailed(StoreError),
 }
 
@@ -312,6 +365,15 @@ pub enum Refusal {
     /// Too many recipients and channels at a time.
     #[error("the outbox has {0} lanes with messages; wait for some, or raise the bound")]
     TooManyLanes(usize),
+    /// The channel keeps the order of its messages, or does not, since its first one.
+    #[error("channel {channel} is {} since its first message; use another one",
+        if *unordered { "unordered" } else { "in order" })]
+    OtherOrder {
+        /// The channel.
+        channel: String,
+        /// What it is.
+        unordered: bool,
+    },
     /// Too many messages without outcome.
     #[error("the outbox holds {0} messages without outcome; wait for some, or raise the bound")]
     OutboxFull(usize),

@@ -1,10 +1,12 @@
 //! Acknowledgement counters and queues of one managed stream (XEP-0198 §4, §5), both
-//! directions. Which messages go out, and what is durable, is told by `outbound` and
-//! `inbound`.
+//! directions. Which messages go out, and what is durable, is told by the engine; what is
+//! kept of the counters for the next process is `resumption`'s.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+
+use crate::protection::Protection;
 
 /// A stanza that the server has not acknowledged.
 #[derive(Debug, Clone)]
@@ -13,6 +15,9 @@ pub(super) struct Unacked {
     pub(super) bytes: Bytes,
     /// Its place in the outbox, if it is a message of the outbox.
     pub(super) seq: Option<u64>,
+    /// What a stream must meet that it goes out on again. Of the outbox's messages, the
+    /// outbox knows.
+    pub(super) asks: Protection,
 }
 
 /// What the server did that XEP-0198 forbids.
@@ -36,11 +41,18 @@ pub(super) struct Management {
     unacked: VecDeque<Unacked>,
     /// A request that the server has not answered.
     requested: bool,
-    /// Stanzas received whose handling is not complete, from the first that is not;
-    /// `true` for a later one that is.
-    arriving: VecDeque<bool>,
+    /// Stanzas received whose handling is not complete, from the first that is not.
+    arriving: VecDeque<Arriving>,
     /// Stanzas handled, counted without gaps; wraps.
     handled: u32,
+    /// The count is kept in the store, and only what is kept is told.
+    recording: bool,
+    /// The count in the last batch that the store was given, and in the last one that is
+    /// durable.
+    submitted: u32,
+    recorded: u32,
+    /// The counters are an earlier process's: what it sent is not known.
+    inherited: bool,
     /// The last `h` told to the server.
     told: u32,
     /// The server asked when not all was handled, and will not ask again: it is owed
@@ -48,6 +60,17 @@ pub(super) struct Management {
     owing: bool,
     /// Tells late news of an earlier stream from this one's.
     generation: u64,
+}
+
+/// How far the handling of a received stanza is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Arriving {
+    /// It must become durable, and the store has not got it.
+    Waiting,
+    /// The store has it, and has not answered.
+    Submitted,
+    /// It is handled, and an earlier one is not.
+    Handled,
 }
 
 /// The place of an inbound stanza: its stream, and its number on it.
@@ -76,12 +99,49 @@ impl Management {
         };
     }
 
+    /// From now on the count is kept in the store, and told once it is durable there.
+    pub(super) const fn record(&mut self) {
+        if !self.recording {
+            self.recording = true;
+            // Nothing is on record. Until something is, the server hears what it heard.
+            self.recorded = self.told;
+            self.submitted = self.told;
+        }
+    }
+
+    /// The count is not kept any more: the stream cannot be resumed.
+    pub(super) const fn record_no_more(&mut self) {
+        self.recording = false;
+    }
+
+    /// There may be a stream to resume that an earlier process had, on which it handled
+    /// `h` stanzas.
+    pub(super) fn inherit(&mut self, h: u32) {
+        *self = Self {
+            handled: h,
+            told: h,
+            recording: true,
+            submitted: h,
+            recorded: h,
+            inherited: true,
+            generation: self.generation + 1,
+            ..Self::default()
+        };
+    }
+
     /// The stream was resumed, the server having handled `h` (XEP-0198 §5). Gives what
-    /// it acknowledged, and what must be sent again.
+    /// it acknowledged, and what must be sent again: of an earlier process's stanzas
+    /// neither can be told, and the outbox sends again what has no outcome.
     pub(super) fn resume(
         &mut self,
         h: u32,
     ) -> Result<(Vec<Unacked>, VecDeque<Unacked>), HandledTooHigh> {
+        if std::mem::take(&mut self.inherited) {
+            self.enabled = true;
+            self.sent = h;
+            self.acked = h;
+            return Ok((Vec::new(), VecDeque::new()));
+        }
         let acknowledged = self.acknowledge(h)?;
         let again = std::mem::take(&mut self.unacked);
         self.sent = h;
@@ -91,6 +151,11 @@ impl Management {
 
     pub(super) const fn is_enabled(&self) -> bool {
         self.enabled
+    }
+
+    /// The first message that the server has not acknowledged.
+    pub(super) fn first_message(&self) -> Option<u64> {
+        self.unacked.iter().find_map(|stanza| stanza.seq)
     }
 
     pub(super) fn unacked(&self) -> usize {
@@ -141,23 +206,34 @@ impl Management {
     /// A stanza was received.
     pub(super) fn received(&mut self) -> Slot {
         let number = self.handled.wrapping_add(self.arriving.len() as u32);
-        self.arriving.push_back(false);
+        self.arriving.push_back(Arriving::Waiting);
         Slot {
             generation: self.generation,
             number,
         }
     }
 
-    /// A received stanza is handled: it is durable, or needs not be.
-    pub(super) fn handled(&mut self, slot: Slot) {
+    fn is_now(&mut self, slot: Slot, state: Arriving) {
         if slot.generation != self.generation {
             return;
         }
         let index = slot.number.wrapping_sub(self.handled) as usize;
-        if let Some(done) = self.arriving.get_mut(index) {
-            *done = true;
+        if let Some(arriving) = self.arriving.get_mut(index)
+            && *arriving != Arriving::Handled
+        {
+            *arriving = state;
         }
-        while self.arriving.front() == Some(&true) {
+    }
+
+    /// A received stanza is in the batch that the store is given next.
+    pub(super) fn submitted(&mut self, slot: Slot) {
+        self.is_now(slot, Arriving::Submitted);
+    }
+
+    /// A received stanza is handled: it is durable, or needs not be.
+    pub(super) fn handled(&mut self, slot: Slot) {
+        self.is_now(slot, Arriving::Handled);
+        while self.arriving.front() == Some(&Arriving::Handled) {
             self.arriving.pop_front();
             self.handled = self.handled.wrapping_add(1);
         }
@@ -168,26 +244,71 @@ impl Management {
         self.arriving.len()
     }
 
+    /// The count for the batch that the store is given next, if another one is on record:
+    /// what will be handled once that batch, and all before it, are durable. With the
+    /// stream that it is of; noted as given.
+    pub(super) fn submit_count(&mut self, anyway: bool) -> Option<(u64, u32)> {
+        if !self.recording {
+            return None;
+        }
+        let durable = |state: &&Arriving| **state != Arriving::Waiting;
+        let ahead = self.arriving.iter().take_while(durable).count();
+        let h = self.handled.wrapping_add(ahead as u32);
+        if h == self.submitted && !anyway {
+            return None;
+        }
+        self.submitted = h;
+        Some((self.generation, h))
+    }
+
+    /// A count is durable.
+    pub(super) const fn recorded(&mut self, generation: u64, h: u32) {
+        if generation == self.generation {
+            self.recorded = h;
+        }
+    }
+
+    /// Whether a count should be made durable although no message has to: the server waits
+    /// for it, or `most` are not told, or (`last`) this is the last occasion.
+    pub(super) const fn wants_record(&self, most: u32, last: bool) -> bool {
+        // What the store has been given brings its own count.
+        let news = self.recording && self.handled.wrapping_sub(self.submitted) as i32 > 0;
+        news && (last || self.owing || self.handled.wrapping_sub(self.told) >= most)
+    }
+
+    /// Whether something that was received cannot be told yet.
+    pub(super) fn is_behind(&self) -> bool {
+        !self.arriving.is_empty() || self.tellable() != self.handled
+    }
+
+    const fn tellable(&self) -> u32 {
+        if self.recording {
+            self.recorded
+        } else {
+            self.handled
+        }
+    }
+
     /// The server asks for the count, which may not be all yet.
     pub(super) fn asked(&mut self) {
-        self.owing = !self.arriving.is_empty();
+        self.owing = self.is_behind();
     }
 
     /// Whether the rest of an answer can be given now.
     pub(super) fn owes(&self) -> bool {
-        self.owing && self.arriving.is_empty()
+        self.owing && !self.is_behind()
     }
 
     /// The count to tell the server now; notes that it is told.
     pub(super) fn answer(&mut self) -> u32 {
-        self.owing &= !self.arriving.is_empty();
-        self.told = self.handled;
-        self.handled
+        self.owing &= self.is_behind();
+        self.told = self.tellable();
+        self.told
     }
 
-    /// Stanzas handled that the server was not told of.
+    /// Stanzas handled that the server could be told of, and was not.
     pub(super) const fn untold(&self) -> u32 {
-        self.handled.wrapping_sub(self.told)
+        self.tellable().wrapping_sub(self.told)
     }
 
     /// The count for `<resume/>`: everything that is handled.
@@ -204,6 +325,7 @@ mod tests {
         Unacked {
             bytes: Bytes::new(),
             seq: Some(seq),
+            asks: Protection::Any,
         }
     }
 
@@ -261,6 +383,61 @@ mod tests {
             m.sent(u);
         }
         assert_eq!(seqs(&m.acknowledge(3).unwrap()), [2, 3]);
+    }
+
+    #[test]
+    fn the_server_is_told_what_is_on_record_and_not_more() {
+        let mut m = Management::default();
+        m.start(true);
+        m.record();
+        let [first, second, third] = [m.received(), m.received(), m.received()];
+        // The second one needs no store, and the third is in no batch so far.
+        m.handled(second);
+        m.submitted(first);
+        let (stream, h) = m.submit_count(false).unwrap();
+        assert_eq!(h, 2);
+        assert_eq!(m.submit_count(false), None);
+        m.handled(first);
+        assert_eq!((m.h(), m.answer()), (2, 0));
+        m.recorded(stream, h);
+        assert_eq!(m.answer(), 2);
+        m.handled(third);
+        m.asked();
+        assert!(m.is_behind() && m.wants_record(10, false));
+        assert_eq!(m.answer(), 2);
+        let (stream, h) = m.submit_count(false).unwrap();
+        m.recorded(stream, h);
+        assert!(m.owes());
+        assert_eq!(m.answer(), 3);
+    }
+
+    #[test]
+    fn a_record_of_an_earlier_stream_counts_for_nothing() {
+        let mut m = Management::default();
+        m.start(true);
+        m.record();
+        let slot = m.received();
+        m.submitted(slot);
+        let (stream, h) = m.submit_count(false).unwrap();
+        m.start(true);
+        m.record();
+        m.recorded(stream, h);
+        assert_eq!(m.answer(), 0);
+    }
+
+    #[test]
+    fn of_an_earlier_process_the_server_acknowledges_nothing() {
+        let mut m = Management::default();
+        m.inherit(7);
+        assert_eq!((m.h(), m.is_behind()), (7, false));
+        let (acked, again) = m.resume(40).unwrap();
+        assert!(acked.is_empty() && again.is_empty());
+        m.sent(stanza(1));
+        assert_eq!(seqs(&m.acknowledge(41).unwrap()), [1]);
+
+        let mut m = Management::default();
+        m.inherit(7);
+        assert!(m.acknowledge(40).is_err());
     }
 
     #[test]

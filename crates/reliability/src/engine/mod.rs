@@ -6,35 +6,41 @@
 //! transmitted, an event for the application.
 //!
 //! ```text
-//!            Send ──► persist ──► transmit ──► <a/> ──► receipt ──► Acknowledged
-//! application                        ▲  timer, new stream │
+//!            Send ──► persist ──► transmit ──► <a/> ──► verdict ──► Delivered
+//! application                        ▲  timer, new stream │  (or receipt: Acknowledged)
 //!            ◄── hand over ◄── persist ◄── stanza         ▼
-//!  Commit ──► persist ──► receipt            deadline: NotDelivered | InDoubt
+//!  Commit ──► persist ──► verdict     deadline: cancel, NotDelivered | InDoubt
 //! ```
 //!
 //! Laws, each with a test of that name in `tests/`:
-//! nothing is transmitted before it is durable; nothing is acknowledged to the server
-//! before it is durable; no receipt leaves before the application committed; a
-//! message's id never changes; what was never given to a transport, and only that, may
-//! become `NotDelivered` at its deadline; a stream carries no message that asks for more
+//! nothing is transmitted before it is durable, but what is sent at most once; nothing is
+//! acknowledged to the server before it is durable; no receipt leaves before the application committed; a
+//! message's id never changes; only what was never given to a transport becomes
+//! `NotDelivered` without its recipient's word; a new epoch is durable before it is used; a
+//! stream carries no message that asks for more
 //! protection than it offers.
 //!
 //! Connections are made by `connect`, and what to do with outputs is the driver's.
 
+mod concluding;
 mod config;
 mod correspondents;
+mod fleeting;
 mod inbound;
 mod io;
 mod management;
 mod outbox;
+mod poison;
 mod present;
 mod receiving;
 mod recipients;
 mod respond;
+mod resumption;
 mod rto;
 mod seats;
 mod sending;
 mod stream;
+mod succession;
 mod verdicts;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -46,7 +52,7 @@ use stanchion_stanza::payload::delivery::{
 use stanchion_stanza::{BareJid, Element, Encoder, Limits, Message, Scope};
 
 use crate::outcome::Outcome;
-use crate::store::{Committed, MAX_PAGE, Op, OpResult, Recovered, Retention};
+use crate::store::{Committed, MAX_PAGE, Op, OpResult, Recovered};
 
 pub use config::EngineConfig;
 pub use io::{
@@ -55,12 +61,16 @@ pub use io::{
 };
 pub use management::HandledTooHigh;
 pub use rto::RtoConfig;
+pub use succession::Legacy;
 
 use correspondents::Correspondents;
+use fleeting::Fleeting;
 use inbound::{Inbox, Origin, Seat};
 use management::{Management, Slot};
 use outbox::{LaneId, Outbox};
+use poison::Poison;
 use present::Present;
+use resumption::Resumable;
 use seats::is_suspect;
 pub(crate) use sending::MAX_STANZA;
 
@@ -78,8 +88,6 @@ const OF_A_LANE: usize = 64;
 const VERDICTS: usize = 1024;
 /// How often what is past its retention is removed from the store.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
-/// How long messages with an outcome are kept.
-const KEEP_OUTCOMES: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// The store is not asked more often than this for messages that are due; messages in
 /// memory need no asking.
 const DUE_PAUSE: Duration = Duration::from_millis(100);
@@ -128,11 +136,43 @@ enum Effect {
         arrival: u64,
         origin: Origin,
     },
+    /// A commit was tried, with the application's effect.
+    Applied {
+        arrival: u64,
+        origin: Origin,
+    },
+    Rejected {
+        arrival: u64,
+        origin: Origin,
+    },
     /// A verdict may leave.
     Verdict(Seat, Verdict),
     /// So may another word to a device.
     Say(Device, Box<Element>),
     Pruned,
+    /// The count of a stream is on record.
+    Recorded {
+        stream: u64,
+        h: u32,
+    },
+}
+
+/// A record that is being read.
+#[derive(Debug)]
+struct Fetched {
+    device: Device,
+    channel: Channel,
+    at: (Epoch, u64),
+    why: Why,
+}
+
+/// What for.
+#[derive(Debug, Clone, Copy)]
+enum Why {
+    /// It is next to be handed over.
+    ToHandOver { arrival: u64 },
+    /// It was handed over by an earlier engine.
+    ToSettle,
 }
 
 /// What names this engine's life on the wire. A store that is opened again within a process
@@ -164,6 +204,8 @@ pub struct Engine {
     correspondents: Correspondents,
     inbox: Inbox,
     management: Management,
+    resumable: Resumable,
+    poison: Poison,
     connected: bool,
     /// The first seq of this engine. Earlier messages are an earlier engine's, which
     /// may have sent them: the boot token would not tell, as it outlives a reopened
@@ -191,8 +233,10 @@ pub struct Engine {
     wanting: BTreeSet<(Device, Channel)>,
     /// The one that had its turn last.
     served: Option<(Device, Channel)>,
-    /// Held messages that are being read, in the order of the answers.
-    fetched: VecDeque<(Device, Channel, (Epoch, u64), u64)>,
+    /// Messages of channels that are being read, in the order of the answers.
+    fetched: VecDeque<Fetched>,
+    /// Messages that are delivered at most once, and wait for a stream.
+    fleeting: VecDeque<Fleeting>,
     /// Verdicts that may leave: to which device, on which channel, under which boot.
     verdicts: BTreeMap<(Device, Channel, Epoch, Boot), Vec<Verdict>>,
     verdict_count: usize,
@@ -245,6 +289,8 @@ impl Engine {
             correspondents: Correspondents::new(config.devices),
             inbox: Inbox::default(),
             management: Management::default(),
+            resumable: Resumable::default(),
+            poison: Poison::default(),
             connected: false,
             first_seq: recovered.next_seq,
             next_seq: recovered.next_seq,
@@ -258,6 +304,7 @@ impl Engine {
             wanting: BTreeSet::new(),
             served: None,
             fetched: VecDeque::new(),
+            fleeting: VecDeque::new(),
             present: Present::default(),
             verdicts: BTreeMap::new(),
             verdict_count: 0,
@@ -276,7 +323,7 @@ impl Engine {
             counters: Counters::default(),
         };
         for (key, value) in &recovered.state {
-            if !engine.correspondents.read(key, value) {
+            if !engine.correspondents.read(key, value) && !engine.recall_stream(key, value) {
                 engine.recall(key, value);
             }
         }
@@ -284,6 +331,7 @@ impl Engine {
             engine.lane_with_messages(to, channel);
         }
         engine.outbox.all_loaded_but(&engine.hungry);
+        engine.look_for_handled();
         if engine.unhandled > 0 {
             engine.inbox.look_in_store();
         }
@@ -337,11 +385,11 @@ impl Engine {
             && self.committing.iter().map(Vec::len).sum::<usize>() < COMMITTING
     }
 
-    /// Whether all that was received is handled. Resume a lost stream only then: its
-    /// count must not rise after it was told.
+    /// Whether all that was received is handled, and on record where that is kept. Resume
+    /// a lost stream only then: its count must not rise after it was told.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.management.arriving() == 0
+        !self.management.is_behind()
     }
 
     /// Stanzas handled on the current or lost stream, for `<resume h='…'/>`.
@@ -358,20 +406,27 @@ impl Engine {
         }
         self.flush_if_full();
         match input {
-            Input::Send(submission) => self.submit(submission),
+            Input::Send(submission) => drop(self.submit(submission)),
+            Input::Replace { submission, key } => self.replace(submission, key),
             Input::Commit { arrival } => self.commit(arrival),
+            Input::CommitWith { arrival } => self.commit_with(arrival),
+            Input::Reject { arrival } => self.reject(arrival),
             Input::Cancel { id } => self.take_back(&id),
             Input::Forget(to) => self.forget(&to),
             Input::Addresses(jids) => self.addresses(jids),
             Input::Persisted(Ok(committed)) => self.persisted(committed),
             Input::Persisted(Err(error)) => {
                 self.failed = true;
-                self.outputs.clear();
+                // What was decided to be told is true whatever the store does now.
+                self.outputs.retain(|o| matches!(o, Output::Event(_)));
                 self.event(Event::StoreFailed(error));
             }
             Input::Loaded(loaded) => self.loaded(loaded),
             Input::Connected { stream, protection } => self.stream_ready(stream, protection),
             Input::Disconnected => self.connected = false,
+            Input::Resumable(token) => self.resumable(token),
+            Input::Blamed => self.blame(),
+            Input::MostBytes(bytes) => self.poison.most_bytes = bytes,
             Input::Received(element) => {
                 self.heard_at = now.monotonic;
                 self.pinged = false;
@@ -379,7 +434,10 @@ impl Engine {
             }
             Input::ReceivedEarly(element) => self.received_early(element),
             // The last count: what it covers is not sent again to the next session.
-            Input::Closing => self.answer(),
+            Input::Closing => {
+                self.management.asked();
+                self.answer();
+            }
             Input::Transmit(element) => self.transmit(&element),
             Input::Tick => {}
         }
@@ -401,6 +459,7 @@ impl Engine {
     fn work(&mut self) {
         let now = self.now.monotonic;
         self.expire();
+        self.send_fleeting();
         if self.connected {
             let due = self.outbox.retransmissions_due(now);
             if due > 0 {
@@ -413,15 +472,14 @@ impl Engine {
         }
         if self.prune_at <= now {
             self.prune_at = now + PRUNE_EVERY;
-            self.persist(Retention::default().prune(self.now.wall), Effect::Pruned);
-            self.persist(
-                Op::PruneOutbound {
-                    before: self.now.wall.before(KEEP_OUTCOMES),
-                },
-                Effect::Pruned,
-            );
+            for op in self.config.retention.prune_all(self.now.wall) {
+                self.persist(op, Effect::Pruned);
+            }
         }
-        if !self.ops.is_empty() {
+        let count = self
+            .management
+            .wants_record(self.config.ack_every, !self.connected);
+        if !self.ops.is_empty() || count || self.resumable.is_stale() {
             self.close_batch();
         }
         // After the batches, so that a read sees all that was decided before it.
@@ -445,6 +503,7 @@ impl Engine {
         for id in std::mem::take(&mut self.dirty) {
             self.write_lane(id);
         }
+        self.record_stream();
         let mut ops = Vec::with_capacity(self.ops.len());
         let mut effects = Vec::with_capacity(self.ops.len());
         for (op, effect) in self.ops.drain(..) {
@@ -470,6 +529,7 @@ impl Engine {
         [
             self.outbox.next_timeout(self.connected),
             due,
+            self.fleeting_due(),
             stream,
             proof,
             Some(self.prune_at),
@@ -534,6 +594,7 @@ impl Engine {
                 self.outbox.wake(lane);
             }
             Effect::Opened(lane, epoch) => self.opened(lane, epoch),
+            Effect::Recorded { stream, h } => self.management.recorded(stream, h),
             // One step of a prune is bounded, so that it holds up nothing for long.
             Effect::Pruned => {
                 if matches!(result, OpResult::Pruned { more: true, .. }) {
@@ -541,11 +602,10 @@ impl Engine {
                 }
             }
             Effect::Committed { arrival, origin } => {
-                if result == OpResult::Done {
-                    self.unhandled = self.unhandled.saturating_sub(1);
-                }
-                self.committed(arrival, origin);
+                self.commit_is_durable(arrival, origin, &result);
             }
+            Effect::Applied { arrival, origin } => self.applied(arrival, origin, &result),
+            Effect::Rejected { arrival, origin } => self.rejected(arrival, origin, &result),
             Effect::Dropped => {
                 if result == OpResult::Done {
                     self.unhandled = self.unhandled.saturating_sub(1);
@@ -584,6 +644,7 @@ impl Engine {
     }
 
     fn read_store(&mut self) {
+        self.hand_over_waiting();
         if let Some((after, limit)) = self.inbox.wants(self.config.hand_over) {
             self.outputs
                 .push_back(Output::Load(Load::Inbound { after, limit }));
@@ -678,7 +739,6 @@ impl Engine {
                         break;
                     }
                 }
-                self.hand_over_waiting();
             }
             Loaded::One(record) => self.load_one(record),
         }

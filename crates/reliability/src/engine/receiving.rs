@@ -1,7 +1,7 @@
 //! The way in: from a received element to a message in the application's hands, and
 //! back to its receipt.
 
-use stanchion_stanza::payload::delivery::{At, VerdictState};
+use stanchion_stanza::payload::delivery::At;
 use stanchion_stanza::payload::receipts::Received;
 use stanchion_stanza::payload::sm::{Ack, AckRequest};
 use stanchion_stanza::stanza::{
@@ -16,8 +16,6 @@ use super::management::Slot;
 use super::seats::seat_of;
 use super::stream::PROBE;
 use super::{Effect, Engine, Event, respond};
-use crate::delivery::Standing;
-use crate::mutant;
 use crate::store::{InboundKey, InboundRecord, InboundState, NewInbound, Op, OpResult};
 
 impl Engine {
@@ -234,39 +232,6 @@ impl Engine {
         }
     }
 
-    pub(super) fn commit(&mut self, arrival: u64) {
-        let Some(origin) = self.inbox.take(arrival) else {
-            return;
-        };
-        if let Origin::Channel(seat) = &origin {
-            self.conclude_seat(seat, Standing::Delivered);
-        }
-        let op = Op::MarkHandled {
-            key: origin.key(),
-            at: self.now.wall,
-        };
-        if mutant::is("receipt-before-commit") {
-            self.committed(arrival, origin.clone());
-        }
-        self.persist(op, Effect::Committed { arrival, origin });
-        self.hand_over_waiting();
-    }
-
-    /// The application's commit is durable: its sender may know.
-    pub(super) fn committed(&mut self, _arrival: u64, origin: Origin) {
-        match origin {
-            Origin::Plain { receipt, .. } => {
-                if let Some(receipt) = receipt {
-                    self.transmit(&receipt.to_element());
-                }
-            }
-            Origin::Channel(seat) => {
-                let verdict = seat.verdict(VerdictState::Delivered);
-                self.verdict(seat, verdict);
-            }
-        }
-    }
-
     pub(super) fn arrived(&mut self, message: Box<Message>, origin: Origin, result: &OpResult) {
         match result {
             OpResult::Kept { arrival } => {
@@ -290,7 +255,7 @@ impl Engine {
             } => {
                 self.counters.duplicates += 1;
                 // The receipt was lost, or was too late for the sender.
-                self.committed(0, origin);
+                self.committed(origin);
             }
             // Its receipt follows when the application commits the first copy.
             _ => self.counters.duplicates += 1,

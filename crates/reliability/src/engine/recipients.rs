@@ -106,7 +106,8 @@ impl Engine {
     /// account's has channels of its own; and an address that a known device has registered
     /// leads to that device's.
     pub(super) fn recipient_of(&self, to: &Jid, mode: &Mode) -> Jid {
-        if !matches!(mode, Mode::ExactlyOnce(_)) || self.place.is_none() {
+        let on_a_channel = matches!(mode, Mode::ExactlyOnce(_) | Mode::Unordered(_));
+        if !on_a_channel || self.place.is_none() {
             return to.clone();
         }
         let account = to.to_bare();

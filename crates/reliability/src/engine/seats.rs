@@ -13,7 +13,7 @@ use stanchion_stanza::{Element, Jid, Message, Payload as _, ns};
 use super::correspondents::Speaking;
 use super::inbound::{Origin, Seat, key_of};
 use super::management::Slot;
-use super::{Effect, Engine, Event, Load, Output, VERDICTS};
+use super::{Effect, Engine, Event, Fetched, Load, Output, VERDICTS, Why};
 use crate::delivery::{Closing, Coordinates, Judgement, Ruling, Standing};
 use crate::mutant;
 use crate::store::{InboundKey, InboundRecord, InboundState, Op, OpResult};
@@ -169,7 +169,8 @@ impl Engine {
         }
         self.correspondents.touch_device(&said.from);
         self.drop_seats(&seat, &ruling);
-        if ruling.rolled_back {
+        // Before a store is addressed nothing is known of what it had.
+        if ruling.rolled_back && said.to.is_some() {
             self.event(Event::RolledBack { from: from.clone() });
         }
         let late = said
@@ -308,8 +309,12 @@ impl Engine {
         receiving.deadline = deadline;
         self.inbox.promise();
         let key = key_of(device, name, at);
-        self.fetched
-            .push_back((device.clone(), name.clone(), at, arrival));
+        self.fetched.push_back(Fetched {
+            device: device.clone(),
+            channel: name.clone(),
+            at,
+            why: Why::ToHandOver { arrival },
+        });
         self.outputs.push_back(Output::Load(Load::One(key)));
     }
 
@@ -330,11 +335,15 @@ impl Engine {
         }
     }
 
-    /// A message that was held was read.
+    /// A message of a channel was read.
     pub(super) fn load_one(&mut self, record: Option<InboundRecord>) {
-        let Some((device, name, at, arrival)) = self.fetched.pop_front() else {
+        let Some(fetched) = self.fetched.pop_front() else {
             return;
         };
+        let Why::ToHandOver { arrival } = fetched.why else {
+            return self.settle_handed(fetched, record);
+        };
+        let (device, name, at) = (fetched.device, fetched.channel, fetched.at);
         let message = record.as_ref().and_then(|record| self.read_message(record));
         let now = self.now.wall.as_unix_ms();
         let Some(receiving) = self.correspondents.channel(&device, &name) else {
@@ -412,7 +421,8 @@ impl Engine {
             receiving.awaited.remove(&(seat.epoch, seat.seq));
         }
         if !self.inbox.holds(arrival) {
-            self.inbox.put(arrival, Origin::Channel(seat));
+            // Not in the order of arrival: earlier ones may still wait in the store.
+            self.inbox.carry(arrival, Origin::Channel(seat));
             self.event(Event::Message {
                 arrival,
                 message,
@@ -639,7 +649,7 @@ impl Engine {
     }
 
     /// A verdict leaves once all that was decided so far is durable.
-    fn answer_with(&mut self, seat: Seat, state: VerdictState) {
+    pub(super) fn answer_with(&mut self, seat: Seat, state: VerdictState) {
         let verdict = seat.verdict(state);
         self.after_all(Effect::Verdict(seat, verdict));
     }

@@ -7,6 +7,8 @@ use bytes::Bytes;
 use stanchion_stanza::payload::delivery::{Boot, Cancel, Channel, Close, Deliver, IdPrefix};
 use stanchion_stanza::{Element, Jid, Limits, Payload as _, Scope, Text, codec::parse_element};
 
+use stanchion_stanza::stanza::DefinedCondition;
+
 use super::management::Unacked;
 use super::outbox::{Flight, LOOSE, Lane, LaneId, ROOM, Stage, Wish, dress};
 use super::{Effect, Engine, Event, Mode, Output, Refusal, Submission};
@@ -33,7 +35,12 @@ pub(crate) const MAX_STANZA: usize = 256 * 1024 - 8 * 1024;
 const ADDRESSES_FIT: usize = MAX_STANZA - 32 * 1024;
 
 impl Engine {
-    pub(super) fn submit(&mut self, submission: Submission) {
+    /// Takes a message. Gives its seq, if it is in memory from now on.
+    pub(super) fn submit(&mut self, submission: Submission) -> Option<u64> {
+        if submission.mode == Mode::AtMostOnce {
+            self.submit_fleeting(submission);
+            return None;
+        }
         let Submission {
             id,
             to,
@@ -44,17 +51,17 @@ impl Engine {
         } = submission;
         if !self.has_room() {
             let why = Refusal::OutboxFull(self.pending);
-            return self.event(Event::Refused { id, why });
+            return self.refuse_submission(id, why);
         }
         if stanza.len() > MAX_STANZA {
             let why = Refusal::TooBig(stanza.len());
-            return self.event(Event::Refused { id, why });
+            return self.refuse_submission(id, why);
         }
-        if let Mode::ExactlyOnce(name) = &mode
+        if let Mode::ExactlyOnce(name) | Mode::Unordered(name) = &mode
             && name.as_str().starts_with('_')
         {
             let why = Refusal::Reserved(name.clone());
-            return self.event(Event::Refused { id, why });
+            return self.refuse_submission(id, why);
         }
         // What has channels is the account, under one of its addresses.
         let (to, stanza) = match self.recipient_of(&to, &mode) {
@@ -66,15 +73,20 @@ impl Engine {
         };
         let Some(lane) = self.lane_for(&to, &mode) else {
             let why = Refusal::TooManyLanes(self.outbox.lane_count());
-            return self.event(Event::Refused { id, why });
+            return self.refuse_submission(id, why);
         };
         let seq = self.next_seq;
         let share = self.lane_share();
         let room = self.memory_room();
         let name = IdPrefix::of(&id);
-        let Some(there) = self.outbox.lane_mut(lane) else {
-            return;
-        };
+        let there = self.outbox.lane_mut(lane)?;
+        if !there.is_loose() && there.unordered != matches!(mode, Mode::Unordered(_)) {
+            let why = Refusal::OtherOrder {
+                channel: there.name.to_string(),
+                unordered: there.unordered,
+            };
+            return self.refuse_submission(id, why);
+        }
         let record = OutboundRecord {
             seq,
             id: id.clone(),
@@ -94,10 +106,10 @@ impl Engine {
         let op = Op::PutOutbound(record);
         if let Err(misuse) = op.check() {
             let why = Refusal::Misuse(misuse);
-            return self.event(Event::Refused { id, why });
+            return self.refuse_submission(id, why);
         }
         let Op::PutOutbound(mut record) = op else {
-            return;
+            return None;
         };
         self.next_seq += 1;
         self.pending += 1;
@@ -126,13 +138,33 @@ impl Engine {
             self.outbox.insert(seq, flight);
         }
         self.persist(Op::PutOutbound(record), Effect::Accepted { seq, id });
+        stays.then_some(seq)
+    }
+
+    fn refuse_submission(&mut self, id: String, why: Refusal) -> Option<u64> {
+        self.event(Event::Refused { id, why });
+        None
+    }
+
+    /// Takes a message that makes older ones worthless.
+    pub(super) fn replace(&mut self, submission: Submission, key: String) {
+        let Some(seq) = self.submit(submission) else {
+            return;
+        };
+        // In one batch with the new one: never is there neither.
+        for older in self.outbox.replaceable(seq, &key) {
+            self.conclude(older, Outcome::NotDelivered(NotDelivered::Replaced));
+        }
+        self.outbox.change(seq, |flight| flight.key = Some(key));
     }
 
     /// The lane of a new message.
     fn lane_for(&mut self, to: &Jid, mode: &Mode) -> Option<LaneId> {
         let loose;
         let (name, kept_as) = match mode {
-            Mode::ExactlyOnce(name) if self.place.is_some() => (name, name.as_str()),
+            Mode::ExactlyOnce(name) | Mode::Unordered(name) if self.place.is_some() => {
+                (name, name.as_str())
+            }
             Mode::Room => {
                 loose = Channel::new(ROOM).ok()?;
                 (&loose, ROOM)
@@ -150,6 +182,7 @@ impl Engine {
             self.forget_lane(&gone);
         }
         let id = self.outbox.add_lane(to, name, kept_as, None);
+        self.outbox.lane_mut(id)?.unordered = matches!(mode, Mode::Unordered(_));
         self.bind_by_presence(to);
         Some(id)
     }
@@ -188,6 +221,13 @@ impl Engine {
             retry_at: None,
             last_error: None,
             bounced: false,
+            key: None,
+            span: tracing::debug_span!(
+                "message",
+                id = record.id,
+                to = record.to,
+                channel = record.channel
+            ),
         }
     }
 
@@ -214,7 +254,11 @@ impl Engine {
         let managed = self.management.is_enabled();
         let mut sent = false;
         while self.management.unacked() < UNACKED {
-            let Some(seq) = self.outbox.next_to_send() else {
+            let next = match self.poison.alone() {
+                Some(alone) => self.outbox.alone(alone),
+                None => self.outbox.next_to_send(),
+            };
+            let Some(seq) = next else {
                 break;
             };
             let Some(bytes) = self.bytes_of(seq) else {
@@ -222,8 +266,19 @@ impl Engine {
                 self.doubt_or_drop(seq);
                 continue;
             };
+            if bytes.len() > self.poison.most_bytes {
+                let most = self.poison.most_bytes;
+                tracing::warn!(seq, bytes = bytes.len(), most, "too big for the server");
+                self.refuse_for_good(seq, DefinedCondition::PolicyViolation);
+                continue;
+            }
             self.outbox.transmitted(seq, self.now.monotonic, managed);
             let flight = self.outbox.get(seq);
+            if let Some(flight) = flight {
+                let (wish, times) = (flight.wish, flight.transmissions);
+                let sent = || tracing::debug!(?wish, times, "given to the stream");
+                flight.span.in_scope(sent);
+            }
             if flight.is_some_and(|f| f.wish == Wish::Cancel) {
                 self.counters.cancels += 1;
             } else {
@@ -242,6 +297,7 @@ impl Engine {
             self.goes_out(Unacked {
                 bytes: bytes.clone(),
                 seq: Some(seq),
+                asks: Protection::Any,
             });
             self.outputs.push_back(Output::Transmit(bytes));
             sent = true;
@@ -278,6 +334,7 @@ impl Engine {
             return Some(dress(&flight.stanza, None, given));
         };
         let (recipient_place, knows) = (recipient.place.clone(), recipient.version);
+        let prev = at.prev.filter(|_| !unordered);
         if wish == Wish::Cancel {
             let cancel = Cancel {
                 from,
@@ -287,7 +344,7 @@ impl Engine {
                 seq: at.seq,
                 low: at.low,
                 id: at.id,
-                prev: at.prev,
+                prev,
                 boot: at.boot,
                 knows,
                 jids: self.news_for(recipient.knows),
@@ -305,7 +362,7 @@ impl Engine {
             seq: at.seq,
             low: at.low,
             id: at.id,
-            prev: at.prev,
+            prev,
             boot: at.boot,
             deadline,
             unordered,
@@ -447,6 +504,8 @@ impl Engine {
             return;
         };
         let (id, outcome) = (flight.id.clone(), Outcome::InDoubt(why));
+        let doubt = || tracing::debug!(%outcome, "its time is over, and nobody can say");
+        flight.span.in_scope(doubt);
         let op = Op::SetOutboundState {
             id: id.clone(),
             state: outcome.to_state(),
@@ -461,6 +520,9 @@ impl Engine {
 
     /// The application takes a message back.
     pub(super) fn take_back(&mut self, id: &str) {
+        if self.take_back_fleeting(id) {
+            return;
+        }
         let Some(seq) = self.outbox.seq_of(id) else {
             return;
         };
@@ -485,6 +547,9 @@ impl Engine {
         if *result == OpResult::Done {
             self.counters.accepted += 1;
             self.outbox.kept(seq);
+            if let Some(flight) = self.outbox.get(seq) {
+                flight.span.in_scope(|| tracing::debug!("durable"));
+            }
             return self.event(Event::Accepted { id });
         }
         self.pending = self.pending.saturating_sub(1);

@@ -38,6 +38,7 @@ impl Engine {
                     self.goes_out(Unacked {
                         bytes: bytes.clone(),
                         seq: None,
+                        asks: Protection::Any,
                     });
                 }
                 self.outputs.push_back(Output::Transmit(bytes));
@@ -87,9 +88,17 @@ impl Engine {
                     self.server_accepted(acknowledged);
                     // What this stream may not carry waits for another one; the server
                     // counts from `h` on only what comes.
-                    let held = self.outbox.hold_back(again.iter().filter_map(|u| u.seq));
+                    let mut held = self.outbox.hold_back(again.iter().filter_map(|u| u.seq));
+                    if let Some(alone) = self.poison.alone() {
+                        for seq in again.iter().filter_map(|u| u.seq) {
+                            if seq != alone && held.insert(seq) {
+                                self.outbox.wait_again(seq);
+                            }
+                        }
+                    }
                     for stanza in again {
-                        if stanza.seq.is_some_and(|seq| held.contains(&seq)) {
+                        let waits = stanza.seq.is_some_and(|seq| held.contains(&seq));
+                        if waits || !protection.meets(stanza.asks) {
                             continue;
                         }
                         // One that has an outcome by now need not be sent.
@@ -113,6 +122,7 @@ impl Engine {
                 let knows = told.is_some();
                 self.server_accepted(told.unwrap_or_default());
                 self.management.start(managed);
+                self.resumable.forget();
                 self.present.clear();
                 self.outbox.stream_lost(!knows);
             }
@@ -121,9 +131,12 @@ impl Engine {
 
     pub(super) fn server_accepted(&mut self, stanzas: Vec<Unacked>) {
         for seq in stanzas.into_iter().filter_map(|u| u.seq) {
+            self.poison.acquits(seq);
             if self.outbox.server_accepted(seq, self.now.monotonic)
                 && let Some(flight) = self.outbox.get(seq)
             {
+                let taken = || tracing::debug!("the server has it");
+                flight.span.in_scope(taken);
                 let id = flight.id.clone();
                 self.event(Event::ServerAccepted { id });
             }
@@ -137,6 +150,7 @@ impl Engine {
         self.connected = false;
         if !reason.is_resumable() {
             self.management.start(false);
+            self.resumable.forget();
         }
         self.outputs.push_back(Output::Reconnect(reason));
     }

@@ -33,6 +33,9 @@ impl Engine {
         if flight.stage == Stage::Decided {
             return;
         }
+        let ends = || tracing::debug!(%outcome, "it is decided");
+        flight.span.in_scope(ends);
+        self.poison.acquits(seq);
         let (id, in_doubt) = (flight.id.clone(), flight.in_doubt);
         let (lane, place) = (flight.lane, flight.place);
         let peer = self.outbox.lane(lane).map(|lane| lane.to.to_bare());
@@ -79,6 +82,7 @@ impl Engine {
             }
             Outcome::Acknowledged { .. } => self.counters.acknowledged += 1,
             Outcome::Delivered { .. } => self.counters.delivered += 1,
+            Outcome::Transmitted => {}
             Outcome::InDoubt(why) if why.is_final() => {
                 self.counters.in_doubt += 1;
                 return Some(told);
@@ -276,6 +280,8 @@ impl Engine {
             return;
         }
         let condition = message.error().unwrap_or_default().condition;
+        let back = || tracing::debug!(%condition, "a copy came back");
+        flight.span.in_scope(back);
         if self.outbox.lane(flight.lane).is_some_and(Lane::is_room) {
             // The room refused the only copy there is.
             let only = !flight.inherited && flight.transmissions == 1;
@@ -288,7 +294,6 @@ impl Engine {
                 },
             );
         }
-        let speaks = flight.place.is_some() && self.speaks(flight.lane);
         let now = self.now.monotonic;
         match Remedy::of(condition) {
             Remedy::Retry => self.outbox.bounced(seq, condition, false, now),
@@ -300,21 +305,24 @@ impl Engine {
             Remedy::RerouteOrGiveUp if self.reroute(&to) => {
                 self.outbox.bounced(seq, condition, false, now);
             }
-            Remedy::RerouteOrGiveUp | Remedy::GiveUp => {
+            Remedy::RerouteIfElsewhere if self.has_elsewhere(&to) => {
+                self.reroute(&to);
+                self.outbox.bounced(seq, condition, false, now);
+            }
+            Remedy::RerouteOrGiveUp | Remedy::RerouteIfElsewhere | Remedy::GiveUp => {
                 if mutant::is("bounce-is-final") {
                     return self
                         .conclude(seq, Outcome::NotDelivered(NotDelivered::Refused(condition)));
                 }
-                if !speaks {
-                    return self.conclude(seq, Outcome::InDoubt(InDoubt::Refused(condition)));
-                }
-                // Another copy may be on its way: only a void settles it.
-                self.outbox
-                    .change(seq, |flight| flight.refused = Some(condition));
-                self.outbox.cancel(seq);
-                self.report_doubt(seq, InDoubt::Refused(condition));
+                self.refuse_for_good(seq, condition);
             }
         }
+    }
+
+    /// Whether the recipient has another address at all.
+    fn has_elsewhere(&self, to: &Jid) -> bool {
+        let recipient = self.outbox.recipient(to);
+        recipient.is_some_and(|r| !r.others.is_empty())
     }
 
     /// Tries the next address of the recipient. Gives false if all were tried.
@@ -474,7 +482,7 @@ impl Engine {
                 };
                 Outcome::Delivered { by }
             }
-            Fate::Void => Outcome::NotDelivered(why_void(flight)),
+            Fate::Void => Outcome::NotDelivered(why_void(flight, true)),
             Fate::Maybe => Outcome::InDoubt(InDoubt::MaybeApplied),
             Fate::RolledBack => Outcome::InDoubt(InDoubt::RolledBack),
             Fate::PeerReset => Outcome::InDoubt(InDoubt::PeerReset),
@@ -602,7 +610,7 @@ impl Engine {
         }
         let over = flight.deadline.is_some_and(|at| at <= now) || flight.in_doubt;
         if over || flight.wish == Wish::Cancel {
-            let why = why_void(flight);
+            let why = why_void(flight, false);
             return self.conclude(seq, Outcome::NotDelivered(why));
         }
         self.outbox.wait_again(seq);
@@ -647,11 +655,13 @@ impl Engine {
     }
 }
 
-/// Why a message that never takes effect does not.
-fn why_void(flight: &Flight) -> NotDelivered {
+/// Why a message that never takes effect does not; `by_peer` if its recipient said so. A
+/// recipient that was not asked to drop it will not have it.
+fn why_void(flight: &Flight, by_peer: bool) -> NotDelivered {
     match flight.refused {
         _ if flight.taken_back => NotDelivered::Cancelled,
         Some(condition) => NotDelivered::Refused(condition),
+        None if by_peer && flight.wish == Wish::Effect => NotDelivered::Rejected,
         None => NotDelivered::Expired,
     }
 }
@@ -667,6 +677,8 @@ enum Remedy {
     Reroute,
     /// The same, if there is one that was not tried.
     RerouteOrGiveUp,
+    /// The same, as long as there is another one at all.
+    RerouteIfElsewhere,
     /// Nothing.
     GiveUp,
 }
@@ -691,6 +703,8 @@ impl Remedy {
             | DefinedCondition::RegistrationRequired
             | DefinedCondition::SubscriptionRequired => Self::Wait,
             DefinedCondition::ItemNotFound => Self::RerouteOrGiveUp,
+            // Our own server does not talk to that domain; another one of ours may.
+            DefinedCondition::NotAllowed => Self::RerouteIfElsewhere,
             _ => Self::GiveUp,
         }
     }

@@ -8,75 +8,35 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use stanchion_connect::backoff::Backoff;
 use stanchion_connect::connection::SessionEnd;
-use stanchion_connect::{
-    Connect, ConnectError, Connection, Endpoint, ResumeToken, Resumption, SmSession,
-};
+use stanchion_connect::error::Misuse;
+use stanchion_connect::{Connect, ConnectError, Connection, Endpoint, Resumption};
 use stanchion_stanza::payload::delivery::At;
 use stanchion_stanza::stream::{StreamCondition, StreamError};
-use stanchion_stanza::{Element, FullJid, Jid, Payload as _, StreamEvent};
+use stanchion_stanza::{FullJid, Payload as _, StreamEvent};
 use stanchion_transport::{StreamFault, XmppStream};
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::outgoing::{InvalidMessage, Outgoing, Prepared};
+use super::control::{Control, Decision, SendCommand};
+use super::decisions::{self, Decisions};
+use super::patience::Patience;
+use super::received::Delivery;
 use super::requests::Requests;
-use super::sent::{Find, Lookup, Sent, Stage};
-use super::waiters::{Waiter, Waiters};
+use super::sent::{Find, Lookup};
+use super::token::Token;
+use super::waiters::Waiters;
 use super::{
-    Delivery, Disconnect, SENDS, SendError, SessionConfig, SessionError, SessionEvent, Status,
-    Warning,
+    Disconnect, SENDS, SendError, SessionConfig, SessionError, SessionEvent, Status, Warning,
 };
 use crate::engine::{Counters, Engine, Event, Input, Now, Output, Stream, Submission};
 use crate::protection::Protection;
 use crate::store::{Store, WallTime};
 
-/// Stanzas taken without waiting before the outputs are looked at, and all the sends that
-/// wait: larger batches, fewer commits.
+/// Stanzas, and decisions about messages, taken without waiting before the outputs are
+/// looked at, with all the sends that wait: larger batches, fewer commits.
 const AT_ONCE: usize = 64;
 /// For the server's part of a clean end.
 const FAREWELL: Duration = Duration::from_secs(3);
-
-/// A message on its way into the outbox.
-#[derive(Debug)]
-pub(super) struct SendCommand {
-    prepared: Prepared,
-    waiter: Waiter,
-}
-
-impl SendCommand {
-    /// The command, what tells that the message is kept, and the handle to it.
-    #[allow(clippy::type_complexity)] // Three things that part ways at once.
-    pub(super) fn new(
-        message: Outgoing,
-    ) -> Result<(Self, oneshot::Receiver<Result<(), SendError>>, Sent), InvalidMessage> {
-        let prepared = message.prepare()?;
-        let (kept_tx, kept) = oneshot::channel();
-        let (stage_tx, stage) = watch::channel(Stage::Accepted);
-        let sent = Sent::new(prepared.id.clone(), stage);
-        let waiter = Waiter {
-            kept: Some(kept_tx),
-            stage: stage_tx,
-        };
-        Ok((Self { prepared, waiter }, kept, sent))
-    }
-
-    fn refuse(self, why: SendError) {
-        if let Some(kept) = self.waiter.kept {
-            let _ = kept.send(Err(why));
-        }
-    }
-}
-
-/// Everything else that a handle asks for.
-#[derive(Debug)]
-pub(super) enum Control {
-    Commit { arrival: u64 },
-    Cancel { id: String },
-    Forget { to: Jid },
-    Transmit(Element),
-    TrySend(SendCommand),
-    Shutdown,
-}
 
 /// What a driver is made of.
 pub(super) struct Parts {
@@ -92,10 +52,10 @@ pub(super) struct Parts {
     pub(super) counters: watch::Sender<Counters>,
 }
 
-type Attempt = Pin<Box<dyn Future<Output = Result<Connection, ConnectError>> + Send>>;
+pub(super) type Attempt = Pin<Box<dyn Future<Output = Result<Connection, ConnectError>> + Send>>;
 
 /// The connection's state.
-enum Link {
+pub(super) enum Link {
     /// The next attempt is due then.
     Waiting(Instant),
     /// An attempt is under way.
@@ -121,30 +81,29 @@ enum Wake {
 }
 
 /// Where the stream leads that is up.
-struct Place {
+pub(super) struct Place {
     jid: FullJid,
     endpoint: Endpoint,
     since: Instant,
 }
 
-/// The session that a new connection may resume.
-struct Resumable {
-    session: SmSession,
-    jid: FullJid,
-}
-
 pub(super) struct Driver {
-    parts: Parts,
-    engine: Engine,
-    requests: Requests,
-    waiters: Waiters,
-    link: Link,
-    place: Option<Place>,
-    resumable: Option<Resumable>,
-    backoff: Backoff,
+    pub(super) parts: Parts,
+    pub(super) engine: Engine,
+    pub(super) requests: Requests,
+    pub(super) waiters: Waiters,
+    pub(super) decisions: Decisions,
+    /// The application asked for the end.
+    pub(super) ending: bool,
+    pub(super) link: Link,
+    pub(super) place: Option<Place>,
+    pub(super) patience: Patience,
+    /// No stream of this engine has carried our presence.
+    pub(super) unannounced: bool,
+    pub(super) backoff: Backoff,
     /// What the server said before it closed.
-    last_words: Option<StreamError>,
-    started: Instant,
+    pub(super) last_words: Option<StreamError>,
+    pub(super) started: Instant,
 }
 
 impl Driver {
@@ -163,9 +122,12 @@ impl Driver {
             engine,
             requests: Requests::default(),
             waiters: Waiters::default(),
+            decisions: Decisions::default(),
+            ending: false,
+            patience: Patience::default(),
             link: Link::Waiting(started),
             place: None,
-            resumable: None,
+            unannounced: true,
             last_words: None,
             started,
         })
@@ -175,6 +137,13 @@ impl Driver {
         let ended = loop {
             let until = match self.perform_outputs() {
                 Ok(until) => until,
+                // The store may come back; a closed one, or a refused batch, does not.
+                Err(SessionError::Store(error)) if error.needs_reopen() => {
+                    match self.outlast(error).await {
+                        Ok(()) => continue,
+                        Err(error) => break Err(error),
+                    }
+                }
                 Err(error) => break Err(error),
             };
             self.parts.counters.send_if_modified(|c| {
@@ -187,6 +156,9 @@ impl Driver {
                 wake => self.handle(wake),
             }
             self.take_what_is_there();
+            if self.ending {
+                break Ok(());
+            }
         };
         let ended = match ended {
             Ok(()) => self.farewell().await,
@@ -203,7 +175,7 @@ impl Driver {
         now(self.started)
     }
 
-    fn tell(&mut self, input: Input) {
+    pub(super) fn tell(&mut self, input: Input) {
         let now = self.now();
         self.engine.handle(now, input);
     }
@@ -214,7 +186,8 @@ impl Driver {
             match self.engine.poll_output() {
                 Output::Persist(ops) => {
                     self.waiters.decided(&ops);
-                    self.requests.persist(&*self.parts.store, ops);
+                    let effects = self.decisions.effects_of(&ops);
+                    self.requests.persist(&*self.parts.store, ops, effects);
                 }
                 Output::Load(load) => self.requests.load(&*self.parts.store, load),
                 Output::Transmit(bytes) => {
@@ -222,12 +195,8 @@ impl Driver {
                         stream.send_bytes(&bytes);
                     }
                 }
-                Output::Reconnect(reason) => {
-                    if !reason.is_resumable() {
-                        self.resumable = None;
-                    }
-                    self.lost(Disconnect::GivenUp(reason));
-                }
+                // The engine knows whether it can be resumed.
+                Output::Reconnect(reason) => self.lost(Disconnect::GivenUp(reason)),
                 Output::Event(Event::StoreFailed(error)) => return Err(error.into()),
                 Output::Event(event) => self.report(event),
                 Output::Wait(until) => return Ok(until.map(|at| self.started + at)),
@@ -257,14 +226,19 @@ impl Driver {
                 message,
                 maybe_redelivered,
             } => {
+                let Some(key) = self.engine.key_of(arrival) else {
+                    return;
+                };
                 // The channel holds as many as the engine hands over; if the receiver is
                 // gone, the messages stay in the store.
                 let _ = self.parts.deliveries.try_send(Delivery {
                     arrival,
                     message,
+                    token: Token::of(&key),
                     maybe_redelivered,
                 });
             }
+            Event::Decided { arrival, done } => self.decisions.ended(arrival, done),
             Event::Transient(stanza) => {
                 let _ = self
                     .parts
@@ -281,7 +255,7 @@ impl Driver {
     }
 
     /// Something that a person should know.
-    fn warn(&mut self, warning: Warning) {
+    pub(super) fn warn(&mut self, warning: Warning) {
         tracing::warn!(%warning, "attention");
         let _ = self.parts.events.send(SessionEvent::Warning(warning));
     }
@@ -298,7 +272,7 @@ impl Driver {
         tokio::select! {
             input = self.requests.next(&*parts.store) => Wake::Store(input),
             control = parts.controls.recv() => match control {
-                Some(Control::Shutdown) | None => Wake::End,
+                None => Wake::End,
                 Some(control) => Wake::Control(control),
             },
             wake = next_of(&mut self.link, may_read, settled) => wake,
@@ -312,11 +286,7 @@ impl Driver {
         match wake {
             Wake::Store(input) => self.tell(input),
             Wake::Send(command) => self.submit(command),
-            Wake::Control(Control::Commit { arrival }) => self.tell(Input::Commit { arrival }),
-            Wake::Control(Control::Cancel { id }) => self.tell(Input::Cancel { id }),
-            Wake::Control(Control::Forget { to }) => self.tell(Input::Forget(to)),
-            Wake::Control(Control::Transmit(element)) => self.tell(Input::Transmit(element)),
-            Wake::Control(Control::TrySend(command)) => self.try_submit(command),
+            Wake::Control(control) => self.control(control),
             Wake::Find(find) => self.find(find),
             Wake::Stream(Ok(event)) => self.stream_event(event),
             Wake::Stream(Err(fault)) => self.stream_fault(fault),
@@ -326,12 +296,54 @@ impl Driver {
             },
             Wake::ConnectNow => self.connect(),
             Wake::Tick => self.tell(Input::Tick),
-            Wake::Control(Control::Shutdown) | Wake::End => {}
+            Wake::End => {}
+        }
+    }
+
+    fn control(&mut self, control: Control) {
+        match control {
+            Control::Commit { arrival, answer } => {
+                if self.decisions.begin(arrival, answer) {
+                    self.tell(Input::Commit { arrival });
+                }
+            }
+            Control::CommitWith { answer, .. } if !self.parts.store.runs_effects() => {
+                decisions::reply(Some(answer), Decision::NoTransactions);
+            }
+            Control::CommitWith {
+                arrival,
+                effect,
+                answer,
+            } => {
+                if self.decisions.begin_with(arrival, effect, Some(answer)) {
+                    self.tell(Input::CommitWith { arrival });
+                }
+            }
+            Control::Reject { arrival, answer } => {
+                if self.decisions.begin(arrival, Some(answer)) {
+                    self.tell(Input::Reject { arrival });
+                }
+            }
+            Control::Cancel { id } => self.tell(Input::Cancel { id }),
+            Control::Forget { to } => self.tell(Input::Forget(to)),
+            Control::Transmit(element) => self.tell(Input::Transmit(element)),
+            Control::TrySend(command) => self.try_submit(command),
+            Control::Shutdown => self.ending = true,
         }
     }
 
     /// More of the same, without waiting.
     fn take_what_is_there(&mut self) {
+        // Commits that come together share a batch.
+        for _ in 0..AT_ONCE {
+            if self.ending {
+                break;
+            }
+            match self.parts.controls.try_recv() {
+                Ok(control) => self.control(control),
+                Err(_) => break,
+            }
+        }
         for _ in 0..AT_ONCE {
             if !self.engine.wants_input() {
                 break;
@@ -387,24 +399,24 @@ impl Driver {
             WallTime::from_unix_ms(self.now().wall.as_unix_ms().saturating_add(ms))
         });
         self.waiters.insert(prepared.id.clone(), waiter);
-        self.tell(Input::Send(Submission {
+        let submission = Submission {
             id: prepared.id,
             to,
             stanza: prepared.stanza,
             deadline,
             protection: prepared.protection,
             mode: prepared.mode,
-        }));
+        };
+        self.tell(match prepared.replaces {
+            Some(key) => Input::Replace { submission, key },
+            None => Input::Send(submission),
+        });
     }
 
     // ---- the connection -------------------------------------------------------------
 
     fn connect(&mut self) {
-        let h = self.engine.handled();
-        let token: Option<ResumeToken> = self
-            .resumable
-            .as_ref()
-            .and_then(|r| r.session.token(r.jid.clone(), h));
+        let token = self.engine.resumption();
         let connect = Arc::clone(&self.parts.connect);
         self.announce(Status::Connecting);
         self.backoff.began(self.started.elapsed());
@@ -453,14 +465,16 @@ impl Driver {
                 handled: None,
             },
         };
+        let most = established.features.max_bytes;
+        let most = most.and_then(|most| usize::try_from(most).ok());
+        self.tell(Input::MostBytes(most.unwrap_or(usize::MAX)));
         self.tell(Input::Connected {
             stream: ready,
             protection,
         });
-        self.resumable = established.stream_management.map(|session| Resumable {
-            session,
-            jid: established.jid.clone(),
-        });
+        let session = established.stream_management;
+        let token = session.and_then(|session| session.token(established.jid.clone(), 0));
+        self.tell(Input::Resumable(token));
         // They came before stream management began, and are not counted.
         for element in established.early {
             self.tell(Input::ReceivedEarly(element));
@@ -468,7 +482,11 @@ impl Driver {
         for element in established.counted {
             self.tell(Input::Received(element));
         }
-        if let (false, Some(presence)) = (resumed, &self.parts.config.presence) {
+        // The process that had the resumed session before may have ended just before it
+        // said so, or have said something else.
+        let announce = !resumed || std::mem::take(&mut self.unannounced);
+        self.unannounced = false;
+        if let (true, Some(presence)) = (announce, &self.parts.config.presence) {
             let mut presence = presence.clone();
             let at = self.engine.place().cloned().map(At);
             presence.payloads.extend(at.map(|at| at.to_element()));
@@ -484,6 +502,12 @@ impl Driver {
     }
 
     fn not_connected(&mut self, error: ConnectError) {
+        if matches!(error, ConnectError::Misuse(Misuse::ForeignToken)) {
+            // The process before had another account.
+            self.tell(Input::Resumable(None));
+            self.link = Link::Waiting(Instant::now());
+            return;
+        }
         let may_pass = error.may_pass();
         let cause = Disconnect::Connect(Arc::new(error));
         if may_pass {
@@ -539,8 +563,11 @@ impl Driver {
     /// `resource-constraint`, `see-other-host`, `policy-violation`, ...): whether it still
     /// can is told by the next login. Whom to connect to then is the connector's affair.
     fn lost(&mut self, cause: Disconnect) {
-        self.tell(Input::Disconnected);
         let error = self.last_words.take();
+        if error.as_ref().is_some_and(|e| blames(e.condition)) {
+            self.tell(Input::Blamed);
+        }
+        self.tell(Input::Disconnected);
         if let Some(place) = self.place.take() {
             self.parts.connect.ended(&SessionEnd {
                 jid: place.jid,
@@ -555,13 +582,13 @@ impl Driver {
         match error.condition {
             // Another client with our address: two would throw each other out for ever.
             StreamCondition::Conflict => {
-                self.resumable = None;
+                self.tell(Input::Resumable(None));
                 self.refused(Disconnect::Stream(error));
             }
             // The account was closed, or its password changed. The next login tells
             // which; but if it works, and the same follows at once, it never will.
             StreamCondition::NotAuthorized => {
-                self.resumable = None;
+                self.tell(Input::Resumable(None));
                 if self.backoff.has_lasted(self.started.elapsed()) {
                     self.wait_to_retry(Disconnect::Stream(error));
                 } else {
@@ -572,7 +599,7 @@ impl Driver {
         }
     }
 
-    fn announce(&self, status: Status) {
+    pub(super) fn announce(&self, status: Status) {
         let _ = self.parts.events.send(SessionEvent::Status(status.clone()));
         self.parts.status.send_replace(status);
     }
@@ -584,14 +611,9 @@ impl Driver {
         while let Ok(control) = self.parts.controls.try_recv() {
             self.handle(Wake::Control(control));
         }
-        self.perform_outputs()?;
-        while !self.requests.is_empty() {
-            let input = self.requests.next(&*self.parts.store).await;
-            self.tell(input);
-            self.perform_outputs()?;
-        }
+        self.settle().await?;
         self.tell(Input::Closing);
-        self.perform_outputs()?;
+        self.settle().await?;
         if let Link::Up(stream) = &mut self.link {
             let goodbye = async {
                 stream.end();
@@ -599,9 +621,25 @@ impl Driver {
                 while !matches!(stream.next().await, Ok(StreamEvent::Close) | Err(_)) {}
                 stream.close().await
             };
-            if !matches!(timeout(FAREWELL, goodbye).await, Ok(Ok(()))) {
+            if matches!(timeout(FAREWELL, goodbye).await, Ok(Ok(()))) {
+                // Its session is over; one of a stream that was lost waits for the next
+                // process.
+                self.tell(Input::Resumable(None));
+                self.settle().await?;
+            } else {
                 tracing::debug!("the server did not close its stream properly");
             }
+        }
+        Ok(())
+    }
+
+    /// All that was asked of the store is answered, and done.
+    async fn settle(&mut self) -> Result<(), SessionError> {
+        self.perform_outputs()?;
+        while !self.requests.is_empty() {
+            let input = self.requests.next(&*self.parts.store).await;
+            self.tell(input);
+            self.perform_outputs()?;
         }
         Ok(())
     }
@@ -631,7 +669,7 @@ async fn at(until: Option<Instant>) {
     }
 }
 
-fn now(started: Instant) -> Now {
+pub(super) fn now(started: Instant) -> Now {
     let wall = match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
         Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
@@ -642,13 +680,28 @@ fn now(started: Instant) -> Now {
     }
 }
 
+/// Whether a stream ended because of what it carried (RFC 6120 §4.9.3).
+const fn blames(condition: StreamCondition) -> bool {
+    matches!(
+        condition,
+        StreamCondition::PolicyViolation
+            | StreamCondition::NotWellFormed
+            | StreamCondition::InvalidXml
+            | StreamCondition::RestrictedXml
+            | StreamCondition::BadFormat
+            | StreamCondition::BadNamespacePrefix
+            | StreamCondition::InvalidNamespace
+            | StreamCondition::UnsupportedStanzaType
+    )
+}
+
 /// For jitter; not secret.
-fn random() -> u64 {
+pub(super) fn random() -> u64 {
     getrandom::u64().unwrap_or(0x9E37_79B9_7F4A_7C15)
 }
 
 /// An error with its causes, for people.
-fn with_sources(error: &dyn std::error::Error) -> String {
+pub(super) fn with_sources(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -1,10 +1,16 @@
 //! A reliable session: the handles that an application holds, over a task that owns
 //! the engine, the store and the connection (see `driver`).
 
+mod control;
+mod decisions;
 mod driver;
 mod outgoing;
+mod patience;
+mod received;
+mod recovery;
 mod requests;
 mod sent;
+mod token;
 mod waiters;
 
 use std::fmt;
@@ -13,18 +19,22 @@ use std::time::Duration;
 
 use stanchion_connect::{Connect, ConnectError, Endpoint};
 use stanchion_stanza::stream::StreamError;
-use stanchion_stanza::{BareJid, Element, FullJid, Jid, Message, Presence, Stanza};
+use stanchion_stanza::{BareJid, Element, FullJid, Jid, Presence, Stanza};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
 
+pub use crate::lane::Lane;
 pub use crate::protection::Protection;
 pub use outgoing::{InvalidMessage, Outgoing};
+pub use received::{CommitError, Received, Receiver};
 pub use sent::{FindError, Sent, Stage, Tracked};
+pub use token::Token;
 
 use crate::engine::{Counters, EngineConfig, ReconnectReason, Refusal};
 use crate::outcome::Outcome;
 use crate::store::{Store, StoreError};
-use driver::{Control, Driver, SendCommand};
+use control::{Control, SendCommand};
+use driver::Driver;
 use sent::Find;
 use stanchion_connect::backoff::BackoffPolicy;
 
@@ -77,7 +87,8 @@ pub enum Status {
         jid: FullJid,
         /// Where to.
         endpoint: Endpoint,
-        /// Whether the session before goes on (XEP-0198 §5).
+        /// Whether the session before goes on (XEP-0198 §5): also that of an earlier process,
+        /// which may have ended before it had said to the server all that it meant to.
         resumed: bool,
         /// What it offers: messages that ask for more are held back.
         protection: Protection,
@@ -111,6 +122,10 @@ pub enum Disconnect {
     /// The engine gave it up.
     #[error("the connection was given up: {0}")]
     GivenUp(ReconnectReason),
+    /// The store failed. It is opened again and again; there is no connection until it is
+    /// back, and nothing is taken or acknowledged.
+    #[error("nothing can be kept: {0}")]
+    Store(StoreError),
 }
 
 /// What happens in a session, for observers. Lossy: an observer that is more than 256
@@ -168,6 +183,14 @@ pub enum Warning {
         /// The sender.
         from: String,
     },
+    /// The store failed: the connection is dropped and every `send` refused until it is
+    /// back. Free space, or look after the disk.
+    StoreFailed {
+        /// What it said.
+        reason: String,
+    },
+    /// The store is back, and the session goes on.
+    StoreBack,
 }
 
 impl fmt::Display for Warning {
@@ -186,6 +209,13 @@ impl fmt::Display for Warning {
                 "nothing more is sent to {to} on channel {channel}: another process lives from a \
                  copy of this store"
             ),
+            Self::StoreFailed { reason } => {
+                write!(
+                    f,
+                    "nothing can be kept, and nothing is acknowledged: {reason}"
+                )
+            }
+            Self::StoreBack => f.write_str("the store is back, and the session goes on"),
             Self::Poisoned { arrival, from } => write!(
                 f,
                 "message {arrival} from {from} ended its consumer three times, and is handed over \
@@ -205,6 +235,19 @@ pub enum SendError {
     /// It could not be kept.
     #[error("the message was not kept: {0}")]
     Refused(Refusal),
+    /// The store failed before. The message was not kept; send it again when the store is
+    /// back, which [`Warning::StoreBack`] tells.
+    #[error("the message was not kept")]
+    StoreFailed(#[source] StoreError),
+    /// The store failed during the call, so the message is perhaps kept and then sent:
+    /// [find](Sender::find) it by its id when the store is back, before it is given again.
+    #[error("whether message {id} was kept is unknown: find it by its id once the store is back")]
+    PerhapsKept {
+        /// Its id.
+        id: String,
+        /// What the store said.
+        source: StoreError,
+    },
     /// It cannot be sent by anybody.
     #[error(transparent)]
     Invalid(#[from] InvalidMessage),
@@ -218,7 +261,8 @@ pub enum SendError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionError {
-    /// The store failed: nothing was acknowledged that is not kept.
+    /// The store failed, and was not back when the session was to end; or it cannot be
+    /// opened again. Nothing was acknowledged that is not kept.
     #[error("the store failed, and the session with it")]
     Store(#[from] StoreError),
     /// The task panicked: a defect of this crate.
@@ -243,29 +287,6 @@ pub struct Sender {
     sends: mpsc::Sender<SendCommand>,
     controls: mpsc::Sender<Control>,
     finds: mpsc::Sender<Find>,
-}
-
-/// Takes a session's messages, in the order in which they arrived.
-#[derive(Debug)]
-pub struct Receiver {
-    deliveries: mpsc::Receiver<Delivery>,
-    controls: mpsc::Sender<Control>,
-}
-
-#[derive(Debug)]
-struct Delivery {
-    arrival: u64,
-    message: Box<Message>,
-    maybe_redelivered: bool,
-}
-
-/// A received message. The sender gets its receipt once it is committed; one that is
-/// dropped instead comes again after the next start.
-#[derive(Debug)]
-#[must_use = "a message that is not committed comes again"]
-pub struct Received {
-    delivery: Delivery,
-    controls: mpsc::Sender<Control>,
 }
 
 impl Session {
@@ -382,7 +403,8 @@ impl Drop for Session {
 
 impl Sender {
     /// Hands a message over. Resolves once it is durable; waits while the outbox is
-    /// full.
+    /// full. One that is sent [at most once](Outgoing::at_most_once) is never durable, and
+    /// refused if too many wait.
     ///
     /// # Errors
     /// [`SendError`], never `QueueFull`.
@@ -414,7 +436,8 @@ impl Sender {
 
     /// Takes a message back. Its outcome follows by the usual way: `NotDelivered` if it has
     /// not taken effect and never will, `Delivered` if it was too late, or, if the
-    /// recipient does not answer, `InDoubt` at its deadline.
+    /// recipient does not answer, `InDoubt` at its deadline. Not heard while the store has
+    /// failed.
     ///
     /// # Errors
     /// [`SendError::Closed`].
@@ -458,46 +481,5 @@ impl Sender {
             .send(Control::Transmit(stanza))
             .await
             .map_err(|_| SendError::Closed)
-    }
-}
-
-impl Receiver {
-    /// The next message; `None` once the session has ended.
-    pub async fn recv(&mut self) -> Option<Received> {
-        let delivery = self.deliveries.recv().await?;
-        Some(Received {
-            delivery,
-            controls: self.controls.clone(),
-        })
-    }
-}
-
-impl Received {
-    /// The message.
-    #[must_use]
-    pub fn message(&self) -> &Message {
-        &self.delivery.message
-    }
-
-    /// Whether an earlier process may have acted on it already.
-    #[must_use]
-    pub const fn maybe_redelivered(&self) -> bool {
-        self.delivery.maybe_redelivered
-    }
-
-    /// Says that the message has taken effect: it is not handed over again, and its
-    /// sender gets the receipt.
-    ///
-    /// # Errors
-    /// [`SendError::Closed`] if the session has ended; the message comes again.
-    pub async fn commit(self) -> Result<Message, SendError> {
-        let control = Control::Commit {
-            arrival: self.delivery.arrival,
-        };
-        self.controls
-            .send(control)
-            .await
-            .map_err(|_| SendError::Closed)?;
-        Ok(*self.delivery.message)
     }
 }

@@ -14,6 +14,7 @@ use stanchion_stanza::{
 use uuid::Uuid;
 
 use crate::engine::{MAX_STANZA, Mode};
+use crate::lane::Lane;
 use crate::protection::Protection;
 
 /// A message to be delivered reliably.
@@ -30,6 +31,7 @@ pub struct Outgoing {
     within: Option<Duration>,
     protection: Protection,
     mode: Mode,
+    replaces: Option<String>,
 }
 
 /// A message that nobody could send.
@@ -80,15 +82,62 @@ impl Outgoing {
             within: None,
             protection: Protection::default(),
             mode: Mode::default(),
+            replaces: None,
+        }
+    }
+
+    /// The same, in that lane. Default [`Lane::Control`].
+    #[must_use]
+    pub fn lane(self, lane: Lane) -> Self {
+        match lane.channel() {
+            Ok(channel) => self.on(channel),
+            Err(_) => self,
         }
     }
 
     /// The same, on that channel: messages of one channel to one recipient take effect in
-    /// order, and those of different channels do not wait for each other. `a` is for
-    /// alarms, which go first, `t` for telemetry, which goes last; default `c`.
+    /// order, and those of different channels do not wait for each other. The channels of
+    /// the [lanes](Self::lane) have a rank; any other one ranks with [`Lane::Control`].
     #[must_use]
     pub fn on(mut self, channel: Channel) -> Self {
         self.mode = Mode::ExactlyOnce(channel);
+        self
+    }
+
+    /// The same, on that channel, which keeps no order: no message waits for another one,
+    /// and the newest of those that may be on their way at a time goes first. Each still
+    /// takes effect once. What a channel keeps is fixed by its first message to a
+    /// recipient; one that asks for the other is
+    /// [refused](crate::engine::Refusal::OtherOrder).
+    #[must_use]
+    pub fn unordered(mut self, channel: Channel) -> Self {
+        self.mode = Mode::Unordered(channel);
+        self
+    }
+
+    /// The same, once or not at all: kept nowhere, sent once, and never asked after. For
+    /// what the next message makes worthless. It goes out on the stream there is; with a
+    /// [time](Self::within) it may wait so long for one, in memory. Its outcome is
+    /// [`Transmitted`](crate::Outcome::Transmitted) or
+    /// [`NotDelivered`](crate::Outcome::NotDelivered). Servers are asked not to keep it for
+    /// a recipient that is away (XEP-0334). At the recipient a message with a body is
+    /// handed over as any other; one with payloads alone is a
+    /// [transient](super::SessionEvent::Transient) stanza.
+    #[must_use]
+    pub fn at_most_once(mut self) -> Self {
+        self.mode = Mode::AtMostOnce;
+        self
+    }
+
+    /// The same, in place of older messages to the same recipient, on the same channel and
+    /// with the same key, that were never given to a connection: they are
+    /// [`NotDelivered::Replaced`](crate::outcome::NotDelivered::Replaced). Of readings that
+    /// pile up while there is no connection, the last one is sent. The key is the
+    /// sender's own affair and not sent; messages of an earlier process, and those that
+    /// wait in the store alone, are not replaced.
+    #[must_use]
+    pub fn replaces_older(mut self, key: impl Into<String>) -> Self {
+        self.replaces = Some(key.into());
         self
     }
 
@@ -133,10 +182,12 @@ impl Outgoing {
         let text = Text::new(id.clone())?;
         let mut message = self.message.with_id(text.clone());
         message.payloads.push(OriginId { id: text }.to_element());
-        if self.mode != Mode::Room {
+        if !matches!(self.mode, Mode::Room | Mode::AtMostOnce) {
             message.payloads.push(Request.to_element());
         }
-        if message.body().is_none() {
+        if self.mode == Mode::AtMostOnce {
+            message.payloads.push(Hint::NoStore.to_element());
+        } else if message.body().is_none() {
             message.payloads.push(Hint::Store.to_element());
         }
         let to = message.header.to.clone();
@@ -149,6 +200,7 @@ impl Outgoing {
             within: self.within,
             protection: self.protection,
             mode: self.mode,
+            replaces: self.replaces,
         })
     }
 }
@@ -162,6 +214,7 @@ pub(super) struct Prepared {
     pub(super) within: Option<Duration>,
     pub(super) protection: Protection,
     pub(super) mode: Mode,
+    pub(super) replaces: Option<String>,
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use std::task::{Context, Poll, ready};
 
 use crate::engine::{Input, Load, Loaded};
 use crate::store::{
-    InboundQuery, InboundRecord, Op, OutboundQuery, OutboundRecord, Pending, Store, StoreError,
-    Ticket, WallTime,
+    Effect, InboundQuery, InboundRecord, Op, OutboundQuery, OutboundRecord, Pending, Store,
+    StoreError, Ticket, WallTime,
 };
 
 /// Requests that may wait at once, far below what the store takes.
@@ -34,7 +34,7 @@ enum Request {
 pub(super) struct Requests {
     waiting: VecDeque<Request>,
     /// A batch that the store had no room for.
-    held_back: Option<Vec<Op>>,
+    held_back: Option<(Vec<Op>, Vec<Effect>)>,
 }
 
 impl Requests {
@@ -47,10 +47,15 @@ impl Requests {
         self.held_back.is_none() && self.waiting.len() < MOST
     }
 
-    pub(super) fn persist(&mut self, store: &dyn Store, batch: Vec<Op>) {
-        match store.submit(batch) {
+    pub(super) fn persist(&mut self, store: &dyn Store, batch: Vec<Op>, effects: Vec<Effect>) {
+        let submitted = if effects.is_empty() {
+            store.submit(batch).map_err(|busy| (busy, effects))
+        } else {
+            store.submit_with(batch, effects)
+        };
+        match submitted {
             Ok(ticket) => self.waiting.push_back(Request::Persist(ticket)),
-            Err(busy) => self.held_back = Some(busy.0),
+            Err((busy, effects)) => self.held_back = Some((busy.0, effects)),
         }
     }
 
@@ -113,8 +118,8 @@ impl Requests {
             }
         };
         self.waiting.pop_front();
-        if let Some(batch) = self.held_back.take() {
-            self.persist(store, batch);
+        if let Some((batch, effects)) = self.held_back.take() {
+            self.persist(store, batch, effects);
         }
         Poll::Ready(input)
     }

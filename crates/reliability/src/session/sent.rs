@@ -20,7 +20,7 @@ pub enum Stage {
     Settled(Outcome),
 }
 
-/// A message that is durable. Dropping it changes nothing about the message, and costs
+/// A message that is durable, or sent at most once. Dropping it changes nothing about the message, and costs
 /// nothing; clones watch the same message.
 ///
 /// ```
@@ -147,7 +147,7 @@ impl Tracked {
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum FindError {
-    /// The store failed, and the session with it.
+    /// The store has failed; ask again when it is back.
     #[error("the message's record cannot be read")]
     Store(#[from] StoreError),
     /// The session has ended: start it again, or read the store.

@@ -8,7 +8,7 @@ use tokio::sync::{oneshot, watch};
 use super::SendError;
 use super::sent::Stage;
 use crate::outcome::{InDoubt, Outcome};
-use crate::store::{Op, OutboundState};
+use crate::store::{Op, OutboundState, StoreError};
 
 /// Entries that are not worth a look for those that nobody listens to any more.
 const FEW: usize = 64;
@@ -73,6 +73,30 @@ impl Waiters {
         if let Some(kept) = self.by_id.remove(id).and_then(|w| w.kept) {
             let _ = kept.send(Err(why));
         }
+    }
+
+    /// The store failed: nobody can say whether what was under way is kept.
+    pub(super) fn perhaps_kept(&mut self, error: &StoreError) {
+        let under_way = self.by_id.iter().filter(|(_, w)| w.kept.is_some());
+        let ids: Vec<String> = under_way.map(|(id, _)| id.clone()).collect();
+        for id in ids {
+            let why = SendError::PerhapsKept {
+                id: id.clone(),
+                source: error.clone(),
+            };
+            self.refused(&id, why);
+        }
+    }
+
+    /// The messages that somebody listens to.
+    pub(super) fn ids(&mut self) -> Vec<String> {
+        self.by_id.retain(|_, waiter| !waiter.is_deserted());
+        self.by_id.keys().cloned().collect()
+    }
+
+    /// Nothing will be heard of it.
+    pub(super) fn gone(&mut self, id: &str) {
+        self.by_id.remove(id);
     }
 
     /// The server has taken it.

@@ -101,6 +101,17 @@ pub enum Misuse {
         /// The most it may have.
         max: usize,
     },
+    /// Give one effect for each `Op::Apply`, in the same order.
+    #[error("{effects} effects for {wanted} ops that want one")]
+    Effects {
+        /// Ops that want one.
+        wanted: usize,
+        /// How many there are.
+        effects: usize,
+    },
+    /// Use a store with transactions, such as the SQLite store, or commit without effect.
+    #[error("this store has no transaction for an application's effect; use an SQLite store")]
+    NoTransactions,
     /// A `seq` is outside 1 to 2⁶³ − 1.
     #[error("seq {0} is outside 1 to 2^63 - 1")]
     SeqOutOfRange(u64),

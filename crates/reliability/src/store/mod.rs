@@ -41,6 +41,7 @@
 //! # }
 //! ```
 
+mod effect;
 mod error;
 mod lock;
 mod memory;
@@ -51,6 +52,7 @@ pub(crate) mod sqlite;
 
 use std::fmt;
 
+pub use effect::{APP_PREFIX, Effect, EffectAnswer, EffectError, EffectFailure};
 pub use error::{Misuse, StoreError};
 pub use memory::{Fault, Image, MemoryControl, MemoryStore};
 pub use op::{Committed, MAX_BATCH, MAX_OPAQUE, MAX_TEXT, Op, OpResult, PRUNE_STEP, Retention};
@@ -59,7 +61,9 @@ pub use record::{
     Check, Identity, InboundKey, InboundRecord, InboundState, NewInbound, Opaque, Opening,
     OutboundRecord, OutboundState, Reason, Seed, StoreId, WallTime,
 };
-pub use sqlite::{SqliteReader, SqliteStore};
+/// The SQLite of [`SqliteStore`], for what an [`Effect`] does.
+pub use rusqlite;
+pub use sqlite::{SqliteReader, SqliteStore, TransactError};
 
 /// Requests that may wait in a store, at most.
 pub const QUEUE: usize = 1024;
@@ -89,6 +93,28 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`Busy`] gives the batch back when [`QUEUE`] requests wait.
     fn submit(&self, batch: Vec<Op>) -> Result<Ticket, Busy>;
+
+    /// Whether [`Store::submit_with`] runs effects. The default does not.
+    fn runs_effects(&self) -> bool {
+        false
+    }
+
+    /// As [`Store::submit`], with one effect for each [`Op::Apply`] of the batch, in the
+    /// same order. An effect that fails undoes nothing but itself and its op: the rest of
+    /// the batch commits. The batch resolves to [`Misuse::Effects`] if they do not match,
+    /// and to [`Misuse::NoTransactions`] in a store that runs none.
+    ///
+    /// # Errors
+    /// [`Busy`], with the effects, as they were given.
+    fn submit_with(
+        &self,
+        _batch: Vec<Op>,
+        _effects: Vec<Effect>,
+    ) -> Result<Ticket, (Busy, Vec<Effect>)> {
+        Ok(Pending::ready(Err(StoreError::Misuse(
+            Misuse::NoTransactions,
+        ))))
+    }
 
     /// What an engine needs at its start: the first `limit` open messages of
     /// each side, in order. Read on with the pages.

@@ -63,6 +63,15 @@ pub enum Op {
         /// Messages changed at this time or later stay.
         before: WallTime,
     },
+    /// Removes the oldest final messages while there are more of them than
+    /// `keep_rows`, or their stanzas have more than `keep_bytes`; at most
+    /// [`PRUNE_STEP`]. Gives `Pruned`.
+    TrimOutbound {
+        /// Bytes of stanzas that may stay.
+        keep_bytes: u64,
+        /// Messages that may stay.
+        keep_rows: u64,
+    },
     /// Keeps a received message. Whether it is a duplicate is decided here, in
     /// the transaction. Gives `Kept`, or `Duplicate` and changes nothing.
     PutInbound(NewInbound),
@@ -77,6 +86,19 @@ pub enum Op {
     /// Notes that the application committed the message. Gives `Done`,
     /// `AlreadyHandled` or `NotFound`.
     MarkHandled {
+        /// The message.
+        key: InboundKey,
+        /// Now.
+        at: WallTime,
+    },
+    /// Runs the application's [`Effect`](super::Effect) that goes with it in
+    /// [`Store::submit_with`](super::Store::submit_with), and notes that the
+    /// application committed the message. Gives `Done`; `EffectFailed` if the effect
+    /// failed, and then neither is done; or, with the effect left undone,
+    /// `AlreadyHandled` or `NotFound`. Without an effect in the batch: `EffectFailed`.
+    Apply {
+        /// What names the effect to whoever submits the batch; the store ignores it.
+        arrival: u64,
         /// The message.
         key: InboundKey,
         /// Now.
@@ -110,6 +132,12 @@ pub enum Op {
         keep_at_least: u64,
         /// No more keys than these stay. Wins over `keep_at_least`.
         keep_at_most: u64,
+    },
+    /// Removes the oldest payloads of handled messages while they have more than
+    /// `keep_bytes`, at most [`PRUNE_STEP`]; keys stay. Gives `Pruned`.
+    TrimInbound {
+        /// Bytes of stanzas that may stay.
+        keep_bytes: u64,
     },
     /// Sets a value of the engine or the application. Gives `Done`.
     PutMeta {
@@ -157,6 +185,7 @@ impl Op {
             }
             Self::MarkHanded { key, .. }
             | Self::MarkHandled { key, .. }
+            | Self::Apply { key, .. }
             | Self::RestartHandOvers { key, .. }
             | Self::DropInbound { key } => inbound_key(key),
             Self::PutMeta { key, value } => {
@@ -164,7 +193,10 @@ impl Op {
                 opaque("value", value)
             }
             Self::DeleteMeta { key } => text("key", key),
-            Self::PruneOutbound { .. } | Self::PruneInbound { .. } => Ok(()),
+            Self::PruneOutbound { .. }
+            | Self::PruneInbound { .. }
+            | Self::TrimOutbound { .. }
+            | Self::TrimInbound { .. } => Ok(()),
         }
     }
 }
@@ -174,6 +206,18 @@ pub(super) fn check_batch(batch: &[Op]) -> Result<(), Misuse> {
         return Err(Misuse::BatchTooLarge(batch.len()));
     }
     batch.iter().try_for_each(Op::check)
+}
+
+/// The effects of a batch: one for each [`Op::Apply`], or none at all.
+pub(super) fn check_effects(batch: &[Op], effects: usize) -> Result<(), Misuse> {
+    let wanted = batch
+        .iter()
+        .filter(|op| matches!(op, Op::Apply { .. }))
+        .count();
+    if wanted != effects {
+        return Err(Misuse::Effects { wanted, effects });
+    }
+    Ok(())
 }
 
 fn text(field: &'static str, value: &str) -> Result<(), Misuse> {
@@ -237,6 +281,8 @@ pub enum OpResult {
     },
     /// The inbound message was handled before.
     AlreadyHandled,
+    /// The application's effect failed, or there was none: the message is not handled.
+    EffectFailed,
     /// Nothing has that id or key.
     NotFound,
     /// A prune went so far.
@@ -257,10 +303,11 @@ pub struct Committed {
     pub results: Vec<OpResult>,
 }
 
-/// How long handled inbound messages are kept. While a key is kept, a
-/// duplicate of its message is known as one; after it, it is not.
+/// How long, and how much, is kept of messages that are done with: inbound ones that
+/// are handled, and outbound ones with a final state. What has neither is never touched.
 ///
-/// Keys are counted over all senders, so a flood of ids from one sender can
+/// While a key is kept, a duplicate of its message is known as one; after it, it is
+/// not. Keys are counted over all senders, so a flood of ids from one sender can
 /// push out another's oldest: refuse strangers before they reach the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
@@ -273,23 +320,56 @@ pub struct Retention {
     pub keep_at_least: u64,
     /// The bound on keys, at about 200 bytes each. Default 100 000.
     pub keep_at_most: u64,
+    /// The bound on the payloads of handled messages, in bytes. Default 64 MiB.
+    pub payload_bytes: u64,
+    /// Outbound messages go this long after their outcome. Default 7 days.
+    pub outbound_age: Duration,
+    /// The bound on the stanzas of outbound messages with an outcome, in bytes.
+    /// Default 64 MiB.
+    pub outbound_bytes: u64,
+    /// The bound on the number of these, at about 300 bytes each without the stanza.
+    /// Default 100 000.
+    pub outbound_rows: u64,
 }
 
 impl Default for Retention {
     fn default() -> Self {
         const DAY: u64 = 24 * 60 * 60;
+        const MIB: u64 = 1024 * 1024;
         Self {
             payload_age: Duration::from_secs(7 * DAY),
             key_age: Duration::from_secs(30 * DAY),
             keep_at_least: 10_000,
             keep_at_most: 100_000,
+            payload_bytes: 64 * MIB,
+            outbound_age: Duration::from_secs(7 * DAY),
+            outbound_bytes: 64 * MIB,
+            outbound_rows: 100_000,
         }
     }
 }
 
 impl Retention {
-    /// The op that applies this at time `now`. Submit it again while its
-    /// result says `more`.
+    /// All of it, at time `now`: each op is one bounded step. Submit them again while
+    /// a result says `more`.
+    pub fn prune_all(&self, now: WallTime) -> [Op; 4] {
+        [
+            self.prune(now),
+            Op::TrimInbound {
+                keep_bytes: self.payload_bytes,
+            },
+            Op::PruneOutbound {
+                before: now.before(self.outbound_age),
+            },
+            Op::TrimOutbound {
+                keep_bytes: self.outbound_bytes,
+                keep_rows: self.outbound_rows,
+            },
+        ]
+    }
+
+    /// The op that applies the ages and the bound on keys of inbound messages, at time
+    /// `now`. Submit it again while its result says `more`.
     pub fn prune(&self, now: WallTime) -> Op {
         Op::PruneInbound {
             payloads_before: now.before(self.payload_age),

@@ -44,9 +44,9 @@ fn messages_take_effect_once_and_in_order_whatever_is_lost_copied_or_late() {
                 };
                 for _ in 0..copies {
                     if to_b {
-                        pair.to_b(&xml);
+                        pair.reaches_b(&xml);
                     } else {
-                        pair.to_a(&xml);
+                        pair.reaches_a(&xml);
                     }
                 }
             }
@@ -126,14 +126,14 @@ fn what_cannot_arrive_in_time_is_cancelled_and_a_copy_that_comes_later_takes_no_
         pair.a.s.pass(SECOND / 4);
         // Only cancels get through.
         for xml in pair.a.out().into_iter().filter(|xml| says(xml, "cancel")) {
-            pair.to_b(&xml);
+            pair.reaches_b(&xml);
         }
         for xml in pair.b.out() {
-            pair.to_a(&xml);
+            pair.reaches_a(&xml);
         }
     }
     assert_eq!(pair.a.outcomes_of("m"), ["not delivered expired"]);
-    pair.to_b(&copy);
+    pair.reaches_b(&copy);
     pair.carry();
     assert_eq!(pair.effects, Vec::<String>::new());
     // And the next one is not held up.
@@ -164,7 +164,7 @@ fn a_doubt_is_settled_by_a_late_verdict() {
     let mut pair = Pair::acquainted();
     pair.send_within("m", 20 * SECOND);
     let copy = pair.a.out().swap_remove(0);
-    pair.to_b(&copy);
+    pair.reaches_b(&copy);
     pair.pass_deaf(20 * SECOND);
     assert_eq!(pair.a.outcomes_of("m"), ["in doubt noverdict"]);
     pair.pass(100 * SECOND);
@@ -180,7 +180,7 @@ fn what_is_taken_back_in_time_takes_no_effect() {
     pair.a.s.give(Input::Cancel { id: "m".to_owned() });
     pair.carry();
     assert_eq!(pair.a.outcomes_of("m"), ["not delivered cancelled"]);
-    pair.to_b(&copy);
+    pair.reaches_b(&copy);
     pair.carry();
     assert_eq!(pair.effects, Vec::<String>::new());
 }
@@ -234,7 +234,7 @@ fn what_comes_late_is_not_handed_over() {
     pair.send_within("m", 20 * SECOND);
     let copy = pair.a.out().swap_remove(0);
     pair.pass_deaf(21 * SECOND);
-    pair.to_b(&copy);
+    pair.reaches_b(&copy);
     let answer = pair.b.out().swap_remove(0);
     assert!(answer.contains("s='late'"), "{answer}");
     assert_eq!(pair.effects, Vec::<String>::new());
@@ -376,7 +376,7 @@ fn at_least_once_is_acknowledged_by_a_receipt() {
         .submit("bob@y", "m", None, strict, Mode::AtLeastOnce);
     let sent = pair.a.out();
     assert!(!says(&sent[0], "d"));
-    pair.to_b(&sent[0]);
+    pair.reaches_b(&sent[0]);
     pair.carry();
     assert_eq!(pair.effects, ["m"]);
     assert_eq!(pair.a.outcomes_of("m"), ["acknowledged"]);
@@ -389,7 +389,7 @@ fn a_risen_low_is_told_when_later_messages_wait() {
     pair.a.out();
     pair.send("waits");
     let second = pair.a.out().swap_remove(0);
-    pair.to_b(&second);
+    pair.reaches_b(&second);
     assert_eq!(pair.effects, Vec::<String>::new());
     pair.a.s.give(Input::Cancel {
         id: "lost".to_owned(),
@@ -409,7 +409,7 @@ fn a_duplicate_is_answered_with_its_recorded_verdict() {
     pair.send("m");
     let copy = pair.a.out().swap_remove(0);
     for _ in 0..3 {
-        pair.to_b(&copy);
+        pair.reaches_b(&copy);
         let answers = pair.b.out();
         assert!(
             answers.iter().any(|xml| xml.contains("s='d'")),
@@ -417,7 +417,7 @@ fn a_duplicate_is_answered_with_its_recorded_verdict() {
         );
     }
     pair.b.becomes(crate::script::Script::crash);
-    pair.to_b(&copy);
+    pair.reaches_b(&copy);
     let answers = pair.b.out();
     assert!(
         answers.iter().any(|xml| xml.contains("s='d'")),
@@ -433,9 +433,9 @@ fn the_application_has_no_message_whose_predecessor_is_missing() {
     pair.send("first");
     pair.send("second");
     let sent = pair.a.out();
-    pair.to_b(&sent[1]);
+    pair.reaches_b(&sent[1]);
     assert_eq!(pair.effects, Vec::<String>::new());
-    pair.to_b(&sent[0]);
+    pair.reaches_b(&sent[0]);
     assert_eq!(pair.effects, ["first", "second"]);
 }
 

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use stanchion_reliability::engine::{Event, Input, Mode, Refusal};
 use stanchion_reliability::protection::Protection;
-use stanchion_reliability::store::{InboundFilter, InboundQuery, OutboundFilter, Store as _};
+use stanchion_reliability::store::{InboundFilter, InboundQuery, Op, OutboundFilter, Store as _};
+use stanchion_stanza::payload::delivery::Boot;
 use stanchion_stanza::{Element, Text};
 
 use crate::pair::{Pair, says};
@@ -201,14 +202,14 @@ fn a_full_inbox_still_answers_for_what_it_has() {
     pair.get_acquainted();
     pair.send("m");
     let copy = pair.a.out().swap_remove(0);
-    pair.to_b(&copy);
+    pair.reaches_b(&copy);
     pair.b.out();
     pair.commits = false;
     for n in 0..6 {
         pair.b.s.message(&format!("plain{n}"));
     }
     pair.b.out();
-    pair.to_b(&copy);
+    pair.reaches_b(&copy);
     let answers = pair.b.out();
     assert!(
         answers.iter().any(|xml| xml.contains("s='d'")),
@@ -224,7 +225,7 @@ fn a_channel_that_waited_for_room_goes_on_when_there_is_some() {
     pair.send("lost");
     pair.send("waits");
     let sent = pair.a.out();
-    pair.to_b(&sent[1]);
+    pair.reaches_b(&sent[1]);
     // Others take all the room there is.
     pair.b.s.message("p0");
     pair.b.s.message("p1");
@@ -234,7 +235,7 @@ fn a_channel_that_waited_for_room_goes_on_when_there_is_some() {
         id: "lost".to_owned(),
     });
     for xml in pair.a.out() {
-        pair.to_b(&xml);
+        pair.reaches_b(&xml);
     }
     pair.b.out();
     assert_eq!(pair.b.handed.len(), 2);
@@ -426,6 +427,69 @@ proptest! {
 }
 
 #[test]
+fn what_is_too_big_for_the_server_is_not_sent() {
+    let mut s = Script::new();
+    s.give(Input::MostBytes(8_000));
+    s.connect();
+    let big = "b".repeat(4000);
+    s.send(&big);
+    s.send("small");
+    assert_eq!(s.messages(), ["small"]);
+    assert_eq!(s.outcomes(), [(big, "not delivered")]);
+    assert_eq!(s.gave_up, None);
+}
+
+/// The server takes `taken` stanzas of those that it is sent now, and ends the stream.
+fn ends(s: &mut Script, taken: u32) -> Vec<String> {
+    s.bind(true, Some(0));
+    let sent = s.messages();
+    if taken > 0 {
+        s.acked(taken);
+    }
+    s.give(Input::Blamed);
+    s.disconnect();
+    sent
+}
+
+#[test]
+fn a_message_that_ends_the_stream_each_time_is_sent_alone_and_then_no_more() {
+    let mut s = Script::new();
+    for id in ["poison", "m1", "m2"] {
+        s.send(id);
+    }
+    assert_eq!(ends(&mut s, 0), ["poison", "m1", "m2"]);
+    assert_eq!(ends(&mut s, 0), ["poison", "m1", "m2"]);
+    assert_eq!(ends(&mut s, 0), ["poison"]);
+    assert_eq!(s.outcomes(), [("poison".to_owned(), "in doubt")]);
+    s.bind(true, Some(0));
+    assert_eq!(s.messages(), ["m1", "m2"]);
+}
+
+#[test]
+fn a_message_that_stood_before_the_one_to_blame_is_acquitted() {
+    let mut s = Script::new();
+    for id in ["m0", "poison", "m2"] {
+        s.send(id);
+    }
+    assert_eq!(ends(&mut s, 0), ["m0", "poison", "m2"]);
+    assert_eq!(ends(&mut s, 0), ["m0", "poison", "m2"]);
+    // Alone it is taken, and the others follow.
+    s.bind(true, Some(0));
+    assert_eq!(s.messages(), ["m0"]);
+    s.acked(1);
+    assert_eq!(s.messages(), ["poison", "m2"]);
+    s.receipt("peer@x/1", "m0");
+    s.give(Input::Blamed);
+    s.disconnect();
+    ends(&mut s, 0);
+    assert_eq!(ends(&mut s, 0), ["poison"]);
+    let words: Vec<_> = s.outcomes();
+    assert_eq!(words.len(), 2, "{words:?}");
+    s.bind(true, Some(0));
+    assert_eq!(s.messages(), ["m2"]);
+}
+
+#[test]
 fn messages_in_memory_are_bounded_over_all_lanes() {
     let mut s = Script::with(|config| config.in_memory = 4);
     s.connect();
@@ -436,6 +500,46 @@ fn messages_in_memory_are_bounded_over_all_lanes() {
         assert!(s.engine.footprint().window <= 4 + 5);
     }
     assert_eq!(s.engine.pending(), 40);
+}
+
+#[test]
+fn a_year_of_replays_is_refused_after_a_thousand_restarts() {
+    const RESTARTS: u64 = 1000;
+    const EACH: u64 = 2;
+    let mut s = Script::new();
+    let (mut seq, mut most) = (0, 0);
+    for restart in 0..RESTARTS {
+        s.connect();
+        for _ in 0..EACH {
+            seq += 1;
+            s.channel_message_that(&format!("m{seq}"), seq, |said| {
+                said.low = seq.saturating_sub(EACH).max(1);
+                said.boot = Boot(u32::try_from(restart).unwrap());
+            });
+            let handed = s.handed();
+            assert_eq!(handed.len(), 1, "{handed:?}");
+            s.commit(handed[0].0);
+        }
+        s.disconnect();
+        // What is kept of the channel does not grow.
+        let kept = s.persisted.iter().filter_map(|op| match op {
+            Op::PutMeta { key, value } if key.starts_with("delivery/receive/") => Some(value.len()),
+            _ => None,
+        });
+        most = kept.max().unwrap_or(0).max(most);
+        // Almost a year in all, in which the history of the inbox is pruned, too.
+        s.pass(8 * 3600 * SECOND);
+        s = s.crash();
+    }
+    s.connect();
+    for replay in 1..=seq {
+        s.channel_message_that(&format!("m{replay}"), replay, |said| {
+            said.low = replay.saturating_sub(EACH).max(1);
+            said.boot = Boot(u32::try_from((replay - 1) / EACH).unwrap());
+        });
+        assert_eq!(s.handed(), []);
+    }
+    assert!(most > 0 && most < 1024, "{most} bytes");
 }
 
 #[test]

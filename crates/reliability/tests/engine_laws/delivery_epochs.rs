@@ -33,7 +33,7 @@ fn nothing_is_done_for_another_store() {
     pair.send("m");
     let copy = pair.a.out().swap_remove(0);
     pair.b.becomes(Script::reinstalled);
-    pair.to_b(&copy);
+    pair.reaches_b(&copy);
     let answers = pair.b.out();
     assert_eq!(answers.len(), 1);
     assert!(says(&answers[0], "wrong-store"));
@@ -48,16 +48,16 @@ fn the_doubt_of_a_lost_store_is_final() {
     let mut old = Pair::new();
     std::mem::swap(&mut old.b, &mut pair.b);
     pair.b.becomes(|_| Script::of(2, |_| {}).reinstalled());
-    pair.to_b(&copy);
+    pair.reaches_b(&copy);
     for xml in pair.b.out() {
-        pair.to_a(&xml);
+        pair.reaches_a(&xml);
     }
     assert_eq!(pair.a.outcomes_of("m"), ["in doubt peerreset"]);
     // The old store comes back and says otherwise.
     old.b.take("anna@x/1", &copy);
     old.apply();
     for xml in old.b.out() {
-        pair.to_a(&xml);
+        pair.reaches_a(&xml);
     }
     assert_eq!(pair.a.outcomes_of("m"), ["in doubt peerreset"]);
 }
@@ -76,7 +76,7 @@ fn a_sender_restored_from_a_backup_goes_on_in_another_epoch() {
         (said(&first, "n").as_str(), index(&first).as_str()),
         ("2", "1")
     );
-    pair.to_b(&first);
+    pair.reaches_b(&first);
     pair.pass(10 * SECOND);
     assert_eq!(pair.effects, ["gone", "new"]);
     assert_eq!(pair.a.outcomes_of("new"), ["delivered"]);
@@ -165,14 +165,14 @@ fn a_new_epoch_is_durable_before_it_is_used() {
     // To the answer that asks for another epoch, and to the one that says that it is closed.
     for answer in ["rotate", "closed"] {
         for xml in pair.a.out() {
-            pair.to_b(&xml);
+            pair.reaches_b(&xml);
         }
         let back = pair.b.out().swap_remove(0);
         assert!(says(&back, answer), "{back}");
         if answer == "closed" {
             pair.a.s.store_waits();
         }
-        pair.to_a(&back);
+        pair.reaches_a(&back);
     }
     assert_eq!(pair.a.out(), Vec::<String>::new());
     pair.a.s.store_answers();
@@ -192,7 +192,7 @@ fn a_closed_epoch_takes_nothing_any_more() {
     pair.a.becomes(|s| s.restored(backup));
     pair.send("new");
     pair.pass(10 * SECOND);
-    pair.to_b(&late);
+    pair.reaches_b(&late);
     pair.carry();
     assert_eq!(pair.effects, ["gone", "new"]);
 }

@@ -22,14 +22,14 @@ fn answers_count_from_a_registered_address_alone() {
     let mut pair = Pair::acquainted();
     pair.send("m");
     for xml in pair.a.out() {
-        pair.to_b(&xml);
+        pair.reaches_b(&xml);
     }
     let answer = pair.b.out().swap_remove(0);
     for liar in ["eve@y/1", "y", "bob@x/1", "anna@x/1"] {
         pair.a.take(liar, &answer);
     }
     assert_eq!(pair.a.outcomes, []);
-    pair.to_a(&answer);
+    pair.reaches_a(&answer);
     assert_eq!(pair.a.outcomes_of("m"), ["delivered"]);
 }
 
@@ -38,14 +38,14 @@ fn an_answer_of_another_device_of_the_account_does_not_count() {
     let mut pair = Pair::acquainted();
     pair.send("m");
     for xml in pair.a.out() {
-        pair.to_b(&xml);
+        pair.reaches_b(&xml);
     }
     let answer = pair.b.out().swap_remove(0);
     let at = said(&answer, "at");
     let (_, store) = at.split_once('.').unwrap();
-    pair.to_a(&answer.replace(&at, &format!("another.{store}")));
+    pair.reaches_a(&answer.replace(&at, &format!("another.{store}")));
     assert_eq!(pair.a.outcomes, []);
-    pair.to_a(&answer);
+    pair.reaches_a(&answer);
     assert_eq!(pair.a.outcomes_of("m"), ["delivered"]);
 }
 
@@ -54,14 +54,14 @@ fn a_verdict_on_another_id_or_epoch_does_not_count() {
     let mut pair = Pair::acquainted();
     pair.send("m");
     for xml in pair.a.out() {
-        pair.to_b(&xml);
+        pair.reaches_b(&xml);
     }
     let answer = pair.b.out().swap_remove(0);
     let (id, epoch) = (between(&answer, " i='", "'"), said(&answer, "e"));
-    pair.to_a(&answer.replace(&id, "AAAAAAAAAAA"));
-    pair.to_a(&answer.replace(&epoch, "1.AAAAAA"));
+    pair.reaches_a(&answer.replace(&id, "AAAAAAAAAAA"));
+    pair.reaches_a(&answer.replace(&epoch, "1.AAAAAA"));
     assert_eq!(pair.a.outcomes, []);
-    pair.to_a(&answer);
+    pair.reaches_a(&answer);
     assert_eq!(pair.a.outcomes_of("m"), ["delivered"]);
 }
 
@@ -72,7 +72,7 @@ fn a_message_for_another_device_does_nothing() {
     let sent = pair.a.out().swap_remove(0);
     let at = said(&sent, "t");
     let (_, store) = at.split_once('.').unwrap();
-    pair.to_b(&sent.replace(&at, &format!("another.{store}")));
+    pair.reaches_b(&sent.replace(&at, &format!("another.{store}")));
     assert_eq!(pair.b.out(), Vec::<String>::new());
     assert_eq!(pair.effects, Vec::<String>::new());
 }
@@ -86,7 +86,7 @@ fn another_account_cannot_speak_for_a_device() {
     pair.apply();
     assert_eq!(pair.b.out(), Vec::<String>::new());
     assert_eq!(pair.effects, Vec::<String>::new());
-    pair.to_b(&sent);
+    pair.reaches_b(&sent);
     assert_eq!(pair.effects, ["m"]);
 }
 
@@ -97,13 +97,13 @@ fn a_device_keeps_its_identity_at_another_of_its_addresses() {
     pair.get_acquainted();
     pair.send("m");
     let copy = pair.a.out().swap_remove(0);
-    pair.to_b(&copy);
+    pair.reaches_b(&copy);
     pair.b.out();
     // It fails over, and sends again from there what has no verdict.
     pair.a.jid = "anna@z/2".to_owned();
     pair.a.s.bind(false, None);
     pair.carry();
-    pair.to_b(&copy);
+    pair.reaches_b(&copy);
     pair.carry();
     assert_eq!(pair.effects, ["m"]);
     assert_eq!(pair.a.outcomes_of("m"), ["delivered"]);
@@ -119,11 +119,11 @@ fn an_answer_goes_to_the_newest_address_and_to_the_primary_one() {
     pair.a.jid = "anna@z/2".to_owned();
     pair.send("n");
     for xml in pair.a.out() {
-        pair.to_b(&xml);
+        pair.reaches_b(&xml);
     }
     // An older one that comes later, from elsewhere, changes nothing.
     pair.a.jid = "anna@x/1".to_owned();
-    pair.to_b(&first);
+    pair.reaches_b(&first);
     let answered = to(&pair.b.out());
     assert!(answered.contains(&"anna@z/2".to_owned()), "{answered:?}");
     assert!(answered.contains(&"anna@x".to_owned()), "{answered:?}");
@@ -143,7 +143,7 @@ fn a_recipient_that_cannot_be_reached_is_tried_at_its_other_address() {
     assert!(!again.is_empty());
     assert!(to(&again).iter().all(|jid| jid == "bob@w"), "{again:?}");
     pair.b.jid = "bob@w/1".to_owned();
-    pair.to_b(&again[0]);
+    pair.reaches_b(&again[0]);
     pair.carry();
     assert_eq!(pair.effects, ["m"]);
     assert_eq!(pair.a.outcomes_of("m"), ["delivered"]);
@@ -215,7 +215,7 @@ fn a_device_that_shows_itself_in_presence_is_named_in_the_first_message() {
     pair.a.s.receipt("bob@y/1", "m");
     pair.a.listen();
     assert_eq!(pair.a.outcomes, []);
-    pair.to_b(&sent[0]);
+    pair.reaches_b(&sent[0]);
     pair.carry();
     assert_eq!(pair.a.outcomes_of("m"), ["delivered"]);
 }
@@ -248,7 +248,7 @@ fn presence_alone_says_nothing_of_a_store() {
     assert_eq!(pair.a.outcomes, []);
     pair.send("n");
     assert_eq!(said(&pair.a.out()[0], "t"), known);
-    pair.to_b(&sent[0]);
+    pair.reaches_b(&sent[0]);
     pair.carry();
     assert_eq!(pair.a.outcomes_of("m"), ["delivered"]);
 }
@@ -278,7 +278,7 @@ fn a_first_message_is_for_whoever_gets_it() {
     pair.send("m");
     let sent = pair.a.out();
     assert!(says(&sent[0], "d") && !sent[0].contains(" t='"));
-    pair.to_b(&sent[0]);
+    pair.reaches_b(&sent[0]);
     pair.carry();
     assert_eq!(pair.a.outcomes_of("m"), ["delivered"]);
 }
@@ -344,7 +344,7 @@ fn a_cancel_that_comes_first_tells_the_addresses() {
         says(&cancel, "cancel") && cancel.contains("anna@z"),
         "{cancel}"
     );
-    pair.to_b(&cancel);
+    pair.reaches_b(&cancel);
     pair.a.jid = "anna@z/2".to_owned();
     pair.send("n");
     pair.carry();
@@ -359,11 +359,11 @@ fn a_final_doubt_is_durable_before_it_is_told() {
     pair.b.becomes(Script::reinstalled);
     pair.a.s.pass(10 * SECOND);
     for xml in pair.a.out() {
-        pair.to_b(&xml);
+        pair.reaches_b(&xml);
     }
     pair.a.s.store_waits();
     for xml in pair.b.out() {
-        pair.to_a(&xml);
+        pair.reaches_a(&xml);
     }
     assert_eq!(pair.a.outcomes_of("m"), [""; 0]);
     pair.a.s.store_answers();
@@ -379,8 +379,8 @@ fn what_was_handed_over_comes_again_in_its_order() {
     pair.send("m2");
     let sent = pair.a.out();
     // They arrive the other way round.
-    pair.to_b(&sent[1]);
-    pair.to_b(&sent[0]);
+    pair.reaches_b(&sent[1]);
+    pair.reaches_b(&sent[0]);
     let bodies = |pair: &Pair| -> Vec<String> {
         let handed = pair.b.handed.iter();
         handed.map(|(_, body, _)| body.clone()).collect()
@@ -400,13 +400,13 @@ fn a_message_that_is_given_again_has_no_outcome_of_its_own() {
     pair.b.becomes(Script::reinstalled);
     pair.a.s.pass(10 * SECOND);
     for xml in pair.a.out() {
-        pair.to_b(&xml);
+        pair.reaches_b(&xml);
     }
     pair.a.s.store_waits();
     pair.send_within("m", SECOND);
     pair.a.s.pass(2 * SECOND);
     for xml in pair.b.out() {
-        pair.to_a(&xml);
+        pair.reaches_a(&xml);
     }
     pair.a.s.store_answers();
     pair.a.listen();

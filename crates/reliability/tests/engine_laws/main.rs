@@ -3,15 +3,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod decisions;
 mod delivery;
 mod delivery_bounds;
 mod delivery_epochs;
 mod delivery_peers;
 mod inbox;
+mod modes;
 mod outbox;
 mod outcomes;
 mod pair;
 mod protection;
+mod resumption;
 mod rooms;
 mod script;
 mod stream;

@@ -140,12 +140,12 @@ impl Pair {
         self.a.s.send_to("bob@y", id, Some(time));
     }
 
-    pub(crate) fn to_b(&mut self, xml: &str) {
+    pub(crate) fn reaches_b(&mut self, xml: &str) {
         self.b.take(&self.a.jid.clone(), xml);
         self.apply();
     }
 
-    pub(crate) fn to_a(&mut self, xml: &str) {
+    pub(crate) fn reaches_a(&mut self, xml: &str) {
         self.a.take(&self.b.jid.clone(), xml);
     }
 
@@ -169,10 +169,10 @@ impl Pair {
                 return;
             }
             for xml in out {
-                self.to_b(&xml);
+                self.reaches_b(&xml);
             }
             for xml in back {
-                self.to_a(&xml);
+                self.reaches_a(&xml);
             }
         }
         panic!("the two never stop talking");

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use stanchion_connect::ResumeToken;
 use stanchion_reliability::engine::{
     Engine, EngineConfig, Event, Input, Load, Loaded, Mode, Now, Output, ReconnectReason, Stream,
     Submission,
@@ -11,11 +12,13 @@ use stanchion_reliability::engine::{
 use stanchion_reliability::outcome::Outcome;
 use stanchion_reliability::protection::Protection;
 use stanchion_reliability::store::{
-    Image, InboundQuery, MemoryStore, Op, Opening, OutboundQuery, Pending, Seed, Store, StoreId,
-    WallTime,
+    Image, InboundFilter, InboundQuery, MemoryStore, Op, Opening, OutboundQuery, Pending, Seed,
+    Store, StoreId, WallTime,
 };
-use stanchion_stanza::payload::delivery::Channel;
-use stanchion_stanza::{Limits, Scope, codec::parse_element};
+use stanchion_stanza::payload::delivery::{
+    Answer, Boot, Channel, Deliver, Device, Epoch, IdPrefix, Place, StoreTag, Verdict, VerdictState,
+};
+use stanchion_stanza::{Element, Limits, Message, Payload, Scope, Text, codec::parse_element};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 /// The wall clock at the beginning.
@@ -42,6 +45,8 @@ pub(crate) struct Script {
     now: Duration,
     asks: VecDeque<Ask>,
     store_waits: bool,
+    /// Whether the effects of the application succeed; the store in memory has none.
+    pub(crate) effects_succeed: bool,
     sent: Vec<String>,
     events: Vec<Event>,
     /// Ops that became durable.
@@ -70,14 +75,26 @@ impl Script {
 
     fn over(
         store: MemoryStore,
-        (config, now, ahead): (EngineConfig, Duration, Duration),
+        start: (EngineConfig, Duration, Duration),
         seed: u8,
         boots: u32,
     ) -> Self {
+        Self::over_with(store, start, seed, boots, |_| {})
+    }
+
+    fn over_with(
+        store: MemoryStore,
+        (config, now, ahead): (EngineConfig, Duration, Duration),
+        seed: u8,
+        boots: u32,
+        prepare: impl FnOnce(&mut Engine),
+    ) -> Self {
         let recovered = take(store.recover(1));
         let entropy = u64::from(seed) << 32 | u64::from(boots) << 8 | 7;
+        let mut engine = Engine::new(config, recovered, clock(now, ahead), entropy);
+        prepare(&mut engine);
         let mut script = Self {
-            engine: Engine::new(config, recovered, clock(now, ahead), entropy),
+            engine,
             store,
             config,
             offered: Protection::default(),
@@ -87,6 +104,7 @@ impl Script {
             now,
             asks: VecDeque::new(),
             store_waits: false,
+            effects_succeed: true,
             sent: Vec::new(),
             events: Vec::new(),
             persisted: Vec::new(),
@@ -141,6 +159,45 @@ impl Script {
         Self::over(self.store, start, self.seed, self.boots)
     }
 
+    /// The same, but the new one follows the old one: the application lives on, and has
+    /// committed `committed` in the meantime.
+    pub(crate) fn succeed(self, committed: &[u64]) -> Self {
+        let mut legacy = self.engine.legacy();
+        for arrival in committed {
+            legacy.committed(*arrival);
+        }
+        take(self.store.reopen());
+        let all = InboundQuery {
+            filter: InboundFilter::All,
+            ..InboundQuery::default()
+        };
+        let records = take(self.store.inbound_page(all));
+        let start = (self.config, self.now, self.ahead);
+        Self::over_with(self.store, start, self.seed, self.boots, |engine| {
+            engine.succeed(&legacy, records);
+        })
+    }
+
+    /// A managed stream of a new session, which can be resumed.
+    pub(crate) fn connect_resumably(&mut self) {
+        self.connect();
+        self.give(Input::Resumable(Some(token("lamp@x/1"))));
+    }
+
+    /// The count that the next process would resume with, if the store ended now.
+    pub(crate) fn on_record(&self) -> Option<u32> {
+        let store = open(self.store.control().snapshot(), self.seed, self.boots + 1);
+        let recovered = take(store.recover(1));
+        let engine = Engine::new(self.config, recovered, clock(self.now, self.ahead), 7);
+        engine.resumption().map(|token| token.h)
+    }
+
+    /// The next answer of a store that waits.
+    pub(crate) fn store_answers_once(&mut self) {
+        self.answer_one();
+        self.drain();
+    }
+
     fn drain(&mut self) {
         for _ in 0..100_000 {
             match self.engine.poll_output() {
@@ -170,6 +227,13 @@ impl Script {
         let input = match ask {
             Ask::Persist(ops) => {
                 self.persisted.extend(ops.iter().cloned());
+                let ops = ops.into_iter().map(|op| match op {
+                    Op::Apply { key, at, .. } if self.effects_succeed => {
+                        Op::MarkHandled { key, at }
+                    }
+                    op => op,
+                });
+                let ops = ops.collect();
                 let answer = self.store.submit(ops).unwrap().try_take().unwrap();
                 Input::Persisted(answer)
             }
@@ -318,6 +382,147 @@ impl Script {
         }));
     }
 
+    /// The application sends a message to `peer@x` in that mode; its body is its id.
+    pub(crate) fn send_in(&mut self, mode: Mode, id: &str, within: Option<Duration>) {
+        let submission = self.submission(mode, id, within);
+        self.give(Input::Send(submission));
+    }
+
+    /// The same, in the default mode, as the newest value of `key`.
+    pub(crate) fn replace(&mut self, id: &str, key: &str) {
+        let submission = self.submission(Mode::default(), id, None);
+        let key = key.to_owned();
+        self.give(Input::Replace { submission, key });
+    }
+
+    fn submission(&self, mode: Mode, id: &str, within: Option<Duration>) -> Submission {
+        let stanza =
+            format!("<message to='peer@x' id='{id}' type='chat'><body>{id}</body></message>");
+        Submission {
+            id: id.to_owned(),
+            to: "peer@x".parse().unwrap(),
+            stanza: stanza.into(),
+            deadline: within.map(|time| wall(self.now + time)),
+            protection: Protection::default(),
+            mode,
+        }
+    }
+
+    /// The same, on any stream.
+    pub(crate) fn send_on_any(&mut self, mode: Mode, id: &str) {
+        let protection = Protection::Any;
+        let submission = self.submission(mode, id, None);
+        self.give(Input::Send(Submission {
+            protection,
+            ..submission
+        }));
+    }
+
+    /// Why messages were not delivered, since the last look.
+    pub(crate) fn reasons(&mut self) -> Vec<String> {
+        let events = self.events();
+        let reasons = events.into_iter().filter_map(|event| match event {
+            Event::Outcome {
+                outcome: Outcome::NotDelivered(why),
+                ..
+            } => Some(why.to_string()),
+            _ => None,
+        });
+        reasons.collect()
+    }
+
+    /// What the messages that were sent say of themselves, since the last look.
+    pub(crate) fn said(&mut self) -> Vec<Deliver> {
+        let sent = self.sent();
+        let messages = sent.iter().filter(|xml| xml.contains("<body>"));
+        messages.filter_map(|xml| payload(xml)).collect()
+    }
+
+    /// The device `D1` at `peer@x/1` gives a verdict on such a message.
+    pub(crate) fn verdict(&mut self, on: &Deliver, state: VerdictState) {
+        let answer = Answer {
+            to: on.from.clone(),
+            at: Place {
+                device: Device::new("D1").unwrap(),
+                store: StoreTag(1),
+            },
+            epoch: on.epoch,
+            channel: on.channel.clone(),
+            boot: on.boot,
+            clock: clock(self.now, self.ahead).wall.as_unix_ms(),
+            knows: 0,
+            verdicts: vec![Verdict {
+                seq: on.seq,
+                id: on.id,
+                state,
+            }],
+            jids: None,
+        };
+        self.peer_says(None, answer.to_element());
+    }
+
+    /// Message `seq` of the device `D1` comes on the channel `c`; its body is its id.
+    pub(crate) fn channel_message(&mut self, id: &str, seq: u64) {
+        self.channel_message_that(id, seq, |_| {});
+    }
+
+    pub(crate) fn channel_message_that(
+        &mut self,
+        id: &str,
+        seq: u64,
+        change: impl FnOnce(&mut Deliver),
+    ) {
+        let mut said = Deliver {
+            from: Device::new("D1").unwrap(),
+            to: None,
+            epoch: Epoch {
+                index: 1,
+                random: 5,
+            },
+            channel: Channel::new("c").unwrap(),
+            seq,
+            low: 1,
+            id: IdPrefix(seq + 100),
+            prev: None,
+            boot: Boot(3),
+            deadline: None,
+            unordered: false,
+            knows: 0,
+            jids: None,
+        };
+        change(&mut said);
+        self.peer_says(Some(id), said.to_element());
+    }
+
+    fn peer_says(&mut self, id: Option<&str>, payload: Element) {
+        let mut message = Message::chat("lamp@home".parse().unwrap()).with_payload(payload);
+        message.header.from = Some("peer@x/1".parse().unwrap());
+        if let Some(id) = id {
+            message = message
+                .with_id(Text::new(id).unwrap())
+                .with_body(Text::new(id).unwrap());
+        }
+        self.give(Input::Received(message.to_element()));
+    }
+
+    /// Number and verdict, from what was transmitted since the last look.
+    pub(crate) fn verdicts(&mut self) -> Vec<(u64, VerdictState)> {
+        let sent = self.sent();
+        let answers = sent.iter().filter_map(|xml| payload::<Answer>(xml));
+        let verdicts = answers.flat_map(|answer| answer.verdicts);
+        verdicts.map(|v| (v.seq, v.state)).collect()
+    }
+
+    /// Decisions that were answered since the last look.
+    pub(crate) fn decided(&mut self) -> Vec<(u64, bool)> {
+        let events = self.events();
+        let decided = events.into_iter().filter_map(|event| match event {
+            Event::Decided { arrival, done } => Some((arrival, done)),
+            _ => None,
+        });
+        decided.collect()
+    }
+
     /// The application says something in `room@y`.
     pub(crate) fn say_in_room(&mut self, id: &str, within: Option<Duration>) {
         let stanza =
@@ -439,14 +644,30 @@ impl Script {
     }
 }
 
+pub(crate) fn token(jid: &str) -> ResumeToken {
+    ResumeToken {
+        jid: jid.parse().unwrap(),
+        id: Text::from_static("previous"),
+        h: 77,
+        max_seconds: Some(300),
+        location: None,
+    }
+}
+
 fn word(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Acknowledged { .. } => "acknowledged",
         Outcome::Delivered { .. } => "delivered",
         Outcome::NotDelivered(_) => "not delivered",
         Outcome::InDoubt(_) => "in doubt",
+        Outcome::Transmitted => "transmitted",
         _ => "unknown",
     }
+}
+
+fn payload<P: Payload>(xml: &str) -> Option<P> {
+    let element = parse_element(xml.as_bytes(), &Scope::client(), &Limits::default()).ok()?;
+    Message::from_element(element).ok()?.payload().ok()?
 }
 
 pub(crate) fn between(text: &str, start: &str, end: &str) -> String {

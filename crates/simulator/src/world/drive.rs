@@ -321,10 +321,11 @@ impl World {
         {
             return Err(Law::Twice.broken(format!("{body} was handed over twice in one life")));
         }
-        if let Some(known) = id.and_then(|id| self.ledger.get(id)) {
-            if known.to != of {
-                return Err(Law::Protocol.broken(format!("d{of} got {body}, which is another's")));
-            }
+        if id
+            .and_then(|id| self.ledger.get(id))
+            .is_some_and(|known| known.to != of)
+        {
+            return Err(Law::Protocol.broken(format!("d{of} got {body}, which is another's")));
         }
         if let (Some(id), Some(process)) = (id, &self.devices[of].process) {
             let store = process

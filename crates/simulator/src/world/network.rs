@@ -255,7 +255,7 @@ impl World {
                 if Stanza::is_stanza(&element) {
                     let sender = || element.attr("from")?.parse::<Jid>().ok();
                     let kept = kept_body(&element)
-                        .and_then(|body| ledger.from_home(&body, sender()?.bare_str()));
+                        .and_then(|body| ledger.shown_at_home(&body, sender()?.bare_str()));
                     process.received.push(kept);
                     if let Some(id) = kept {
                         self.other_client(of, id)?;

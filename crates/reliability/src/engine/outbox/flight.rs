@@ -6,6 +6,7 @@ use bytes::Bytes;
 use stanchion_stanza::payload::datetime;
 use stanchion_stanza::payload::delivery::{Deliver, IdPrefix};
 use stanchion_stanza::stanza::DefinedCondition;
+use tracing::Span;
 
 use super::LaneId;
 use crate::protection::Protection;
@@ -85,6 +86,10 @@ pub(in crate::engine) struct Flight {
     pub(in crate::engine) last_error: Option<DefinedCondition>,
     /// The last copy came back.
     pub(in crate::engine) bounced: bool,
+    /// What it is a value of, if a newer one replaces it.
+    pub(in crate::engine) key: Option<String>,
+    /// Its life is logged in there.
+    pub(in crate::engine) span: Span,
 }
 
 impl Flight {

@@ -10,18 +10,12 @@ use stanchion_stanza::{BareJid, Jid};
 use super::super::rto::{Rto, RtoConfig};
 use super::LaneId;
 use crate::delivery::{Phase, SendingChannel};
+use crate::lane::Lane as Urgency;
 
-/// The lane whose messages go first, and for which a quarter of a recipient's window is
-/// kept free.
-pub(in crate::engine) const ALARM: &str = "a";
-/// The lane of messages that name none.
-pub(in crate::engine) const CONTROL: &str = "c";
 /// The lane of messages outside of any channel; the store has it without a name.
 pub(in crate::engine) const LOOSE: &str = "_";
 /// The lane of messages to a room.
 pub(in crate::engine) const ROOM: &str = "_room";
-/// The lane whose messages go last.
-pub(in crate::engine) const TELEMETRY: &str = "t";
 
 /// Transmissions without an answer after which another address is tried.
 const SILENT: u32 = 3;
@@ -62,10 +56,10 @@ pub(in crate::engine) struct Lane {
 
 impl Lane {
     pub(super) fn new(to: Jid, name: Channel, kept_as: String, channel: SendingChannel) -> Self {
-        let rank = match name.as_str() {
-            ALARM => 0,
-            TELEMETRY => 2,
-            _ => 1,
+        let rank = match Urgency::of(name.as_str()) {
+            Urgency::Alarm => 0,
+            Urgency::Control => 1,
+            Urgency::Telemetry => 2,
         };
         Self {
             to,

@@ -4,6 +4,8 @@
 
 mod flight;
 mod lane;
+mod streams;
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -13,7 +15,7 @@ use stanchion_stanza::stanza::DefinedCondition;
 use stanchion_stanza::{BareJid, Jid};
 
 pub(super) use flight::{Flight, Stage, Wish, dress};
-pub(super) use lane::{CONTROL, LOOSE, Lane, ROOM, Recipient};
+pub(super) use lane::{LOOSE, Lane, ROOM, Recipient};
 
 use super::config::EngineConfig;
 use crate::delivery::SendingChannel;
@@ -262,6 +264,21 @@ impl Outbox {
             .collect()
     }
 
+    /// Messages that are replaced by one of that key: those of its lane that have the same
+    /// and that no transport can have had.
+    pub(super) fn replaceable(&self, by: u64, key: &str) -> Vec<u64> {
+        let lane = self.flights.get(&by).and_then(|f| self.lanes.get(&f.lane));
+        let waiting = lane.into_iter().flat_map(|lane| lane.waiting.range(..by));
+        let older = waiting.filter(|seq| {
+            self.flights.get(seq).is_some_and(|flight| {
+                flight.stage == Stage::Kept
+                    && !flight.maybe_sent()
+                    && flight.key.as_deref() == Some(key)
+            })
+        });
+        older.copied().collect()
+    }
+
     /// Whether every message of the lane that is in memory is in doubt.
     pub(super) fn is_all_in_doubt(&self, lane: LaneId) -> bool {
         let mut all = self.lanes.get(&lane).into_iter().flat_map(|l| &l.all);
@@ -366,77 +383,6 @@ impl Outbox {
         }
     }
 
-    // ---- what goes next -------------------------------------------------------------
-
-    /// The lane may have something to send.
-    pub(super) fn wake(&mut self, id: LaneId) {
-        if let Some(lane) = self.lanes.get_mut(&id)
-            && lane.turn.is_none()
-            && !lane.waiting.is_empty()
-        {
-            self.turns += 1;
-            lane.turn = Some(self.turns);
-            self.ready.insert((lane.rank, self.turns, id));
-        }
-    }
-
-    fn wake_all(&mut self, to: &Jid) {
-        for id in self.lanes_to(to) {
-            self.wake(id);
-        }
-    }
-
-    fn unready(&mut self, rank: u8, turn: Option<u64>, id: LaneId) {
-        if let Some(turn) = turn {
-            self.ready.remove(&(rank, turn, id));
-        }
-    }
-
-    fn put_to_rest(&mut self, id: LaneId) {
-        if let Some(lane) = self.lanes.get_mut(&id) {
-            let (rank, turn) = (lane.rank, lane.turn.take());
-            self.unready(rank, turn, id);
-        }
-    }
-
-    /// The next message to transmit; the caller does, and says so with
-    /// [`Outbox::transmitted`]. Messages of one lane leave in order.
-    pub(super) fn next_to_send(&mut self) -> Option<u64> {
-        while let Some((_, _, id)) = self.ready.first().copied() {
-            if let Some(seq) = self.sendable(id) {
-                return Some(seq);
-            }
-            self.put_to_rest(id);
-        }
-        None
-    }
-
-    /// The first message of the lane that waits, if it may go. One that is not durable
-    /// yet, or that the stream may not carry, holds back the later ones.
-    fn sendable(&mut self, id: LaneId) -> Option<u64> {
-        let lane = self.lanes.get(&id)?;
-        if let Some(seq) = lane.cancels.first() {
-            return Some(*seq);
-        }
-        let seq = *lane.waiting.first()?;
-        let flight = self.flights.get(&seq)?;
-        if flight.stage == Stage::Persisting && !mutant::is("transmit-before-durable") {
-            return None;
-        }
-        if !self.stream.meets(flight.protection) {
-            for seq in lane.waiting.clone() {
-                if let Some(flight) = self.flights.get_mut(&seq) {
-                    flight.held_back |= flight.stage == Stage::Kept;
-                }
-            }
-            return None;
-        }
-        let recipient = self.recipients.get(&lane.to)?;
-        let room = recipient.on_their_way < recipient.window(self.config.window, lane.rank);
-        let may = flight.place.is_none_or(|p| lane.channel.may_transmit(p));
-        (room && may).then_some(seq)
-    }
-
     /// It is transmitted now.
     pub(super) fn transmitted(&mut self, seq: u64, now: Duration, managed: bool) {
         let wait = self.random_share();
@@ -483,114 +429,6 @@ impl Outbox {
         true
     }
 
-    // ---- streams --------------------------------------------------------------------
-
-    /// A stream is up that offers that.
-    pub(super) fn stream_is(&mut self, protection: Protection) {
-        self.stream = protection;
-        let ids: Vec<LaneId> = self.lanes.keys().copied().collect();
-        for id in ids {
-            self.wake(id);
-        }
-    }
-
-    pub(super) fn stream_meets(&self, wanted: Protection) -> bool {
-        self.stream.meets(wanted)
-    }
-
-    /// Of these, which were on a stream that is resumed, those wait again that the
-    /// stream may not carry, and those behind one that waits for such a stream. Gives
-    /// which.
-    pub(super) fn hold_back(&mut self, seqs: impl Iterator<Item = u64>) -> BTreeSet<u64> {
-        let mut back = BTreeSet::new();
-        // In the order of the outbox: an older one may stand behind a newer one on the
-        // stream, as it was sent again.
-        for seq in seqs.collect::<BTreeSet<u64>>() {
-            let Some(flight) = self.flights.get(&seq) else {
-                continue;
-            };
-            let waits = |lane: &Lane| {
-                lane.waiting.range(..seq).any(|earlier| {
-                    self.flights.get(earlier).is_some_and(|earlier| {
-                        earlier.stage == Stage::Kept && !self.stream.meets(earlier.protection)
-                    })
-                })
-            };
-            let held = flight.wish == Wish::Effect
-                && (!self.stream.meets(flight.protection)
-                    || self.lanes.get(&flight.lane).is_some_and(waits));
-            if held {
-                self.wait_again(seq);
-                back.insert(seq);
-            }
-        }
-        back
-    }
-
-    /// The server has the message: the verdict is awaited from now on.
-    pub(super) fn server_accepted(&mut self, seq: u64, now: Duration) -> bool {
-        let wait = self.random_share();
-        let Some(flight) = self.flights.get(&seq) else {
-            return false;
-        };
-        if flight.stage != Stage::InFlight {
-            return false;
-        }
-        self.unacknowledged -= 1;
-        let timeout = self
-            .lanes
-            .get(&flight.lane)
-            .map(|lane| self.timeout(&lane.to, flight.tries));
-        let room = self.is_for_room(seq);
-        self.change(seq, |flight| {
-            flight.stage = Stage::ServerAccepted;
-            flight.retry_at = timeout.filter(|_| !room).map(|t| now + stretch(t, wait));
-        });
-        true
-    }
-
-    /// The stream is gone. What was on it waits for the next one; with `all`, also what
-    /// the server had acknowledged, since it may have lost that.
-    pub(super) fn stream_lost(&mut self, all: bool) {
-        if mutant::is("unacked-forgotten") {
-            return;
-        }
-        let lost = self.flights.iter().filter(|(_, f)| match f.stage {
-            Stage::InFlight => true,
-            Stage::ServerAccepted => all,
-            _ => false,
-        });
-        for seq in lost.map(|(seq, _)| *seq).collect::<Vec<_>>() {
-            // A room that has it would show it twice.
-            if all && self.is_for_room(seq) {
-                self.await_reflection(seq);
-            } else {
-                self.wait_again(seq);
-            }
-        }
-    }
-
-    fn is_for_room(&self, seq: u64) -> bool {
-        let lane = self.flights.get(&seq).and_then(|f| self.lanes.get(&f.lane));
-        lane.is_some_and(Lane::is_room)
-    }
-
-    /// Nobody knows whether the room has it: only what it reflects tells.
-    fn await_reflection(&mut self, seq: u64) {
-        if let Some(flight) = self.flights.get(&seq) {
-            self.unacknowledged -= usize::from(flight.stage == Stage::InFlight);
-        }
-        self.change(seq, |flight| {
-            flight.stage = Stage::ServerAccepted;
-            flight.retry_at = None;
-        });
-    }
-
-    /// Whether a message is on the stream that the server has not acknowledged.
-    pub(super) const fn awaits_server(&self) -> bool {
-        self.unacknowledged > 0
-    }
-
     // ---- answers and errors ---------------------------------------------------------
 
     /// A verdict came: a sample, if the message was sent once (Karn).
@@ -611,6 +449,9 @@ impl Outbox {
         let wait = self.random_share();
         let pause = self.config.rto.max;
         self.change(seq, |flight| {
+            flight
+                .span
+                .in_scope(|| tracing::debug!("the recipient's application has it"));
             flight.handed = true;
             if flight.stage == Stage::ServerAccepted {
                 flight.retry_at = Some(now + stretch(pause, wait));

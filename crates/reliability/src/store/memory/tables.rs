@@ -46,6 +46,11 @@ impl Tables {
                 record.updated_at = at;
             }),
             Op::PruneOutbound { before } => self.prune_outbound(before),
+            Op::TrimOutbound {
+                keep_bytes,
+                keep_rows,
+            } => self.trim_outbound(keep_bytes, keep_rows),
+            Op::TrimInbound { keep_bytes } => self.trim_inbound(keep_bytes),
             Op::PutInbound(new) => self.put_inbound(new),
             Op::MarkHanded { key, at } => self.change_inbound(&key, |record| {
                 let times = match record.state {
@@ -61,6 +66,8 @@ impl Tables {
                 record.state = InboundState::Handled;
                 record.changed_at = at;
             }),
+            // No store in memory runs effects.
+            Op::Apply { .. } => OpResult::EffectFailed,
             Op::DropInbound { key } => self.drop_inbound(&key),
             Op::RestartHandOvers { key, at } => self.change_inbound(&key, |record| {
                 if let InboundState::Handed { times } = &mut record.state {
@@ -125,12 +132,42 @@ impl Tables {
             .take(step())
             .map(|record| record.seq)
             .collect();
-        for seq in &gone {
+        self.remove_outbound(&gone)
+    }
+
+    fn remove_outbound(&mut self, gone: &[u64]) -> OpResult {
+        for seq in gone {
             if let Some(record) = self.outbound.remove(seq) {
                 self.outbound_ids.remove(&record.id);
             }
         }
         pruned(0, gone.len())
+    }
+
+    fn trim_outbound(&mut self, keep_bytes: u64, keep_rows: u64) -> OpResult {
+        let finals = self.outbound.values().filter(|r| r.state.is_final());
+        let sizes = finals.map(|r| (r.seq, r.stanza.len()));
+        let mut gone = beyond(sizes.rev(), keep_bytes, keep_rows);
+        gone.reverse();
+        gone.truncate(step());
+        self.remove_outbound(&gone)
+    }
+
+    fn trim_inbound(&mut self, keep_bytes: u64) -> OpResult {
+        let handled = self
+            .inbound
+            .values()
+            .filter(|record| record.state == InboundState::Handled);
+        let sizes = handled.filter_map(|r| Some((r.arrival, r.stanza.as_ref()?.len())));
+        let mut gone = beyond(sizes.rev(), keep_bytes, u64::MAX);
+        gone.reverse();
+        gone.truncate(step());
+        for arrival in &gone {
+            if let Some(record) = self.inbound.get_mut(arrival) {
+                record.stanza = None;
+            }
+        }
+        pruned(gone.len(), 0)
     }
 
     fn put_inbound(&mut self, new: NewInbound) -> OpResult {
@@ -376,6 +413,21 @@ impl Tables {
                 .collect(),
         }
     }
+}
+
+/// What is beyond a number of bytes, or of rows, counted from the newest on.
+fn beyond(
+    newest_first: impl Iterator<Item = (u64, usize)>,
+    keep_bytes: u64,
+    keep_rows: u64,
+) -> Vec<u64> {
+    let (mut bytes, mut rows) = (0, 0);
+    let over = newest_first.filter(|(_, size)| {
+        bytes += *size as u64;
+        rows += 1;
+        bytes > keep_bytes || rows > keep_rows
+    });
+    over.map(|(number, _)| number).collect()
 }
 
 fn step() -> usize {

@@ -51,9 +51,16 @@ pub(super) fn apply(connection: &Connection, last: &mut Option<u64>, op: &Op) ->
             changed_outbound(connection, id, changed)
         }
         Op::PruneOutbound { before } => prune_outbound(connection, *before),
+        Op::TrimOutbound {
+            keep_bytes,
+            keep_rows,
+        } => trim_outbound(connection, *keep_bytes, *keep_rows),
+        Op::TrimInbound { keep_bytes } => trim_inbound(connection, *keep_bytes),
         Op::PutInbound(new) => put_inbound(connection, new),
         Op::MarkHanded { key, at } => change_inbound(connection, key, InboundCode::HANDED, *at),
         Op::MarkHandled { key, at } => change_inbound(connection, key, InboundCode::HANDLED, *at),
+        // The writer runs it, as it takes an effect.
+        Op::Apply { .. } => Ok(OpResult::EffectFailed),
         Op::DropInbound { key } => drop_inbound(connection, key),
         Op::RestartHandOvers { key, at } => restart_hand_overs(connection, key, *at),
         Op::PruneInbound {
@@ -177,6 +184,56 @@ fn prune_outbound(connection: &Connection, before: WallTime) -> Result<OpResult>
     Ok(pruned(0, rows as u64))
 }
 
+fn trim_outbound(connection: &Connection, keep_bytes: u64, keep_rows: u64) -> Result<OpResult> {
+    let finals: i64 = connection
+        .prepare_cached("SELECT count(*) FROM outbound WHERE state >= 10")?
+        .query_row([], |row| row.get(0))?;
+    if !has_more_than(connection, keep_bytes)? && from_sql(finals)? <= keep_rows {
+        return Ok(pruned(0, 0));
+    }
+    let rows = connection
+        .prepare_cached(
+            "DELETE FROM outbound WHERE seq IN (
+               SELECT seq FROM (
+                 SELECT seq, sum(length(stanza)) OVER newest AS bytes,
+                        row_number() OVER newest AS place
+                 FROM outbound WHERE state >= 10
+                 WINDOW newest AS (ORDER BY seq DESC ROWS UNBOUNDED PRECEDING))
+               WHERE bytes > ?1 OR place > ?2 ORDER BY seq LIMIT ?3)",
+        )?
+        .execute(params![
+            to_sql(keep_bytes),
+            to_sql(keep_rows),
+            to_sql(PRUNE_STEP)
+        ])?;
+    Ok(pruned(0, rows as u64))
+}
+
+fn trim_inbound(connection: &Connection, keep_bytes: u64) -> Result<OpResult> {
+    if !has_more_than(connection, keep_bytes)? {
+        return Ok(pruned(0, 0));
+    }
+    let payloads = connection
+        .prepare_cached(
+            "UPDATE inbound SET stanza = NULL WHERE arrival IN (
+               SELECT arrival FROM (
+                 SELECT arrival, sum(length(stanza)) OVER newest AS bytes
+                 FROM inbound WHERE state = 2 AND stanza IS NOT NULL
+                 WINDOW newest AS (ORDER BY arrival DESC ROWS UNBOUNDED PRECEDING))
+               WHERE bytes > ?1 ORDER BY arrival LIMIT ?2)",
+        )?
+        .execute(params![to_sql(keep_bytes), to_sql(PRUNE_STEP)])?;
+    Ok(pruned(payloads as u64, 0))
+}
+
+/// Whether there can be so many bytes of stanzas. Adding them up reads every row; the
+/// file, which holds more than them, tells at once that most stores need not.
+fn has_more_than(connection: &Connection, bytes: u64) -> Result<bool> {
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let file = from_sql(pragma("page_count")?)?.saturating_mul(from_sql(pragma("page_size")?)?);
+    Ok(file > bytes)
+}
+
 fn find_inbound(connection: &Connection, key: &InboundKey) -> Result<Option<(i64, InboundState)>> {
     connection
         .prepare_cached(
@@ -222,6 +279,18 @@ fn put_inbound(connection: &Connection, new: &NewInbound) -> Result<OpResult> {
             })
         }
     }
+}
+
+/// Why a message cannot be committed, if it cannot.
+pub(super) fn not_committable(
+    connection: &Connection,
+    key: &InboundKey,
+) -> Result<Option<OpResult>> {
+    Ok(match find_inbound(connection, key)? {
+        None => Some(OpResult::NotFound),
+        Some((_, InboundState::Handled)) => Some(OpResult::AlreadyHandled),
+        Some(_) => None,
+    })
 }
 
 fn change_inbound(

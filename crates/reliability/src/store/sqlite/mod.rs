@@ -5,6 +5,7 @@
 mod apply;
 mod fault;
 mod file;
+mod guard;
 mod query;
 mod reader;
 mod schema;
@@ -17,9 +18,10 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
+use super::effect::{Effect, EffectAnswer, EffectError, EffectFailure};
 use super::error::StoreError;
 use super::lock::OwnerLock;
-use super::op::{Op, check_batch};
+use super::op::{Op, check_batch, check_effects};
 use super::pending::{Busy, Closing, Pending};
 use super::record::{
     Identity, InboundKey, InboundRecord, Opaque, Opening, OutboundRecord, WallTime,
@@ -28,7 +30,7 @@ use super::{Counts, InboundQuery, OutboundQuery, QUEUE, Recovered, Store, Ticket
 pub(crate) use fault::sqlite_fault;
 pub(crate) use file::{connect, make};
 pub use reader::SqliteReader;
-use writer::{Request, Writer};
+use writer::{Batch, Request, Writer};
 
 /// A store in an SQLite file, with a write-ahead log and a flush for each
 /// commit.
@@ -64,7 +66,7 @@ impl SqliteStore {
 
         let (requests, receiver) = mpsc::channel(QUEUE);
         let (answer, done) = Pending::channel();
-        let writer = Writer::new(path.clone(), identity.clone(), connection, lock);
+        let writer = Writer::new(path.clone(), identity.clone(), connection, lock)?;
         let writer = std::thread::Builder::new()
             .name("stanchion-store".into())
             .spawn(move || {
@@ -93,6 +95,56 @@ impl SqliteStore {
         }
     }
 
+    /// Gives the batch back if the queue is full.
+    fn enqueue(&self, batch: Batch) -> Result<Ticket, Batch> {
+        let (answer, ticket) = Pending::channel();
+        match self.send(Request::Commit(batch, answer)) {
+            Ok(()) => Ok(ticket),
+            Err(TrySendError::Full(Request::Commit(batch, _))) => Err(batch),
+            Err(error) => Ok(refused(error)),
+        }
+    }
+
+    /// Runs an effect in a transaction of its own, which is durable when this resolves:
+    /// for what an application does to its tables beside messages, such as making them.
+    /// What it may do, see [`Effect`].
+    ///
+    /// ```
+    /// use stanchion_reliability::store::{Opening, Seed, SqliteStore, WallTime, rusqlite};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("messages.sqlite");
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let store = SqliteStore::open(&path, &Opening::new(Seed::from_os()?, WallTime::from_unix_ms(0)))?;
+    /// store
+    ///     .transact(|tx| tx.execute_batch("CREATE TABLE IF NOT EXISTS app_readings (celsius REAL)"))
+    ///     .await?;
+    /// let forbidden = store.transact(|tx| tx.execute("DELETE FROM outbound", [])).await;
+    /// assert!(forbidden.is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`TransactError`].
+    pub async fn transact<T, E, F>(&self, effect: F) -> Result<T, TransactError>
+    where
+        T: Send + 'static,
+        E: Into<EffectFailure>,
+        F: FnOnce(&rusqlite::Transaction<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let (effect, gave): (_, EffectAnswer<T>) = Effect::new(effect);
+        let (answer, pending) = Pending::channel();
+        match self.send(Request::Transact(effect, answer)) {
+            Ok(()) => pending.await?,
+            Err(TrySendError::Full(_)) => return Err(StoreError::Busy.into()),
+            Err(TrySendError::Closed(_)) => return Err(StoreError::Closed.into()),
+        }
+        match gave.take().await {
+            Some(gave) => Ok(gave?),
+            None => Err(StoreError::Closed.into()),
+        }
+    }
+
     fn read<T: Send + 'static>(
         &self,
         query: impl FnOnce(&Connection) -> Result<T, rusqlite::Error> + Send + 'static,
@@ -106,6 +158,18 @@ impl SqliteStore {
         }));
         self.send(request).map_or_else(refused, |()| pending)
     }
+}
+
+/// Why a [transaction](SqliteStore::transact) of an application was not made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransactError {
+    /// The closure's own affair: the store goes on.
+    #[error(transparent)]
+    Effect(#[from] EffectError),
+    /// The store's.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 fn refused<T>(error: TrySendError<Request>) -> Pending<T> {
@@ -124,12 +188,29 @@ impl Store for SqliteStore {
         if let Err(misuse) = check_batch(&batch) {
             return Ok(Pending::ready(Err(StoreError::Misuse(misuse))));
         }
-        let (answer, ticket) = Pending::channel();
-        match self.send(Request::Commit(batch, answer)) {
-            Ok(()) => Ok(ticket),
-            Err(TrySendError::Full(Request::Commit(batch, _))) => Err(Busy(batch)),
-            Err(error) => Ok(refused(error)),
+        self.enqueue(Batch::new(batch))
+            .map_err(|batch| Busy(batch.ops))
+    }
+
+    fn runs_effects(&self) -> bool {
+        true
+    }
+
+    fn submit_with(
+        &self,
+        batch: Vec<Op>,
+        effects: Vec<Effect>,
+    ) -> Result<Ticket, (Busy, Vec<Effect>)> {
+        let checked = check_batch(&batch).and_then(|()| check_effects(&batch, effects.len()));
+        if let Err(misuse) = checked {
+            return Ok(Pending::ready(Err(StoreError::Misuse(misuse))));
         }
+        let batch = Batch {
+            ops: batch,
+            effects: effects.into(),
+        };
+        self.enqueue(batch)
+            .map_err(|batch| (Busy(batch.ops), batch.effects.into()))
     }
 
     fn recover(&self, limit: usize) -> Pending<Recovered> {

@@ -2,19 +2,22 @@
 //! batches that wait together in one transaction, answers once it is durable.
 //! It owns group commit and failing closed.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::mpsc;
 
+use super::super::effect::Effect;
 use super::super::error::StoreError;
 use super::super::lock::OwnerLock;
 use super::super::op::{Committed, MAX_BATCH, Op, OpResult};
 use super::super::pending::Answer;
-use super::super::record::{Check, Identity};
-use super::apply::apply;
+use super::super::record::{Check, Identity, InboundKey, WallTime};
+use super::apply::{apply, not_committable};
 use super::fault::{damage, sqlite_fault};
 use super::file::connect;
+use super::guard::Guard;
 use super::schema::read_identity;
 
 /// A read. Gives back the error it met, if any, so that the writer can fail
@@ -23,9 +26,25 @@ pub(super) type Read =
     Box<dyn FnOnce(Result<&Connection, StoreError>) -> Option<StoreError> + Send>;
 
 pub(super) enum Request {
-    Commit(Vec<Op>, Answer<Committed>),
+    Commit(Batch, Answer<Committed>),
+    Transact(Effect, Answer<()>),
     Read(Read),
     Reopen(Answer<()>),
+}
+
+/// A batch, with the effects of its `Op::Apply`s in order.
+pub(super) struct Batch {
+    pub(super) ops: Vec<Op>,
+    pub(super) effects: VecDeque<Effect>,
+}
+
+impl Batch {
+    pub(super) const fn new(ops: Vec<Op>) -> Self {
+        Self {
+            ops,
+            effects: VecDeque::new(),
+        }
+    }
 }
 
 /// Ops that make a group full. One more batch may carry it past.
@@ -36,24 +55,26 @@ pub(super) struct Writer {
     identity: Identity,
     // Dropped before the lock is: fields drop in order.
     file: Result<Connection, StoreError>,
+    guard: Guard,
     _lock: OwnerLock,
 }
 
-type Group = Vec<(Vec<Op>, Answer<Committed>)>;
+type Group = Vec<(Batch, Answer<Committed>)>;
 
 impl Writer {
     pub(super) fn new(
         path: PathBuf,
         identity: Identity,
-        connection: Connection,
+        mut connection: Connection,
         lock: OwnerLock,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, StoreError> {
+        Ok(Self {
             path,
             identity,
+            guard: Guard::on(&mut connection).map_err(sqlite_fault)?,
             file: Ok(connection),
             _lock: lock,
-        }
+        })
     }
 
     /// Works until every sender is gone and the queue is empty, then closes
@@ -64,12 +85,12 @@ impl Writer {
         while let Some(request) = next.take().or_else(|| requests.blocking_recv()) {
             match request {
                 Request::Commit(batch, answer) => {
-                    let mut ops = batch.len();
+                    let mut ops = batch.ops.len();
                     group.push((batch, answer));
                     while ops < GROUP && group.len() < GROUP {
                         match requests.try_recv() {
                             Ok(Request::Commit(batch, answer)) => {
-                                ops += batch.len();
+                                ops += batch.ops.len();
                                 group.push((batch, answer));
                             }
                             Ok(other) => {
@@ -90,6 +111,7 @@ impl Writer {
                     }
                 }
                 // A receiver that is gone wanted no answer.
+                Request::Transact(effect, answer) => drop(answer.send(self.transact(effect))),
                 Request::Reopen(answer) => drop(answer.send(self.reopen())),
             }
         }
@@ -97,7 +119,7 @@ impl Writer {
 
     fn commit(&mut self, group: &mut Group) {
         let outcome = match &mut self.file {
-            Ok(connection) => commit_group(connection, group).map_err(sqlite_fault),
+            Ok(connection) => commit_group(connection, &self.guard, group).map_err(sqlite_fault),
             Err(error) => Err(error.clone()),
         };
         match outcome {
@@ -117,6 +139,18 @@ impl Writer {
         }
     }
 
+    /// What the effect gave, its maker knows; here only the store's part is told.
+    fn transact(&mut self, effect: Effect) -> Result<(), StoreError> {
+        let outcome = match &mut self.file {
+            Ok(connection) => transact(connection, &self.guard, effect).map_err(sqlite_fault),
+            Err(error) => return Err(error.clone()),
+        };
+        if let Err(error) = &outcome {
+            self.fail(error.clone());
+        }
+        outcome
+    }
+
     fn fail(&mut self, error: StoreError) {
         tracing::error!(
             error = &error as &dyn std::error::Error,
@@ -128,34 +162,81 @@ impl Writer {
     fn reopen(&mut self) -> Result<(), StoreError> {
         // The old connection must be gone first, with all it had cached.
         self.file = Err(StoreError::Closed);
-        let opened = connect(&self.path, Check::Always).and_then(|connection| {
+        let opened = connect(&self.path, Check::Always).and_then(|mut connection| {
             let stored = read_identity(&connection).map_err(sqlite_fault)?;
             if stored.as_ref() != Some(&self.identity) {
                 return Err(damage(
                     "another store stands in the place of this one".into(),
                 ));
             }
-            Ok(connection)
+            let guard = Guard::on(&mut connection).map_err(sqlite_fault)?;
+            Ok((connection, guard))
         });
-        let answer = opened.as_ref().map(drop).map_err(StoreError::clone);
-        self.file = opened;
-        answer
+        match opened {
+            Ok((connection, guard)) => {
+                (self.file, self.guard) = (Ok(connection), guard);
+                Ok(())
+            }
+            Err(error) => {
+                self.file = Err(error.clone());
+                Err(error)
+            }
+        }
     }
 }
 
 fn commit_group(
     connection: &mut Connection,
-    group: &Group,
+    guard: &Guard,
+    group: &mut Group,
 ) -> Result<Vec<Vec<OpResult>>, rusqlite::Error> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut last = None;
-    let results = group
-        .iter()
-        .map(|(batch, _)| {
-            let ops = batch.iter();
-            ops.map(|op| apply(&transaction, &mut last, op)).collect()
-        })
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut results = Vec::with_capacity(group.len());
+    for (batch, _) in group {
+        let mut answers = Vec::with_capacity(batch.ops.len());
+        for op in &batch.ops {
+            answers.push(match op {
+                Op::Apply { key, at, .. } => {
+                    let effect = batch.effects.pop_front();
+                    apply_effect(&transaction, guard, key, *at, effect)?
+                }
+                op => apply(&transaction, &mut last, op)?,
+            });
+        }
+        results.push(answers);
+    }
     transaction.commit()?;
     Ok(results)
+}
+
+/// The effect first: if it fails, the message is as it was.
+fn apply_effect(
+    transaction: &Transaction<'_>,
+    guard: &Guard,
+    key: &InboundKey,
+    at: WallTime,
+    effect: Option<Effect>,
+) -> Result<OpResult, rusqlite::Error> {
+    if let Some(refused) = not_committable(transaction, key)? {
+        return Ok(refused);
+    }
+    let Some(effect) = effect else {
+        return Ok(OpResult::EffectFailed);
+    };
+    if !guard.run(transaction, effect)? {
+        return Ok(OpResult::EffectFailed);
+    }
+    let key = key.clone();
+    apply(transaction, &mut None, &Op::MarkHandled { key, at })
+}
+
+fn transact(
+    connection: &mut Connection,
+    guard: &Guard,
+    effect: Effect,
+) -> Result<(), rusqlite::Error> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    guard.run(&transaction, effect)?;
+    transaction.commit()
 }

@@ -1,0 +1,75 @@
+//! Decisions about received messages that are not durable yet: who waits for each, and the
+//! effects on their way to the store. Which are good is `engine`'s.
+
+use std::collections::HashMap;
+
+use super::control::{Answer, Decision};
+use crate::store::{Effect, Op};
+
+/// Those that are under way; no more than messages are handed over.
+#[derive(Debug, Default)]
+pub(super) struct Decisions {
+    waiting: HashMap<u64, Answer>,
+    effects: HashMap<u64, Effect>,
+}
+
+impl Decisions {
+    /// One begins. Gives false if there is one about that message already, which then
+    /// stands alone.
+    pub(super) fn begin(&mut self, arrival: u64, answer: Answer) -> bool {
+        if self.waiting.contains_key(&arrival) {
+            reply(answer, Decision::NotDone);
+            return false;
+        }
+        self.waiting.insert(arrival, answer);
+        true
+    }
+
+    /// The same, with an effect.
+    pub(super) fn begin_with(&mut self, arrival: u64, effect: Effect, answer: Answer) -> bool {
+        let begun = self.begin(arrival, answer);
+        if begun {
+            self.effects.insert(arrival, effect);
+        }
+        begun
+    }
+
+    /// The messages that those are about.
+    pub(super) fn arrivals(&self) -> Vec<u64> {
+        self.waiting.keys().copied().collect()
+    }
+
+    /// One has ended.
+    pub(super) fn ended(&mut self, arrival: u64, done: bool) {
+        self.effects.remove(&arrival);
+        if let Some(answer) = self.waiting.remove(&arrival) {
+            let decision = if done {
+                Decision::Done
+            } else {
+                Decision::NotDone
+            };
+            reply(answer, decision);
+        }
+    }
+
+    /// The effects that go with a batch, in its order.
+    pub(super) fn effects_of(&mut self, batch: &[Op]) -> Vec<Effect> {
+        if self.effects.is_empty() {
+            return Vec::new();
+        }
+        let arrivals = batch.iter().filter_map(|op| match op {
+            Op::Apply { arrival, .. } => Some(arrival),
+            _ => None,
+        });
+        arrivals
+            .filter_map(|arrival| self.effects.remove(arrival))
+            .collect()
+    }
+}
+
+pub(super) fn reply(answer: Answer, decision: Decision) {
+    if let Some(answer) = answer {
+        // Whoever gave up waiting wanted no answer.
+        let _ = answer.send(decision);
+    }
+}
