@@ -637,7 +637,7 @@ impl Ledger {
                 if message.told == Told::Positive && !lapsed {
                     return wrong("after it was delivered");
                 }
-                if message.effect && !message.repeatable {
+                if message.effect && !message.repeatable && !message.void_forgotten {
                     return wrong("but it took effect");
                 }
                 if message.transmitted && !message.spoken {
@@ -807,8 +807,13 @@ impl Ledger {
             if m.forgotten {
                 return false;
             }
-            if self.moves && self.set_back[m.to] && m.accepted.is_some() {
-                // It may have forgotten its sender's other accounts.
+            // Who was set back may have forgotten its sender's other accounts; and what waits
+            // for it fills the outbox.
+            let forgot = match m.accepted {
+                Some(_) => self.set_back[m.to],
+                None => self.set_back.contains(&true),
+            };
+            if self.moves && forgot {
                 return false;
             }
             let set_back = self.set_back[m.from] || self.set_back[m.to];

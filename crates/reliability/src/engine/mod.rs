@@ -175,6 +175,14 @@ enum Why {
     ToSettle,
 }
 
+/// What names this engine's life on the wire. A store that is opened again within a process
+/// keeps its token, and what an engine before this one accepted must not be taken for this
+/// one's: it may have been transmitted.
+fn boot_of(recovered: &Recovered) -> Boot {
+    let accepted = recovered.next_seq.saturating_sub(1) as u32;
+    Boot(recovered.identity.boot_token ^ accepted.wrapping_mul(0x9E37_79B9))
+}
+
 /// The engine. See the [module](self).
 #[derive(Debug)]
 pub struct Engine {
@@ -272,7 +280,7 @@ impl Engine {
         let mut engine = Self {
             config,
             place,
-            boot: Boot(recovered.identity.boot_token),
+            boot: boot_of(&recovered),
             addresses: None,
             now,
             outbox: Outbox::new(config, entropy),

@@ -387,7 +387,8 @@ impl World {
         }
         let of = message.from;
         if self.devices[of].process.is_none() {
-            self.schedule.after(200 * MS, Event::Submits(id));
+            let at = self.once_they_run(200 * MS);
+            self.schedule.at(at, Event::Submits(id));
             return Ok(());
         }
         message.submitted = true;
@@ -465,6 +466,15 @@ impl World {
         }
     }
 
+    /// After a while; but nobody runs before copies come days later.
+    fn once_they_run(&self, wait: Duration) -> Duration {
+        let at = self.now() + wait;
+        match self.phase {
+            Phase::Later(since) => since.max(at),
+            Phase::Trouble | Phase::Calm => at,
+        }
+    }
+
     /// The time of a message is over: if its sender runs, it knows an outcome.
     pub(super) fn due(&mut self, id: Id) -> Checked {
         let now = self.now();
@@ -487,11 +497,7 @@ impl World {
         if ready && over && message.accepted.is_some() {
             return Err(Law::Late.broken(format!("m{id} has no outcome at its deadline")));
         }
-        // Nobody runs before copies come days later.
-        let at = match self.phase {
-            Phase::Later(since) => since.max(now + 500 * MS),
-            Phase::Trouble | Phase::Calm => now + 500 * MS,
-        };
+        let at = self.once_they_run(500 * MS);
         self.schedule.at(at, Event::Due(id));
         Ok(())
     }
