@@ -14,7 +14,6 @@
 //! - what was sent may be in doubt for good.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use stanchion_reliability::outcome::{InDoubt, NotDelivered, Outcome};
 use stanchion_reliability::store::{InboundKey, Op, OpResult, OutboundState};
@@ -24,6 +23,8 @@ use stanchion_stanza::payload::delivery::{
 use stanchion_stanza::{Element, Jid, Payload as _};
 
 use crate::law::{Checked, Law};
+pub(crate) use crate::message::Draft;
+use crate::message::{Message, Told};
 
 /// A message's number in the ledger.
 pub(crate) type Id = u32;
@@ -49,130 +50,6 @@ const HAND_OVERS: u32 = 3;
 /// The number behind an id on the wire.
 pub(crate) fn number(name: &str) -> Option<Id> {
     name.strip_prefix('m')?.parse().ok()
-}
-
-/// What the sender was told last, in this timeline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Told {
-    #[default]
-    Nothing,
-    InDoubt,
-    /// In doubt, and nothing follows.
-    Unknowable,
-    /// Delivered or acknowledged.
-    Positive,
-    NotDelivered,
-}
-
-impl Told {
-    const fn is_definite(self) -> bool {
-        matches!(self, Self::Unknowable | Self::Positive | Self::NotDelivered)
-    }
-}
-
-/// One message.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Message {
-    draft: Draft,
-    /// On the world's clock, and how much its device's clocks had slipped by then.
-    pub(crate) deadline: Option<Duration>,
-    pub(crate) slip: Duration,
-    pub(crate) given: bool,
-    /// Given to an engine that did not refuse it.
-    pub(crate) submitted: bool,
-    /// In which life of an engine it was accepted, and when.
-    pub(crate) accepted: Option<u64>,
-    pub(crate) accepted_at: Duration,
-    /// Durable in the outbox, and its place in the order in which that happened.
-    pub(crate) kept: bool,
-    place: u32,
-    /// Transmitted at any time; with the delivery extension.
-    pub(crate) transmitted: bool,
-    spoken: bool,
-    /// `NotDelivered` is durable; if the process ended before it was told, it is to be
-    /// found in the store.
-    decided: bool,
-    /// A definite outcome is durable; doubt is.
-    concluded: bool,
-    doubted: bool,
-    pub(crate) told: Told,
-    /// The life in which the last definite outcome was told, and doubt.
-    settled_in: Option<u64>,
-    doubted_in: Option<u64>,
-    /// Another client of the account said that it received it.
-    pub(crate) vouched: bool,
-    /// Its sender was told that it came back for good.
-    refused: bool,
-    /// Its application took it back.
-    pub(crate) taken_back: bool,
-    /// A cancel for it was transmitted.
-    cancelled: bool,
-    /// To which stores it was addressed, and whether to whatever store is there.
-    stores: Vec<StoreTag>,
-    to_any_store: bool,
-    /// Its sender lost it, with its store.
-    pub(crate) forgotten: bool,
-
-    /// Durable in the inbox, and as committed.
-    pub(crate) inbox: bool,
-    committed: bool,
-    /// Hand-overs that are durable; the first one that happened.
-    marks: u32,
-    handed: bool,
-    /// Its receiver said that it never takes effect, or that it closed an epoch of its
-    /// channels; and the receiver may have forgotten that with its store.
-    void: bool,
-    closed: bool,
-    void_forgotten: bool,
-    /// Took effect, and in which life of the receiver.
-    pub(crate) effect: bool,
-    effect_life: u64,
-    /// A receiver that was set back may repeat it; one did act before it was.
-    repeatable: bool,
-    outlived: bool,
-    /// A transactional effect was undone with its store.
-    undone: bool,
-}
-
-/// What a message is from the beginning.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Draft {
-    pub(crate) from: usize,
-    pub(crate) to: usize,
-    pub(crate) channel: u8,
-    /// From the moment it is given.
-    pub(crate) lifetime: Option<Duration>,
-    /// Whether only a protected stream may carry it.
-    pub(crate) strict: bool,
-    /// Whether it ends every stream that carries it.
-    pub(crate) poison: bool,
-    /// Its application takes it back so long after it was given.
-    pub(crate) regret: Option<Duration>,
-    /// Its receiver crashes whenever it acts on it.
-    pub(crate) doomed: bool,
-}
-
-impl From<Draft> for Message {
-    fn from(draft: Draft) -> Self {
-        Self {
-            draft,
-            ..Self::default()
-        }
-    }
-}
-
-impl std::ops::Deref for Message {
-    type Target = Draft;
-
-    fn deref(&self) -> &Draft {
-        &self.draft
-    }
-}
-
-impl Message {
-    pub(crate) const fn has_outcome(&self) -> bool {
-        self.decided || self.concluded || !matches!(self.told, Told::Nothing)
-    }
 }
 
 /// What of one message is durable on one device.

@@ -18,6 +18,7 @@
 mod device;
 mod law;
 mod ledger;
+mod message;
 pub mod mutant;
 mod plan;
 pub mod report;
