@@ -66,7 +66,11 @@ struct Mark {
 
 /// What is durable on one device: goes with an image of its store.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Marks(Vec<Mark>);
+pub(crate) struct Marks {
+    messages: Vec<Mark>,
+    /// What its inbox has under which key; after a fork it may have something else there.
+    keys: HashMap<InboundKey, Id>,
+}
 
 /// What an op makes durable.
 #[derive(Debug, Clone, Copy)]
@@ -588,7 +592,10 @@ impl Ledger {
             committed: m.to == of && m.committed,
             handed: m.to == of && m.handed,
         };
-        Marks(self.messages.iter().map(mark).collect())
+        Marks {
+            messages: self.messages.iter().map(mark).collect(),
+            keys: self.keys[of].clone(),
+        }
     }
 
     /// A device's store is that of the marks again; none is an empty one.
@@ -597,9 +604,10 @@ impl Ledger {
         self.emptied[of] |= marks.is_none();
         let none = Marks::default();
         let marks = marks.unwrap_or(&none);
+        self.keys[of].clone_from(&marks.keys);
         let empty = Mark::default();
         for (at, message) in self.messages.iter_mut().enumerate() {
-            let mark = marks.0.get(at).unwrap_or(&empty);
+            let mark = marks.messages.get(at).unwrap_or(&empty);
             if message.from == of {
                 message.decided = mark.decided;
                 message.concluded = mark.concluded;
@@ -614,7 +622,7 @@ impl Ledger {
                     message.settled_in = None;
                     message.doubted_in = None;
                 }
-                if !mark.kept && message.submitted && !message.forgotten {
+                if !mark.kept && (message.submitted || message.kept) && !message.forgotten {
                     message.forgotten = true;
                     self.tally.forgotten += 1;
                 }
