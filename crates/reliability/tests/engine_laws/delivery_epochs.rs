@@ -28,6 +28,31 @@ fn another_store_at_the_recipient_leaves_what_was_transmitted_in_doubt() {
 }
 
 #[test]
+fn what_an_engine_before_this_one_may_have_sent_does_not_move_to_another_store() {
+    let mut pair = Pair::with(|config| config.in_memory = 8);
+    pair.get_acquainted();
+    for n in 0..4 {
+        pair.send(&format!("m{n}"));
+    }
+    assert_eq!(pair.a.out().len(), 4);
+    // So many others that the next engine has room for one message of each at first.
+    for n in 0..8 {
+        pair.a
+            .s
+            .send_to(&format!("peer{n}@x"), &format!("o{n}"), None);
+    }
+    // The store is opened again within the process, so its boot token is the same.
+    pair.a.becomes(Script::new_engine);
+    pair.b.becomes(Script::reinstalled);
+    pair.pass(70 * SECOND);
+    for n in 0..4 {
+        let told = pair.a.outcomes_of(&format!("m{n}"));
+        assert_eq!(told, ["in doubt peerreset"], "m{n}");
+    }
+    assert!(!pair.effects.iter().any(|id| id.starts_with('m')));
+}
+
+#[test]
 fn nothing_is_done_for_another_store() {
     let mut pair = Pair::acquainted();
     pair.send("m");
