@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use stanchion::session::{Outgoing, Receiver, Sent, Status};
+use stanchion::Incoming;
+use stanchion::session::{Outgoing, Sent, Status};
 use stanchion::{Client, ClientBuilder, Outcome};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout};
@@ -26,7 +27,7 @@ const SENDERS: usize = 256;
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// A client that never finds its server, and whose outbox has no end.
-pub async fn cut_off(store: &Path) -> Result<(Client, Receiver), String> {
+pub async fn cut_off(store: &Path) -> Result<(Client, Incoming), String> {
     Client::builder(jid(FROM, DOMAIN)?)
         .password("secret".to_owned().into())
         // Nothing listens there.
@@ -59,9 +60,9 @@ pub struct Ends {
     domain: String,
     from: Client,
     /// Kept, or nothing would be received.
-    _receipts: Receiver,
+    _receipts: Incoming,
     to: Client,
-    incoming: Option<Receiver>,
+    incoming: Option<Incoming>,
 }
 
 /// What one run of deliveries took.
@@ -197,7 +198,7 @@ async fn arrived(sent: Sent) -> Result<(), String> {
 
 /// Commits `all` messages, whose numbers must be 0 to `all`, each once. Gives the receiver
 /// back.
-fn receive(mut incoming: Receiver, all: usize) -> JoinHandle<Result<Receiver, String>> {
+fn receive(mut incoming: Incoming, all: usize) -> JoinHandle<Result<Incoming, String>> {
     tokio::spawn(async move {
         let mut seen = vec![false; all];
         for _ in 0..all {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 use stanchion::Client;
-use stanchion::session::Receiver;
+use stanchion::Incoming;
 use stanchion::stanza::Message;
 use tokio::time::Instant;
 
@@ -60,7 +60,7 @@ pub(crate) async fn run(command: Command) -> Outcome {
 async fn print_all(
     command: &Command,
     client: &Client,
-    incoming: &mut Receiver,
+    incoming: &mut Incoming,
     over: Instant,
 ) -> Outcome {
     watch::connected(client, over, command.timeout).await?;

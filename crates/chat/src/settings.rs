@@ -12,12 +12,13 @@ use std::time::Duration;
 use clap::Args;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
+use stanchion::Incoming;
 use stanchion::connect::config::Plaintext;
 use stanchion::connect::registry::{RegistryError, Server, ServerRegistry, read_place};
 use stanchion::connect::{Account, ConnectConfig, Connector, Endpoint, Endpoints};
 use stanchion::reliability::registry::{RegistryFault, SqliteRegistry};
 use stanchion::reliability::store::StoreError;
-use stanchion::session::{Receiver, SessionConfig, SessionError};
+use stanchion::session::{SessionConfig, SessionError};
 use stanchion::transport::TlsMode;
 use stanchion::{BareJid, Client, ClientBuilder, Fingerprint, Roots, StartError};
 use stanchion_sasl::Credentials;
@@ -365,7 +366,7 @@ impl Settings {
         &self,
         over: Option<Instant>,
         change: impl FnOnce(&mut SessionConfig),
-    ) -> Result<(Client, Receiver), Failure> {
+    ) -> Result<(Client, Incoming), Failure> {
         let store = match &self.store {
             Some(store) => store.clone(),
             None => default_store(&self.server.account.jid)?,

@@ -9,10 +9,12 @@ use stanchion_connect::config::{ConfigError, Plaintext};
 use stanchion_connect::factory::ConnectionFactory;
 use stanchion_connect::registry::ServerRegistry;
 use stanchion_connect::{Account, Connect, ConnectConfig, Connector, Endpoint, Endpoints};
-use stanchion_reliability::session::{Receiver, Session, SessionConfig, SessionError};
+use stanchion_reliability::session::{Session, SessionConfig, SessionError};
 use stanchion_reliability::store::{
-    Image, MemoryStore, Opening, Seed, SqliteStore, Store, StoreError, WallTime,
+    Image, MemoryStore, Opening, Seed, SqliteStore, Store, StoreError, TransactError, Transactor,
+    WallTime,
 };
+use stanchion_services::{Incoming, Standard, StandardConfig};
 use stanchion_stanza::{BareJid, Presence, Text, xml::InvalidChar};
 use stanchion_transport::security::Fingerprint;
 use stanchion_transport::tls::Roots;
@@ -40,6 +42,9 @@ pub enum StartError {
     /// The store cannot be opened or read.
     #[error("the messages' store cannot be used: {0}")]
     Store(#[from] StoreError),
+    /// What the services kept cannot be read.
+    #[error("what the services kept cannot be read: {0}")]
+    Services(#[from] TransactError),
     /// The session did not start.
     #[error(transparent)]
     Session(#[from] SessionError),
@@ -224,7 +229,7 @@ impl ClientBuilder {
     ///
     /// # Errors
     /// [`StartError`]; nothing that a server does.
-    pub async fn start(self) -> Result<(Client, Receiver), StartError> {
+    pub async fn start(self) -> Result<(Client, Incoming), StartError> {
         let mut session = self.session.clone();
         if let Some(registry) = self
             .servers
@@ -243,9 +248,15 @@ impl ClientBuilder {
         if let Some(time) = self.first_within {
             connector = Arc::new(FirstWithin::new(connector, time));
         }
-        let store = open(self.store.ok_or(StartError::NoStore)?).await?;
-        let (session, receiver) = Session::start(connector, store, session).await?;
-        Ok((Client::new(session), receiver))
+        let (store, transactor) = open(self.store.ok_or(StartError::NoStore)?).await?;
+        let mut services = StandardConfig::default();
+        services.hand_over = Some(session.engine.hand_over);
+        let (session, receiver, stanzas) =
+            Session::start_with_stanzas(connector, store, session).await?;
+        let sender = session.sender();
+        let (services, incoming) =
+            Standard::start(services, sender, receiver, stanzas, transactor).await?;
+        Ok((Client::new(session, services), incoming))
     }
 }
 
@@ -261,16 +272,20 @@ async fn accounts(registry: &dyn ServerRegistry) -> Vec<BareJid> {
     }
 }
 
-async fn open(choice: StoreChoice) -> Result<Box<dyn Store>, StoreError> {
+async fn open(choice: StoreChoice) -> Result<(Box<dyn Store>, Transactor), StoreError> {
     let opening = Opening::new(Seed::from_os()?, wall_clock());
     match choice {
-        StoreChoice::Memory => Ok(Box::new(MemoryStore::open(Image::default(), &opening)?)),
+        StoreChoice::Memory => {
+            let store = MemoryStore::open(Image::default(), &opening)?;
+            Ok((Box::new(store), Transactor::in_memory()?))
+        }
         StoreChoice::File(path) => {
             let open = move || SqliteStore::open(path, &opening);
             let store = tokio::task::spawn_blocking(open)
                 .await
                 .map_err(|_| StoreError::Closed)??;
-            Ok(Box::new(store))
+            let transactor = store.transactor().ok_or(StoreError::Closed)?;
+            Ok((Box::new(store), transactor))
         }
     }
 }

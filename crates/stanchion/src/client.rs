@@ -1,4 +1,4 @@
-//! A running client: a session, and nothing more.
+//! A running client: a session, the services over it, and nothing more.
 
 use stanchion_connect::Endpoint;
 use stanchion_reliability::engine::Counters;
@@ -6,6 +6,7 @@ use stanchion_reliability::session::{
     FindError, Outgoing, SendError, Sender, Sent, Session, SessionError, SessionEvent, Status,
     Tracked,
 };
+use stanchion_services::{Requests, Standard};
 use stanchion_stanza::BareJid;
 use tokio::sync::{broadcast, watch};
 
@@ -15,6 +16,8 @@ use crate::ClientBuilder;
 /// nothing that was accepted or acknowledged is lost.
 #[derive(Debug)]
 pub struct Client {
+    // Ends before the session does: fields drop in order.
+    services: Standard,
     session: Session,
 }
 
@@ -24,8 +27,8 @@ impl Client {
         ClientBuilder::new(account)
     }
 
-    pub(crate) const fn new(session: Session) -> Self {
-        Self { session }
+    pub(crate) const fn new(session: Session, services: Standard) -> Self {
+        Self { services, session }
     }
 
     /// Hands a message over; resolves once it is durable. Waits while the outbox is
@@ -93,12 +96,19 @@ impl Client {
         self.session.counters()
     }
 
+    /// Asks others: any request of XMPP (RFC 6120 §8.2.3), and its answer.
+    #[must_use]
+    pub fn requests(&self) -> Requests {
+        self.services.requests()
+    }
+
     /// Ends the client properly: what is accepted is durable, what is handled is
     /// acknowledged. Messages without outcome stay in the store for the next start.
     ///
     /// # Errors
     /// [`SessionError`] if the session had failed before.
     pub async fn shutdown(self) -> Result<(), SessionError> {
+        self.services.shutdown().await;
         self.session.shutdown().await
     }
 }

@@ -61,12 +61,14 @@ mod first;
 pub use stanchion_connect as connect;
 pub use stanchion_reliability as reliability;
 pub use stanchion_reliability::session;
+pub use stanchion_services as services;
 pub use stanchion_stanza as stanza;
 pub use stanchion_transport as transport;
 
 pub use builder::{ClientBuilder, StartError};
 pub use client::Client;
 pub use stanchion_reliability::outcome::{InDoubt, NotDelivered, Outcome};
+pub use stanchion_services::Incoming;
 pub use stanchion_stanza::{BareJid, Jid};
 pub use stanchion_transport::security::Fingerprint;
 pub use stanchion_transport::tls::Roots;

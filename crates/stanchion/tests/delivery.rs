@@ -12,9 +12,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use stanchion::Incoming;
 use stanchion::connect::registry::{MemoryRegistry, ServerRegistry as _};
 use stanchion::connect::{Account, Endpoint, Endpoints};
-use stanchion::session::{Lane, Outgoing, Receiver, SendError, SessionEvent, Status};
+use stanchion::session::{Lane, Outgoing, SendError, SessionEvent, Status};
 use stanchion::transport::TlsMode;
 use stanchion::{Client, ClientBuilder, InDoubt, NotDelivered, Outcome, StartError};
 use stanchion_hub::{Accounts, Fingerprint, Hub, HubConfig};
@@ -100,7 +101,7 @@ async fn observed(events: &mut broadcast::Receiver<SessionEvent>, wanted: &str) 
 }
 
 /// Takes one message, and commits it.
-async fn take(incoming: &mut Receiver) -> (String, String) {
+async fn take(incoming: &mut Incoming) -> (String, String) {
     let received = soon(incoming.recv()).await.unwrap();
     let message = received.commit().await.unwrap();
     let id = message.header.id.as_deref().unwrap().to_owned();
@@ -295,7 +296,7 @@ async fn a_kept_message_survives_restarts_and_arrives_under_its_id() {
 }
 
 /// A client that was dropped gives its store free as soon as its task has ended.
-async fn start_when_free(server: &Server, store: &std::path::Path) -> (Client, Receiver) {
+async fn start_when_free(server: &Server, store: &std::path::Path) -> (Client, Incoming) {
     use stanchion::reliability::store::StoreError;
     soon(async {
         loop {

@@ -6,7 +6,7 @@ use super::{TextFile, Violation, scan};
 const RULE: &str = "sans-io";
 
 /// The cores: a crate's folder, and the module within it (empty: all of it).
-const CORES: [(&str, &str); 9] = [
+const CORES: [(&str, &str); 10] = [
     ("crates/stanza", ""),
     ("crates/sasl", ""),
     ("crates/connect", "negotiation"),
@@ -14,6 +14,7 @@ const CORES: [(&str, &str); 9] = [
     ("crates/connect", "backoff"),
     ("crates/connect", "health"),
     ("crates/reliability", "engine"),
+    ("crates/services", "service"),
     ("crates/hub", "stream"),
     ("crates/hub", "router"),
 ];
@@ -39,7 +40,10 @@ const BANNED: [&str; 16] = [
 ];
 
 pub(super) fn check(files: &[TextFile]) -> Vec<Violation> {
-    let mut violations = Vec::new();
+    let mut violations: Vec<_> = (files.iter())
+        .filter(|file| is_service_state(&file.path))
+        .flat_map(check_file)
+        .collect();
     for (folder, module) in CORES {
         let source = format!("{folder}/src/");
         let mut found = false;
@@ -68,6 +72,13 @@ pub(super) fn check(files: &[TextFile]) -> Vec<Violation> {
         }
     }
     violations
+}
+
+/// Each service's state machine has a file of that name, or a folder.
+fn is_service_state(path: &str) -> bool {
+    path.starts_with("crates/services/src/")
+        && (path.ends_with("/state.rs") || path.contains("/state/"))
+        && !scan::is_test_file(path)
 }
 
 /// Whether a path below `src` is the module's own file or lies in its folder.
@@ -104,6 +115,16 @@ mod tests {
             .collect();
         files.push(TextFile::new(path, text));
         check(&files)
+    }
+
+    #[test]
+    fn a_service_s_state_that_names_io_is_red() {
+        let text = "//! A state.\nasync fn wait() {}\n";
+        for path in ["roster/state.rs", "rooms/state/joining.rs"] {
+            let violations = cores_with(&format!("crates/services/src/{path}"), text);
+            assert_eq!(violations.len(), 1, "{path}");
+        }
+        assert!(cores_with("crates/services/src/roster/mod.rs", text).is_empty());
     }
 
     #[test]

@@ -12,7 +12,8 @@ use std::fmt::Write as _;
 use std::future::ready;
 use std::path::Path;
 
-use stanchion::session::{Received, Receiver, SessionEvent, Status};
+use stanchion::Incoming;
+use stanchion::session::{Received, SessionEvent, Status};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::block_in_place;
 
@@ -70,7 +71,7 @@ pub(super) async fn run(settings: &Settings, path: &Path) -> Outcome {
 }
 
 /// What is there already goes into the same sync.
-async fn gather(first: Received, incoming: &mut Receiver) -> Vec<Received> {
+async fn gather(first: Received, incoming: &mut Incoming) -> Vec<Received> {
     let mut batch = vec![first];
     while batch.len() < BATCH {
         tokio::select! {

@@ -42,6 +42,10 @@ pub struct EngineConfig {
     pub probe_after: Duration,
     /// A stream that does not answer a probe for this long is dead. Default 7 s.
     pub dead_after: Duration,
+    /// Whether the engine answers requests of others itself, as far as every client must
+    /// (RFC 6120 §8.2.3). Default true; if not, each comes as a
+    /// [`Transient`](super::Event::Transient), and whoever takes it answers.
+    pub answer_requests: bool,
 }
 
 impl Default for EngineConfig {
@@ -59,6 +63,7 @@ impl Default for EngineConfig {
             ack_every: 10,
             probe_after: Duration::from_secs(8),
             dead_after: Duration::from_secs(7),
+            answer_requests: true,
         }
     }
 }

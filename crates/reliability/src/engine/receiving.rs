@@ -96,7 +96,11 @@ impl Engine {
         if answers && iq.header.id.as_deref() == Some(PROBE) {
             self.proved();
         }
-        match respond::respond(&iq, self.place.as_ref()) {
+        let answer = match self.config.answer_requests {
+            true => respond::respond(&iq, self.place.as_ref()),
+            false => None,
+        };
+        match answer {
             Some(answer) => self.transmit(&answer),
             None => self.event(Event::Transient(Box::new(iq.into()))),
         }

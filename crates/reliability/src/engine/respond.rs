@@ -1,5 +1,5 @@
-//! Answers that RFC 6120 §8.2.3 and the extensions in use demand of every client, and
-//! that no service above gives yet.
+//! Answers that RFC 6120 §8.2.3 and the extensions in use demand of every client, given
+//! here when no service above gives them.
 
 use stanchion_stanza::payload::delivery::{FEATURE, Place, capability_form};
 use stanchion_stanza::payload::disco::{DiscoInfo, Identity};

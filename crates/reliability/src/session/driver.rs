@@ -12,7 +12,7 @@ use stanchion_connect::error::Misuse;
 use stanchion_connect::{Connect, ConnectError, Connection, Endpoint, Resumption};
 use stanchion_stanza::payload::delivery::At;
 use stanchion_stanza::stream::{StreamCondition, StreamError};
-use stanchion_stanza::{FullJid, Payload as _, StreamEvent};
+use stanchion_stanza::{FullJid, Payload as _, Stanza, StreamEvent};
 use stanchion_transport::{StreamFault, XmppStream};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -23,6 +23,7 @@ use super::patience::Patience;
 use super::received::Delivery;
 use super::requests::Requests;
 use super::sent::{Find, Lookup};
+use super::stanzas::{Inflow, Tap, Up};
 use super::token::Token;
 use super::waiters::Waiters;
 use super::{
@@ -50,6 +51,7 @@ pub(super) struct Parts {
     pub(super) events: broadcast::Sender<SessionEvent>,
     pub(super) status: watch::Sender<Status>,
     pub(super) counters: watch::Sender<Counters>,
+    pub(super) tap: Tap,
 }
 
 pub(super) type Attempt = Pin<Box<dyn Future<Output = Result<Connection, ConnectError>> + Send>>;
@@ -240,10 +242,11 @@ impl Driver {
             }
             Event::Decided { arrival, done } => self.decisions.ended(arrival, done),
             Event::Transient(stanza) => {
-                let _ = self
-                    .parts
-                    .events
-                    .send(SessionEvent::Transient(Arc::new(*stanza)));
+                if self.parts.events.receiver_count() > 0 {
+                    let seen = SessionEvent::Transient(Arc::new(Stanza::clone(&stanza)));
+                    let _ = self.parts.events.send(seen);
+                }
+                self.parts.tap.put(Inflow::Stanza(stanza));
             }
             Event::RolledBack { from } => self.warn(Warning::RolledBack { from }),
             Event::ClockSkew { to, ahead } => self.warn(Warning::ClockSkew { to, ahead }),
@@ -266,7 +269,8 @@ impl Driver {
         // Then all outputs are done: what was told of a message is on its way to the store,
         // so a record that is read now cannot be behind it.
         let may_look = self.requests.has_room();
-        let may_read = self.engine.wants_input() && self.requests.has_room();
+        let has_room = parts.tap.has_room();
+        let may_read = self.engine.wants_input() && self.requests.has_room() && has_room;
         // What was received on the lost stream must be durable before its count is told.
         let settled = self.engine.is_settled();
         tokio::select! {
@@ -278,6 +282,7 @@ impl Driver {
             wake = next_of(&mut self.link, may_read, settled) => wake,
             Some(command) = parts.sends.recv(), if may_send => Wake::Send(command),
             Some(find) = parts.finds.recv(), if may_look => Wake::Find(find),
+            () = parts.tap.room(), if !has_room => Wake::Tick,
             () = at(until) => Wake::Tick,
         }
     }
@@ -345,7 +350,7 @@ impl Driver {
             }
         }
         for _ in 0..AT_ONCE {
-            if !self.engine.wants_input() {
+            if !self.engine.wants_input() || !self.parts.tap.has_room() {
                 break;
             }
             let Link::Up(stream) = &mut self.link else {
@@ -475,6 +480,12 @@ impl Driver {
         let session = established.stream_management;
         let token = session.and_then(|session| session.token(established.jid.clone(), 0));
         self.tell(Input::Resumable(token));
+        self.parts.tap.put(Inflow::Up(Box::new(Up {
+            jid: established.jid.clone(),
+            resumed,
+            features: established.features,
+            place: self.engine.place().cloned(),
+        })));
         // They came before stream management began, and are not counted.
         for element in established.early {
             self.tell(Input::ReceivedEarly(element));
@@ -569,6 +580,7 @@ impl Driver {
         }
         self.tell(Input::Disconnected);
         if let Some(place) = self.place.take() {
+            self.parts.tap.put(Inflow::Down);
             self.parts.connect.ended(&SessionEnd {
                 jid: place.jid,
                 endpoint: place.endpoint,

@@ -10,6 +10,7 @@ mod received;
 mod recovery;
 mod requests;
 mod sent;
+mod stanzas;
 mod token;
 mod waiters;
 
@@ -28,6 +29,7 @@ pub use crate::protection::Protection;
 pub use outgoing::{InvalidMessage, Outgoing};
 pub use received::{CommitError, Received, Receiver};
 pub use sent::{FindError, Sent, Stage, Tracked};
+pub use stanzas::{Inflow, Stanzas, Up};
 pub use token::Token;
 
 use crate::engine::{Counters, EngineConfig, ReconnectReason, Refusal};
@@ -37,6 +39,7 @@ use control::{Control, SendCommand};
 use driver::Driver;
 use sent::Find;
 use stanchion_connect::backoff::BackoffPolicy;
+use stanzas::Tap;
 
 /// Sends that wait for the driver. As many as wait together share one commit.
 const SENDS: usize = 256;
@@ -300,6 +303,33 @@ impl Session {
         store: Box<dyn Store>,
         config: SessionConfig,
     ) -> Result<(Self, Receiver), SessionError> {
+        Self::begin(connect, store, config, Tap::none()).await
+    }
+
+    /// The same, with a reader for all that is not kept: streams that come and go,
+    /// presence, requests, answers. Whoever takes it answers each request, as RFC 6120
+    /// §8.2.3 demands, disco#info of the delivery protocol included: without one the
+    /// session itself answers the few that every client must.
+    ///
+    /// # Errors
+    /// As [`Session::start`].
+    pub async fn start_with_stanzas(
+        connect: Arc<dyn Connect>,
+        store: Box<dyn Store>,
+        mut config: SessionConfig,
+    ) -> Result<(Self, Receiver, Stanzas), SessionError> {
+        config.engine.answer_requests = false;
+        let (tap, stanzas) = Tap::new();
+        let (session, receiver) = Self::begin(connect, store, config, tap).await?;
+        Ok((session, receiver, stanzas))
+    }
+
+    async fn begin(
+        connect: Arc<dyn Connect>,
+        store: Box<dyn Store>,
+        config: SessionConfig,
+        tap: Tap,
+    ) -> Result<(Self, Receiver), SessionError> {
         let (sends, sends_rx) = mpsc::channel(SENDS);
         let (finds, finds_rx) = mpsc::channel(FINDS);
         let (controls, controls_rx) = mpsc::channel(config.engine.hand_over.max(1) * 2);
@@ -318,6 +348,7 @@ impl Session {
             events: events.clone(),
             status: status_tx,
             counters: counters_tx,
+            tap,
         })
         .await?;
         let task = tokio::spawn(driver.run());

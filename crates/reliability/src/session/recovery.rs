@@ -17,6 +17,7 @@ use super::decisions;
 use super::driver::{Driver, Link, now, random, with_sources};
 use super::requests::Requests;
 use super::sent::Lookup;
+use super::stanzas::Inflow;
 use super::{Disconnect, SendError, SessionError, SessionEvent, Status, Warning};
 use crate::engine::{Engine, Input, Legacy};
 use crate::outcome::Outcome;
@@ -83,7 +84,9 @@ impl Driver {
 
     /// The connection is dropped without a word: its session waits at the server.
     fn let_go(&mut self) {
-        self.place = None;
+        if self.place.take().is_some() {
+            self.parts.tap.put(Inflow::Down);
+        }
         self.last_words = None;
         if !matches!(self.link, Link::Refused) {
             let retry_in = self.backoff.failed(self.started.elapsed(), random());

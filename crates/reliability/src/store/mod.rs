@@ -63,7 +63,7 @@ pub use record::{
 };
 /// The SQLite of [`SqliteStore`], for what an [`Effect`] does.
 pub use rusqlite;
-pub use sqlite::{SqliteReader, SqliteStore, TransactError};
+pub use sqlite::{SqliteReader, SqliteStore, TransactError, Transactor};
 
 /// Requests that may wait in a store, at most.
 pub const QUEUE: usize = 1024;

@@ -9,6 +9,7 @@ mod guard;
 mod query;
 mod reader;
 mod schema;
+mod transactor;
 mod writer;
 
 use std::fmt;
@@ -18,7 +19,7 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use super::effect::{Effect, EffectAnswer, EffectError, EffectFailure};
+use super::effect::{Effect, EffectFailure};
 use super::error::StoreError;
 use super::lock::OwnerLock;
 use super::op::{Op, check_batch, check_effects};
@@ -30,6 +31,7 @@ use super::{Counts, InboundQuery, OutboundQuery, QUEUE, Recovered, Store, Ticket
 pub(crate) use fault::sqlite_fault;
 pub(crate) use file::{connect, make};
 pub use reader::SqliteReader;
+pub use transactor::{TransactError, Transactor};
 use writer::{Batch, Request, Writer};
 
 /// A store in an SQLite file, with a write-ahead log and a flush for each
@@ -132,17 +134,15 @@ impl SqliteStore {
         E: Into<EffectFailure>,
         F: FnOnce(&rusqlite::Transaction<'_>) -> Result<T, E> + Send + 'static,
     {
-        let (effect, gave): (_, EffectAnswer<T>) = Effect::new(effect);
-        let (answer, pending) = Pending::channel();
-        match self.send(Request::Transact(effect, answer)) {
-            Ok(()) => pending.await?,
-            Err(TrySendError::Full(_)) => return Err(StoreError::Busy.into()),
-            Err(TrySendError::Closed(_)) => return Err(StoreError::Closed.into()),
-        }
-        match gave.take().await {
-            Some(gave) => Ok(gave?),
+        match self.transactor() {
+            Some(transactor) => transactor.transact(effect).await,
             None => Err(StoreError::Closed.into()),
         }
+    }
+
+    /// A handle for such transactions, which outlives this value; none once it is closed.
+    pub fn transactor(&self) -> Option<Transactor> {
+        self.requests.as_ref().map(Transactor::new)
     }
 
     fn read<T: Send + 'static>(
@@ -158,18 +158,6 @@ impl SqliteStore {
         }));
         self.send(request).map_or_else(refused, |()| pending)
     }
-}
-
-/// Why a [transaction](SqliteStore::transact) of an application was not made.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum TransactError {
-    /// The closure's own affair: the store goes on.
-    #[error(transparent)]
-    Effect(#[from] EffectError),
-    /// The store's.
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 fn refused<T>(error: TrySendError<Request>) -> Pending<T> {

@@ -110,8 +110,28 @@ impl Writer {
                         self.fail(error);
                     }
                 }
-                // A receiver that is gone wanted no answer.
-                Request::Transact(effect, answer) => drop(answer.send(self.transact(effect))),
+                Request::Transact(effect, answer) => {
+                    let mut effects = vec![effect];
+                    let mut answers = vec![answer];
+                    while effects.len() < GROUP {
+                        match requests.try_recv() {
+                            Ok(Request::Transact(effect, answer)) => {
+                                effects.push(effect);
+                                answers.push(answer);
+                            }
+                            Ok(other) => {
+                                next = Some(other);
+                                break;
+                            }
+                            Err(_) => break,
+                        }
+                    }
+                    let outcome = self.transact(effects);
+                    for answer in answers {
+                        // A receiver that is gone wanted no answer.
+                        drop(answer.send(outcome.clone()));
+                    }
+                }
                 Request::Reopen(answer) => drop(answer.send(self.reopen())),
             }
         }
@@ -139,10 +159,10 @@ impl Writer {
         }
     }
 
-    /// What the effect gave, its maker knows; here only the store's part is told.
-    fn transact(&mut self, effect: Effect) -> Result<(), StoreError> {
+    /// What the effects gave, their makers know; here only the store's part is told.
+    fn transact(&mut self, effects: Vec<Effect>) -> Result<(), StoreError> {
         let outcome = match &mut self.file {
-            Ok(connection) => transact(connection, &self.guard, effect).map_err(sqlite_fault),
+            Ok(connection) => transact(connection, &self.guard, effects).map_err(sqlite_fault),
             Err(error) => return Err(error.clone()),
         };
         if let Err(error) = &outcome {
@@ -231,12 +251,15 @@ fn apply_effect(
     apply(transaction, &mut None, &Op::MarkHandled { key, at })
 }
 
-fn transact(
+/// Those that wait together share one transaction: each keeps or loses its own changes.
+pub(super) fn transact(
     connection: &mut Connection,
     guard: &Guard,
-    effect: Effect,
+    effects: impl IntoIterator<Item = Effect>,
 ) -> Result<(), rusqlite::Error> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    guard.run(&transaction, effect)?;
+    for effect in effects {
+        guard.run(&transaction, effect)?;
+    }
     transaction.commit()
 }

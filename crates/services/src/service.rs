@@ -1,0 +1,188 @@
+//! The seam: what a service is made of, without sockets, clock, store or runtime. Two
+//! verbs and one law, as everywhere in this house: [`Service::handle`], then
+//! [`Service::poll_output`] until it says [`Output::Wait`]. Who feeds it is `host`.
+
+use std::time::Duration;
+
+use stanchion_reliability::engine::Now;
+use stanchion_reliability::session::Up;
+use stanchion_stanza::payload::disco::DiscoInfo;
+use stanchion_stanza::{Element, Jid, Message, Stanza, Text};
+
+use crate::request::RequestError;
+
+/// A service over a session: a part of it that keeps a state of its own.
+///
+/// What merely asks and is answered needs none: see [`Requests`](crate::Requests).
+pub trait Service: Send + 'static {
+    /// What its rows in the store are named by, and its lines in the log. Fixed for ever.
+    const NAME: &'static str;
+
+    /// What it tells observers.
+    type Event: Clone + Send + 'static;
+
+    /// What it announces to others in service discovery (XEP-0030). Asked for at the
+    /// start, and after [`Output::Announce`]. Default: nothing.
+    fn features(&self) -> Vec<Text> {
+        Vec::new()
+    }
+
+    /// A row that it kept in an earlier life, before anything is handled. One that cannot
+    /// be read is left out; the service does without.
+    fn restore(&mut self, key: &str, value: &[u8]) {
+        let _ = (key, value);
+    }
+
+    /// Takes one thing in. Stanzas are offered to the services in turn until one takes it;
+    /// for other inputs the answer means nothing.
+    fn handle(&mut self, now: Now, input: Input<'_>) -> Taken;
+
+    /// What is to be done, in this order.
+    fn poll_output(&mut self) -> Output<Self::Event>;
+
+    /// Whether a received message that is kept is this service's: then it is handed to
+    /// [`Handle::deliveries`](crate::Handle::deliveries) in place of the application's
+    /// receiver. Default: none.
+    fn claims(&self, message: &Message) -> bool {
+        let _ = message;
+        false
+    }
+}
+
+/// Whether a stanza was this service's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// Nobody else needs to see it. A request that was taken is answered by its taker.
+    Yes,
+    /// It is offered to the next one. A request that nobody takes is answered with
+    /// `service-unavailable` (RFC 6120 §8.4).
+    No,
+}
+
+/// What a service is told.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Input<'a> {
+    /// What we are in service discovery, all services together: before the first stream,
+    /// and when it changed.
+    Info(&'a DiscoInfo),
+    /// A stream is up.
+    Up(&'a Up),
+    /// It is lost.
+    Down,
+    /// Presence, a request of somebody, or a message that is not kept. Answers to requests
+    /// of ours are not among them.
+    Stanza(&'a Stanza),
+    /// What became of [`Output::Request`].
+    Answer {
+        /// From there.
+        tag: u64,
+        /// The result's child, if it has one.
+        answer: Result<Option<Element>, RequestError>,
+    },
+    /// [`Output::Keep`] is durable.
+    Kept {
+        /// From there.
+        tag: u64,
+    },
+    /// Time has passed.
+    Tick,
+}
+
+/// What a service wants done.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Output<E> {
+    /// Send it on the stream that is up; without one it is dropped.
+    Transmit(Stanza),
+    /// Ask, and tell the answer. Asked once there is a stream.
+    Request {
+        /// The service's own name for it.
+        tag: u64,
+        /// What.
+        request: Request,
+    },
+    /// Change the service's rows, all of these or none. They are durable in the order in
+    /// which they are given.
+    Keep {
+        /// The service's own name for it; none if it need not hear.
+        tag: Option<u64>,
+        /// What.
+        changes: Vec<Change>,
+    },
+    /// The features are others now.
+    Announce,
+    /// Tell observers.
+    Event(E),
+    /// Nothing more; come back at that time (monotonic) if nothing happens before.
+    Wait(Option<Duration>),
+}
+
+/// A change of one row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Make it so.
+    Put {
+        /// The row.
+        key: String,
+        /// Its value.
+        value: Vec<u8>,
+    },
+    /// It is gone.
+    Delete {
+        /// The row.
+        key: String,
+    },
+}
+
+/// A question, and how long to wait for its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Whom; none for our own account at its server.
+    pub to: Option<Jid>,
+    /// To ask or to order.
+    pub kind: RequestKind,
+    /// From now on, the time until there is a stream included.
+    pub within: Duration,
+}
+
+/// What a request does (RFC 6120 §8.2.3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RequestKind {
+    /// Asks.
+    Get(Element),
+    /// Orders.
+    Set(Element),
+}
+
+impl Request {
+    /// How long an answer may take unless it is said otherwise.
+    pub const WITHIN: Duration = Duration::from_secs(30);
+
+    /// Asks, for [`Request::WITHIN`].
+    #[must_use]
+    pub const fn get(to: Option<Jid>, what: Element) -> Self {
+        Self {
+            to,
+            kind: RequestKind::Get(what),
+            within: Self::WITHIN,
+        }
+    }
+
+    /// Orders, for [`Request::WITHIN`].
+    #[must_use]
+    pub const fn set(to: Option<Jid>, what: Element) -> Self {
+        Self {
+            to,
+            kind: RequestKind::Set(what),
+            within: Self::WITHIN,
+        }
+    }
+
+    /// The same, for so long.
+    #[must_use]
+    pub const fn within(mut self, time: Duration) -> Self {
+        self.within = time;
+        self
+    }
+}
