@@ -1,6 +1,12 @@
 //! Services put together by hand, over the embedded hub: requests and their answers, rows
 //! that outlive the process, messages that a service claims.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test may fail so"
+)]
+
 mod support;
 
 use std::collections::VecDeque;
