@@ -43,6 +43,10 @@ const LOGINS_A_SECOND: u32 = 100;
 /// the one before.
 pub const BURST: usize = 3;
 
+/// Failures during which a server that refuses connections is taken to be starting again:
+/// about a minute with the default policy.
+pub const RESTARTING: u32 = 20;
+
 /// See [`BURST`].
 pub const BURST_TIME: Duration = Duration::from_secs(6);
 
@@ -154,6 +158,32 @@ impl Backoff {
         wait.max(allowed.saturating_sub(now))
     }
 
+    /// An attempt ended where [nobody listens]: no connection was made, so none counts for
+    /// [`BURST`]. How long to wait before the next: uniform between half and all of
+    /// min(cap, base · 2ⁿ), and of 4 · base for the first [`RESTARTING`] failures: a server
+    /// that is being started again is found within that time.
+    ///
+    /// `random` is as in [`Backoff::failed`].
+    ///
+    /// [nobody listens]: crate::ConnectError::nobody_listens
+    pub fn refused(&mut self, now: Duration, random: u64) -> Duration {
+        self.established = None;
+        let mut ceiling = self.ceiling();
+        if self.failures < RESTARTING {
+            ceiling = ceiling.min(self.policy.base.saturating_mul(4));
+        }
+        self.failures = self.failures.saturating_add(1);
+        for _ in 0..std::mem::take(&mut self.needed).min(BURST) {
+            self.begun[0] = None;
+            self.begun.rotate_left(1);
+        }
+        let half = ceiling / 2;
+        let nanos = (half.as_nanos() * u128::from(random)) >> 64;
+        let wait = half + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+        let allowed = self.begun[BURST - 1].map_or(now, |oldest| oldest.saturating_add(BURST_TIME));
+        wait.max(allowed.saturating_sub(now))
+    }
+
     /// Whether a session is established and has lasted.
     #[must_use]
     pub fn has_lasted(&self, now: Duration) -> bool {
@@ -261,6 +291,45 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_starts_again_within_a_minute_is_found_within_four_seconds() {
+        let mut now = Duration::from_secs(100);
+        for random in [0, 1 << 63, u64::MAX] {
+            let mut backoff = default();
+            for n in 0..RESTARTING {
+                backoff.began(now);
+                let wait = backoff.refused(now, random);
+                let second = n > 0 && wait < Duration::from_secs(1);
+                assert!(!second && wait >= Duration::from_millis(500));
+                assert!(wait <= Duration::from_secs(4), "{wait:?}");
+                now += wait;
+            }
+            for _ in 0..5 {
+                backoff.began(now);
+                now += backoff.refused(now, random);
+            }
+            assert!(backoff.refused(now, u64::MAX) > Duration::from_secs(59));
+        }
+    }
+
+    #[test]
+    fn refusals_do_not_excuse_connections() {
+        // A server that takes each connection and ends it, and is away in between.
+        let mut backoff = default();
+        let (mut now, mut begun) = (ZERO, Vec::new());
+        for n in 0..60 {
+            backoff.began(now);
+            now += match n % 3 {
+                0 => backoff.refused(now, 0),
+                _ => {
+                    begun.push(now);
+                    backoff.failed(now, 0)
+                }
+            };
+        }
+        assert!(begun.windows(4).all(|w| w[3] - w[0] >= BURST_TIME));
+    }
+
+    #[test]
     fn a_fleet_stays_below_what_its_server_bears() {
         let devices = 20_000u32;
         let mut random = 1u64;
@@ -302,6 +371,7 @@ mod tests {
             backoff.began(Duration::MAX);
             backoff.established(ZERO);
             assert!(backoff.failed(Duration::MAX, u64::MAX) <= Duration::from_secs(7 * 24 * 3600));
+            assert!(backoff.refused(Duration::MAX, u64::MAX) <= Duration::from_secs(7 * 24 * 3600));
         }
         assert_eq!(
             BackoffPolicy::for_fleet(u32::MAX).base.as_secs(),

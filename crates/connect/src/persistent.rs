@@ -118,7 +118,10 @@ impl Connect for Persistent {
                 Err(error) => error,
             };
             let random = number(&*self.entropy)?;
-            let wait = backoff.failed(begin.elapsed(), random);
+            let wait = match error.nobody_listens() {
+                true => backoff.refused(begin.elapsed(), random),
+                false => backoff.failed(begin.elapsed(), random),
+            };
             if begin.elapsed() + wait >= limit {
                 return Err(ConnectError::GaveUp {
                     within: limit,

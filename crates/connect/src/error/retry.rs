@@ -211,6 +211,19 @@ impl ConnectError {
         }
     }
 
+    /// Whether there was no connection to anybody: each host that was tried said at once
+    /// that nothing listens. It costs a host next to nothing to say so, and it says no more
+    /// once the server is back.
+    #[must_use]
+    pub fn nobody_listens(&self) -> bool {
+        match self {
+            Self::Refused { .. } => true,
+            Self::AllFailed(attempts) => attempts.iter().all(|a| a.error.nobody_listens()),
+            Self::AllServersFailed(servers) => servers.iter().all(|s| s.error.nobody_listens()),
+            _ => false,
+        }
+    }
+
     /// Whether no other candidate may be tried: the account was refused, or what the
     /// caller gave is wrong, or somebody poses as the server.
     pub(crate) const fn ends_the_walk(&self) -> bool {
@@ -287,6 +300,16 @@ mod tests {
         ]);
         assert_eq!(all.kind(), Kind::Security);
         assert_eq!(all.retry(), Retry::Later);
+    }
+
+    #[test]
+    fn nobody_listens_only_if_every_host_said_so() {
+        let refused = || ConnectError::Refused {
+            endpoint: endpoint(),
+        };
+        let all = |second| ConnectError::AllFailed(vec![attempt(refused()), attempt(second)]);
+        assert!(refused().nobody_listens() && all(refused()).nobody_listens());
+        assert!(!all(ConnectError::TlsNotOffered).nobody_listens());
     }
 
     #[test]

@@ -520,8 +520,12 @@ impl Driver {
             return;
         }
         let may_pass = error.may_pass();
+        let nobody_listens = error.nobody_listens();
         let cause = Disconnect::Connect(Arc::new(error));
-        if may_pass {
+        if nobody_listens {
+            let retry_in = self.backoff.refused(self.started.elapsed(), random());
+            self.wait_for(retry_in, cause);
+        } else if may_pass {
             self.wait_to_retry(cause);
         } else {
             self.refused(cause);
@@ -530,6 +534,10 @@ impl Driver {
 
     fn wait_to_retry(&mut self, cause: Disconnect) {
         let retry_in = self.backoff.failed(self.started.elapsed(), random());
+        self.wait_for(retry_in, cause);
+    }
+
+    fn wait_for(&mut self, retry_in: Duration, cause: Disconnect) {
         tracing::info!(%cause, ?retry_in, "not connected");
         self.link = Link::Waiting(Instant::now() + retry_in);
         self.announce(Status::Waiting { retry_in, cause });
