@@ -6,8 +6,8 @@ use stanchion_stanza::payload::delivery::{Boot, Epoch, IdPrefix, MAX_SEQ, Verdic
 
 use crate::mutant;
 
-/// Seqs from `low` on that have a slot. A sender transmits only half as many.
-pub const SPAN: u64 = 64;
+/// Seqs from `low` on that have a slot. A sender transmits two thirds as many.
+pub const SPAN: u64 = 96;
 /// Epochs of a channel that are remembered.
 pub const EPOCHS: usize = 4;
 /// Boot tokens of an epoch that are remembered; beyond them `known` is always true.

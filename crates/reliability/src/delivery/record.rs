@@ -7,7 +7,9 @@ use super::receiver::BOOTS;
 use super::receiver::{ClosedBy, EPOCHS, KnownEpoch, ReceivingChannel, SPAN, Slot, Standing};
 use super::sender::{End, Fate, SendingChannel, TRIALS, Trial};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// A gap between two slots that takes a byte of its own; smaller ones lie in the first.
+const WIDE: u64 = 8;
 
 /// What the store has is no channel of this version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -15,7 +17,7 @@ const VERSION: u8 = 1;
 pub struct Damaged(usize);
 
 impl ReceivingChannel {
-    /// As the store keeps it: at most 720 bytes for an epoch, whatever a peer does, and
+    /// As the store keeps it: at most 928 bytes for an epoch, whatever a peer does, and
     /// [`EPOCHS`] of them.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -73,8 +75,12 @@ impl KnownEpoch {
                 Standing::Void => 3,
                 Standing::Maybe => 4,
             };
-            out.push(slot.seq.wrapping_sub(self.low) as u8);
-            out.push(prev << 4 | standing);
+            let after = before.map_or(self.low.wrapping_sub(1), |b| b.seq);
+            let gap = slot.seq.wrapping_sub(after);
+            out.push((gap.min(WIDE) as u8 - 1) << 5 | prev << 3 | standing);
+            if gap >= WIDE {
+                out.push(gap as u8);
+            }
             out.extend_from_slice(&slot.id.0.to_be_bytes());
             if let (2, Some(prev)) = (prev, slot.prev) {
                 out.extend_from_slice(&prev.0.to_be_bytes());
@@ -102,20 +108,29 @@ impl KnownEpoch {
         let boots = boots.collect::<Result<_, _>>()?;
         let mut slots: Vec<Slot> = Vec::new();
         for _ in 0..read.count(SPAN as usize)? {
-            let seq = low.saturating_add(u64::from(read.u8()?));
             let kind = read.u8()?;
+            let gap = match u64::from(kind >> 5) + 1 {
+                WIDE => u64::from(read.u8()?),
+                gap => gap,
+            };
+            let wide = kind >> 5 == WIDE as u8 - 1;
             let id = IdPrefix(read.u64()?);
             let last = slots.last();
-            if last.is_some_and(|b| b.seq >= seq) || seq - low >= SPAN {
+            let seq = match last {
+                Some(last) => last.seq.checked_add(gap),
+                None => low.checked_add(gap - 1),
+            };
+            let seq = seq.ok_or_else(|| read.damaged())?;
+            if seq - low >= SPAN || (wide && gap < WIDE) {
                 return Err(read.damaged());
             }
-            let prev = match kind >> 4 {
+            let prev = match kind >> 3 & 3 {
                 0 => None,
                 1 => Some(last.ok_or_else(|| read.damaged())?.id),
                 2 => Some(IdPrefix(read.u64()?)),
                 _ => return Err(read.damaged()),
             };
-            let standing = match kind & 0xF {
+            let standing = match kind & 7 {
                 0 => Standing::Held,
                 1 => Standing::Handed,
                 2 => Standing::Delivered,

@@ -10,7 +10,7 @@ use crate::store::Retention;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EngineConfig {
-    /// Messages to one recipient that may be without verdict. Default 32, and no more with
+    /// Messages to one recipient that may be without verdict. Default 64, and no more with
     /// a recipient that speaks the delivery protocol.
     pub window: usize,
     /// Messages without outcome that are held in memory, shared by the lanes that have
@@ -51,7 +51,7 @@ pub struct EngineConfig {
 impl Default for EngineConfig {
     fn default() -> Self {
         Self {
-            window: 32,
+            window: 64,
             in_memory: 4096,
             lanes: 10_000,
             devices: 10_000,

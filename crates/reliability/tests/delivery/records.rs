@@ -100,7 +100,7 @@ fn a_record_that_is_cut_or_of_a_later_version_is_refused() {
     for cut in 0..bytes.len() {
         assert!(ReceivingChannel::from_bytes(&bytes[..cut]).is_err());
     }
-    bytes[0] = 2;
+    bytes[0] = 3;
     assert!(ReceivingChannel::from_bytes(&bytes).is_err());
     let mut bytes = SendingChannel::new(Epoch {
         index: 1,

@@ -1,6 +1,7 @@
 //! Bounds: sizes, floods, strangers and garbage.
 
 use proptest::prelude::*;
+use stanchion_reliability::delivery::{receiver::SPAN, sender::WINDOW};
 use stanchion_reliability::engine::{Event, Input, Mode, Refusal};
 use stanchion_reliability::protection::Protection;
 use stanchion_reliability::store::{InboundFilter, InboundQuery, Op, OutboundFilter, Store as _};
@@ -178,7 +179,7 @@ fn a_flood_of_epochs_and_gaps_stays_within_a_channels_record() {
     let mut s = Script::with(|c| c.inbox = 100_000);
     s.connect();
     for index in 1..200 {
-        for seq in (2..80).rev() {
+        for seq in (2..SPAN + 20).rev() {
             let xml = of_stranger("eve@x/1", "device", "c", seq, "m");
             s.receive(&xml.replace("e='1.", &format!("e='{index}.")));
         }
@@ -193,7 +194,7 @@ fn a_flood_of_epochs_and_gaps_stays_within_a_channels_record() {
         ..InboundQuery::default()
     };
     let kept = s.store.inbound_page(query);
-    assert!({ kept }.try_take().unwrap().unwrap().len() <= 64);
+    assert!({ kept }.try_take().unwrap().unwrap().len() as u64 <= SPAN);
 }
 
 #[test]
@@ -295,7 +296,7 @@ fn answers_that_never_come_cost_no_more_than_the_window() {
         pair.a.s.pass(60 * SECOND);
         sent += pair.a.out().len();
     }
-    assert!(sent < 32 * 70, "{sent} stanzas in an hour");
+    assert!(sent < WINDOW as usize * 70, "{sent} stanzas in an hour");
     assert_eq!(pair.a.outcomes.len(), 500);
     let all = stanchion_reliability::store::OutboundQuery {
         filter: OutboundFilter::Pending,
@@ -303,7 +304,8 @@ fn answers_that_never_come_cost_no_more_than_the_window() {
         ..Default::default()
     };
     let open = pair.a.s.store.outbound_page(all);
-    assert_eq!({ open }.try_take().unwrap().unwrap().len(), 32);
+    let open = { open }.try_take().unwrap().unwrap().len() as u64;
+    assert_eq!(open, WINDOW);
 }
 
 fn value() -> impl Strategy<Value = Text> {

@@ -1,6 +1,7 @@
 //! Stores that are lost, restored and copied: epochs end, and nothing is said of a message
 //! that is not so.
 
+use stanchion_reliability::delivery::sender::WINDOW;
 use stanchion_reliability::engine::Event;
 
 use crate::pair::{Pair, said, says};
@@ -14,17 +15,18 @@ fn index(xml: &str) -> String {
 #[test]
 fn another_store_at_the_recipient_leaves_what_was_transmitted_in_doubt() {
     let mut pair = Pair::acquainted();
-    for n in 0..34 {
+    for n in 0..WINDOW + 2 {
         pair.send(&format!("m{n:02}"));
     }
-    // 32 are on their way.
-    assert_eq!(pair.a.out().len(), 32);
+    // A window is on its way.
+    assert_eq!(pair.a.out().len() as u64, WINDOW);
     pair.b.becomes(Script::reinstalled);
     pair.pass(70 * SECOND);
     assert_eq!(pair.a.outcomes_of("m00"), ["in doubt peerreset"]);
-    assert_eq!(pair.a.outcomes_of("m31"), ["in doubt peerreset"]);
-    assert_eq!(pair.a.outcomes_of("m32"), ["delivered"]);
-    assert_eq!(pair.effects, ["m32", "m33"]);
+    let [last, next, after] = [WINDOW - 1, WINDOW, WINDOW + 1].map(|n| format!("m{n:02}"));
+    assert_eq!(pair.a.outcomes_of(&last), ["in doubt peerreset"]);
+    assert_eq!(pair.a.outcomes_of(&next), ["delivered"]);
+    assert_eq!(pair.effects, [next, after]);
 }
 
 #[test]
