@@ -26,15 +26,13 @@ use super::sent::{Find, Lookup};
 use super::stanzas::{Inflow, Tap, Up};
 use super::token::Token;
 use super::waiters::Waiters;
-use super::{
-    Disconnect, SENDS, SendError, SessionConfig, SessionError, SessionEvent, Status, Warning,
-};
+use super::{Disconnect, SendError, SessionConfig, SessionError, SessionEvent, Status, Warning};
 use crate::engine::{Counters, Engine, Event, Input, Now, Output, Stream, Submission};
 use crate::protection::Protection;
 use crate::store::{Store, WallTime};
 
-/// Stanzas, and decisions about messages, taken without waiting before the outputs are
-/// looked at, with all the sends that wait: larger batches, fewer commits.
+/// Stanzas, decisions about messages and sends, taken without waiting before the outputs
+/// are looked at: larger batches, fewer commits.
 const AT_ONCE: usize = 64;
 /// For the server's part of a clean end.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -362,7 +360,8 @@ impl Driver {
                 Err(fault) => self.stream_fault(fault),
             }
         }
-        for _ in 0..SENDS {
+        // Not all that wait: the store works on these while the next ones are taken.
+        for _ in 0..AT_ONCE {
             if !self.engine.has_room() {
                 break;
             }

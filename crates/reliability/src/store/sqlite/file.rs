@@ -22,6 +22,9 @@ const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
 /// A write-ahead log that a burst made larger is cut back to this.
 const JOURNAL_LIMIT: i64 = 32 * 1024 * 1024;
+/// Pages of the log, 16 MiB, after which they go to the file itself. A page that changes
+/// again and again meanwhile goes there once.
+const CHECKPOINT: i64 = 4096;
 
 /// Makes the file, if it is not there, for its owner only, and gives the name
 /// under which all of its users agree.
@@ -124,6 +127,7 @@ fn configure(connection: &Connection) -> Result<Result<(), StoreError>, rusqlite
     connection.pragma_update(None, "fullfsync", true)?;
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;
     connection.pragma_update_and_check(None, "journal_size_limit", JOURNAL_LIMIT, |_| Ok(()))?;
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", CHECKPOINT, |_| Ok(()))?;
     // Views and triggers put into the file by others may call nothing.
     connection.pragma_update(None, "trusted_schema", false)?;
     // Mapped files turn read errors into signals.

@@ -127,6 +127,11 @@ CREATE TABLE server_notes (
 ALTER TABLE outbound ADD COLUMN place INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE outbound ADD COLUMN prev INTEGER;
 ",
+    // Each message is put into it and taken out again, and only people read by it: they
+    // pass over what is finished.
+    "
+DROP INDEX outbound_pending;
+",
 ];
 
 /// The version this release writes, and the newest it reads.
