@@ -75,7 +75,7 @@ impl HostBuilder {
                 name: Some(Text::from_static("Stanchion")),
                 lang: None,
             },
-            hand_over: 64,
+            hand_over: 128,
             calls: mpsc::channel(CALLS),
         }
     }
@@ -90,7 +90,7 @@ impl HostBuilder {
 
     /// How many received messages the session hands over at once:
     /// [`EngineConfig::hand_over`](stanchion_reliability::engine::EngineConfig::hand_over).
-    /// Default 64.
+    /// Default 128.
     #[must_use]
     pub const fn hand_over(mut self, most: usize) -> Self {
         self.hand_over = most;

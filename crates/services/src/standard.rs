@@ -16,7 +16,7 @@ pub struct StandardConfig {
     /// What we are in service discovery (XEP-0030 §3.1). Default: `client/bot`, named
     /// Stanchion.
     pub identity: Option<Identity>,
-    /// How many received messages the session hands over at once, if not 64.
+    /// How many received messages the session hands over at once, if not 128.
     pub hand_over: Option<usize>,
 }
 

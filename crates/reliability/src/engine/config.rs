@@ -24,7 +24,7 @@ pub struct EngineConfig {
     /// Messages without outcome that are accepted in all. Default 10,000.
     pub outbox: usize,
     /// Received messages that the application may hold without committing them; the
-    /// rest waits in the store. Default 64.
+    /// rest waits in the store. Default 128: two windows of one sender.
     pub hand_over: usize,
     /// Received messages that may wait for the application in all, in the store. More
     /// are sent back as `resource-constraint`, and their senders try again. Default
@@ -56,7 +56,7 @@ impl Default for EngineConfig {
             lanes: 10_000,
             devices: 10_000,
             outbox: 10_000,
-            hand_over: 64,
+            hand_over: 128,
             inbox: 10_000,
             rto: RtoConfig::default(),
             retention: Retention::default(),
