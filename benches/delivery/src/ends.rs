@@ -33,7 +33,10 @@ pub async fn cut_off(store: &Path) -> Result<(Client, Incoming), String> {
         // Nothing listens there.
         .server("127.0.0.1", 1)
         .store_file(store)
-        .session_config(|config| config.engine.outbox = usize::MAX)
+        .session_config(|config| {
+            config.engine.outbox = usize::MAX;
+            config.engine.outbox_bytes = u64::MAX;
+        })
         .start()
         .await
         .map_err(|e| told(&e))

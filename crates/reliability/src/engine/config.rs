@@ -23,6 +23,8 @@ pub struct EngineConfig {
     pub devices: usize,
     /// Messages without outcome that are accepted in all. Default 10,000.
     pub outbox: usize,
+    /// Bytes of their stanzas, beyond which no more is accepted. Default 64 MiB.
+    pub outbox_bytes: u64,
     /// Received messages that the application may hold without committing them; the
     /// rest waits in the store. Default 128: two windows of one sender.
     pub hand_over: usize,
@@ -56,6 +58,7 @@ impl Default for EngineConfig {
             lanes: 10_000,
             devices: 10_000,
             outbox: 10_000,
+            outbox_bytes: 64 * 1024 * 1024,
             hand_over: 128,
             inbox: 10_000,
             rto: RtoConfig::default(),

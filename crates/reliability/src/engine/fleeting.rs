@@ -43,7 +43,7 @@ impl Engine {
             ..
         } = submission;
         if self.fleeting.len() >= MOST {
-            let why = Refusal::OutboxFull(self.fleeting.len());
+            let why = Refusal::TooManyFleeting(self.fleeting.len());
             return self.event(Event::Refused { id, why });
         }
         self.counters.accepted += 1;

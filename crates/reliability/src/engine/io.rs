@@ -374,9 +374,20 @@ pub enum Refusal {
         /// What it is.
         unordered: bool,
     },
-    /// Too many messages without outcome.
-    #[error("the outbox holds {0} messages without outcome; wait for some, or raise the bound")]
-    OutboxFull(usize),
+    /// Too many messages without outcome, or too many bytes.
+    #[error(
+        "the outbox holds {messages} messages without outcome, {bytes} bytes; wait for some, or \
+         raise the bounds"
+    )]
+    OutboxFull {
+        /// How many.
+        messages: usize,
+        /// Of their stanzas.
+        bytes: u64,
+    },
+    /// Too many messages that are sent at most once wait for a stream.
+    #[error("{0} messages that are sent at most once wait for a connection; send fewer at a time")]
+    TooManyFleeting(usize),
     /// It does not leave room for what is added on the way.
     #[error(
         "the message has {0} bytes; shorten it to {max}, so that what is added on the way fits",

@@ -67,7 +67,7 @@ use correspondents::Correspondents;
 use fleeting::Fleeting;
 use inbound::{Inbox, Origin, Seat};
 use management::{Management, Slot};
-use outbox::{LaneId, Outbox};
+use outbox::{Backlog, LaneId, Outbox};
 use poison::Poison;
 use present::Present;
 use resumption::Resumable;
@@ -99,6 +99,8 @@ enum Effect {
     Accepted {
         seq: u64,
         id: String,
+        /// Of its stanza.
+        bytes: usize,
     },
     /// A message of the outbox has its final state.
     Concluded {
@@ -213,7 +215,7 @@ pub struct Engine {
     first_seq: u64,
     next_seq: u64,
     /// Messages without outcome, in memory and in the store.
-    pending: usize,
+    backlog: Backlog,
     /// The first message that this process received: earlier ones are an earlier
     /// process's.
     first_arrival: Option<u64>,
@@ -294,7 +296,7 @@ impl Engine {
             connected: false,
             first_seq: recovered.next_seq,
             next_seq: recovered.next_seq,
-            pending: usize::try_from(pending).unwrap_or(usize::MAX),
+            backlog: Backlog::new(pending, counts.pending_bytes),
             first_arrival: None,
             look_for_due: (pending > 0).then_some(now.monotonic),
             looking_for_due: false,
@@ -368,13 +370,18 @@ impl Engine {
     /// Messages without outcome.
     #[must_use]
     pub const fn pending(&self) -> usize {
-        self.pending
+        self.backlog.messages()
     }
 
     /// Whether another message would be taken.
     #[must_use]
     pub const fn has_room(&self) -> bool {
-        self.pending < self.config.outbox
+        let EngineConfig {
+            outbox,
+            outbox_bytes,
+            ..
+        } = self.config;
+        self.backlog.has_room(outbox, outbox_bytes)
     }
 
     /// Whether received stanzas are welcome. If not, leave them in the socket until
@@ -585,7 +592,7 @@ impl Engine {
     fn perform(&mut self, effect: Effect, result: OpResult) {
         match effect {
             Effect::None => {}
-            Effect::Accepted { seq, id } => self.accepted(seq, id, &result),
+            Effect::Accepted { seq, id, bytes } => self.accepted(seq, id, bytes, &result),
             Effect::Concluded { seq, tell } => self.concluded(seq, tell),
             Effect::Left(lane, place) => {
                 if let Some(there) = self.outbox.lane_mut(lane) {

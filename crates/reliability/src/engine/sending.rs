@@ -50,7 +50,10 @@ impl Engine {
             mode,
         } = submission;
         if !self.has_room() {
-            let why = Refusal::OutboxFull(self.pending);
+            let why = Refusal::OutboxFull {
+                messages: self.backlog.messages(),
+                bytes: self.backlog.bytes(),
+            };
             return self.refuse_submission(id, why);
         }
         if stanza.len() > MAX_STANZA {
@@ -112,7 +115,8 @@ impl Engine {
             return None;
         };
         self.next_seq += 1;
-        self.pending += 1;
+        let bytes = record.stanza.len();
+        self.backlog.add(bytes);
         there.last = seq;
         // Beyond its share, or behind what waits in the store, the message is read back
         // from there when its turn comes.
@@ -137,7 +141,8 @@ impl Engine {
             let flight = self.flight(&record, lane, Stage::Persisting, false);
             self.outbox.insert(seq, flight);
         }
-        self.persist(Op::PutOutbound(record), Effect::Accepted { seq, id });
+        let accepted = Effect::Accepted { seq, id, bytes };
+        self.persist(Op::PutOutbound(record), accepted);
         stays.then_some(seq)
     }
 
@@ -511,8 +516,9 @@ impl Engine {
             state: outcome.to_state(),
             at: self.now.wall,
         };
+        let bytes = flight.stanza.len();
         self.outbox.change(seq, |flight| flight.in_doubt = true);
-        self.pending = self.pending.saturating_sub(1);
+        self.backlog.remove(bytes);
         self.counters.in_doubt += 1;
         self.persist(op, Effect::None);
         self.event(Event::Outcome { id, outcome });
@@ -543,7 +549,7 @@ impl Engine {
 
     // ---- the store ------------------------------------------------------------------
 
-    pub(super) fn accepted(&mut self, seq: u64, id: String, result: &OpResult) {
+    pub(super) fn accepted(&mut self, seq: u64, id: String, bytes: usize, result: &OpResult) {
         if *result == OpResult::Done {
             self.counters.accepted += 1;
             self.outbox.kept(seq);
@@ -552,7 +558,7 @@ impl Engine {
             }
             return self.event(Event::Accepted { id });
         }
-        self.pending = self.pending.saturating_sub(1);
+        self.backlog.remove(bytes);
         if let Some(flight) = self.outbox.remove(seq)
             && let Some(place) = flight.place
             && let Some(lane) = self.outbox.lane_mut(flight.lane)
@@ -682,7 +688,7 @@ impl Engine {
     /// Messages that became due while they waited in the store. What is, or was, in
     /// memory is the outbox's. Gives whether there was any.
     pub(super) fn overdue(&mut self, records: &[OutboundRecord]) -> bool {
-        let before = self.pending;
+        let before = self.backlog.messages();
         for record in records {
             self.flush_if_full();
             let name = if record.channel.is_empty() {
@@ -713,6 +719,6 @@ impl Engine {
             };
             self.settle_stored(record, &to, outcome);
         }
-        self.pending < before
+        self.backlog.messages() < before
     }
 }

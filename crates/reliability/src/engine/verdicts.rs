@@ -36,7 +36,8 @@ impl Engine {
         let ends = || tracing::debug!(%outcome, "it is decided");
         flight.span.in_scope(ends);
         self.poison.acquits(seq);
-        let (id, in_doubt) = (flight.id.clone(), flight.in_doubt);
+        let id = flight.id.clone();
+        let open = (!flight.in_doubt).then(|| flight.stanza.len());
         let (lane, place) = (flight.lane, flight.place);
         let peer = self.outbox.lane(lane).map(|lane| lane.to.to_bare());
         let mut left = false;
@@ -51,7 +52,7 @@ impl Engine {
             self.touch_lane(lane);
         }
         self.outbox.decided(seq);
-        let tell = self.settle(&id, in_doubt, peer, &outcome);
+        let tell = self.settle(&id, open, peer, &outcome);
         let op = Op::SetOutboundState {
             id,
             state: outcome.to_state(),
@@ -61,15 +62,16 @@ impl Engine {
     }
 
     /// Counts an outcome and tells it; or gives it back if it must be durable first.
+    /// `open` is how many bytes the message has, unless it was in doubt already.
     fn settle(
         &mut self,
         id: &str,
-        in_doubt: bool,
+        open: Option<usize>,
         peer: Option<BareJid>,
         outcome: &Outcome,
     ) -> Option<(String, Outcome)> {
-        if !in_doubt {
-            self.pending = self.pending.saturating_sub(1);
+        if let Some(bytes) = open {
+            self.backlog.remove(bytes);
         }
         let told = (id.to_owned(), outcome.clone());
         match outcome {
@@ -113,7 +115,7 @@ impl Engine {
                 .recipient(to)
                 .is_some_and(super::outbox::Recipient::speaks);
         let peer = (!asks).then(|| to.to_bare());
-        let tell = self.settle(&record.id, false, peer, &outcome);
+        let tell = self.settle(&record.id, Some(record.stanza.len()), peer, &outcome);
         let seq = record.seq;
         self.persist(op, Effect::Concluded { seq, tell });
     }
@@ -246,7 +248,7 @@ impl Engine {
             state: outcome.to_state(),
             at: self.now.wall,
         };
-        let tell = self.settle(&id, true, None, &outcome);
+        let tell = self.settle(&id, None, None, &outcome);
         if !self.reading.is_empty() {
             self.undoubted.insert(id);
         }

@@ -267,7 +267,7 @@ pub struct Counts {
     pub in_doubt: u64,
     /// Outbound messages with a final state.
     pub finished: u64,
-    /// Bytes of the stanzas of outbound messages without a final state.
+    /// Bytes of the stanzas of outbound messages without outcome, not even in doubt.
     pub pending_bytes: u64,
     /// Inbound messages `Kept`.
     pub kept: u64,

@@ -127,7 +127,7 @@ fn what_waits_at_most_once_is_bounded_and_leaves_the_stream_to_others() {
             matches!(
                 e,
                 Event::Refused {
-                    why: Refusal::OutboxFull(_),
+                    why: Refusal::TooManyFleeting(_),
                     ..
                 }
             )

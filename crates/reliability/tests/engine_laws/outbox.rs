@@ -179,14 +179,36 @@ fn a_full_outbox_refuses_and_an_outcome_makes_room() {
         });
         refusals.collect::<Vec<_>>()
     };
-    assert_eq!(
-        refused(s.events()),
-        [("m2".to_owned(), Refusal::OutboxFull(2))]
-    );
+    let events = refused(s.events());
+    let [(id, Refusal::OutboxFull { messages: 2, bytes })] = &events[..] else {
+        panic!("{events:?}");
+    };
+    assert!(id == "m2" && *bytes > 100, "{events:?}");
     assert!(!s.engine.has_room());
     s.receipt("peer@x/1", "m0");
     s.send("m2");
     assert_eq!(refused(s.events()), []);
+}
+
+#[test]
+fn an_outbox_is_full_by_bytes_too_whatever_became_of_its_messages() {
+    let mut s = Script::with(|c| c.outbox_bytes = 1);
+    s.connect();
+    s.send("m0");
+    assert!(!s.engine.has_room());
+    s.receipt("peer@x/1", "m0");
+    // In doubt: it waits no longer for room in the application's sense.
+    s.send_within("m1", 10 * SECOND);
+    assert!(!s.engine.has_room());
+    s.pass(11 * SECOND);
+    assert!(s.engine.has_room());
+    // Still so for the next process, over the same store.
+    let mut s = s.crash();
+    assert!(s.engine.has_room());
+    s.connect();
+    s.receipt("peer@x/1", "m1");
+    s.send("m2");
+    assert!(!s.engine.has_room());
 }
 
 #[test]

@@ -267,7 +267,7 @@ impl World {
             Told::Accepted { id } => self.accepted(&id, life),
             Told::Refused {
                 id,
-                why: Refusal::OutboxFull(_),
+                why: Refusal::OutboxFull { .. },
             } => {
                 if let Some(id) = ledger::number(&id)
                     && let Some(message) = self.ledger.get_mut(id)

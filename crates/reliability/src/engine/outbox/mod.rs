@@ -2,6 +2,7 @@
 //! next, when one is sent again, and when its time is over. What the peers say of them is
 //! judged in `delivery`; counting on the stream is `management`'s.
 
+mod backlog;
 mod flight;
 mod lane;
 mod streams;
@@ -14,6 +15,7 @@ use stanchion_stanza::payload::delivery::{Channel, Epoch};
 use stanchion_stanza::stanza::DefinedCondition;
 use stanchion_stanza::{BareJid, Jid};
 
+pub(super) use backlog::Backlog;
 pub(super) use flight::{Flight, Stage, Wish, dress};
 pub(super) use lane::{LOOSE, Lane, ROOM, Recipient};
 

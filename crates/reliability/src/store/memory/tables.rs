@@ -368,7 +368,8 @@ impl Tables {
                 | OutboundState::NotDelivered { .. } => &mut counts.finished,
             };
             *count += 1;
-            if !record.state.is_final() {
+            let decided = matches!(record.state, OutboundState::InDoubt { .. });
+            if !record.state.is_final() && !decided {
                 counts.pending_bytes += record.stanza.len() as u64;
             }
         }

@@ -205,7 +205,7 @@ pub(super) fn counts(connection: &Connection) -> Result<Counts> {
     while let Some(row) = rows.next()? {
         let state: i64 = row.get(0)?;
         let count = from_sql(row.get(1)?)?;
-        if state < 10 {
+        if state < 3 {
             counts.pending_bytes += from_sql(row.get(2)?)?;
         }
         match state {
