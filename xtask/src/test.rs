@@ -19,7 +19,7 @@ const STEP_LIMIT: Duration = Duration::from_secs(20 * 60);
 
 /// The feature, and the file, of the tests that need other people's software. The feature
 /// is always on here, so that no crate is built twice.
-const INTEROP: &str = "interop";
+pub(crate) const INTEROP: &str = "interop";
 
 #[derive(Debug, Default, Args)]
 pub(crate) struct Command {
@@ -253,18 +253,44 @@ fn unit(interrupt: &Interrupt) -> Outcome {
     program::run_within(&mut command, STEP_LIMIT, interrupt)
 }
 
-fn interop(interrupt: &Interrupt) -> Outcome {
-    let users = [
-        ("sensor", "sensor-secret"),
-        ("phone", "phone-secret"),
-        ("app", "app-secret"),
-    ];
-    let prosody = Temporary::start(Kind::Prosody, "prosody.test", &users)?;
-    let ejabberd = Temporary::start(Kind::Ejabberd, "ejabberd.test", &users)?;
-    let path = prosody.state.dir.join("servers.json");
-    let servers = json!({ "prosody": prosody.state.report(), "ejabberd": ejabberd.state.report() });
-    std::fs::write(&path, servers.to_string()).doing("write", &path)?;
+/// The servers of the tests with other people's software, and the file that tells of them.
+pub(crate) struct InteropServers {
+    file: PathBuf,
+    _servers: [Temporary; 2],
+}
 
+impl InteropServers {
+    pub(crate) fn start() -> Outcome<Self> {
+        let users = [
+            ("sensor", "sensor-secret"),
+            ("phone", "phone-secret"),
+            ("app", "app-secret"),
+        ];
+        let prosody = Temporary::start(Kind::Prosody, "prosody.test", &users)?;
+        let ejabberd = Temporary::start(Kind::Ejabberd, "ejabberd.test", &users)?;
+        let file = prosody.state.dir.join("servers.json");
+        let servers =
+            json!({ "prosody": prosody.state.report(), "ejabberd": ejabberd.state.report() });
+        std::fs::write(&file, servers.to_string()).doing("write", &file)?;
+        Ok(Self {
+            file,
+            _servers: [prosody, ejabberd],
+        })
+    }
+
+    /// What a test program needs to know of them.
+    pub(crate) fn tell(&self, command: &mut std::process::Command) -> Outcome {
+        let python = requirements::python().unwrap_or_else(|| PathBuf::from("python3"));
+        command
+            .env("STANCHION_TEST_SERVERS", &self.file)
+            .env("STANCHION_XTASK", servers::own_program()?)
+            .env("STANCHION_PYTHON", python);
+        Ok(())
+    }
+}
+
+fn interop(interrupt: &Interrupt) -> Outcome {
+    let servers = InteropServers::start()?;
     let mut command = program::cargo();
     if has_nextest() {
         command.args(["nextest", "run", "--workspace", "--features", INTEROP]);
@@ -280,13 +306,7 @@ fn interop(interrupt: &Interrupt) -> Outcome {
             INTEROP,
         ]);
     }
-    command
-        .env("STANCHION_TEST_SERVERS", &path)
-        .env("STANCHION_XTASK", servers::own_program()?)
-        .env(
-            "STANCHION_PYTHON",
-            requirements::python().unwrap_or_else(|| PathBuf::from("python3")),
-        );
+    servers.tell(&mut command)?;
     program::run_within(&mut command, STEP_LIMIT, interrupt)
 }
 

@@ -13,6 +13,7 @@ mod relay;
 mod report;
 mod scene;
 mod server;
+mod services;
 
 use crate::failure::{Failure, Outcome};
 use crate::program::{self, Interrupt};
@@ -93,6 +94,8 @@ pub(crate) fn run(command: &Command) -> Outcome {
     for make in command.server.makes() {
         on_server(make, &programs, &interrupt, wanted, &mut rows)?;
     }
+    let makes = command.server.makes();
+    services::rows(&makes, wanted, &interrupt, |row| rows.add(row))?;
     if wanted(platforms::NAME) {
         platforms::rows(command.platforms, &interrupt, |row| rows.add(row))?;
     }

@@ -41,8 +41,12 @@ impl Real {
         }
     }
 
-    pub(crate) fn both(test: &str) -> [Self; 2] {
-        [Self::named("prosody", test), Self::named("ejabberd", test)]
+    /// Prosody and ejabberd, or the one that `STANCHION_TEST_SERVER` names.
+    pub(crate) fn both(test: &str) -> Vec<Self> {
+        let one = std::env::var("STANCHION_TEST_SERVER");
+        let kinds = ["prosody", "ejabberd"].into_iter();
+        let wanted = kinds.filter(|kind| one.as_ref().map_or(true, |one| one == kind));
+        wanted.map(|kind| Self::named(kind, test)).collect()
     }
 
     pub(crate) fn is_ejabberd(&self) -> bool {
