@@ -69,7 +69,8 @@ impl Outbox {
             let place = self.flights.get(seq).and_then(|flight| flight.place);
             place.is_none_or(|place| lane.channel.may_transmit(place))
         };
-        if let Some(seq) = lane.cancels.iter().find(within) {
+        // If the first one is beyond it, so are the others.
+        if let Some(seq) = lane.cancels.first().filter(within) {
             return Some(*seq);
         }
         if lane.unordered {
