@@ -67,7 +67,8 @@ impl Outbox {
         // for, for ever.
         let within = |seq: &&u64| {
             let place = self.flights.get(seq).and_then(|flight| flight.place);
-            place.is_none_or(|place| lane.channel.may_transmit(place))
+            mutant::is("cancel-beyond-window")
+                || place.is_none_or(|place| lane.channel.may_transmit(place))
         };
         // If the first one is beyond it, so are the others.
         if let Some(seq) = lane.cancels.first().filter(within) {
