@@ -93,6 +93,10 @@ pub const ALL: &[(&str, &str)] = &[
         "only 32 seqs from `low` on are transmitted",
     ),
     (
+        "cancel-beyond-window",
+        "a cancel keeps to the window as a message does",
+    ),
+    (
         "move-delivered",
         "what `closed` lists as delivered is not moved",
     ),

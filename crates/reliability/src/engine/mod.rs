@@ -41,6 +41,7 @@ mod seats;
 mod sending;
 mod stream;
 mod succession;
+mod timekeeping;
 mod verdicts;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -198,6 +199,9 @@ pub struct Engine {
     /// This device's addresses, with their version.
     addresses: Option<Jids>,
     now: Now,
+    /// How far the wall clock is ahead of the monotonic one, in milliseconds, as deadlines
+    /// have it.
+    wall_ahead: i64,
     outbox: Outbox,
     /// Lanes with messages in the store that are not in memory.
     hungry: BTreeSet<LaneId>,
@@ -285,6 +289,7 @@ impl Engine {
             boot: boot_of(&recovered),
             addresses: None,
             now,
+            wall_ahead: timekeeping::ahead(now),
             outbox: Outbox::new(config, entropy),
             hungry: BTreeSet::new(),
             reading: VecDeque::new(),
@@ -407,10 +412,10 @@ impl Engine {
 
     /// Takes one input.
     pub fn handle(&mut self, now: Now, input: Input) {
-        self.now = now;
         if self.failed {
             return;
         }
+        self.time_is(now);
         self.flush_if_full();
         match input {
             Input::Send(submission) => drop(self.submit(submission)),
@@ -539,6 +544,7 @@ impl Engine {
             self.fleeting_due(),
             stream,
             proof,
+            self.next_look_at_clock(),
             Some(self.prune_at),
         ]
         .into_iter()

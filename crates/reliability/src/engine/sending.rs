@@ -237,7 +237,7 @@ impl Engine {
     }
 
     /// When the cancel for a deadline goes out.
-    fn cancel_before(&self, deadline: Duration, lane: LaneId) -> Duration {
+    pub(super) fn cancel_before(&self, deadline: Duration, lane: LaneId) -> Duration {
         let timeout = self
             .outbox
             .lane(lane)

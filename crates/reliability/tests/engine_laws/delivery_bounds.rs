@@ -308,6 +308,38 @@ fn answers_that_never_come_cost_no_more_than_the_window() {
     assert_eq!(open, WINDOW);
 }
 
+#[test]
+fn cancels_beyond_the_window_wait_for_the_message_before_them_and_take_no_room_from_it() {
+    let mut pair = Pair::acquainted();
+    pair.a.s.disconnect();
+    pair.send("first");
+    // A gap wider than what a recipient looks at.
+    for n in 0..100 {
+        pair.send_within(&format!("gap{n}"), 5 * SECOND);
+    }
+    pair.a.s.pass(5 * SECOND);
+    for n in 0..40 {
+        pair.send_within(&format!("late{n}"), 50 * SECOND);
+    }
+    // Of an earlier process, so each may have been sent.
+    pair.a.s = std::mem::replace(&mut pair.a.s, Script::new()).crash();
+    pair.pass_deaf(60 * SECOND);
+    assert_eq!(pair.a.outcomes_of("late39"), ["in doubt restarted"]);
+    pair.a.s.bind(false, None);
+    let out = pair.a.out();
+    assert!(!out.iter().any(|xml| says(xml, "cancel")), "{out:?}");
+    for xml in out {
+        pair.reaches_b(&xml);
+    }
+    pair.pass(10 * SECOND);
+    assert_eq!(pair.a.outcomes_of("first"), ["delivered"]);
+    for late in ["late0", "late39"] {
+        let told = ["in doubt restarted", "not delivered expired"];
+        assert_eq!(pair.a.outcomes_of(late), told);
+    }
+    assert_eq!(pair.effects, ["first"]);
+}
+
 fn value() -> impl Strategy<Value = Text> {
     let words = prop_oneof![
         Just("1"),

@@ -210,3 +210,64 @@ fn a_deadline_that_is_over_at_once_is_not_missed() {
     assert_eq!(s.outcomes(), told("m", "not delivered"));
     assert_eq!(s.messages(), Vec::<String>::new());
 }
+
+#[test]
+fn what_an_earlier_process_accepted_is_due_by_the_wall_clock_however_that_is_set() {
+    const HOURS: Duration = Duration::from_secs(2 * 3600);
+    for in_memory in [1, 256] {
+        let mut s = Script::with(|c| c.in_memory = in_memory);
+        s.ahead = HOURS;
+        s.send_within("m0", 60 * SECOND);
+        s.send_within("m1", 60 * SECOND);
+        // A device without power starts in the past, and asks for the time later.
+        s.ahead = Duration::ZERO;
+        let mut s = s.crash();
+        s.pass(30 * SECOND);
+        s.ahead = HOURS;
+        s.pass(20 * SECOND);
+        assert_eq!(s.outcomes(), []);
+        s.pass(10 * SECOND);
+        let words: Vec<_> = s.outcomes().into_iter().map(|(_, word)| word).collect();
+        assert_eq!(words, ["in doubt", "in doubt"], "{in_memory} in memory");
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_back_gives_an_earlier_processs_message_its_time_again() {
+    let mut s = Script::new();
+    s.send_within("m", 60 * SECOND);
+    s.ahead = 50 * SECOND;
+    let mut s = s.crash();
+    s.pass(5 * SECOND);
+    s.ahead = Duration::ZERO;
+    s.pass(50 * SECOND);
+    assert_eq!(s.outcomes(), []);
+    s.pass(5 * SECOND);
+    assert_eq!(s.outcomes(), told("m", "in doubt"));
+}
+
+#[test]
+fn a_process_that_does_nothing_else_finds_out_that_its_clock_was_set() {
+    let mut s = Script::new();
+    s.ahead = 3600 * SECOND;
+    s.send_within("m", 60 * SECOND);
+    s.ahead = Duration::ZERO;
+    let s = s.crash();
+    assert!(s.wait.is_some_and(|at| at <= 10 * SECOND), "{:?}", s.wait);
+}
+
+#[test]
+fn what_this_process_accepted_is_due_after_its_time_however_the_clock_is_set() {
+    for (before, after, in_memory) in [(0, 7200, 256), (0, 7200, 1), (7200, 0, 256)] {
+        let mut s = Script::with(|c| c.in_memory = in_memory);
+        s.ahead = before * SECOND;
+        s.send_within("m0", 60 * SECOND);
+        s.send_within("m1", 60 * SECOND);
+        s.ahead = after * SECOND;
+        s.pass(59 * SECOND);
+        assert_eq!(s.outcomes(), []);
+        s.pass(SECOND);
+        let words: Vec<_> = s.outcomes().into_iter().map(|(_, word)| word).collect();
+        assert_eq!(words, ["not delivered", "not delivered"]);
+    }
+}

@@ -12,11 +12,16 @@ use stanchion_reliability::store::{
     OutboundRecord, Pending, Store as _, StoreError, Ticket, WallTime,
 };
 use stanchion_stanza::{Element, Text};
+use stanchion_testkit::ToClient;
 use stanchion_testkit::server::Connection;
 
 use crate::law::{Checked, Law, Violation};
 use crate::ledger::{Durable, Id, Ledger, name};
 use crate::plan::DiskFault;
+
+/// Requests that wait in the store at most, as in a session: until one is answered, the
+/// engine is asked for nothing more.
+const REQUESTS: usize = 64;
 
 /// The connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +58,8 @@ pub(crate) struct Process {
     /// No earlier did the engine begin to run.
     pub(crate) engine_started: Duration,
     pub(crate) line: Line,
+    /// What arrived, and was not read.
+    socket: VecDeque<(Connection, ToClient)>,
     pub(crate) dialing: bool,
     pub(crate) wake: Option<Duration>,
     pub(crate) resumable: Option<Text>,
@@ -105,6 +112,7 @@ impl Process {
             slept: Duration::ZERO,
             engine_started: now,
             line: Line::Down,
+            socket: VecDeque::new(),
             dialing: false,
             wake: None,
             resumable: None,
@@ -131,6 +139,24 @@ impl Process {
 
     pub(crate) fn has_jobs(&self) -> bool {
         !self.jobs.is_empty()
+    }
+
+    /// Whether the store may be asked more.
+    pub(crate) fn has_room(&self) -> bool {
+        self.jobs.len() < REQUESTS
+    }
+
+    /// A packet arrives.
+    pub(crate) fn arrives(&mut self, on: Connection, packet: ToClient) {
+        self.socket.push_back((on, packet));
+    }
+
+    /// The next packet, if it is read now: a session leaves in its socket what its engine
+    /// does not want yet.
+    pub(crate) fn reads(&mut self) -> Option<(Connection, ToClient)> {
+        let up = matches!(self.line, Line::Up { .. });
+        let wants = !up || (self.has_room() && self.engine.wants_input());
+        wants.then(|| self.socket.pop_front())?
     }
 
     /// Requests that wait in the store.

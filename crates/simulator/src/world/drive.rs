@@ -18,7 +18,7 @@ use stanchion_stanza::{
 use stanchion_testkit::ToServer;
 
 use super::{Event, Phase, SLACK, World, kept_body, poison};
-use crate::device::Line;
+use crate::device::{Line, Process};
 use crate::law::{Checked, Law};
 use crate::ledger::{self, CHANNELS, Id};
 use crate::setup::MS;
@@ -38,6 +38,11 @@ impl World {
             let Some(process) = &mut self.devices[of].process else {
                 return Ok(());
             };
+            if !process.has_room() {
+                self.flush(of);
+                self.store_works(of);
+                return self.bounds(of);
+            }
             if let Some((outputs, lasts)) = &mut process.doom {
                 if *outputs == 0 {
                     let lasts = *lasts;
@@ -107,14 +112,24 @@ impl World {
             process.wake = Some(at);
             self.schedule.at(at, Event::Wakes { of, life, at });
         }
-        if process.has_jobs() && !process.stepping {
+        self.store_works(of);
+        Ok(false)
+    }
+
+    /// The store answers the next of its requests after a while.
+    fn store_works(&mut self, of: usize) {
+        let now = self.now();
+        let device = &mut self.devices[of];
+        let (life, slow) = (device.life, now < device.slow_until);
+        if let Some(process) = &mut device.process
+            && process.has_jobs()
+            && !process.stepping
+        {
             process.stepping = true;
-            let slow = now < self.devices[of].slow_until;
             let most = if slow { 1500 * MS } else { 8 * MS };
             let wait = self.random.time(Duration::ZERO, most);
             self.schedule.after(wait, Event::StoreSteps { of, life });
         }
-        Ok(false)
     }
 
     pub(super) fn wakes(&mut self, of: usize, at: Duration) -> Checked {
@@ -218,6 +233,10 @@ impl World {
             self.ledger.confirms(of_whom, to)?;
         } else if let Some(said) = element.children().find(|c| c.ns() == ns::DELIVERY) {
             if let (true, Ok(cancel)) = (Cancel::matches(said), Cancel::from_element(said)) {
+                if cancel.seq >= cancel.low + WINDOW {
+                    let how = format!("{} was cancelled with {} open", cancel.seq, cancel.low);
+                    return Err(Law::Bounds.broken(how));
+                }
                 self.ledger.cancels(cancel.id);
             }
             let to = element.attr("to").and_then(|to| to.parse::<Jid>().ok());
@@ -386,6 +405,12 @@ impl World {
             return Ok(());
         }
         let of = message.from;
+        // A session takes nothing while its store has no room.
+        let takes = self.devices[of].process.as_ref().map(Process::has_room);
+        if takes == Some(false) {
+            self.schedule.after(20 * MS, Event::Submits(id));
+            return Ok(());
+        }
         if self.devices[of].process.is_none() {
             let at = self.once_they_run(200 * MS);
             self.schedule.at(at, Event::Submits(id));

@@ -30,6 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 /// An outcome is due so long after the deadline: the store's time, and the pause
 /// between looks at it.
 const SLACK: Duration = Duration::from_secs(2);
+/// Received stanzas that wait for the store at most: with so many, nothing is read.
+const ARRIVING: usize = 256;
 /// Events of one run at most; far more than any needs.
 const EVENTS: u64 = 3_000_000;
 /// After copies came days later, devices run for so long.
@@ -265,6 +267,7 @@ impl World {
                 let _ = writeln!(story, "{:?} {}", self.schedule.now(), tell(&event));
             }
             self.happens(event)?;
+            self.read_sockets()?;
             if self.phase != Phase::Trouble && self.now() >= self.look_at {
                 self.look_at = self.now() + 1000 * MS;
                 if self.is_done() && !self.goes_on() {
@@ -366,8 +369,10 @@ impl World {
             Event::ToClient(on, packet) => match self.wires.get(&on) {
                 Some(wire) if !wire.link.is_cut(Direction::Down) => {
                     let of = wire.of;
-                    if self.is_on(of, on) {
-                        return self.hears(of, on, packet);
+                    if self.is_on(of, on)
+                        && let Some(process) = &mut self.devices[of].process
+                    {
+                        process.arrives(on, packet);
                     }
                     Ok(())
                 }
@@ -535,7 +540,7 @@ impl World {
         let within = fits
             && held.handed_over <= config.hand_over
             && held.unacknowledged <= 1024 + 256
-            && held.arriving <= 1024
+            && held.arriving <= ARRIVING
             && held.doubts <= 1024
             && process.engine.pending() <= config.outbox;
         if within {

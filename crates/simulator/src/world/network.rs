@@ -235,7 +235,23 @@ impl World {
         }
     }
 
-    pub(super) fn hears(&mut self, of: usize, on: Connection, packet: ToClient) -> Checked {
+    /// Every process that runs reads what it wants.
+    pub(super) fn read_sockets(&mut self) -> Checked {
+        for of in 0..self.devices.len() {
+            while self.devices[of].suspended.is_none()
+                && let Some(process) = &mut self.devices[of].process
+                && let Some((on, packet)) = process.reads()
+            {
+                // The rest of an earlier connection is gone with it.
+                if self.is_on(of, on) {
+                    self.hears(of, on, packet)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn hears(&mut self, of: usize, on: Connection, packet: ToClient) -> Checked {
         match packet {
             ToClient::Close(Closing::Conflict) => {
                 self.tells(|| format!("d{of} stops: its address is bound elsewhere"));

@@ -579,6 +579,19 @@ impl Outbox {
         .collect()
     }
 
+    /// Messages below `first` that have a deadline to come.
+    pub(super) fn due_of_earlier(&self, first: u64) -> Vec<u64> {
+        let earlier = self.flights.range(..first);
+        let due = earlier.filter(|(_, flight)| flight.due_at().is_some());
+        due.map(|(seq, _)| *seq).collect()
+    }
+
+    /// Whether there may be one of those.
+    pub(super) fn may_have_earlier(&self, first: u64) -> bool {
+        let oldest = self.flights.first_key_value();
+        !self.dues.is_empty() && oldest.is_some_and(|(seq, _)| *seq < first)
+    }
+
     /// When something is to be done, if nothing happens before.
     pub(super) fn next_timeout(&self, connected: bool) -> Option<Duration> {
         let retry = self.retries.first().filter(|_| connected);

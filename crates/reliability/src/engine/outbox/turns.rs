@@ -62,7 +62,16 @@ impl Outbox {
     /// not count, it is the newest that may go.
     fn sendable(&mut self, id: LaneId) -> Option<u64> {
         let lane = self.lanes.get(&id)?;
-        if let Some(seq) = lane.cancels.first() {
+        // Before all else, and on any stream; but a recipient ignores what is beyond the
+        // window: such a cancel would only take the room of the message that `low` waits
+        // for, for ever.
+        let within = |seq: &&u64| {
+            let place = self.flights.get(seq).and_then(|flight| flight.place);
+            mutant::is("cancel-beyond-window")
+                || place.is_none_or(|place| lane.channel.may_transmit(place))
+        };
+        // If the first one is beyond it, so are the others.
+        if let Some(seq) = lane.cancels.first().filter(within) {
             return Some(*seq);
         }
         if lane.unordered {
