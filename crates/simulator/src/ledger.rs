@@ -11,7 +11,9 @@
 //! - a receiver may act again on what it committed after the backup; a transactional
 //!   effect of that time is undone, though the sender was told of it. It may act on what
 //!   it gave up after the backup;
-//! - what was sent may be in doubt for good.
+//! - what was sent may be in doubt for good;
+//! - where a store goes back to a history in which a message was given up and never sent,
+//!   another history of it may have sent it in between: it still takes effect.
 
 use std::collections::HashMap;
 
@@ -56,6 +58,7 @@ pub(crate) fn number(name: &str) -> Option<Id> {
 #[derive(Debug, Clone, Copy, Default)]
 struct Mark {
     kept: bool,
+    transmitted: bool,
     decided: bool,
     concluded: bool,
     doubted: bool,
@@ -475,7 +478,8 @@ impl Ledger {
         let Some(message) = self.messages.get_mut(id as usize) else {
             return Ok(());
         };
-        let given_up = message.decided || message.told == Told::NotDelivered || message.void;
+        let decided = message.decided || message.told == Told::NotDelivered;
+        let given_up = (decided && !message.strayed) || message.void;
         if given_up && !message.void_forgotten {
             return Err(
                 Law::WrongOutcome.broken(format!("{} took effect after NotDelivered", name(id)))
@@ -585,6 +589,7 @@ impl Ledger {
     pub(crate) fn marks(&self, of: usize) -> Marks {
         let mark = |m: &Message| Mark {
             kept: m.from == of && m.kept,
+            transmitted: m.from == of && m.transmitted,
             decided: m.from == of && m.decided,
             concluded: m.from == of && m.concluded,
             doubted: m.from == of && m.doubted,
@@ -609,6 +614,9 @@ impl Ledger {
         for (at, message) in self.messages.iter_mut().enumerate() {
             let mark = marks.messages.get(at).unwrap_or(&empty);
             if message.from == of {
+                // Given up unasked in the one history, and sent in the other, which did not
+                // know: what is on its way from there is not called back.
+                message.strayed |= mark.decided && message.transmitted && !mark.transmitted;
                 message.decided = mark.decided;
                 message.concluded = mark.concluded;
                 message.doubted = mark.doubted;
@@ -721,3 +729,6 @@ fn body(stanza: &[u8]) -> Option<&str> {
     let (_, rest) = text.split_once("<body>")?;
     Some(rest.split_once("</body>")?.0)
 }
+
+#[cfg(test)]
+mod tests;

@@ -65,6 +65,9 @@ pub(crate) struct Message {
     pub(crate) to_any_store: bool,
     /// Its sender lost it, with its store.
     pub(crate) forgotten: bool,
+    /// Its sender's store gave it up before it was ever sent, and a copy of that store sent
+    /// it.
+    pub(crate) strayed: bool,
 
     /// Durable in the inbox, and as committed.
     pub(crate) inbox: bool,

@@ -1,0 +1,57 @@
+//! What the ledger excuses, and that it excuses no more than that.
+
+use super::*;
+
+/// One message from `d0` to `d1`, durable in the outbox.
+fn kept() -> Ledger {
+    let draft = Draft {
+        to: 1,
+        ..Draft::default()
+    };
+    let accounts = vec![vec!["a@x".to_owned()], vec!["b@x".to_owned()]];
+    let mut ledger = Ledger::new(&[draft], accounts, false);
+    ledger.note(Durable::Outbox(0), None, false, 1).unwrap();
+    ledger
+}
+
+fn given_up(ledger: &mut Ledger) {
+    let given_up = Durable::Concluded {
+        id: 0,
+        negative: true,
+    };
+    ledger.note(given_up, None, false, 1).unwrap();
+}
+
+#[test]
+fn what_a_copy_of_a_store_sent_takes_effect_whatever_the_original_gave_up() {
+    let mut ledger = kept();
+    let copy = ledger.marks(0);
+    given_up(&mut ledger);
+    let original = ledger.marks(0);
+    ledger.set_back(0, Some(&copy), false);
+    ledger.transmits(0, "m0", true, None).unwrap();
+    ledger.set_back(0, Some(&original), false);
+    assert_eq!(ledger.acts(0, false, 1), Ok(()));
+}
+
+#[test]
+fn what_no_copy_of_a_store_sent_takes_no_effect_once_it_was_given_up() {
+    let mut ledger = kept();
+    given_up(&mut ledger);
+    let original = ledger.marks(0);
+    ledger.set_back(0, Some(&original), false);
+    assert!(ledger.acts(0, false, 1).is_err());
+}
+
+#[test]
+fn what_was_given_up_after_it_was_sent_takes_no_effect_whatever_a_copy_sent() {
+    let mut ledger = kept();
+    let copy = ledger.marks(0);
+    ledger.transmits(0, "m0", true, None).unwrap();
+    given_up(&mut ledger);
+    let original = ledger.marks(0);
+    ledger.set_back(0, Some(&copy), false);
+    ledger.transmits(0, "m0", true, None).unwrap();
+    ledger.set_back(0, Some(&original), false);
+    assert!(ledger.acts(0, false, 1).is_err());
+}
