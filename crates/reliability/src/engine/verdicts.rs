@@ -354,8 +354,7 @@ impl Engine {
             Some(_) => None,
             None => {
                 // It has spoken: from now on only its verdicts count.
-                self.outbox.recipient_mut(&to).place = Some(at.clone());
-                self.write_recipient(&to);
+                self.rebind(&to, at.clone());
                 Some(id)
             }
         }
@@ -566,8 +565,7 @@ impl Engine {
             return;
         };
         tracing::warn!(%to, "the recipient has another store than before");
-        self.outbox.recipient_mut(&to).place = Some(wrong.at.clone());
-        self.write_recipient(&to);
+        self.rebind(&to, wrong.at.clone());
         for id in self.outbox.lanes_to(&to) {
             self.flush_if_full();
             let (this, random) = (self.boot, self.outbox.fresh_random());
