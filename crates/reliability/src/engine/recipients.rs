@@ -154,9 +154,12 @@ impl Engine {
     /// before that is durable: a message that names a store must not go to the next one after
     /// a crash.
     pub(super) fn rebind(&mut self, to: &Jid, place: Place) {
-        let recipient = self.outbox.recipient_mut(to);
-        recipient.place = Some(place);
-        recipient.binding += 1;
+        self.outbox.recipient_mut(to).is_bound_to(place);
+        self.write_binding(to);
+    }
+
+    /// The write that [`Recipient::is_bound_to`] waits for.
+    pub(super) fn write_binding(&mut self, to: &Jid) {
         self.write_recipient(to);
         self.after_all(Effect::Bound(to.clone()));
     }

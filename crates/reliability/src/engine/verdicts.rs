@@ -565,7 +565,7 @@ impl Engine {
             return;
         };
         tracing::warn!(%to, "the recipient has another store than before");
-        self.rebind(&to, wrong.at.clone());
+        self.outbox.recipient_mut(&to).is_bound_to(wrong.at.clone());
         for id in self.outbox.lanes_to(&to) {
             self.flush_if_full();
             let (this, random) = (self.boot, self.outbox.fresh_random());
@@ -575,6 +575,9 @@ impl Engine {
                 self.epoch_ended(id, before, fates, from);
             }
         }
+        // Last, as there may be several batches: a process that begins between two of them
+        // must not send to this store what the other one may have.
+        self.write_binding(&to);
     }
 
     fn epoch_ended(&mut self, id: LaneId, before: Epoch, fates: Vec<(u64, Fate)>, by: &Jid) {

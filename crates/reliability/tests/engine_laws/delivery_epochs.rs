@@ -53,6 +53,38 @@ fn what_an_engine_before_this_one_may_have_sent_does_not_move_to_another_store()
 }
 
 #[test]
+fn what_one_store_may_have_goes_to_no_other_one_although_a_crash_comes_halfway() {
+    let mut pair = Pair::acquainted();
+    pair.a.s.disconnect();
+    // More than one batch takes, and an engine that does not know what was sent of it.
+    for n in 0..300 {
+        let (channel, id) = (format!("c{}", n % 6), format!("m{n}"));
+        pair.a.s.send_on(&channel, "bob@y", &id, None);
+    }
+    pair.a.becomes(Script::crash);
+    let sent = pair.a.out();
+    pair.b.becomes(Script::reinstalled);
+    pair.reaches_b(&sent[0]);
+    let wrong = pair.b.out().swap_remove(0);
+    assert!(says(&wrong, "wrong-store"));
+    pair.a.s.store_waits();
+    pair.reaches_a(&wrong);
+    assert!(pair.a.s.asked() > 1);
+    pair.a.s.store_answers_once();
+    assert_eq!(pair.a.out(), Vec::<String>::new());
+    pair.a.becomes(Script::crash);
+    pair.pass(70 * SECOND);
+    assert_eq!(pair.effects, Vec::<String>::new());
+    for n in 0..300 {
+        let told = pair.a.outcomes_of(&format!("m{n}"));
+        assert_eq!(told, ["in doubt peerreset"], "m{n}");
+    }
+    pair.send("new");
+    pair.carry();
+    assert_eq!(pair.effects, ["new"]);
+}
+
+#[test]
 fn nothing_is_done_for_another_store() {
     let mut pair = Pair::acquainted();
     pair.send("m");

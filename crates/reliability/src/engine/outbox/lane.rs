@@ -153,6 +153,12 @@ impl Recipient {
         }
     }
 
+    /// It is that device. Nothing goes to it until that is durable.
+    pub(in crate::engine) fn is_bound_to(&mut self, place: Place) {
+        self.place = Some(place);
+        self.binding += 1;
+    }
+
     /// Whether it speaks the delivery protocol.
     pub(in crate::engine) const fn speaks(&self) -> bool {
         self.place.is_some()
