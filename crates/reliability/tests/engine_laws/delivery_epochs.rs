@@ -1,7 +1,7 @@
 //! Stores that are lost, restored and copied: epochs end, and nothing is said of a message
 //! that is not so.
 
-use stanchion_reliability::engine::Event;
+use stanchion_reliability::engine::{Event, Input};
 
 use crate::pair::{Pair, said, says};
 use crate::script::{SECOND, Script};
@@ -139,6 +139,47 @@ fn a_sender_restored_from_a_backup_goes_on_in_another_epoch() {
     assert_eq!(pair.a.outcomes_of("new"), ["delivered"]);
     pair.send("newer");
     assert_eq!(index(&pair.a.out()[0]), "2");
+}
+
+#[test]
+fn a_delivery_that_was_told_and_not_written_is_rolled_back_in_a_restored_store() {
+    let mut pair = Pair::acquainted();
+    pair.a.s.disconnect();
+    pair.send("m");
+    let backup = pair.a.s.image();
+    pair.a.s.bind(false, None);
+    for xml in pair.a.out() {
+        pair.reaches_b(&xml);
+    }
+    let late = pair.b.out().swap_remove(0);
+    pair.reaches_a(&late);
+    // Its recipient learns that it is settled.
+    pair.send("next");
+    pair.carry();
+    pair.a.becomes(|s| s.restored(backup));
+    pair.a.s.store_waits();
+    pair.reaches_a(&late);
+    pair.a.becomes(Script::crash);
+    pair.pass(10 * SECOND);
+    let told = pair.a.outcomes_of("m");
+    assert_eq!(told, ["delivered", "delivered", "in doubt rolledback"]);
+    assert_eq!(pair.effects, ["m", "next"]);
+}
+
+#[test]
+fn what_one_copy_of_a_store_gave_up_unsent_another_one_delivers() {
+    let mut pair = Pair::acquainted();
+    pair.a.s.disconnect();
+    pair.send("m");
+    let copy = pair.a.s.image();
+    let id = "m".to_owned();
+    pair.a.s.give(Input::Cancel { id });
+    pair.a.listen();
+    pair.a.becomes(|s| s.restored(copy));
+    pair.carry();
+    let told = pair.a.outcomes_of("m");
+    assert_eq!(told, ["not delivered cancelled", "delivered"]);
+    assert_eq!(pair.effects, ["m"]);
 }
 
 #[test]
