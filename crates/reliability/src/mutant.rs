@@ -141,6 +141,10 @@ pub const ALL: &[(&str, &str)] = &[
         "nothing is transmitted before it is durable",
     ),
     (
+        "bind-undurable",
+        "a message names a store only once that is durable",
+    ),
+    (
         "receipt-before-commit",
         "no verdict leaves before the commit is durable",
     ),

@@ -11,7 +11,10 @@
 //! - a receiver may act again on what it committed after the backup; a transactional
 //!   effect of that time is undone, though the sender was told of it. It may act on what
 //!   it gave up after the backup;
-//! - what was sent may be in doubt for good.
+//! - what was sent may be in doubt for good; also what its sender was told to be delivered
+//!   and had not written yet when it ended;
+//! - where a store goes back to a history in which a message was given up and never sent,
+//!   another history of it may have sent it in between: it still takes effect.
 
 use std::collections::HashMap;
 
@@ -56,8 +59,9 @@ pub(crate) fn number(name: &str) -> Option<Id> {
 #[derive(Debug, Clone, Copy, Default)]
 struct Mark {
     kept: bool,
+    transmitted: bool,
     decided: bool,
-    concluded: bool,
+    concluded: Option<Told>,
     doubted: bool,
     inbox: bool,
     committed: bool,
@@ -80,10 +84,7 @@ pub(crate) enum Durable {
     Inbox(Id, bool),
     Committed(Id),
     Marked(Id),
-    Concluded {
-        id: Id,
-        negative: bool,
-    },
+    Concluded(Id, Told),
     Doubted(Id),
 }
 
@@ -175,23 +176,14 @@ impl Ledger {
             Op::MarkHandled { key, .. } => self.keys[of].get(key).copied().map(Durable::Committed),
             Op::SetOutboundState { id, state, .. } => {
                 let id = number(id)?;
-                match state {
-                    OutboundState::NotDelivered { .. } => {
-                        Some(Durable::Concluded { id, negative: true })
-                    }
-                    OutboundState::Acknowledged | OutboundState::Delivered => {
-                        Some(Durable::Concluded {
-                            id,
-                            negative: false,
-                        })
-                    }
-                    OutboundState::InDoubt { open: true, .. } => Some(Durable::Doubted(id)),
-                    OutboundState::InDoubt { open: false, .. } => Some(Durable::Concluded {
-                        id,
-                        negative: false,
-                    }),
-                    _ => None,
-                }
+                let told = match state {
+                    OutboundState::NotDelivered { .. } => Told::NotDelivered,
+                    OutboundState::Acknowledged | OutboundState::Delivered => Told::Positive,
+                    OutboundState::InDoubt { open: true, .. } => return Some(Durable::Doubted(id)),
+                    OutboundState::InDoubt { open: false, .. } => Told::Unknowable,
+                    _ => return None,
+                };
+                Some(Durable::Concluded(id, told))
             }
             _ => None,
         }
@@ -227,10 +219,11 @@ impl Ledger {
                     message.marks += 1;
                 }
             }
-            Durable::Concluded { id, negative } if done => {
+            Durable::Concluded(id, told) if done => {
                 if let Some(message) = self.get_mut(id) {
-                    message.decided |= negative;
-                    message.concluded = true;
+                    message.decided |= told == Told::NotDelivered;
+                    // A final state stays.
+                    message.concluded.get_or_insert(told);
                 }
             }
             Durable::Doubted(id) if done => {
@@ -475,7 +468,8 @@ impl Ledger {
         let Some(message) = self.messages.get_mut(id as usize) else {
             return Ok(());
         };
-        let given_up = message.decided || message.told == Told::NotDelivered || message.void;
+        let decided = message.decided || message.told == Told::NotDelivered;
+        let given_up = (decided && !message.strayed) || message.void;
         if given_up && !message.void_forgotten {
             return Err(
                 Law::WrongOutcome.broken(format!("{} took effect after NotDelivered", name(id)))
@@ -493,10 +487,13 @@ impl Ledger {
         };
         let wrong =
             |how: &str| Err(Law::WrongOutcome.broken(format!("{}: {outcome} {how}", name(id))));
-        // Both may have forgotten it: the one had not written it when it ended, and the other
-        // was set back.
-        let lapsed = message.told == Told::Positive && self.set_back[message.draft.to];
-        let settled = message.concluded && message.told.is_definite() && !lapsed;
+        // Both may have forgotten it: the sender had not written it when it ended, and its
+        // recipient was set back, or it was itself, and the history that it lost had told its
+        // recipient that this is settled.
+        let set_back = self.set_back[message.draft.from] || self.set_back[message.draft.to];
+        let written = message.concluded == Some(Told::Positive);
+        let lapsed = message.told == Told::Positive && !written && set_back;
+        let settled = message.concluded.is_some() && message.told.is_definite() && !lapsed;
         if message.settled_in == Some(life) || settled {
             return wrong("after it was settled");
         }
@@ -528,7 +525,6 @@ impl Ledger {
                 message.settled_in = Some(life);
             }
             Outcome::InDoubt(why) => {
-                let set_back = self.set_back[message.draft.from] || self.set_back[message.draft.to];
                 let reason = match why {
                     InDoubt::RolledBack => set_back,
                     InDoubt::PeerReset => self.emptied[message.draft.to],
@@ -585,8 +581,9 @@ impl Ledger {
     pub(crate) fn marks(&self, of: usize) -> Marks {
         let mark = |m: &Message| Mark {
             kept: m.from == of && m.kept,
+            transmitted: m.from == of && m.transmitted,
             decided: m.from == of && m.decided,
-            concluded: m.from == of && m.concluded,
+            concluded: m.concluded.filter(|_| m.from == of),
             doubted: m.from == of && m.doubted,
             inbox: m.to == of && m.inbox,
             committed: m.to == of && m.committed,
@@ -609,10 +606,13 @@ impl Ledger {
         for (at, message) in self.messages.iter_mut().enumerate() {
             let mark = marks.messages.get(at).unwrap_or(&empty);
             if message.from == of {
+                // Given up unasked in the one history, and sent in the other, which did not
+                // know: what is on its way from there is not called back.
+                message.strayed |= mark.decided && message.transmitted && !mark.transmitted;
                 message.decided = mark.decided;
                 message.concluded = mark.concluded;
                 message.doubted = mark.doubted;
-                if !mark.concluded {
+                if mark.concluded.is_none() {
                     // Doubt that is durable is not told again.
                     message.told = if mark.doubted {
                         Told::InDoubt
@@ -670,7 +670,7 @@ impl Ledger {
             .messages
             .iter()
             .filter(|m| m.from == of && m.to == other);
-        let mut settled = sent.filter(|m| m.spoken && m.concluded && m.told == Told::Positive);
+        let mut settled = sent.filter(|m| m.spoken && m.concluded == Some(Told::Positive));
         !self.set_back[of] && settled.next().is_some()
     }
 
@@ -706,7 +706,7 @@ impl Ledger {
             let may_doubt = m.lifetime.is_some() || m.poison || set_back || given_up;
             m.accepted.is_none()
                 || !m.has_outcome()
-                || (!may_doubt && m.told != Told::Positive && !m.concluded)
+                || (!may_doubt && m.told != Told::Positive && m.concluded.is_none())
         };
         let numbered = self.messages.iter().enumerate();
         numbered
@@ -721,3 +721,6 @@ fn body(stanza: &[u8]) -> Option<&str> {
     let (_, rest) = text.split_once("<body>")?;
     Some(rest.split_once("</body>")?.0)
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,8 +45,8 @@ pub(crate) struct Message {
     /// `NotDelivered` is durable; if the process ended before it was told, it is to be
     /// found in the store.
     pub(crate) decided: bool,
-    /// A definite outcome is durable; doubt is.
-    pub(crate) concluded: bool,
+    /// Which definite outcome is durable; whether doubt is.
+    pub(crate) concluded: Option<Told>,
     pub(crate) doubted: bool,
     pub(crate) told: Told,
     /// The life in which the last definite outcome was told, and doubt.
@@ -65,6 +65,9 @@ pub(crate) struct Message {
     pub(crate) to_any_store: bool,
     /// Its sender lost it, with its store.
     pub(crate) forgotten: bool,
+    /// Its sender's store gave it up before it was ever sent, and a copy of that store sent
+    /// it.
+    pub(crate) strayed: bool,
 
     /// Durable in the inbox, and as committed.
     pub(crate) inbox: bool,
@@ -124,6 +127,6 @@ impl std::ops::Deref for Message {
 
 impl Message {
     pub(crate) const fn has_outcome(&self) -> bool {
-        self.decided || self.concluded || !matches!(self.told, Told::Nothing)
+        self.decided || self.concluded.is_some() || !matches!(self.told, Told::Nothing)
     }
 }

@@ -35,6 +35,10 @@ pub const ELSEWHERE: &[(&str, &str)] = &[
         "nothing_is_sent_while_an_epoch_is_closed_and_until_the_next_is_durable",
     ),
     ("epoch-index-not-raised", "the walks of tests/delivery"),
+    (
+        "bind-undurable",
+        "a_message_names_a_store_only_once_that_is_durable",
+    ),
 ];
 
 /// The test that finds that fault, if no run here is meant to.

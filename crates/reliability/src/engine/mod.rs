@@ -50,7 +50,7 @@ use std::time::Duration;
 use stanchion_stanza::payload::delivery::{
     Boot, Channel, Device, Epoch, Jids, Place, Verdict, VerdictState,
 };
-use stanchion_stanza::{BareJid, Element, Encoder, Limits, Message, Scope};
+use stanchion_stanza::{BareJid, Element, Encoder, Jid, Limits, Message, Scope};
 
 use crate::outcome::Outcome;
 use crate::store::{Committed, MAX_PAGE, Op, OpResult, Recovered};
@@ -110,6 +110,8 @@ enum Effect {
     },
     /// A channel is in that epoch.
     Opened(LaneId, Epoch),
+    /// A recipient is that device.
+    Bound(Jid),
     /// A message in doubt is left behind in its channel, as its record says.
     Left(LaneId, u64),
     /// A plain message is kept.
@@ -607,6 +609,7 @@ impl Engine {
                 self.outbox.wake(lane);
             }
             Effect::Opened(lane, epoch) => self.opened(lane, epoch),
+            Effect::Bound(to) => self.bound(&to),
             Effect::Recorded { stream, h } => self.management.recorded(stream, h),
             // One step of a prune is bounded, so that it holds up nothing for long.
             Effect::Pruned => {

@@ -145,11 +145,30 @@ impl Engine {
 
     /// From now on that device is the recipient, unless another one is.
     pub(super) fn bind(&mut self, to: &Jid, place: Place) {
-        let recipient = self.outbox.recipient_mut(to);
-        if recipient.place.is_none() {
-            recipient.place = Some(place);
-            self.write_recipient(to);
+        if self.outbox.recipient_mut(to).place.is_none() {
+            self.rebind(to, place);
         }
+    }
+
+    /// From now on the recipient is that device, with that store. Nothing more goes to it
+    /// before that is durable: a message that names a store must not go to the next one after
+    /// a crash.
+    pub(super) fn rebind(&mut self, to: &Jid, place: Place) {
+        self.outbox.recipient_mut(to).is_bound_to(place);
+        self.write_binding(to);
+    }
+
+    /// The write that [`Recipient::is_bound_to`] waits for.
+    pub(super) fn write_binding(&mut self, to: &Jid) {
+        self.write_recipient(to);
+        self.after_all(Effect::Bound(to.clone()));
+    }
+
+    /// Who the recipient is, is durable.
+    pub(super) fn bound(&mut self, to: &Jid) {
+        let recipient = self.outbox.recipient_mut(to);
+        recipient.binding = recipient.binding.saturating_sub(1);
+        self.outbox.wake_all(to);
     }
 
     /// The state of a lane goes into the next batch.

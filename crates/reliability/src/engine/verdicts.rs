@@ -356,8 +356,7 @@ impl Engine {
             Some(_) => None,
             None => {
                 // It has spoken: from now on only its verdicts count.
-                self.outbox.recipient_mut(&to).place = Some(at.clone());
-                self.write_recipient(&to);
+                self.rebind(&to, at.clone());
                 Some(id)
             }
         }
@@ -568,8 +567,7 @@ impl Engine {
             return;
         };
         tracing::warn!(%to, "the recipient has another store than before");
-        self.outbox.recipient_mut(&to).place = Some(wrong.at.clone());
-        self.write_recipient(&to);
+        self.outbox.recipient_mut(&to).is_bound_to(wrong.at.clone());
         for id in self.outbox.lanes_to(&to) {
             self.flush_if_full();
             let (this, random) = (self.boot, self.outbox.fresh_random());
@@ -579,6 +577,9 @@ impl Engine {
                 self.epoch_ended(id, before, fates, from);
             }
         }
+        // Last, as there may be several batches: a process that begins between two of them
+        // must not send to this store what the other one may have.
+        self.write_binding(&to);
     }
 
     fn epoch_ended(&mut self, id: LaneId, before: Epoch, fates: Vec<(u64, Fate)>, by: &Jid) {

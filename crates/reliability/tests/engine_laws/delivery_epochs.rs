@@ -2,7 +2,7 @@
 //! that is not so.
 
 use stanchion_reliability::delivery::sender::WINDOW;
-use stanchion_reliability::engine::Event;
+use stanchion_reliability::engine::{Event, Input};
 
 use crate::pair::{Pair, said, says};
 use crate::script::{SECOND, Script};
@@ -52,6 +52,38 @@ fn what_an_engine_before_this_one_may_have_sent_does_not_move_to_another_store()
         assert_eq!(told, ["in doubt peerreset"], "m{n}");
     }
     assert!(!pair.effects.iter().any(|id| id.starts_with('m')));
+}
+
+#[test]
+fn what_one_store_may_have_goes_to_no_other_one_although_a_crash_comes_halfway() {
+    let mut pair = Pair::acquainted();
+    pair.a.s.disconnect();
+    // More than one batch takes, and an engine that does not know what was sent of it.
+    for n in 0..300 {
+        let (channel, id) = (format!("c{}", n % 6), format!("m{n}"));
+        pair.a.s.send_on(&channel, "bob@y", &id, None);
+    }
+    pair.a.becomes(Script::crash);
+    let sent = pair.a.out();
+    pair.b.becomes(Script::reinstalled);
+    pair.reaches_b(&sent[0]);
+    let wrong = pair.b.out().swap_remove(0);
+    assert!(says(&wrong, "wrong-store"));
+    pair.a.s.store_waits();
+    pair.reaches_a(&wrong);
+    assert!(pair.a.s.asked() > 1);
+    pair.a.s.store_answers_once();
+    assert_eq!(pair.a.out(), Vec::<String>::new());
+    pair.a.becomes(Script::crash);
+    pair.pass(70 * SECOND);
+    assert_eq!(pair.effects, Vec::<String>::new());
+    for n in 0..300 {
+        let told = pair.a.outcomes_of(&format!("m{n}"));
+        assert_eq!(told, ["in doubt peerreset"], "m{n}");
+    }
+    pair.send("new");
+    pair.carry();
+    assert_eq!(pair.effects, ["new"]);
 }
 
 #[test]
@@ -109,6 +141,47 @@ fn a_sender_restored_from_a_backup_goes_on_in_another_epoch() {
     assert_eq!(pair.a.outcomes_of("new"), ["delivered"]);
     pair.send("newer");
     assert_eq!(index(&pair.a.out()[0]), "2");
+}
+
+#[test]
+fn a_delivery_that_was_told_and_not_written_is_rolled_back_in_a_restored_store() {
+    let mut pair = Pair::acquainted();
+    pair.a.s.disconnect();
+    pair.send("m");
+    let backup = pair.a.s.image();
+    pair.a.s.bind(false, None);
+    for xml in pair.a.out() {
+        pair.reaches_b(&xml);
+    }
+    let late = pair.b.out().swap_remove(0);
+    pair.reaches_a(&late);
+    // Its recipient learns that it is settled.
+    pair.send("next");
+    pair.carry();
+    pair.a.becomes(|s| s.restored(backup));
+    pair.a.s.store_waits();
+    pair.reaches_a(&late);
+    pair.a.becomes(Script::crash);
+    pair.pass(10 * SECOND);
+    let told = pair.a.outcomes_of("m");
+    assert_eq!(told, ["delivered", "delivered", "in doubt rolledback"]);
+    assert_eq!(pair.effects, ["m", "next"]);
+}
+
+#[test]
+fn what_one_copy_of_a_store_gave_up_unsent_another_one_delivers() {
+    let mut pair = Pair::acquainted();
+    pair.a.s.disconnect();
+    pair.send("m");
+    let copy = pair.a.s.image();
+    let id = "m".to_owned();
+    pair.a.s.give(Input::Cancel { id });
+    pair.a.listen();
+    pair.a.becomes(|s| s.restored(copy));
+    pair.carry();
+    let told = pair.a.outcomes_of("m");
+    assert_eq!(told, ["not delivered cancelled", "delivered"]);
+    assert_eq!(pair.effects, ["m"]);
 }
 
 #[test]

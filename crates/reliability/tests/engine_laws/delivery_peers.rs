@@ -235,6 +235,59 @@ fn presence_binds_a_recipient_that_has_not_spoken() {
 }
 
 #[test]
+fn a_message_names_a_store_only_once_that_is_durable() {
+    let mut pair = Pair::new();
+    pair.send("m");
+    // On its way without a name, and lost.
+    assert_eq!(pair.a.out().len(), 1);
+    let shows = |pair: &mut Pair| {
+        let at = pair.b.s.engine.place().unwrap().to_string();
+        pair.a.s.receive(&format!(
+            "<presence from='bob@y/1'><at xmlns='urn:stanchion:delivery:0' v='{at}'/></presence>"
+        ));
+        at
+    };
+    let backup = pair.a.s.image();
+    pair.a.s.store_waits();
+    let first = shows(&mut pair);
+    pair.a.s.pass(20 * SECOND);
+    assert_eq!(pair.a.out(), Vec::<String>::new());
+    pair.a.s.store_answers();
+    assert_eq!(said(&pair.a.out()[0], "t"), first);
+    // Had it gone before, nobody would know to which store, and it would go to the next one
+    // as well.
+    pair.a.becomes(|s| s.restored(backup));
+    pair.a.out();
+    pair.b.becomes(Script::reinstalled);
+    let next = shows(&mut pair);
+    pair.a.s.pass(20 * SECOND);
+    assert_ne!(next, first);
+    assert_eq!(said(&pair.a.out()[0], "t"), next);
+}
+
+#[test]
+fn an_answer_is_durable_before_a_message_names_the_store_that_it_came_from() {
+    let mut pair = Pair::new();
+    pair.send("m");
+    let sent = pair.a.out();
+    pair.reaches_b(&sent[0]);
+    let answer = pair.b.out().pop().unwrap();
+    pair.send("n");
+    assert_eq!(pair.a.out().len(), 1);
+    pair.a.s.store_waits();
+    pair.reaches_a(&answer);
+    // Neither is sent again, nor cancelled.
+    pair.a.s.give(Input::Cancel { id: "n".to_owned() });
+    pair.a.s.pass(20 * SECOND);
+    assert_eq!(pair.a.out(), Vec::<String>::new());
+    pair.a.s.store_answers();
+    let at = pair.b.s.engine.place().unwrap().to_string();
+    let cancel = pair.a.out().swap_remove(0);
+    assert!(says(&cancel, "cancel"));
+    assert_eq!(said(&cancel, "t"), at);
+}
+
+#[test]
 fn presence_alone_says_nothing_of_a_store() {
     let mut pair = Pair::acquainted();
     pair.send("m");

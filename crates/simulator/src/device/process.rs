@@ -57,6 +57,8 @@ pub(crate) struct Process {
     pub(crate) slept: Duration,
     /// No earlier did the engine begin to run.
     pub(crate) engine_started: Duration,
+    /// Its engine ended with its store, and the next one waits for that.
+    pub(crate) store_is_shut: bool,
     pub(crate) line: Line,
     /// What arrived, and was not read.
     socket: VecDeque<(Connection, ToClient)>,
@@ -111,6 +113,7 @@ impl Process {
             started: now,
             slept: Duration::ZERO,
             engine_started: now,
+            store_is_shut: false,
             line: Line::Down,
             socket: VecDeque::new(),
             dialing: false,
@@ -273,6 +276,7 @@ impl Process {
     /// The store stays closed: no engine runs yet.
     pub(crate) const fn fails_again(&mut self, now: Duration) {
         self.engine_started = now;
+        self.store_is_shut = true;
     }
 
     /// A new engine takes the place of the old one, with nothing of the old one's. Gives
@@ -280,6 +284,7 @@ impl Process {
     pub(super) fn replace_engine(&mut self, now: Duration, engine: Engine) -> Option<Connection> {
         self.engine = engine;
         self.engine_started = now;
+        self.store_is_shut = false;
         self.stepping = false;
         self.fault = None;
         self.dialing = false;

@@ -154,7 +154,9 @@ impl World {
             return;
         };
         process.dialing = false;
-        if process.line != Line::Down {
+        // A driver whose store is shut holds no stream: the next engine dials. The count of
+        // the one that ended stands still, whatever streams follow.
+        if process.line != Line::Down || process.store_is_shut {
             return;
         }
         let trouble = self.phase == Phase::Trouble;
@@ -374,5 +376,33 @@ impl World {
             return self.tell(of, Input::Transmit(presence));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::setup::Setup;
+    use crate::switch::{Selection, Switches};
+
+    #[test]
+    fn a_device_dials_once_its_store_is_open_again() {
+        let selection = Selection {
+            only: Some(Switches::default()),
+            without: Switches::default(),
+        };
+        let mut world = World::new(Setup::draw(1, 10, selection), false);
+        world.starts(0).unwrap();
+        let process = |world: &mut World| world.devices[0].process.take().unwrap();
+        let mut shut = process(&mut world);
+        shut.fails_again(Duration::ZERO);
+        world.devices[0].process = Some(shut);
+        world.dials(0);
+        let shut = process(&mut world);
+        assert_eq!((shut.line, shut.dialing), (Line::Down, false));
+        world.devices[0].process = Some(shut);
+        world.reopens(0).unwrap();
+        world.dials(0);
+        assert!(matches!(process(&mut world).line, Line::LoggingIn { .. }));
     }
 }

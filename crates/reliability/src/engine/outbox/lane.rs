@@ -119,6 +119,8 @@ pub(in crate::engine) struct Recipient {
     pub(super) on_their_way: usize,
     /// Which device it is, once that has spoken.
     pub(in crate::engine) place: Option<Place>,
+    /// How often that was written and is not durable yet.
+    pub(in crate::engine) binding: u32,
     /// Other addresses of that device.
     pub(in crate::engine) others: Vec<BareJid>,
     /// The version of those that is known, and the version of ours that it knows.
@@ -140,6 +142,7 @@ impl Recipient {
             rto: Rto::new(config),
             on_their_way: 0,
             place: None,
+            binding: 0,
             others: Vec::new(),
             version: 0,
             knows: 0,
@@ -148,6 +151,12 @@ impl Recipient {
             lanes: Vec::new(),
             alarmed: false,
         }
+    }
+
+    /// It is that device. Nothing goes to it until that is durable.
+    pub(in crate::engine) fn is_bound_to(&mut self, place: Place) {
+        self.place = Some(place);
+        self.binding += 1;
     }
 
     /// Whether it speaks the delivery protocol.

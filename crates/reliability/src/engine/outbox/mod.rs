@@ -319,7 +319,8 @@ impl Outbox {
         }
         // Estimates outlive their messages, up to a bound.
         if self.recipients.len() > KNOWN_RECIPIENTS.max(self.config.lanes) {
-            self.recipients.retain(|_, r| !r.lanes.is_empty());
+            self.recipients
+                .retain(|_, r| !r.lanes.is_empty() || r.binding > 0);
         }
         Some(flight)
     }

@@ -20,7 +20,7 @@ impl Outbox {
         }
     }
 
-    pub(super) fn wake_all(&mut self, to: &Jid) {
+    pub(in crate::engine) fn wake_all(&mut self, to: &Jid) {
         for id in self.lanes_to(to) {
             self.wake(id);
         }
@@ -62,6 +62,11 @@ impl Outbox {
     /// not count, it is the newest that may go.
     fn sendable(&mut self, id: LaneId) -> Option<u64> {
         let lane = self.lanes.get(&id)?;
+        // What names a store goes to no other one, after a crash neither.
+        let bound = self.recipients.get(&lane.to).is_none_or(|r| r.binding == 0);
+        if !bound && !lane.is_loose() && !mutant::is("bind-undurable") {
+            return None;
+        }
         // Before all else, and on any stream; but a recipient ignores what is beyond the
         // window: such a cancel would only take the room of the message that `low` waits
         // for, for ever.
