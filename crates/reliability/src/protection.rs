@@ -26,6 +26,8 @@ pub enum Protection {
 impl Protection {
     /// What the stream of `connection` offers.
     ///
+    /// - Over loopback, where that is known ([`Connection::local`]): the strictest. Nobody
+    ///   is on the way; who may listen on this machine's ports is its owner's affair.
     /// - In the clear: [`Protection::Any`], whatever the login proved: an attacker on the
     ///   way reads and changes all that follows it.
     /// - TLS with a certificate that was verified for the domain, or pinned: the strictest,
@@ -37,6 +39,9 @@ impl Protection {
     /// - Any other TLS: [`Protection::Encrypted`].
     #[must_use]
     pub const fn of(connection: &Connection) -> Self {
+        if connection.local {
+            return Self::EncryptedAndAuthenticated;
+        }
         let login = &connection.established.login;
         let bound = login.server_proved && matches!(login.binding, Binding::Bound(_));
         match connection.established.security {

@@ -6,14 +6,21 @@
 //! rights: rows in the store, requests that are answered by whom they asked, messages that
 //! it claims.
 
+pub mod allowed;
+pub mod commands;
 pub mod disco;
+pub mod forms;
 pub mod host;
+pub mod last_activity;
 pub mod ping;
+pub mod registration;
 pub mod request;
 pub mod service;
 pub mod shelf;
 mod slot;
 pub mod standard;
+pub mod time;
+pub mod version;
 
 pub use host::{Host, HostBuilder, Incoming, Requests};
 pub use request::RequestError;
