@@ -6,11 +6,13 @@ use stanchion_reliability::session::{
     FindError, Outgoing, SendError, Sender, Sent, Session, SessionError, SessionEvent, Status,
     Tracked,
 };
+use stanchion_services::commands::Commands;
+use stanchion_services::last_activity::Activity;
 use stanchion_services::{Requests, Standard};
 use stanchion_stanza::BareJid;
 use tokio::sync::{broadcast, watch};
 
-use crate::ClientBuilder;
+use crate::{ClientBuilder, ComponentBuilder};
 
 /// A client that keeps itself connected. Dropping it aborts it, as a crash would:
 /// nothing that was accepted or acknowledged is lost.
@@ -25,6 +27,11 @@ impl Client {
     /// Describes a client of that account.
     pub fn builder(account: BareJid) -> ClientBuilder {
         ClientBuilder::new(account)
+    }
+
+    /// Describes a client that is a whole domain, attached to its server (XEP-0114).
+    pub fn component(domain: BareJid) -> ComponentBuilder {
+        ComponentBuilder::new(domain)
     }
 
     pub(crate) const fn new(session: Session, services: Standard) -> Self {
@@ -100,6 +107,18 @@ impl Client {
     #[must_use]
     pub fn requests(&self) -> Requests {
         self.services.requests()
+    }
+
+    /// Runs commands of others, and offers our own (XEP-0050).
+    #[must_use]
+    pub const fn commands(&self) -> &Commands {
+        self.services.commands()
+    }
+
+    /// Notes that somebody uses us (XEP-0012).
+    #[must_use]
+    pub const fn activity(&self) -> &Activity {
+        self.services.activity()
     }
 
     /// Ends the client properly: what is accepted is durable, what is handled is

@@ -70,7 +70,7 @@ pub enum Over {
 
 /// An execution that begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Begun {
+pub(super) struct Begun {
     /// Its name.
     pub(super) session: Text,
     /// Who runs it.

@@ -7,8 +7,12 @@
 )]
 #![allow(dead_code, reason = "each service uses a part")]
 
+mod commands;
+mod component;
+mod facts;
 mod foreign;
 mod ping;
+mod registration;
 mod server;
 
 use std::future::Future;

@@ -24,12 +24,8 @@ fn text(s: &'static str) -> Text {
 }
 
 fn up(resumed: bool) -> Up {
-    Up {
-        jid: "me@here.example/lamp".parse().unwrap(),
-        resumed,
-        features: StreamFeatures::default(),
-        place: None,
-    }
+    let jid = "me@here.example/lamp".parse().unwrap();
+    Up::new(jid, resumed, StreamFeatures::default(), None)
 }
 
 fn provider() -> Provider {
