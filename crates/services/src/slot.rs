@@ -179,6 +179,11 @@ impl<S: Service> Handle<S> {
         let _ = self.calls.try_send(call);
     }
 
+    /// Waits until the host has ended. Events do not tell, for a handle holds on to them.
+    pub async fn ended(&self) {
+        self.calls.closed().await;
+    }
+
     /// What the service tells from now on. Lossy: an observer that is more than 256 events
     /// behind misses the oldest, and is told so.
     #[must_use]

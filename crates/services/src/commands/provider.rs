@@ -37,7 +37,7 @@ impl Offered {
                 });
             }
             // What happened before this was looked at is found above.
-            if let Err(RecvError::Closed) = self.changes.recv().await {
+            if !changed(&self.provider, &mut self.changes).await {
                 return None;
             }
         }
@@ -81,6 +81,14 @@ impl Drop for Offered {
     fn drop(&mut self) {
         let node = self.node.clone();
         self.provider.post(move |p, _| p.withdraw(&node));
+    }
+}
+
+/// Waits until something may have changed; `false` if nothing will any more.
+async fn changed(provider: &Handle<Provider>, changes: &mut Receiver<Changed>) -> bool {
+    tokio::select! {
+        change = changes.recv() => !matches!(change, Err(RecvError::Closed)),
+        () = provider.ended() => false,
     }
 }
 
@@ -133,7 +141,7 @@ impl Execution {
             if let Some(step) = self.note_over(step.unwrap_or(Err(Over::Ended)))? {
                 return Ok(step);
             }
-            if let Err(RecvError::Closed) = self.changes.recv().await {
+            if !changed(&self.provider, &mut self.changes).await {
                 return self.note_over(Err(Over::Ended));
             }
         }

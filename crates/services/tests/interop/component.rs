@@ -130,11 +130,9 @@ async fn heard(device: &Device) -> BTreeMap<String, usize> {
 /// Takes what comes, for that time or until all are there.
 async fn listen(device: &mut Device, time: Duration) {
     let all = async {
-        while let Some(received) = device.incoming.recv().await {
+        while heard(device).await.len() < MESSAGES {
+            let received = device.incoming.recv().await.unwrap();
             note(&received).await;
-            if heard(device).await.len() == MESSAGES {
-                break;
-            }
         }
     };
     let _ = timeout(time, all).await;

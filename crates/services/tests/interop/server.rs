@@ -11,7 +11,7 @@ use stanchion_connect::component::{ComponentConfig, ComponentConnector};
 use stanchion_connect::{Account, Connect, ConnectConfig, Connector, Endpoint, Endpoints};
 use stanchion_reliability::Session;
 use stanchion_reliability::session::{SessionConfig, Status};
-use stanchion_reliability::store::{Opening, Seed, SqliteStore, Transactor, WallTime};
+use stanchion_reliability::store::{Opening, Seed, SqliteStore, StoreError, Transactor, WallTime};
 use stanchion_services::{Host, HostBuilder, Incoming};
 use stanchion_transport::TlsMode;
 use stanchion_transport::tls::Roots;
@@ -197,8 +197,7 @@ impl Device {
         path: &Path,
         services: HostBuilder,
     ) -> Self {
-        let opening = Opening::new(Seed::from_os().unwrap(), WallTime::from_unix_ms(0));
-        let store = SqliteStore::open(path, &opening).unwrap();
+        let store = soon(opened(path)).await;
         let transactor = store.transactor().unwrap();
         let begun = Session::start_with_stanzas(connect, Box::new(store), config).await;
         let (session, receiver, stanzas) = begun.unwrap();
@@ -230,5 +229,18 @@ impl Device {
     pub(crate) async fn stop(self) {
         self.host.shutdown().await;
         self.session.shutdown().await.unwrap();
+    }
+}
+
+/// Opens a store. One that was dropped, as by a crash, is closed by its own thread a
+/// moment later.
+async fn opened(path: &Path) -> SqliteStore {
+    loop {
+        let opening = Opening::new(Seed::from_os().unwrap(), WallTime::from_unix_ms(0));
+        match SqliteStore::open(path, &opening) {
+            Ok(store) => return store,
+            Err(StoreError::InUse { .. }) => tokio::task::yield_now().await,
+            Err(error) => panic!("{error}"),
+        }
     }
 }

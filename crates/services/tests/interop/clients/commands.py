@@ -67,7 +67,7 @@ class Commander(Client):
         command = iq["command"]
         notes = ["%s:%s" % note for note in command["notes"]]
         actions = sorted(command["actions"])
-        fields = [f["var"] for f in command["form"]["fields"].values()] if command.xml.find("{jabber:x:data}x") is not None else []
+        fields = [f.get("var") for f in command.xml.iter("{jabber:x:data}field")]
         say("at", command["status"], ",".join(actions), ",".join(fields), *notes)
 
 

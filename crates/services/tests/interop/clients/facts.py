@@ -20,8 +20,9 @@ class Facts(Client):
 
     async def do_time(self, jid):
         iq = await self["xep_0202"].get_entity_time(jid)
-        time = iq["entity_time"]
-        say("time", int(time["utc"].timestamp()), time["tzo"])
+        # As it stands: Debian's slixmpp trips over zones.
+        find = iq.xml.find("{urn:xmpp:time}time").findtext
+        say("time", find("{urn:xmpp:time}utc"), find("{urn:xmpp:time}tzo"))
 
     async def do_last(self, jid):
         iq = await self["xep_0012"].get_last_activity(jid)
