@@ -20,6 +20,7 @@ pub mod shelf;
 mod slot;
 pub mod standard;
 pub mod time;
+pub mod upload;
 pub mod version;
 
 pub use host::{Host, HostBuilder, Incoming, Requests};

@@ -15,6 +15,7 @@ use stanchion::services::commands::{Conclusion, Execution, Offer, Over, Stage};
 use stanchion::stanza::Text;
 use stanchion::stanza::payload::forms::{Field, FieldType, Form, FormType};
 use stanchion::{Client, Roots};
+use tokio::io::AsyncReadExt as _;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -39,9 +40,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("offered");
     let lit = Arc::new(AtomicBool::new(false));
     let serve = offered.serve(move |execution| switched(execution, Arc::clone(&lit)));
+    let mut input = tokio::io::stdin();
     tokio::select! {
         () = serve => {}
-        _ = tokio::io::AsyncReadExt::read_u8(&mut tokio::io::stdin()) => {}
+        // Until its input ends.
+        _ = input.read_u8() => {}
     }
     Ok(client.shutdown().await?)
 }

@@ -230,7 +230,7 @@ fn configuration(state: &State, database: Option<&Path>) -> String {
     if options.uploads {
         let url = format!("http://localhost:{}/upload", ports.http);
         modules["mod_http_upload"] = json!({
-            "host": "upload.@HOST@", "put_url": url, "get_url": url, "max_size": 1_048_576,
+            "host": "upload.@HOST@", "access": "all", "put_url": url, "get_url": url, "max_size": 1_048_576,
             "docroot": state.dir.join("uploads").to_string_lossy(),
         });
     }

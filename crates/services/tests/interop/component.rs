@@ -94,7 +94,12 @@ async fn a_wrong_secret_is_refused_by_real_servers() {
     }
 }
 
-const MESSAGES: usize = 60;
+/// In each direction, between two crashes, and crashes.
+const MESSAGES: usize = 120;
+const STEP: usize = 25;
+const CRASHES: usize = 4;
+/// Reconnecting and sending again included.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Notes a message in the receiver's own table, in the transaction that marks it as done.
 async fn note(received: &Received) {
@@ -127,15 +132,16 @@ async fn heard(device: &Device) -> BTreeMap<String, usize> {
     count
 }
 
-/// Takes what comes, for that time or until all are there.
-async fn listen(device: &mut Device, time: Duration) {
+/// Takes what comes until so many different ones were heard. Which of them are under way,
+/// handed over or half done then is up to chance.
+async fn listen(device: &mut Device, until: usize) {
     let all = async {
-        while heard(device).await.len() < MESSAGES {
+        while heard(device).await.len() < until {
             let received = device.incoming.recv().await.unwrap();
             note(&received).await;
         }
     };
-    let _ = timeout(time, all).await;
+    timeout(PATIENCE, all).await.expect("they come");
 }
 
 async fn send_all(device: &Device, to: &str, prefix: &str) {
@@ -158,6 +164,13 @@ fn impatient() -> SessionConfig {
     config
 }
 
+/// Waits until no message of the device is without an outcome.
+async fn settled(device: &Device) {
+    while device.session.counters().pending > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Each message once in the receiver's own table, in both directions, though the server is
 /// killed twice and the component's process three times meanwhile.
 async fn through_crashes(kind: &str) {
@@ -176,23 +189,26 @@ async fn through_crashes(kind: &str) {
     let mut cloud = cloud_at(&server, &cloud_path).await;
     send_all(&lamp, &domain, "up").await;
     send_all(&cloud, &lamp_address, "down").await;
-    for crash in 0..3 {
-        tokio::join!(
-            listen(&mut cloud, Duration::from_millis(400)),
-            listen(&mut lamp, Duration::from_millis(400))
-        );
-        if crash < 2 {
+    for crash in 1..=CRASHES {
+        let until = crash * STEP;
+        tokio::join!(listen(&mut cloud, until), listen(&mut lamp, until));
+        // The server, the process, or both at once.
+        let server_too = crash % 2 == 1;
+        if server_too {
             server.kill();
         }
         // As a crash would: neither farewell nor commit.
         drop(cloud);
-        if crash < 2 {
+        if server_too {
             server.start_again();
         }
         cloud = cloud_at(&server, &cloud_path).await;
     }
-    let limit = Duration::from_secs(90);
-    tokio::join!(listen(&mut cloud, limit), listen(&mut lamp, limit));
+    tokio::join!(listen(&mut cloud, MESSAGES), listen(&mut lamp, MESSAGES));
+    // Nothing is left that could come again.
+    for device in [&cloud, &lamp] {
+        soon(settled(device)).await;
+    }
     let once = |prefix: &str| {
         let all = (0..MESSAGES).map(|n| (format!("{prefix}{n}"), 1));
         all.collect::<BTreeMap<_, _>>()

@@ -14,6 +14,7 @@ mod foreign;
 mod ping;
 mod registration;
 mod server;
+mod upload;
 
 use std::future::Future;
 use std::time::Duration;

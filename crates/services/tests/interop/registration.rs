@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use stanchion_connect::Connect as _;
+use stanchion_connect::registration::RegisterError;
 use stanchion_services::HostBuilder;
 use stanchion_services::registration::{asked, cancel, change_password};
 use tokio::time::timeout;
@@ -9,6 +11,32 @@ use tokio::time::timeout;
 use crate::foreign::Foreign;
 use crate::server::{Device, Real};
 use crate::soon;
+
+#[tokio::test]
+async fn an_account_is_made_in_band_and_its_name_is_then_taken() {
+    for server in Real::both("make") {
+        let user = server.name("lamp");
+        let connector = server.connector(&user);
+        assert!(server.refuses(&user, &user).await, "not there yet");
+        let password = user.clone().into();
+        soon(connector.register(&password)).await.unwrap();
+        let connection = soon(connector.connect(None)).await.unwrap();
+        assert_eq!(connection.established.jid.local(), Some(user.as_str()));
+        drop(connection);
+        let again = soon(connector.register(&password)).await.unwrap_err();
+        assert!(matches!(again, RegisterError::Taken(_)), "{again}");
+        let Err(error) = soon(connector.register(&String::new().into())).await else {
+            panic!("an empty password")
+        };
+        assert!(
+            matches!(
+                error,
+                RegisterError::Taken(_) | RegisterError::NotAcceptable(_)
+            ),
+            "{error}"
+        );
+    }
+}
 
 #[tokio::test]
 async fn a_new_password_is_the_one_that_lets_in_and_a_cancelled_account_is_gone() {

@@ -69,9 +69,14 @@ impl Real {
         Path::new(self.about["ca"].as_str().unwrap())
     }
 
+    /// A name for an account that no other test has.
+    pub(crate) fn name(&self, name: &str) -> String {
+        format!("{}{name}", self.test)
+    }
+
     /// The account of that name, of this test alone; its password is its name.
     pub(crate) fn add(&self, name: &str) -> String {
-        let user = format!("{}{name}", self.test);
+        let user = self.name(name);
         let output = xtask(&["servers", "adduser", &user, &user])
             .args(["--dir", self.about["dir"].as_str().unwrap()])
             .output()
