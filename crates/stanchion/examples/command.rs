@@ -1,9 +1,9 @@
 //! A lamp that is switched by a command (XEP-0050), by whoever its account lets in.
 //!
 //!     STANCHION_PASSWORD=… cargo run -p stanchion --example command -- \
-//!         lamp@home.example 192.0.2.7:5222 ca.pem
+//!         lamp@home.example 192.0.2.7:5222 SHA-256-OF-THE-CERTIFICATE
 //!
-//! Any client that knows commands can run it; `stanchion::Client::commands` is how one of
+//! It is reached as `lamp@home.example/lamp`, and ends with its input. Any client that knows commands can run it; `stanchion::Client::commands` is how one of
 //! ours does.
 #![allow(clippy::print_stdout, reason = "its output is its purpose")]
 
@@ -11,23 +11,24 @@ use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use stanchion::Client;
 use stanchion::services::commands::{Conclusion, Execution, Offer, Over, Stage};
 use stanchion::stanza::Text;
 use stanchion::stanza::payload::forms::{Field, FieldType, Form, FormType};
-use stanchion::{Client, Roots};
 use tokio::io::AsyncReadExt as _;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let [jid, place, ca] = &words[..] else {
-        return Err("usage: command JID HOST:PORT CA-FILE".into());
+    let [jid, place, pin] = &words[..] else {
+        return Err("usage: command JID HOST:PORT PIN".into());
     };
     let (host, port) = place.rsplit_once(':').ok_or("the place is HOST:PORT")?;
     let (client, _incoming) = Client::builder(jid.parse()?)
         .password(std::env::var("STANCHION_PASSWORD")?.into())
         .server(host, port.parse()?)
-        .trust(Roots::Pem(std::fs::read(ca)?))
+        .pin(pin.parse()?)
+        .resource("lamp")
         .store_in_memory()
         .start()
         .await?;

@@ -10,7 +10,7 @@ use stanchion_connect::Connect as _;
 use stanchion_connect::component::{ComponentConfig, ComponentConnector};
 use stanchion_reliability::outcome::Outcome;
 use stanchion_reliability::session::{Outgoing, Received, SessionConfig};
-use stanchion_reliability::store::rusqlite;
+use stanchion_reliability::store::{OutboundState, rusqlite};
 use stanchion_services::HostBuilder;
 use stanchion_services::disco::Disco;
 use stanchion_services::ping::{Pings, ping};
@@ -144,12 +144,15 @@ async fn listen(device: &mut Device, until: usize) {
     timeout(PATIENCE, all).await.expect("they come");
 }
 
-async fn send_all(device: &Device, to: &str, prefix: &str) {
+async fn send_all(device: &Device, to: &str, prefix: &str) -> Vec<String> {
+    let mut ids = Vec::new();
     for n in 0..MESSAGES {
         let body = format!("{prefix}{n}");
         let outgoing = Outgoing::text(to.parse().unwrap(), body).unwrap();
-        device.session.sender().send(outgoing).await.unwrap();
+        let sent = device.session.sender().send(outgoing).await.unwrap();
+        ids.push(sent.id().to_owned());
     }
+    ids
 }
 
 async fn cloud_at(server: &Real, path: &Path) -> Device {
@@ -164,15 +167,18 @@ fn impatient() -> SessionConfig {
     config
 }
 
-/// Waits until no message of the device is without an outcome.
-async fn settled(device: &Device) {
-    while device.session.counters().pending > 0 {
-        tokio::task::yield_now().await;
+/// Whether a message, of an earlier process perhaps, becomes known to be delivered.
+async fn is_delivered(device: &Device, id: &str) -> bool {
+    let tracked = device.session.find(id).await.unwrap().expect(id);
+    let delivered = tracked.record().state == OutboundState::Delivered;
+    match tracked.into_sent() {
+        Some(sent) => matches!(sent.outcome().await.unwrap(), Outcome::Delivered { .. }),
+        None => delivered,
     }
 }
 
 /// Each message once in the receiver's own table, in both directions, though the server is
-/// killed twice and the component's process three times meanwhile.
+/// killed twice and the component's process four times meanwhile.
 async fn through_crashes(kind: &str) {
     let folder = tempfile::tempdir().unwrap();
     let server = Real::start_own(kind, &folder.path().join("server"));
@@ -187,8 +193,8 @@ async fn through_crashes(kind: &str) {
     let lamp_address = lamp.jid().to_bare().to_string();
 
     let mut cloud = cloud_at(&server, &cloud_path).await;
-    send_all(&lamp, &domain, "up").await;
-    send_all(&cloud, &lamp_address, "down").await;
+    let up = send_all(&lamp, &domain, "up").await;
+    let down = send_all(&cloud, &lamp_address, "down").await;
     for crash in 1..=CRASHES {
         let until = crash * STEP;
         tokio::join!(listen(&mut cloud, until), listen(&mut lamp, until));
@@ -205,9 +211,12 @@ async fn through_crashes(kind: &str) {
         cloud = cloud_at(&server, &cloud_path).await;
     }
     tokio::join!(listen(&mut cloud, MESSAGES), listen(&mut lamp, MESSAGES));
-    // Nothing is left that could come again.
-    for device in [&cloud, &lamp] {
-        soon(settled(device)).await;
+    // Both know it of each message, so nothing is left that could come again.
+    for (device, ids) in [(&cloud, down), (&lamp, up)] {
+        for id in ids {
+            let delivered = timeout(PATIENCE, is_delivered(device, &id)).await;
+            assert_eq!(delivered, Ok(true), "{kind}: {id}");
+        }
     }
     let once = |prefix: &str| {
         let all = (0..MESSAGES).map(|n| (format!("{prefix}{n}"), 1));
