@@ -31,7 +31,7 @@ use crate::negotiation::{Established, ResumeToken};
 use crate::phase::Phase;
 
 /// The resource of the address under which a component's session is told: a component has
-/// none, and speaks and is reached under its domain.
+/// none, and speaks as its domain or as an address there.
 const RESOURCE: &str = "component";
 /// What is shown of what came in place of an answer, in characters.
 const SHOWN: usize = 40;
@@ -109,6 +109,7 @@ impl ComponentConfig {
 /// ```
 pub struct ComponentConnector {
     domain: Jid,
+    address: BareJid,
     jid: FullJid,
     secret: SecretString,
     config: ComponentConfig,
@@ -118,24 +119,27 @@ pub struct ComponentConnector {
 impl fmt::Debug for ComponentConnector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ComponentConnector")
-            .field("domain", &self.domain)
+            .field("address", &self.address)
             .field("config", &self.config)
             .finish_non_exhaustive()
     }
 }
 
 impl ComponentConnector {
-    /// A connector on TCP. Reads the trusted certificates, which may block on files.
+    /// A connector on TCP, for a component that speaks as `address`: its domain, or one
+    /// address there. It gets what is for any address of the domain, but confirms as that
+    /// one: senders that go by the address count on it alone. Reads the trusted
+    /// certificates, which may block on files.
     ///
     /// # Errors
     /// [`ConfigError`] names what to correct.
     pub fn new(
-        domain: BareJid,
+        address: BareJid,
         secret: SecretString,
         config: ComponentConfig,
     ) -> Result<Self, ConfigError> {
         let tls = TlsConnector::new(&config.tls)?;
-        Self::with_dial(domain, secret, config, Arc::new(TcpDial::new(tls)))
+        Self::with_dial(address, secret, config, Arc::new(TcpDial::new(tls)))
     }
 
     /// A connector on any transport. [`ComponentConfig::tls`] is not looked at: it is the
@@ -144,19 +148,18 @@ impl ComponentConnector {
     /// # Errors
     /// [`ConfigError`] names what to correct.
     pub fn with_dial(
-        domain: BareJid,
+        address: BareJid,
         secret: SecretString,
         config: ComponentConfig,
         dial: Arc<dyn Dial>,
     ) -> Result<Self, ConfigError> {
         config.check()?;
-        if domain.local().is_some() {
-            return Err(ConfigError::NoDomain(domain));
-        }
-        let jid = domain.with_resource(RESOURCE);
-        let jid = jid.map_err(|_| ConfigError::NoDomain(domain.clone()))?;
+        let too_long = |_| ConfigError::TooLong(address.clone());
+        let domain = Jid::from_parts(None, address.domain(), None).map_err(too_long)?;
+        let jid = address.with_resource(RESOURCE).map_err(too_long)?;
         Ok(Self {
-            domain: domain.into(),
+            domain,
+            address,
             jid,
             secret,
             config,
@@ -174,7 +177,7 @@ impl ComponentConnector {
             return Err(error);
         }
         clock.enter(Phase::Authentication);
-        stream.of_component(&self.domain);
+        stream.of_component(&self.address);
         let mut established = Established::new(self.jid.clone());
         established.security = channel_security(stream.security());
         established.round_trips = 2;

@@ -202,9 +202,9 @@ pub enum ConfigError {
     /// An endpoint without TLS, and plaintext is refused.
     #[error("{0} is to be used without TLS; allow plaintext in so many words, or use STARTTLS")]
     PlaintextRefused(Endpoint),
-    /// A component has a domain to itself.
-    #[error("{0} is no domain; a component's address is a domain and nothing else")]
-    NoDomain(BareJid),
+    /// A component's address that leaves no room for a resource.
+    #[error("{0} is too long for a component's address")]
+    TooLong(BareJid),
     /// STARTTLS or a WebSocket for a component.
     #[error(
         "{0} is a place for clients; give the server's port for components, with direct TLS or without"

@@ -2,10 +2,9 @@
 //! its server by a shared secret (XEP-0114).
 
 use std::path::Path;
-
-use secrecy::SecretString;
 use std::sync::Arc;
 
+use secrecy::SecretString;
 use stanchion_connect::Endpoint;
 use stanchion_connect::component::{ComponentConfig, ComponentConnector};
 use stanchion_connect::config::Plaintext;
@@ -23,14 +22,15 @@ use crate::builder::{StartError, StoreChoice, open};
 /// Describes a component: a service in the cloud, say, that is a domain of its own beside
 /// its server's. Only the secret and the store have no default.
 ///
-/// It speaks as its domain, and gets what is for any address of it. Messages are kept,
-/// told apart and confirmed as with any client; there is no stream management under them,
+/// It speaks as its domain, or as one address there, and gets what is for any address of
+/// the domain; but what it confirms, it confirms as that one, so senders should send to it
+/// and to no other. Messages are kept, told apart and confirmed as with any client; there is no stream management under them,
 /// no presence and no roster. A stream to this machine itself may do without TLS, and
 /// counts as protected.
 #[derive(Debug, Clone)]
 #[must_use = "nothing happens before `start`"]
 pub struct ComponentBuilder {
-    domain: BareJid,
+    address: BareJid,
     secret: Option<SecretString>,
     connect: ComponentConfig,
     roots: Vec<Roots>,
@@ -43,7 +43,7 @@ impl ComponentBuilder {
     /// The port that servers listen on for components unless it is said otherwise.
     pub const PORT: u16 = 5347;
 
-    pub(crate) fn new(domain: BareJid) -> Self {
+    pub(crate) fn new(address: BareJid) -> Self {
         let here = Host::Ip(std::net::Ipv4Addr::LOCALHOST.into());
         let mut services = StandardConfig::default();
         services.identity = Some(Identity {
@@ -56,7 +56,7 @@ impl ComponentBuilder {
         // A component has none.
         session.presence = None;
         Self {
-            domain,
+            address,
             secret: None,
             connect: ComponentConfig::at(Endpoint::new(here, Self::PORT, TlsMode::None)),
             roots: Vec::new(),
@@ -145,13 +145,13 @@ impl ComponentBuilder {
     /// # Errors
     /// [`StartError`]; nothing that a server does.
     pub async fn start(self) -> Result<(Client, Incoming), StartError> {
-        let missing = || StartError::NoPassword(self.domain.clone());
+        let missing = || StartError::NoPassword(self.address.clone());
         let secret = self.secret.clone().ok_or_else(missing)?;
         let mut connect = self.connect;
         if !self.roots.is_empty() {
             connect.tls.roots = self.roots;
         }
-        let connector = Arc::new(ComponentConnector::new(self.domain, secret, connect)?);
+        let connector = Arc::new(ComponentConnector::new(self.address, secret, connect)?);
         let (store, transactor) = open(self.store.ok_or(StartError::NoStore)?).await?;
         let mut services = self.services;
         services.hand_over = Some(self.session.engine.hand_over);

@@ -21,10 +21,14 @@ async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(limit, what).await.expect("in time")
 }
 
+/// `cargo test -p stanchion` builds the examples beside the tests.
 fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let target = test.parent().and_then(|deps| deps.parent()).unwrap();
-    target.join("examples").join(name)
+    let mut path = target.join("examples").join(name);
+    path.set_extension(std::env::consts::EXE_EXTENSION);
+    assert!(path.exists(), "build the examples: {}", path.display());
+    path
 }
 
 /// The component's process, attached.

@@ -38,6 +38,10 @@ pub enum RegistrationError {
         /// What it said.
         error: StanzaError,
     },
+    /// The stream is in the clear, or nobody knows with whom: a password does not go over
+    /// it (§3.3).
+    #[error("the connection does not protect a password; connect with TLS to a verified server")]
+    Unprotected,
     /// What was filled in does not fit.
     #[error(transparent)]
     Fill(#[from] FillError),

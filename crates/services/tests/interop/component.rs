@@ -31,15 +31,21 @@ fn services() -> HostBuilder {
 
 #[tokio::test]
 async fn slixmpp_and_a_component_exchange_messages_with_receipts() {
-    for server in Real::both("component") {
+    let [prosody, ejabberd] = Real::both("component");
+    for (server, local) in [
+        (&prosody, ""),
+        (&prosody, "ingest@"),
+        (&ejabberd, ""),
+        (&ejabberd, "ingest@"),
+    ] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store");
-        let mut cloud = Device::component(&server, &path, services()).await;
+        let mut cloud = Device::component(server, local, &path, services()).await;
         cloud.connected().await;
-        let domain = format!("cloud.{}", server.domain());
+        let domain = format!("{local}cloud.{}", server.domain());
         assert_eq!(cloud.jid().to_bare().as_str(), domain);
 
-        let mut other = Foreign::start("component.py", &server, &server.add("other")).await;
+        let mut other = Foreign::start("component.py", server, &server.add("other")).await;
         let them: stanchion_stanza::Jid = other.jid.parse().unwrap();
         other.tell(&format!("say {domain} hello")).await;
         let said = other.says("said").await;
@@ -79,7 +85,7 @@ async fn slixmpp_and_a_component_exchange_messages_with_receipts() {
 #[tokio::test]
 async fn a_wrong_secret_is_refused_by_real_servers() {
     for server in Real::both("secret") {
-        let right = server.component().connect(None).await.unwrap();
+        let right = server.component("").connect(None).await.unwrap();
         assert!(right.local);
         drop(right);
         let place = stanchion_connect::Endpoint::at(
@@ -156,7 +162,7 @@ async fn send_all(device: &Device, to: &str, prefix: &str) -> Vec<String> {
 }
 
 async fn cloud_at(server: &Real, path: &Path) -> Device {
-    let cloud = Device::component(server, path, services()).await;
+    let cloud = Device::component(server, "", path, services()).await;
     make_table(&cloud).await;
     cloud
 }

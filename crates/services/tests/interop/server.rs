@@ -95,8 +95,9 @@ impl Real {
         }
     }
 
-    /// How to attach as the component that the server was started with.
-    pub(crate) fn component(&self) -> ComponentConnector {
+    /// How to attach as the component that the server was started with; `local` is empty,
+    /// or a local part with its `@`.
+    pub(crate) fn component(&self, local: &str) -> ComponentConnector {
         let (name, secret) = match self.about["options"]["component"]
             .as_array()
             .map(Vec::as_slice)
@@ -108,9 +109,9 @@ impl Real {
             ([127, 0, 0, 1], self.port("component")).into(),
             TlsMode::None,
         );
-        let domain = format!("{name}.{}", self.domain()).parse().unwrap();
+        let address = format!("{local}{name}.{}", self.domain()).parse().unwrap();
         let config = ComponentConfig::at(place);
-        ComponentConnector::new(domain, secret.into(), config).unwrap()
+        ComponentConnector::new(address, secret.into(), config).unwrap()
     }
 
     /// A server of this test's own, in that folder, with the component `cloud`.
@@ -187,8 +188,13 @@ impl Device {
     }
 
     /// The component that the server was started with.
-    pub(crate) async fn component(server: &Real, path: &Path, services: HostBuilder) -> Self {
-        let connect = Arc::new(server.component());
+    pub(crate) async fn component(
+        server: &Real,
+        local: &str,
+        path: &Path,
+        services: HostBuilder,
+    ) -> Self {
+        let connect = Arc::new(server.component(local));
         let mut config = SessionConfig::default();
         config.presence = None;
         config.backoff.cap = Duration::from_secs(2);
