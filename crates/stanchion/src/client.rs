@@ -14,7 +14,8 @@ use stanchion_services::{Requests, Standard};
 use stanchion_stanza::BareJid;
 use tokio::sync::{broadcast, watch};
 
-use crate::{ClientBuilder, ComponentBuilder};
+use crate::ClientBuilder;
+use crate::component::ComponentBuilder;
 
 /// A client that keeps itself connected. Dropping it aborts it, as a crash would:
 /// nothing that was accepted or acknowledged is lost.

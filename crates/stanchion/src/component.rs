@@ -27,6 +27,20 @@ use crate::builder::{StartError, StoreChoice, open};
 /// and to no other. Messages are kept, told apart and confirmed as with any client; there is no stream management under them,
 /// no presence and no roster. A stream to this machine itself may do without TLS, and
 /// counts as protected.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let (cloud, mut incoming) = stanchion::Client::component("cloud.example.org".parse()?)
+///     .secret(std::env::var("STANCHION_SECRET")?.into())
+///     .store_file("cloud.sqlite")
+///     .start()
+///     .await?;
+/// while let Some(message) = incoming.recv().await {
+///     println!("{:?}", message.message().body());
+///     message.commit().await?;
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "nothing happens before `start`"]
 pub struct ComponentBuilder {

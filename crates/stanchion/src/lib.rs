@@ -56,7 +56,7 @@
 
 mod builder;
 mod client;
-mod component;
+pub mod component;
 mod first;
 
 pub use stanchion_connect as connect;
@@ -68,7 +68,6 @@ pub use stanchion_transport as transport;
 
 pub use builder::{ClientBuilder, StartError};
 pub use client::Client;
-pub use component::ComponentBuilder;
 pub use stanchion_reliability::outcome::{InDoubt, NotDelivered, Outcome};
 pub use stanchion_services::Incoming;
 pub use stanchion_stanza::{BareJid, Jid};

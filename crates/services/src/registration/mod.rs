@@ -232,9 +232,11 @@ mod tests {
     #[test]
     fn a_form_comes_before_old_fields() {
         use stanchion_stanza::payload::forms::{self, FormType};
-        let mut nick = forms::Field::default();
-        nick.var = Some(Text::from_static("nick"));
-        nick.required = true;
+        let nick = forms::Field {
+            var: Some(Text::from_static("nick")),
+            required: true,
+            ..forms::Field::default()
+        };
         let form = Form::new(FormType::Form).with(nick);
         let mut asked = Asked::new(Registration {
             fields: vec![Field {
