@@ -1,10 +1,16 @@
 //! A component and its server, both ends in this process (XEP-0114).
 #![allow(clippy::unwrap_used, reason = "a test may fail so")]
 
+mod scripted;
+
+use std::sync::Arc;
+
+use rcgen::CertificateParams;
+use scripted::World;
 use stanchion_connect::component::{ComponentConfig, ComponentConnector};
 use stanchion_connect::{Connect, ConnectError, Connection, Retry};
 use stanchion_stanza::ns;
-use stanchion_transport::{Endpoint, StreamFault, TlsMode};
+use stanchion_transport::{Endpoint, Host, StreamFault, TlsAcceptor, TlsMode};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -123,4 +129,40 @@ async fn a_port_for_clients_and_a_foreign_domain_are_named() {
             ..
         }
     ));
+}
+
+/// A component that comes with TLS to a server with a certificate for `name`.
+async fn over_tls(name: &str) -> Result<Connection, ConnectError> {
+    let mut world = World::new();
+    let host = Host::Name("server.example".to_owned());
+    let mut listener = world.dial.listen(host.clone(), 5348);
+    let identity = world.issue(&CertificateParams::new([name.to_owned()]).unwrap());
+    let acceptor = TlsAcceptor::new(identity).unwrap();
+    let config = ComponentConfig::at(Endpoint::new(host, 5348, TlsMode::Direct));
+    let domain = "cloud.example".parse().unwrap();
+    let dial = Arc::new(world.dial.clone());
+    let component = ComponentConnector::with_dial(domain, "secret".into(), config, dial).unwrap();
+    let server = async {
+        let pipe = listener.accept().await.unwrap();
+        let Ok(mut pipe) = acceptor.upgrade(pipe).await else {
+            return;
+        };
+        let mut bytes = [0; 4096];
+        let _ = pipe.read(&mut bytes).await.unwrap();
+        pipe.write_all(HEADER.as_bytes()).await.unwrap();
+        let _ = pipe.read(&mut bytes).await.unwrap();
+        pipe.write_all(b"<handshake/>").await.unwrap();
+        pipe.flush().await.unwrap();
+    };
+    tokio::join!(component.connect(None), server).0
+}
+
+#[tokio::test]
+async fn over_a_network_the_certificate_must_be_the_components_domains() {
+    let connection = over_tls("cloud.example").await.unwrap();
+    assert!(!connection.local, "what protects it is TLS");
+    let tls = connection.stream.security().tls.as_ref();
+    assert!(tls.is_some_and(|tls| tls.trust == stanchion_transport::security::Trust::Chain));
+    let error = over_tls("server.example").await.unwrap_err();
+    assert!(matches!(error, ConnectError::Certificate { .. }), "{error}");
 }

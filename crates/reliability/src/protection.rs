@@ -85,6 +85,23 @@ impl Protection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use stanchion_connect::Endpoint;
+    use stanchion_connect::negotiation::Established;
+    use stanchion_stanza::Limits;
+    use stanchion_transport::{TlsMode, XmppStream, memory};
+
+    #[test]
+    fn a_stream_that_stays_on_this_machine_is_protected_and_others_in_the_clear_are_not() {
+        let (near, _far) = memory::pair(64);
+        let stream = XmppStream::new(near, Limits::default());
+        let established = Established::new("cloud.example/component".parse().unwrap());
+        let place = Endpoint::at(([127, 0, 0, 1], 5347).into(), TlsMode::None);
+        let mut connection = Connection::new(stream, established, place);
+        assert_eq!(Protection::of(&connection), Protection::Any);
+        connection.local = true;
+        let strictest = Protection::EncryptedAndAuthenticated;
+        assert_eq!(Protection::of(&connection), strictest);
+    }
 
     #[test]
     fn an_unknown_number_asks_for_the_strictest() {
