@@ -7,7 +7,7 @@
 use crate::failure::{Context, Failure, Outcome};
 use crate::program::{self, Interrupt};
 use crate::requirements;
-use crate::servers::state::Kind;
+use crate::servers::state::{Kind, Options};
 use crate::servers::{self, Temporary};
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -266,8 +266,15 @@ impl InteropServers {
             ("phone", "phone-secret"),
             ("app", "app-secret"),
         ];
-        let prosody = Temporary::start(Kind::Prosody, "prosody.test", &users)?;
-        let ejabberd = Temporary::start(Kind::Ejabberd, "ejabberd.test", &users)?;
+        let options = || Options {
+            component: Some(("cloud".to_owned(), "cloud-secret".to_owned())),
+            registration: true,
+            uploads: true,
+            ..Options::default()
+        };
+        let start = |kind, domain| Temporary::start_with(kind, domain, &users, options());
+        let prosody = start(Kind::Prosody, "prosody.test")?;
+        let ejabberd = start(Kind::Ejabberd, "ejabberd.test")?;
         let file = prosody.state.dir.join("servers.json");
         let servers =
             json!({ "prosody": prosody.state.report(), "ejabberd": ejabberd.state.report() });

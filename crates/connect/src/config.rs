@@ -202,6 +202,19 @@ pub enum ConfigError {
     /// An endpoint without TLS, and plaintext is refused.
     #[error("{0} is to be used without TLS; allow plaintext in so many words, or use STARTTLS")]
     PlaintextRefused(Endpoint),
+    /// A component's address that leaves no room for a resource.
+    #[error("{0} is too long for a component's address")]
+    TooLong(BareJid),
+    /// STARTTLS or a WebSocket for a component.
+    #[error(
+        "{0} is a place for clients; give the server's port for components, with direct TLS or without"
+    )]
+    ForClients(Endpoint),
+    /// A component in the clear, and not on this machine.
+    #[error(
+        "{0} is another machine, and a component without TLS can be overheard and changed on the way; use direct TLS or a tunnel to loopback, or allow plaintext in so many words"
+    )]
+    ComponentInTheClear(Endpoint),
 }
 
 impl ConnectConfig {

@@ -89,6 +89,9 @@ pub struct Connection {
     /// Connections that came as far as the login for this session, this one included:
     /// more than one if a login failed, or `<resume/>` was not answered.
     pub logins: u32,
+    /// Whether the stream stays on this machine, so that nobody on the way can read or
+    /// change it, TLS or not: a component's over loopback. Default false.
+    pub local: bool,
 }
 
 impl Connection {
@@ -103,6 +106,7 @@ impl Connection {
             failed: Vec::new(),
             overtaken: Vec::new(),
             logins: 1,
+            local: false,
         }
     }
 }

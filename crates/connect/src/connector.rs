@@ -186,6 +186,10 @@ impl Connector {
         &self.basis.config
     }
 
+    pub(crate) const fn basis(&self) -> &Basis {
+        &self.basis
+    }
+
     /// The account.
     #[must_use]
     pub const fn account(&self) -> &Account {
@@ -234,22 +238,7 @@ impl Connector {
         limit: Duration,
     ) -> Result<Race<'a>, ConnectError> {
         let give_up = Instant::now() + limit;
-        let candidates = match &self.basis.config.endpoints {
-            // Their order is their priority.
-            Endpoints::Explicit(endpoints) => (0..=u16::MAX)
-                .zip(endpoints)
-                .map(|(priority, endpoint)| Candidate {
-                    priority,
-                    weight: None,
-                    endpoint: endpoint.clone(),
-                })
-                .collect(),
-            Endpoints::Discover => {
-                let found = self.discover(give_up).await?;
-                observer(&ConnectEvent::Discovered(&found));
-                found
-            }
-        };
+        let candidates = self.found(give_up, observer).await?;
         let mut order = self.basis.ways().ordered(candidates);
         let location = resume.as_ref().and_then(|t| t.location.as_deref());
         let location = match (&self.basis.config.endpoints, location, order.first()) {
@@ -265,6 +254,36 @@ impl Connector {
         observer(&ConnectEvent::Candidates(&order));
         let resume = self.basis.resume(resume);
         Ok(Race::new(&self.basis, observer, order, give_up, resume))
+    }
+
+    /// Where the account's domain is, in the order in which it is tried.
+    pub(crate) async fn candidates(&self, give_up: Instant) -> Result<Vec<Endpoint>, ConnectError> {
+        let candidates = self.found(give_up, &|_| {}).await?;
+        Ok(self.basis.ways().ordered(candidates))
+    }
+
+    /// The places that are configured, or that DNS tells.
+    async fn found(
+        &self,
+        give_up: Instant,
+        observer: &Observer<'_>,
+    ) -> Result<Vec<Candidate>, ConnectError> {
+        Ok(match &self.basis.config.endpoints {
+            // Their order is their priority.
+            Endpoints::Explicit(endpoints) => (0..=u16::MAX)
+                .zip(endpoints)
+                .map(|(priority, endpoint)| Candidate {
+                    priority,
+                    weight: None,
+                    endpoint: endpoint.clone(),
+                })
+                .collect(),
+            Endpoints::Discover => {
+                let found = self.discover(give_up).await?;
+                observer(&ConnectEvent::Discovered(&found));
+                found
+            }
+        })
     }
 
     async fn discover(&self, give_up: Instant) -> Result<Vec<Candidate>, ConnectError> {

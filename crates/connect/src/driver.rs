@@ -49,6 +49,14 @@ pub(crate) struct Secured {
     negotiation: Negotiation,
 }
 
+impl Secured {
+    /// The stream, where the protected one begins: nothing was said on it. If there was no
+    /// TLS to be had, it is the one in the clear.
+    pub(crate) fn into_stream(self) -> XmppStream {
+        self.stream
+    }
+}
+
 /// How far to go.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Until {

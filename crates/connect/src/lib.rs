@@ -48,12 +48,14 @@
 //! the login without I/O, to be used on its own over any transport; [`resolve`] asks DNS,
 //! and remembers; [`health`] says which candidates are well. [`factory`] connects to one
 //! of several servers, which a [`registry`] holds; [`persistent`] goes on trying for a
-//! given time; [`backoff`] says how long to wait before the next call. [`event`] tells an
+//! given time; [`component`] attaches a whole domain to its server,
+//! [`registration`] makes an account; [`backoff`] says how long to wait before the next call. [`event`] tells an
 //! observer what happens, [`notice`] makes a stream of it; [`probe`] looks servers over
 //! for people, with a [`timeline`] of what it did; [`memory`] stands in for all of it in
 //! tests.
 
 pub mod backoff;
+pub mod component;
 pub mod config;
 pub mod connection;
 pub mod connector;
@@ -73,6 +75,7 @@ pub mod phase;
 pub mod probe;
 mod race;
 mod redirect;
+pub mod registration;
 pub mod registry;
 pub mod resolve;
 pub mod timeline;

@@ -34,6 +34,9 @@ pub enum Misbehaviour {
     /// Its stream is not one for clients.
     #[error("its stream is not one for clients: the port may be for servers (RFC 6120 §4.8.2)")]
     ContentNamespace,
+    /// Its stream is not one for components.
+    #[error("its stream is not one for components: the port may be for clients (XEP-0114 §3)")]
+    NotForComponents,
     /// It offers no resource binding after authentication.
     #[error("it offers no resource binding after authentication (RFC 6120 §7.3.1)")]
     NoBinding,

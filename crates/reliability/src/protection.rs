@@ -26,6 +26,8 @@ pub enum Protection {
 impl Protection {
     /// What the stream of `connection` offers.
     ///
+    /// - Over loopback, where that is known ([`Connection::local`]): the strictest. Nobody
+    ///   is on the way; who may listen on this machine's ports is its owner's affair.
     /// - In the clear: [`Protection::Any`], whatever the login proved: an attacker on the
     ///   way reads and changes all that follows it.
     /// - TLS with a certificate that was verified for the domain, or pinned: the strictest,
@@ -37,6 +39,9 @@ impl Protection {
     /// - Any other TLS: [`Protection::Encrypted`].
     #[must_use]
     pub const fn of(connection: &Connection) -> Self {
+        if connection.local {
+            return Self::EncryptedAndAuthenticated;
+        }
         let login = &connection.established.login;
         let bound = login.server_proved && matches!(login.binding, Binding::Bound(_));
         match connection.established.security {
@@ -80,6 +85,23 @@ impl Protection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use stanchion_connect::Endpoint;
+    use stanchion_connect::negotiation::Established;
+    use stanchion_stanza::Limits;
+    use stanchion_transport::{TlsMode, XmppStream, memory};
+
+    #[test]
+    fn a_stream_that_stays_on_this_machine_is_protected_and_others_in_the_clear_are_not() {
+        let (near, _far) = memory::pair(64);
+        let stream = XmppStream::new(near, Limits::default());
+        let established = Established::new("cloud.example/component".parse().unwrap());
+        let place = Endpoint::at(([127, 0, 0, 1], 5347).into(), TlsMode::None);
+        let mut connection = Connection::new(stream, established, place);
+        assert_eq!(Protection::of(&connection), Protection::Any);
+        connection.local = true;
+        let strictest = Protection::EncryptedAndAuthenticated;
+        assert_eq!(Protection::of(&connection), strictest);
+    }
 
     #[test]
     fn an_unknown_number_asks_for_the_strictest() {

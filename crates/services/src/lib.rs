@@ -5,15 +5,36 @@
 //! A service of an application's own stands beside those that are here, with the same
 //! rights: rows in the store, requests that are answered by whom they asked, messages that
 //! it claims.
+//!
+//! ```no_run
+//! use stanchion_services::{Standard, ping::ping, version::version};
+//! # async fn example(services: Standard) -> Result<(), Box<dyn std::error::Error>> {
+//! let lamp: stanchion_stanza::Jid = "lamp@home.example/a".parse()?;
+//! let requests = services.requests();
+//! println!("there after {:?}", ping(&requests, Some(lamp.clone())).await?);
+//! println!("it runs {:?}", version(&requests, lamp.clone()).await?.name);
+//! for command in services.commands().list(lamp).await? {
+//!     println!("and can {}", command.node);
+//! }
+//! # Ok(()) }
+//! ```
 
+pub mod allowed;
+pub mod commands;
 pub mod disco;
+pub mod forms;
 pub mod host;
+pub mod last_activity;
 pub mod ping;
+pub mod registration;
 pub mod request;
 pub mod service;
 pub mod shelf;
 mod slot;
 pub mod standard;
+pub mod time;
+pub mod upload;
+pub mod version;
 
 pub use host::{Host, HostBuilder, Incoming, Requests};
 pub use request::RequestError;

@@ -24,6 +24,9 @@ pub enum RequestError {
         by: Option<Jid>,
         /// Why.
         error: Box<StanzaError>,
+        /// What stood beside it: the request as it came back, or a form that is wanted
+        /// first (XEP-0077 §3.3).
+        beside: Option<Box<Element>>,
     },
     /// The answer is none to that question.
     #[error("the answer cannot be read: {0}")]
@@ -180,9 +183,10 @@ impl<O> Outstanding<O> {
         }
         let answer = match &iq.kind {
             IqKind::Result(result) => Ok(result.clone()),
-            IqKind::Error(error, _) => Err(RequestError::Refused {
+            IqKind::Error(error, beside) => Err(RequestError::Refused {
                 by: from.cloned(),
                 error: Box::new(error.clone()),
+                beside: beside.clone().map(Box::new),
             }),
             IqKind::Get(_) | IqKind::Set(_) => return None,
         };

@@ -162,6 +162,28 @@ impl<S: Service> Handle<S> {
         result.await.map_err(|_| Ended)
     }
 
+    /// Runs `call` on the service, if the host can take one more: for a farewell that is
+    /// said while something is dropped. What must not be missed has a deadline in the
+    /// service besides.
+    pub fn post(&self, call: impl FnOnce(&mut S, Now) + Send + 'static) {
+        let run = Box::new(move |service: &mut dyn Any, now: Now| {
+            if let Some(service) = service.downcast_mut::<S>() {
+                call(service, now);
+            }
+        });
+        let call = Call {
+            slot: self.slot,
+            run,
+        };
+        // Then the deadline does it.
+        let _ = self.calls.try_send(call);
+    }
+
+    /// Waits until the host has ended. Events do not tell, for a handle holds on to them.
+    pub async fn ended(&self) {
+        self.calls.closed().await;
+    }
+
     /// What the service tells from now on. Lossy: an observer that is more than 256 events
     /// behind misses the oldest, and is told so.
     #[must_use]

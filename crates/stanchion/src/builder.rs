@@ -51,7 +51,7 @@ pub enum StartError {
 }
 
 #[derive(Debug, Clone)]
-enum StoreChoice {
+pub(crate) enum StoreChoice {
     File(PathBuf),
     Memory,
 }
@@ -70,6 +70,7 @@ pub struct ClientBuilder {
     connect: ConnectConfig,
     store: Option<StoreChoice>,
     session: SessionConfig,
+    services: StandardConfig,
     first_within: Option<Duration>,
 }
 
@@ -86,6 +87,7 @@ impl ClientBuilder {
             connect: ConnectConfig::default(),
             store: None,
             session: SessionConfig::default(),
+            services: StandardConfig::default(),
             first_within: None,
         }
     }
@@ -190,6 +192,12 @@ impl ClientBuilder {
         self
     }
 
+    /// How the services behave: what is told of us, and to whom.
+    pub fn services_config(mut self, change: impl FnOnce(&mut StandardConfig)) -> Self {
+        change(&mut self.services);
+        self
+    }
+
     /// What is needed to connect, checked: for a look at the server without a session.
     ///
     /// # Errors
@@ -249,7 +257,7 @@ impl ClientBuilder {
             connector = Arc::new(FirstWithin::new(connector, time));
         }
         let (store, transactor) = open(self.store.ok_or(StartError::NoStore)?).await?;
-        let mut services = StandardConfig::default();
+        let mut services = self.services;
         services.hand_over = Some(session.engine.hand_over);
         let (session, receiver, stanzas) =
             Session::start_with_stanzas(connector, store, session).await?;
@@ -272,7 +280,7 @@ async fn accounts(registry: &dyn ServerRegistry) -> Vec<BareJid> {
     }
 }
 
-async fn open(choice: StoreChoice) -> Result<(Box<dyn Store>, Transactor), StoreError> {
+pub(crate) async fn open(choice: StoreChoice) -> Result<(Box<dyn Store>, Transactor), StoreError> {
     let opening = Opening::new(Seed::from_os()?, wall_clock());
     match choice {
         StoreChoice::Memory => {

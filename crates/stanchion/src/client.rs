@@ -1,16 +1,21 @@
 //! A running client: a session, the services over it, and nothing more.
 
+use secrecy::SecretString;
 use stanchion_connect::Endpoint;
 use stanchion_reliability::engine::Counters;
 use stanchion_reliability::session::{
-    FindError, Outgoing, SendError, Sender, Sent, Session, SessionError, SessionEvent, Status,
-    Tracked,
+    FindError, Outgoing, Protection, SendError, Sender, Sent, Session, SessionError, SessionEvent,
+    Status, Tracked,
 };
+use stanchion_services::commands::Commands;
+use stanchion_services::last_activity::Activity;
+use stanchion_services::registration::{self, RegistrationError};
 use stanchion_services::{Requests, Standard};
 use stanchion_stanza::BareJid;
 use tokio::sync::{broadcast, watch};
 
 use crate::ClientBuilder;
+use crate::component::ComponentBuilder;
 
 /// A client that keeps itself connected. Dropping it aborts it, as a crash would:
 /// nothing that was accepted or acknowledged is lost.
@@ -25,6 +30,12 @@ impl Client {
     /// Describes a client of that account.
     pub fn builder(account: BareJid) -> ClientBuilder {
         ClientBuilder::new(account)
+    }
+
+    /// Describes a client that is a whole domain, attached to its server (XEP-0114), and
+    /// speaks as that address: the domain, or one there.
+    pub fn component(address: BareJid) -> ComponentBuilder {
+        ComponentBuilder::new(address)
     }
 
     pub(crate) const fn new(session: Session, services: Standard) -> Self {
@@ -100,6 +111,36 @@ impl Client {
     #[must_use]
     pub fn requests(&self) -> Requests {
         self.services.requests()
+    }
+
+    /// Runs commands of others, and offers our own (XEP-0050).
+    #[must_use]
+    pub const fn commands(&self) -> &Commands {
+        self.services.commands()
+    }
+
+    /// Notes that somebody uses us (XEP-0012).
+    #[must_use]
+    pub const fn activity(&self) -> &Activity {
+        self.services.activity()
+    }
+
+    /// Gives our account another password, over a stream that is protected from others and
+    /// from an impostor alone. The next login needs the new one: end this client, and start
+    /// another with it. See
+    /// [`change_password`](stanchion_services::registration::change_password).
+    ///
+    /// # Errors
+    /// [`RegistrationError`]; [`RegistrationError::Unprotected`] without such a stream at
+    /// the moment.
+    pub async fn change_password(&self, password: &SecretString) -> Result<(), RegistrationError> {
+        let account = match &*self.status().borrow() {
+            Status::Connected {
+                jid, protection, ..
+            } if protection.meets(Protection::EncryptedAndAuthenticated) => jid.to_bare(),
+            _ => return Err(RegistrationError::Unprotected),
+        };
+        registration::change_password(&self.requests(), &account, password).await
     }
 
     /// Ends the client properly: what is accepted is durable, what is handled is

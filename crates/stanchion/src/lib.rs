@@ -56,6 +56,7 @@
 
 mod builder;
 mod client;
+pub mod component;
 mod first;
 
 pub use stanchion_connect as connect;

@@ -13,6 +13,8 @@ pub const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
 pub const CLIENT: &str = "jabber:client";
 /// Ad-hoc commands (XEP-0050).
 pub const COMMANDS: &str = "http://jabber.org/protocol/commands";
+/// Content namespace of a component (XEP-0114 §3).
+pub const COMPONENT: &str = "jabber:component:accept";
 /// Last message correction (XEP-0308).
 pub const CORRECTION: &str = "urn:xmpp:message-correct:0";
 /// Client state indication (XEP-0352).
@@ -52,6 +54,8 @@ pub const IOT_SENSORDATA_IEEE: &str = "urn:ieee:iot:sd:1.0";
 pub const IOT_SENSORDATA_NF: &str = "urn:nf:iot:sd:1.0";
 /// The same, as some spell it.
 pub const IOT_SENSORDATA_NFI: &str = "urn:nfi:iot:sd:1.0";
+/// Last activity (XEP-0012).
+pub const LAST: &str = "jabber:iq:last";
 /// Stanza content size and rate limits (XEP-0478).
 pub const LIMITS: &str = "urn:xmpp:stream-limits:0";
 /// Message archive management (XEP-0313).
@@ -116,8 +120,14 @@ pub const STANZAS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
 pub const STREAM: &str = "http://etherx.jabber.org/streams";
 /// Stream error conditions (RFC 6120 §4.9).
 pub const STREAMS: &str = "urn:ietf:params:xml:ns:xmpp-streams";
+/// Entity time (XEP-0202).
+pub const TIME: &str = "urn:xmpp:time";
 /// STARTTLS negotiation (RFC 6120 §5).
 pub const TLS: &str = "urn:ietf:params:xml:ns:xmpp-tls";
+/// HTTP file upload (XEP-0363).
+pub const UPLOAD: &str = "urn:xmpp:http:upload:0";
+/// Software version (XEP-0092).
+pub const VERSION: &str = "jabber:iq:version";
 /// The namespace bound to the prefix `xml` (Namespaces in XML §3).
 pub const XML: &str = "http://www.w3.org/XML/1998/namespace";
 /// The namespace bound to the prefix `xmlns`: never an element's or attribute's.
@@ -131,6 +141,7 @@ pub(crate) const KNOWN: &[&str] = &[
     CAPS,
     CHAT_STATES,
     COMMANDS,
+    COMPONENT,
     CORRECTION,
     CSI,
     DELAY,
@@ -150,6 +161,7 @@ pub(crate) const KNOWN: &[&str] = &[
     IOT_SENSORDATA_IEEE,
     IOT_SENSORDATA_NF,
     IOT_SENSORDATA_NFI,
+    LAST,
     LIMITS,
     MAM,
     MUC,
@@ -182,7 +194,10 @@ pub(crate) const KNOWN: &[&str] = &[
     STANZAS,
     STREAM,
     STREAMS,
+    TIME,
     TLS,
+    UPLOAD,
+    VERSION,
     XML,
 ];
 

@@ -200,10 +200,14 @@ fn configuration(state: &State, database: Option<&Path>) -> String {
     };
     let mut starttls = client(ports.starttls, "starttls");
     starttls["starttls_required"] = true.into();
+    let mut handlers = json!({ "/ws": "ejabberd_http_ws" });
+    if options.uploads {
+        handlers["/upload"] = "mod_http_upload".into();
+    }
     let web = |port: u16, tls: bool| {
         json!({
             "port": port, "ip": "127.0.0.1", "module": "ejabberd_http", "tls": tls,
-            "request_handlers": { "/ws": "ejabberd_http_ws" },
+            "request_handlers": handlers,
         })
     };
     let mut modules = json!({
@@ -220,6 +224,16 @@ fn configuration(state: &State, database: Option<&Path>) -> String {
             "max_items_node": 10_000,
         },
     });
+    if options.registration {
+        modules["mod_register"] = json!({ "access": "all", "ip_access": "all" });
+    }
+    if options.uploads {
+        let url = format!("http://localhost:{}/upload", ports.http);
+        modules["mod_http_upload"] = json!({
+            "host": "upload.@HOST@", "access": "all", "put_url": url, "get_url": url, "max_size": 1_048_576,
+            "docroot": state.dir.join("uploads").to_string_lossy(),
+        });
+    }
     if !options.no_smacks {
         modules["mod_stream_mgmt"] = json!({
             "resume_timeout": options.hibernation, "max_resume_timeout": options.hibernation,
@@ -251,6 +265,16 @@ fn configuration(state: &State, database: Option<&Path>) -> String {
         ],
         "modules": modules,
     });
+    if let Some((name, secret)) = &options.component {
+        let listener = json!({
+            "port": ports.component, "ip": "127.0.0.1", "module": "ejabberd_service",
+            "access": "all", "shaper_rule": "none",
+            "hosts": { format!("{name}.{}", state.domain): { "password": secret } },
+        });
+        if let Some(listeners) = top["listen"].as_array_mut() {
+            listeners.push(listener);
+        }
+    }
     if options.cluster.is_some() {
         top["net_ticktime"] = format!("{TICK}s").into();
     }

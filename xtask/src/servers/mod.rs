@@ -207,7 +207,7 @@ pub(crate) fn start(plan: Plan) -> Outcome<State> {
             old
         }
         None => {
-            let [starttls, direct_tls, http, https] = ports::take()?;
+            let [starttls, direct_tls, http, https, component] = ports::take()?;
             let path = match plan.kind {
                 Kind::Prosody => "xmpp-websocket",
                 Kind::Ejabberd => "ws",
@@ -221,6 +221,7 @@ pub(crate) fn start(plan: Plan) -> Outcome<State> {
                     direct_tls,
                     http,
                     https,
+                    component,
                 },
                 ca: dir.join("ca.pem"),
                 users: plan.users,
@@ -419,6 +420,13 @@ fn tell(state: &State, json: bool) {
     println!("  STARTTLS    {}:{}", state.host, state.ports.starttls);
     println!("  direct TLS  {}:{}", state.host, state.ports.direct_tls);
     println!("  WebSocket   {}  {}", state.websocket_tls, state.websocket);
+    if let Some((name, secret)) = &state.options.component {
+        let (host, port) = (&state.host, state.ports.component);
+        println!(
+            "  component   {host}:{port}  {name}.{} {secret}",
+            state.domain
+        );
+    }
     println!("  CA          {}", state.ca.display());
     println!("  log         {}", state.log.display());
     for (name, password) in &state.users {

@@ -118,6 +118,9 @@ fn configuration(state: &State) -> String {
     ] {
         if off { &mut disabled } else { &mut modules }.push(name);
     }
+    if options.registration {
+        modules.extend(["register_ibr", "user_account_management"]);
+    }
     if options.sasl2 {
         modules.extend([
             "sasl2_bridge",
@@ -161,6 +164,13 @@ fn configuration(state: &State) -> String {
     set("http_default_host", lua(domain));
     set("consider_websocket_secure", "true".to_owned());
     set("c2s_require_encryption", "true".to_owned());
+    if options.component.is_some() {
+        set("component_ports", format!("{{ {} }}", ports.component));
+        set("component_interfaces", "{ \"127.0.0.1\" }".to_owned());
+    }
+    if options.registration {
+        set("allow_registration", "true".to_owned());
+    }
     set(
         "authentication",
         lua(if options.stock {
@@ -227,6 +237,24 @@ Component {rooms} "muc"
         pubsub = lua(&format!("pubsub.{domain}")),
         rooms = lua(&format!("conference.{domain}")),
     );
+    if let Some((name, secret)) = &options.component {
+        let name = lua(&format!("{name}.{domain}"));
+        let _ = write!(
+            text,
+            "\nComponent {name}\n  component_secret = {};\n",
+            lua(secret)
+        );
+    }
+    if options.uploads {
+        let name = lua(&format!("upload.{domain}"));
+        // By a name of its own: the address alone is the server's for WebSockets.
+        let url = lua(&format!("http://localhost:{}/", ports.http));
+        let _ = write!(
+            text,
+            "\nComponent {name} \"http_file_share\"\n  http_host = \"localhost\";\n  \
+             http_external_url = {url};\n  http_file_share_size_limit = 1048576;\n",
+        );
+    }
     text
 }
 

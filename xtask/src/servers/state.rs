@@ -43,14 +43,23 @@ pub(crate) struct Ports {
     pub(crate) http: u16,
     /// WebSocket over HTTPS.
     pub(crate) https: u16,
+    /// Components (XEP-0114), in the clear. 0 in records of before there were any.
+    #[serde(default)]
+    pub(crate) component: u16,
 }
 
 impl Ports {
     /// The first of the ports that something listens on.
     pub(crate) fn in_use(self) -> Option<u16> {
-        [self.starttls, self.direct_tls, self.http, self.https]
-            .into_iter()
-            .find(|port| !is_free(*port))
+        [
+            self.starttls,
+            self.direct_tls,
+            self.http,
+            self.https,
+            self.component,
+        ]
+        .into_iter()
+        .find(|port| *port != 0 && !is_free(*port))
     }
 }
 
@@ -85,6 +94,18 @@ pub(crate) struct Options {
     /// No stream management (XEP-0198)
     #[arg(long)]
     pub(crate) no_smacks: bool,
+    /// A domain NAME below the server's own for a component with that secret (XEP-0114)
+    #[arg(long, value_name = "NAME:SECRET", value_parser = super::name_and_password)]
+    #[serde(default)]
+    pub(crate) component: Option<(String, String)>,
+    /// Accounts may be made, changed and removed in band (XEP-0077)
+    #[arg(long)]
+    #[serde(default)]
+    pub(crate) registration: bool,
+    /// A place for files at upload.DOMAIN (XEP-0363), over plain HTTP on loopback
+    #[arg(long)]
+    #[serde(default)]
+    pub(crate) uploads: bool,
     /// A log with all details
     #[arg(long)]
     pub(crate) debug: bool,
@@ -133,6 +154,9 @@ impl Default for Options {
             no_mam: false,
             no_offline: false,
             no_smacks: false,
+            component: None,
+            registration: false,
+            uploads: false,
             debug: false,
             federation: None,
             cluster: None,

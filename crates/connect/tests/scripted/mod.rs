@@ -67,6 +67,9 @@ pub(crate) struct Script {
     pub(crate) greeting: Option<&'static [u8]>,
     /// Closes right behind `garbage`.
     pub(crate) leave: bool,
+    /// Answers requests before a login with these, in turn, `ID` in place of the request's
+    /// id, and then says nothing; in place of a login.
+    pub(crate) in_band: Option<&'static [&'static str]>,
 }
 
 impl Script {
@@ -302,6 +305,9 @@ impl Server {
         }
         let (mut auth, offer) = authentication(&stream, self.accounts.clone());
         self.open(&mut stream, &offer).await?;
+        if let Some(answers) = self.script.in_band {
+            return in_band(&mut stream, answers).await;
+        }
         self.log_in(&mut stream, &mut auth).await?;
         stream.reset();
         let after = StreamFeatures {
@@ -415,6 +421,18 @@ impl Server {
             None => pending().await,
         }
     }
+}
+
+async fn in_band(stream: &mut XmppStream, answers: &[&str]) -> Option<()> {
+    assert!(stream.security().tls.is_some());
+    for answer in answers {
+        let asked = element(stream).await?;
+        let answer = answer.replace("ID", asked.attr("id").unwrap());
+        stream.send_bytes(answer.as_bytes());
+        stream.flush().await.ok()?;
+    }
+    while stream.next().await.is_ok() {}
+    None
 }
 
 /// The server's side of SASL on a stream, and the features that say so.

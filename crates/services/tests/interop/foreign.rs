@@ -27,12 +27,17 @@ impl Foreign {
     /// Logs in as an account that [`Real::add`] gave, with that script, and waits until it
     /// is online.
     pub(crate) async fn start(script: &str, server: &Real, user: &str) -> Self {
+        Self::log_in(script, server, user, user).await
+    }
+
+    /// The same, with a password of its own.
+    pub(crate) async fn log_in(script: &str, server: &Real, user: &str, password: &str) -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/clients");
         let python = std::env::var_os("STANCHION_PYTHON").map_or("python3".into(), PathBuf::from);
         let mut child = Command::new(python)
             .arg(folder.join(script))
             .arg(format!("{user}@{}", server.domain()))
-            .args([user, "127.0.0.1"])
+            .args([password, "127.0.0.1"])
             .arg(server.port("starttls").to_string())
             .arg(server.ca())
             .stdin(Stdio::piped())

@@ -7,9 +7,14 @@
 )]
 #![allow(dead_code, reason = "each service uses a part")]
 
+mod commands;
+mod component;
+mod facts;
 mod foreign;
 mod ping;
+mod registration;
 mod server;
+mod upload;
 
 use std::future::Future;
 use std::time::Duration;

@@ -4,17 +4,25 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
-use stanchion_connect::{Account, ConnectConfig, Connector, Endpoint, Endpoints};
+use stanchion_connect::component::{ComponentConfig, ComponentConnector};
+use stanchion_connect::{Account, Connect, ConnectConfig, Connector, Endpoint, Endpoints};
 use stanchion_reliability::Session;
 use stanchion_reliability::session::{SessionConfig, Status};
-use stanchion_reliability::store::{Opening, Seed, SqliteStore, WallTime};
+use stanchion_reliability::store::{Opening, Seed, SqliteStore, StoreError, Transactor, WallTime};
 use stanchion_services::{Host, HostBuilder, Incoming};
 use stanchion_transport::TlsMode;
 use stanchion_transport::tls::Roots;
 
 use crate::soon;
+
+fn xtask(words: &[&str]) -> Command {
+    let mut command = Command::new(given("STANCHION_XTASK"));
+    command.args(words);
+    command
+}
 
 /// A real server, and a name that no other test has.
 #[derive(Debug, Clone)]
@@ -65,11 +73,15 @@ impl Real {
         Path::new(self.about["ca"].as_str().unwrap())
     }
 
+    /// A name for an account that no other test has.
+    pub(crate) fn name(&self, name: &str) -> String {
+        format!("{}{name}", self.test)
+    }
+
     /// The account of that name, of this test alone; its password is its name.
     pub(crate) fn add(&self, name: &str) -> String {
-        let user = format!("{}{name}", self.test);
-        let output = Command::new(given("STANCHION_XTASK"))
-            .args(["servers", "adduser", &user, &user])
+        let user = self.name(name);
+        let output = xtask(&["servers", "adduser", &user, &user])
             .args(["--dir", self.about["dir"].as_str().unwrap()])
             .output()
             .unwrap();
@@ -78,14 +90,76 @@ impl Real {
         user
     }
 
-    fn connector(&self, user: &str) -> Connector {
+    /// Whether that account is not let in.
+    pub(crate) async fn refuses(&self, user: &str, password: &str) -> bool {
+        let connector = self.connector_with(user, password);
+        match soon(connector.connect(None)).await {
+            Ok(_) => false,
+            Err(error) => error.is_a_refusal(),
+        }
+    }
+
+    /// How to attach as the component that the server was started with; `local` is empty,
+    /// or a local part with its `@`.
+    pub(crate) fn component(&self, local: &str) -> ComponentConnector {
+        let (name, secret) = match self.about["options"]["component"]
+            .as_array()
+            .map(Vec::as_slice)
+        {
+            Some([name, secret]) => (name.as_str().unwrap(), secret.as_str().unwrap()),
+            _ => panic!("start the servers with `--component cloud:SECRET`"),
+        };
+        let place = Endpoint::at(
+            ([127, 0, 0, 1], self.port("component")).into(),
+            TlsMode::None,
+        );
+        let address = format!("{local}{name}.{}", self.domain()).parse().unwrap();
+        let config = ComponentConfig::at(place);
+        ComponentConnector::new(address, secret.into(), config).unwrap()
+    }
+
+    /// A server of this test's own, in that folder, with the component `cloud`.
+    pub(crate) fn start_own(kind: &str, folder: &Path) -> Self {
+        let domain = format!("own-{kind}.test");
+        let text = xtask(&["servers", "start", kind, "--json", "--component", "cloud:s"])
+            .args(["--domain", &domain, "--dir"])
+            .arg(folder)
+            .output()
+            .unwrap();
+        let complaint = String::from_utf8_lossy(&text.stderr);
+        assert!(text.status.success(), "{kind}: {complaint}");
+        Self {
+            about: serde_json::from_slice(&text.stdout).unwrap(),
+            test: String::new(),
+        }
+    }
+
+    /// Ends it at once, as a crash would.
+    pub(crate) fn kill(&self) {
+        let dir = self.about["dir"].as_str().unwrap();
+        let killed = xtask(&["servers", "kill", "--dir", dir]).output().unwrap();
+        assert!(killed.status.success());
+    }
+
+    /// Starts it again after that.
+    pub(crate) fn start_again(&self) {
+        let dir = self.about["dir"].as_str().unwrap();
+        let started = xtask(&["servers", "start", "--dir", dir]).output().unwrap();
+        assert!(started.status.success());
+    }
+
+    pub(crate) fn connector(&self, user: &str) -> Connector {
+        self.connector_with(user, user)
+    }
+
+    fn connector_with(&self, user: &str, password: &str) -> Connector {
         let mut config = ConnectConfig::default();
         config.tls.roots = vec![Roots::Pem(std::fs::read(self.ca()).unwrap())];
         let address = ([127, 0, 0, 1], self.port("starttls")).into();
         let endpoint = Endpoint::at(address, TlsMode::StartTls);
         config.endpoints = Endpoints::Explicit(vec![endpoint]);
         let jid = format!("{user}@{}", self.domain()).parse().unwrap();
-        Connector::new(Account::with_password(jid, user), config).unwrap()
+        Connector::new(Account::with_password(jid, password), config).unwrap()
     }
 }
 
@@ -94,7 +168,8 @@ pub(crate) struct Device {
     pub(crate) session: Session,
     pub(crate) host: Host,
     pub(crate) incoming: Incoming,
-    _folder: tempfile::TempDir,
+    pub(crate) transactor: Transactor,
+    _folder: Option<tempfile::TempDir>,
 }
 
 impl Device {
@@ -107,26 +182,56 @@ impl Device {
     /// Connects as an account that [`Real::add`] gave.
     pub(crate) async fn login(server: &Real, user: &str, services: HostBuilder) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let opening = Opening::new(Seed::from_os().unwrap(), WallTime::from_unix_ms(0));
-        let store = SqliteStore::open(folder.path().join("store"), &opening).unwrap();
-        let transactor = store.transactor().unwrap();
         let connect = Arc::new(server.connector(user));
-        let (session, receiver, stanzas) =
-            Session::start_with_stanzas(connect, Box::new(store), SessionConfig::default())
-                .await
-                .unwrap();
+        let config = SessionConfig::default();
+        let path = folder.path().join("store");
+        let mut device = Self::over(connect, config, &path, services).await;
+        device._folder = Some(folder);
+        device.connected().await;
+        device
+    }
+
+    /// The component that the server was started with.
+    pub(crate) async fn component(
+        server: &Real,
+        local: &str,
+        path: &Path,
+        services: HostBuilder,
+    ) -> Self {
+        let connect = Arc::new(server.component(local));
+        let mut config = SessionConfig::default();
+        config.presence = None;
+        config.backoff.cap = Duration::from_secs(2);
+        Self::over(connect, config, path, services).await
+    }
+
+    /// Over any connector, with a store there, and not yet connected.
+    pub(crate) async fn over(
+        connect: Arc<dyn Connect>,
+        config: SessionConfig,
+        path: &Path,
+        services: HostBuilder,
+    ) -> Self {
+        let store = soon(opened(path)).await;
+        let transactor = store.transactor().unwrap();
+        let begun = Session::start_with_stanzas(connect, Box::new(store), config).await;
+        let (session, receiver, stanzas) = begun.unwrap();
         let sender = session.sender();
-        let started = services.start(sender, receiver, stanzas, transactor).await;
-        let (host, incoming) = started.unwrap();
-        let mut status = session.status();
-        let up = status.wait_for(|s| matches!(s, Status::Connected { .. }));
-        soon(up).await.unwrap();
+        let started = services.start(sender, receiver, stanzas, transactor.clone());
+        let (host, incoming) = started.await.unwrap();
         Self {
             session,
             host,
             incoming,
-            _folder: folder,
+            transactor,
+            _folder: None,
         }
+    }
+
+    pub(crate) async fn connected(&self) {
+        let mut status = self.session.status();
+        let up = status.wait_for(|s| matches!(s, Status::Connected { .. }));
+        soon(up).await.unwrap();
     }
 
     pub(crate) fn jid(&self) -> stanchion_stanza::Jid {
@@ -139,5 +244,18 @@ impl Device {
     pub(crate) async fn stop(self) {
         self.host.shutdown().await;
         self.session.shutdown().await.unwrap();
+    }
+}
+
+/// Opens a store. One that was dropped, as by a crash, is closed by its own thread a
+/// moment later.
+async fn opened(path: &Path) -> SqliteStore {
+    loop {
+        let opening = Opening::new(Seed::from_os().unwrap(), WallTime::from_unix_ms(0));
+        match SqliteStore::open(path, &opening) {
+            Ok(store) => return store,
+            Err(StoreError::InUse { .. }) => tokio::task::yield_now().await,
+            Err(error) => panic!("{error}"),
+        }
     }
 }

@@ -104,6 +104,12 @@ impl Decoder {
         self.ended = None;
     }
 
+    /// Reads what follows as [`Scope::of_component`] says, until the next opening tag.
+    pub fn of_component(&mut self) {
+        let scope = std::mem::replace(&mut self.scope, Scope::empty());
+        self.scope = scope.of_component();
+    }
+
     /// Replaces the limits from the next stanza on, as after authentication.
     pub const fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
@@ -188,6 +194,37 @@ impl Decoder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stanzas_of_a_component_are_read_as_a_clients() {
+        let mut decoder = Decoder::new(Limits::default());
+        decoder.push(
+            b"<stream:stream xmlns='jabber:component:accept' id='1' \
+              xmlns:stream='http://etherx.jabber.org/streams'><handshake/>\
+              <message><body>a</body></message>\
+              <message xmlns='jabber:component:accept'><body>a</body></message>\
+              <c:message xmlns:c='jabber:component:accept'><c:body>a</c:body></c:message>",
+        );
+        let header = decoder.next_event();
+        let Ok(Some(StreamEvent::Open(header))) = header else {
+            panic!("{header:?}")
+        };
+        assert_eq!(header.content_namespace(), ns::COMPONENT);
+        let handshake = Element::new("handshake", ns::COMPONENT);
+        assert_eq!(
+            decoder.next_event(),
+            Ok(Some(StreamEvent::Element(handshake)))
+        );
+        decoder.of_component();
+        let body = Element::new("body", ns::CLIENT).with_text(crate::Text::from_static("a"));
+        let message = Element::new("message", ns::CLIENT).with_child(body);
+        for _ in 0..3 {
+            assert_eq!(
+                decoder.next_event(),
+                Ok(Some(StreamEvent::Element(message.clone())))
+            );
+        }
+    }
 
     #[test]
     fn what_is_held_of_a_stanza_stays_when_the_next_is_read() {

@@ -29,6 +29,11 @@ impl Encoder {
         self.limits = limits;
     }
 
+    /// Encodes from now on inside that scope.
+    pub fn set_scope(&mut self, scope: Scope) {
+        self.scope = scope;
+    }
+
     /// Appends the XML declaration and a stream's opening tag (RFC 6120 §4.2), and
     /// encodes from now on inside it.
     pub fn open(&mut self, header: &StreamHeader, out: &mut Vec<u8>) {

@@ -10,6 +10,8 @@ use crate::xml::{Draft, Ns, NsId, Span, Tree, is_ncname_bytes};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
     bindings: Vec<Outer>,
+    /// `jabber:component:accept` is read as `jabber:client`.
+    component: bool,
 }
 
 /// A binding around an element.
@@ -42,6 +44,7 @@ impl Scope {
     pub const fn empty() -> Self {
         Self {
             bindings: Vec::new(),
+            component: false,
         }
     }
 
@@ -58,6 +61,7 @@ impl Scope {
                 Outer::new("", content),
                 Outer::new("stream", Ns::from_static(ns::STREAM)),
             ],
+            component: false,
         }
     }
 
@@ -65,6 +69,19 @@ impl Scope {
     #[must_use]
     pub fn client() -> Self {
         Self::stream(ns::CLIENT)
+    }
+
+    /// The same, but whatever is in `jabber:component:accept` is read as if it were in
+    /// `jabber:client`: the stanzas of a component mean what a client's do (XEP-0114 §3).
+    #[must_use]
+    pub fn of_component(mut self) -> Self {
+        self.component = true;
+        for bound in &mut self.bindings {
+            if bound.ns.as_str() == ns::COMPONENT {
+                *bound = Outer::new(&bound.prefix, Ns::CLIENT);
+            }
+        }
+        self
     }
 
     pub(super) fn len(&self) -> usize {
@@ -181,7 +198,11 @@ impl Bindings {
                 return Err(Rule::Namespace("a prefix may not be undeclared"));
             }
         }
-        let ns = match NsId::known(uri) {
+        let read_as = match around.scope.component && uri == ns::COMPONENT.as_bytes() {
+            true => ns::CLIENT.as_bytes(),
+            false => uri,
+        };
+        let ns = match NsId::known(read_as) {
             Some(id) => id,
             None => self.foreign(name, around, draft),
         };
@@ -242,6 +263,7 @@ impl Bindings {
             bindings: bindings
                 .map(|b| Outer::new(tree.str(b.prefix), tree.copied_ns(b.ns)))
                 .collect(),
+            component: false,
         }
     }
 }

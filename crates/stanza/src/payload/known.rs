@@ -15,9 +15,9 @@ use super::forms::{FORM_TYPE, Form};
 use super::sensordata::{Profile, Profiled};
 use super::{
     Payload, PayloadError, bind, bind2, caps, carbons, channel_binding, chat_states, commands,
-    control, correction, csi, delay, delivery, disco, fast, forms, forward, framing, hints, limits,
-    mam, markers, muc, ping, pubsub, receipts, register, roster, rsm, sasl, sasl2, sensordata, sid,
-    sm, starttls,
+    component, control, correction, csi, delay, delivery, disco, fast, forms, forward, framing,
+    hints, last_activity, limits, mam, markers, muc, ping, pubsub, receipts, register, roster, rsm,
+    sasl, sasl2, sensordata, sid, sm, starttls, time, upload, version,
 };
 use crate::ns;
 use crate::stanza::{DefinedCondition, StanzaError};
@@ -293,6 +293,11 @@ pub const ALL: &[Known] = &[
     // Extensions, by number.
     payload!(forms::Form, "data form", ("XEP-0004", "§3")),
     payload!(
+        last_activity::LastActivity,
+        "last activity",
+        ("XEP-0012", "§3")
+    ),
+    payload!(
         disco::DiscoInfo,
         "discovery of information",
         ("XEP-0030", "§3")
@@ -353,6 +358,12 @@ pub const ALL: &[Known] = &[
         ("XEP-0077", "§8")
     ),
     each!(chat_states::ChatState, "chat state", ("XEP-0085", "§2")),
+    payload!(version::Version, "software version", ("XEP-0092", "§4")),
+    payload!(
+        component::Handshake,
+        "handshake of a component",
+        ("XEP-0114", "§3")
+    ),
     payload!(caps::Caps, "capabilities", ("XEP-0115", "§4")),
     payload!(receipts::Request, "receipt request", ("XEP-0184", "§5")),
     payload!(receipts::Received, "receipt", ("XEP-0184", "§5")),
@@ -375,6 +386,7 @@ pub const ALL: &[Known] = &[
         e.is("sm", ns::SM)
     }),
     payload!(ping::Ping, "ping", ("XEP-0199", "§4")),
+    payload!(time::Time, "time", ("XEP-0202", "§3")),
     payload!(delay::Delay, "delay", ("XEP-0203", "§4")),
     payload!(carbons::Enable, "carbons to enable", ("XEP-0280", "§4")),
     payload!(carbons::Disable, "carbons to disable", ("XEP-0280", "§5")),
@@ -468,6 +480,14 @@ pub const ALL: &[Known] = &[
     each!(csi::ClientState, "client state", ("XEP-0352", "§4.2")),
     payload!(sid::OriginId, "origin id", ("XEP-0359", "§3")),
     payload!(sid::StanzaId, "stanza id", ("XEP-0359", "§3")),
+    payload!(
+        upload::Request,
+        "place for a file wanted",
+        ("XEP-0363", "§5")
+    ),
+    payload!(upload::Slot, "place for a file", ("XEP-0363", "§5")),
+    payload!(upload::FileTooLarge, "file too large", ("XEP-0363", "§6")),
+    payload!(upload::Retry, "later, perhaps", ("XEP-0363", "§6")),
     payload!(
         bind2::Feature,
         Answer,

@@ -33,6 +33,18 @@ impl StreamHeader {
         }
     }
 
+    /// The header that a component sends first (XEP-0114 §3): to its own domain, in
+    /// `jabber:component:accept`, without a version, for there are no features to wait for.
+    #[must_use]
+    pub fn component(domain: Jid) -> Self {
+        Self {
+            to: Some(domain),
+            version: None,
+            content: Ns::from_static(ns::COMPONENT),
+            ..Self::empty()
+        }
+    }
+
     /// The header that answers it.
     #[must_use]
     pub fn response(domain: Jid, id: Text) -> Self {

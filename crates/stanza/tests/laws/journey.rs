@@ -6,10 +6,10 @@ use std::fmt::Debug;
 
 use stanchion_stanza::payload::sensordata::{Profile, Profiled};
 use stanchion_stanza::payload::{
-    Payload, bind, bind2, caps, carbons, channel_binding, chat_states, commands, control,
-    correction, csi, delay, delivery, disco, fast, forms, forward, framing, hints, limits, mam,
-    markers, muc, ping, pubsub, receipts, register, roster, rsm, sasl, sasl2, sensordata, sid, sm,
-    starttls,
+    Payload, bind, bind2, caps, carbons, channel_binding, chat_states, commands, component,
+    control, correction, csi, delay, delivery, disco, fast, forms, forward, framing, hints,
+    last_activity, limits, mam, markers, muc, ping, pubsub, receipts, register, roster, rsm, sasl,
+    sasl2, sensordata, sid, sm, starttls, time, upload, version,
 };
 use stanchion_stanza::stanza::StanzaError;
 use stanchion_stanza::stream::StreamError;
@@ -120,6 +120,7 @@ payloads! {
     carbons::Private,
     channel_binding::ChannelBindings,
     commands::Command,
+    component::Handshake,
     control::GetForm,
     control::ParameterError,
     control::Set,
@@ -147,6 +148,7 @@ payloads! {
     forward::Forwarded,
     framing::Close,
     framing::Open,
+    last_activity::LastActivity,
     limits::StreamLimits,
     mam::ArchiveResult,
     mam::Fin,
@@ -209,6 +211,12 @@ payloads! {
     starttls::Failure,
     starttls::Proceed,
     starttls::StartTls,
+    time::Time,
+    upload::FileTooLarge,
+    upload::Request,
+    upload::Retry,
+    upload::Slot,
+    version::Version,
     StanzaError,
     StreamError,
     StreamFeatures,

@@ -12,6 +12,7 @@ use stanchion_stanza::{Decoder, Element, Encoder, Limits, Scope, StreamEvent};
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 
 use super::fault::{DetachError, StreamFault};
+use super::stamp::Stamp;
 use crate::pipe::BoxTransport;
 
 /// The most that one read takes from the transport, in bytes.
@@ -41,6 +42,8 @@ pub(super) struct Document {
     /// Whether the peer has shown that it speaks XMPP.
     greeted: bool,
     broken: Option<Broken>,
+    /// For what goes out without a sender or a recipient.
+    stamp: Option<Stamp>,
 }
 
 /// Input that is no XMPP.
@@ -73,6 +76,7 @@ impl Document {
             eof: false,
             greeted: false,
             broken: None,
+            stamp: None,
         }
     }
 
@@ -106,7 +110,17 @@ impl Document {
             return Ok(());
         }
         self.compact();
-        self.encoder.element(element, &mut self.output)
+        let Some(stamp) = &self.stamp else {
+            return self.encoder.element(element, &mut self.output);
+        };
+        stamp.put(&self.encoder.to_bytes(element)?, &mut self.output);
+        Ok(())
+    }
+
+    pub(super) fn of_component(&mut self, stamp: Stamp) {
+        self.decoder.of_component();
+        self.encoder.set_scope(Scope::client());
+        self.stamp = Some(stamp);
     }
 
     pub(super) fn send_bytes(&mut self, whole_stanzas: &[u8]) {
@@ -114,7 +128,10 @@ impl Document {
             return;
         }
         self.compact();
-        self.output.extend_from_slice(whole_stanzas);
+        match &self.stamp {
+            Some(stamp) => stamp.put(whole_stanzas, &mut self.output),
+            None => self.output.extend_from_slice(whole_stanzas),
+        }
     }
 
     pub(super) fn end(&mut self) {

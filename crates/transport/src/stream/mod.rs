@@ -9,6 +9,7 @@ mod declare;
 mod document;
 mod fault;
 mod messages;
+mod stamp;
 
 use std::fmt;
 use std::future::poll_fn;
@@ -17,7 +18,7 @@ use std::task::{Context, Poll};
 
 use stanchion_stanza::codec::EncodeError;
 use stanchion_stanza::stream::StreamHeader;
-use stanchion_stanza::{Element, Limits, StreamEvent};
+use stanchion_stanza::{Element, Jid, Limits, StreamEvent};
 
 use crate::dial::DialError;
 use crate::pipe::BoxTransport;
@@ -27,6 +28,7 @@ use crate::websocket::{self, WebSocketUri};
 use document::Document;
 pub use fault::{DetachError, StreamFault, WebSocketFault};
 use messages::Messages;
+use stamp::Stamp;
 
 /// An XML stream (RFC 6120 §4) over a transport, or over a WebSocket (RFC 7395).
 ///
@@ -163,6 +165,17 @@ impl XmppStream {
     /// queued any more.
     pub fn send_bytes(&mut self, whole_stanzas: &[u8]) {
         on!(&mut self.framing, f => f.send_bytes(whole_stanzas));
+    }
+
+    /// This is a component's stream from now on (XEP-0114 §3), after its handshake: what
+    /// comes in `jabber:component:accept` is read as `jabber:client`, stanzas of
+    /// `jabber:client` go out in the stream's own namespace, and those that have no
+    /// sender or no recipient get `ours`. Without effect over a WebSocket, where there are
+    /// no components.
+    pub fn of_component(&mut self, ours: &Jid) {
+        if let Framing::Document(document) = &mut self.framing {
+            document.of_component(Stamp::new(ours));
+        }
     }
 
     /// Queues the stream's closing tag, once. Go on reading until
