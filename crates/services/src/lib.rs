@@ -6,14 +6,23 @@
 //! rights: rows in the store, requests that are answered by whom they asked, messages that
 //! it claims.
 
+pub mod blocking;
+pub mod client_state;
 pub mod disco;
+#[cfg(test)]
+mod fixture;
 pub mod host;
 pub mod ping;
+pub mod presence;
 pub mod request;
+pub mod roster;
+mod row;
 pub mod service;
 pub mod shelf;
+mod shorten;
 mod slot;
 pub mod standard;
+pub mod waiter;
 
 pub use host::{Host, HostBuilder, Incoming, Requests};
 pub use request::RequestError;

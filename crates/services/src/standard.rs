@@ -5,9 +5,13 @@ use stanchion_reliability::session::{Receiver, Sender, Stanzas};
 use stanchion_reliability::store::{TransactError, Transactor};
 use stanchion_stanza::payload::disco::Identity;
 
-use crate::disco::Disco;
+use crate::blocking::{Blocking, Blocks};
+use crate::client_state::{Attention, ClientStates};
+use crate::disco::{Disco, Discovery};
 use crate::host::{Host, HostBuilder, Incoming, Requests};
 use crate::ping::Pings;
+use crate::presence::{PresenceConfig, Presences, Present};
+use crate::roster::{Contacts, Policy, Roster};
 
 /// How they behave.
 #[derive(Debug, Clone, Default)]
@@ -18,12 +22,23 @@ pub struct StandardConfig {
     pub identity: Option<Identity>,
     /// How many received messages the session hands over at once, if not 64.
     pub hand_over: Option<usize>,
+    /// How presence begins. The session must not announce any of its own:
+    /// [`SessionConfig::presence`](stanchion_reliability::session::SessionConfig::presence)
+    /// is to be none.
+    pub presence: PresenceConfig,
+    /// Who may subscribe to our presence. Default: the application is asked.
+    pub subscriptions: Policy,
 }
 
 /// The standard services of a session, running. Dropping it aborts them.
 #[derive(Debug)]
 pub struct Standard {
     host: Host,
+    discovery: Discovery,
+    roster: Roster,
+    presences: Presences,
+    blocking: Blocking,
+    attention: Attention,
 }
 
 impl Standard {
@@ -46,16 +61,60 @@ impl Standard {
         if let Some(most) = config.hand_over {
             builder = builder.hand_over(most);
         }
-        builder.add(Disco::default());
+        let disco = builder.add(Disco::default());
         builder.add(Pings::default());
+        let states = builder.add(ClientStates::default());
+        let blocks = builder.add(Blocks::default());
+        // The roster is asked for before presence is announced (RFC 6121 §2.2).
+        let contacts = builder.add(Contacts::new(config.subscriptions));
+        let present = builder.add(Present::new(config.presence));
         let (host, incoming) = builder.start(sender, receiver, stanzas, store).await?;
-        Ok((Self { host }, incoming))
+        let requests = host.requests();
+        let standard = Self {
+            host,
+            discovery: Discovery::new(disco, requests.clone()),
+            roster: Roster::new(contacts, requests.clone()),
+            presences: Presences::new(present),
+            blocking: Blocking::new(blocks, requests),
+            attention: Attention::new(states),
+        };
+        Ok((standard, incoming))
     }
 
     /// Asks others.
     #[must_use]
     pub fn requests(&self) -> Requests {
         self.host.requests()
+    }
+
+    /// What others are, and what we are (XEP-0030, XEP-0115).
+    #[must_use]
+    pub const fn discovery(&self) -> &Discovery {
+        &self.discovery
+    }
+
+    /// The account's contacts, and subscriptions (RFC 6121 §2, §3).
+    #[must_use]
+    pub const fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
+    /// How we are, and how others are (RFC 6121 §4).
+    #[must_use]
+    pub const fn presences(&self) -> &Presences {
+        &self.presences
+    }
+
+    /// Whom the account blocks (XEP-0191).
+    #[must_use]
+    pub const fn blocking(&self) -> &Blocking {
+        &self.blocking
+    }
+
+    /// Whether somebody looks at the client (XEP-0352).
+    #[must_use]
+    pub const fn attention(&self) -> &Attention {
+        &self.attention
     }
 
     /// Ends them; call it before the session ends.
