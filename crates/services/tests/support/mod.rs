@@ -84,6 +84,20 @@ impl Device {
         device
     }
 
+    /// The same with a session that announces nothing itself: a service does.
+    pub(crate) async fn start_quiet(
+        server: &Server,
+        name: &str,
+        file: &Path,
+        services: HostBuilder,
+    ) -> Self {
+        let mut config = SessionConfig::default();
+        config.presence = None;
+        let device = Self::begin_as(server, name, file, services, config).await;
+        device.connected().await;
+        device
+    }
+
     /// The same, without waiting for the connection.
     pub(crate) async fn begin(
         server: &Server,
@@ -91,12 +105,38 @@ impl Device {
         file: &Path,
         services: HostBuilder,
     ) -> Self {
+        let config = SessionConfig::default();
+        Self::begin_as(server, name, file, services, config).await
+    }
+
+    /// The same with that configuration.
+    pub(crate) async fn begin_as(
+        server: &Server,
+        name: &str,
+        file: &Path,
+        services: HostBuilder,
+        config: SessionConfig,
+    ) -> Self {
+        Self::run(server.connector(name), file, services, config).await
+    }
+
+    /// One that has nobody to connect to.
+    pub(crate) async fn begin_by(connector: Connector, file: &Path, services: HostBuilder) -> Self {
+        Self::run(connector, file, services, SessionConfig::default()).await
+    }
+
+    async fn run(
+        connector: Connector,
+        file: &Path,
+        services: HostBuilder,
+        config: SessionConfig,
+    ) -> Self {
         let opening = Opening::new(Seed::from_os().unwrap(), WallTime::from_unix_ms(0));
         let store = SqliteStore::open(file, &opening).unwrap();
         let transactor = store.transactor().unwrap();
-        let connect = Arc::new(server.connector(name));
+        let connect = Arc::new(connector);
         let (session, receiver, stanzas) =
-            Session::start_with_stanzas(connect, Box::new(store), SessionConfig::default())
+            Session::start_with_stanzas(connect, Box::new(store), config)
                 .await
                 .unwrap();
         let sender = session.sender();
