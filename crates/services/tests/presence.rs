@@ -305,6 +305,8 @@ async fn what_a_contact_can_is_known_by_its_capabilities() {
             .unwrap()
     );
 
+    let claimed = soon(phone.discovery.claimed_by(&jid)).await.unwrap();
+    assert!(claimed.is_some_and(|(caps, verified)| verified && caps.verify(&can)));
     let of = |jid: &Jid| phone.discovery.features_of(jid.clone());
     assert_eq!(soon(of(&jid)).await.unwrap(), can);
 

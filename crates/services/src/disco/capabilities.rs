@@ -107,6 +107,13 @@ impl Capabilities {
         }
     }
 
+    /// What somebody's presence claims, and whether that is known to be true of the claim.
+    pub(super) fn claim(&self, jid: &Jid) -> Option<(Caps, bool)> {
+        let claim = self.claims.get(jid)?;
+        let verified = verifiable(claim).is_some_and(|ver| self.known.contains_key(ver));
+        Some((claim.clone(), verified))
+    }
+
     /// A new session: who is there is told anew.
     pub(super) fn forget_claims(&mut self) {
         self.claims.clear();

@@ -6,6 +6,7 @@ mod state;
 
 use std::sync::Arc;
 
+use stanchion_stanza::payload::caps::Caps;
 use stanchion_stanza::payload::disco::{DiscoInfo, DiscoItems};
 use stanchion_stanza::{Jid, Payload as _, Text};
 
@@ -54,6 +55,16 @@ impl Discovery {
     /// As [`Discovery::features_of`].
     pub async fn supports(&self, jid: Jid, feature: &str) -> Result<bool, RequestError> {
         Ok(self.features_of(jid).await?.has(feature))
+    }
+
+    /// The capabilities that somebody's presence claims, and whether an answer that fits
+    /// them is known (XEP-0115 §5.4). Asks nobody.
+    ///
+    /// # Errors
+    /// [`Ended`].
+    pub async fn claimed_by(&self, jid: &Jid) -> Result<Option<(Caps, bool)>, Ended> {
+        let jid = jid.clone();
+        self.handle.call(move |disco, _| disco.claim(&jid)).await
     }
 
     /// Asks what `of` is, or its node: see [`info`].

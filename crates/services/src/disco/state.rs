@@ -46,6 +46,10 @@ impl Disco {
         self.others.look_up(jid, asker);
     }
 
+    pub(super) fn claim(&self, jid: &Jid) -> Option<(Caps, bool)> {
+        self.others.claim(jid)
+    }
+
     fn all_nodes(&self) -> impl Iterator<Item = &Node> {
         self.nodes.iter().chain(self.own_nodes.values())
     }

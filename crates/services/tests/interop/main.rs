@@ -9,6 +9,7 @@
 
 mod foreign;
 mod ping;
+mod presence;
 mod server;
 
 use std::future::Future;

@@ -102,13 +102,23 @@ impl Device {
 
     /// Connects as an account that [`Real::add`] gave.
     pub(crate) async fn login(server: &Real, user: &str, services: HostBuilder) -> Self {
+        Self::login_as(server, user, services, SessionConfig::default()).await
+    }
+
+    /// The same with that configuration.
+    pub(crate) async fn login_as(
+        server: &Real,
+        user: &str,
+        services: HostBuilder,
+        config: SessionConfig,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let opening = Opening::new(Seed::from_os().unwrap(), WallTime::from_unix_ms(0));
         let store = SqliteStore::open(folder.path().join("store"), &opening).unwrap();
         let transactor = store.transactor().unwrap();
         let connect = Arc::new(server.connector(user));
         let (session, receiver, stanzas) =
-            Session::start_with_stanzas(connect, Box::new(store), SessionConfig::default())
+            Session::start_with_stanzas(connect, Box::new(store), config)
                 .await
                 .unwrap();
         let sender = session.sender();
