@@ -28,6 +28,9 @@ pub struct StandardConfig {
     pub presence: PresenceConfig,
     /// Who may subscribe to our presence. Default: the application is asked.
     pub subscriptions: Policy,
+    /// Whether the roster is asked for only once the application
+    /// [waits for it](Roster::loaded). Default: at the beginning of each session.
+    pub roster_when_asked: bool,
 }
 
 /// The standard services of a session, running. Dropping it aborts them.
@@ -66,7 +69,11 @@ impl Standard {
         let states = builder.add(ClientStates::default());
         let blocks = builder.add(Blocks::default());
         // The roster is asked for before presence is announced (RFC 6121 §2.2).
-        let contacts = builder.add(Contacts::new(config.subscriptions));
+        let mut contacts = Contacts::new(config.subscriptions);
+        if config.roster_when_asked {
+            contacts = contacts.when_asked();
+        }
+        let contacts = builder.add(contacts);
         let present = builder.add(Present::new(config.presence));
         let (host, incoming) = builder.start(sender, receiver, stanzas, store).await?;
         let requests = host.requests();

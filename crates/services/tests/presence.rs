@@ -11,6 +11,8 @@ mod support;
 
 use std::path::Path;
 
+use stanchion_connect::Connector;
+use stanchion_reliability::session::SessionConfig;
 use stanchion_services::blocking::{Blocking, BlockingEvent, Blocks};
 use stanchion_services::disco::{Disco, Discovery, NODE, Node};
 use stanchion_services::ping::{Pings, ping};
@@ -45,13 +47,31 @@ impl Peer {
         policy: Policy,
         presence: PresenceConfig,
     ) -> Self {
+        let connector = server.connector(name);
+        Self::connect(connector, file, policy, presence).await
+    }
+
+    async fn start_through(server: &Server, name: &str, file: &Path, line: &Line) -> Self {
+        let connector = server.connector_at(name, line.place);
+        Self::connect(connector, file, Policy::Ask, PresenceConfig::default()).await
+    }
+
+    async fn connect(
+        connector: Connector,
+        file: &Path,
+        policy: Policy,
+        presence: PresenceConfig,
+    ) -> Self {
         let mut services = HostBuilder::new();
         let disco = services.add(Disco::default());
         services.add(Pings::default());
         let blocks = services.add(Blocks::default());
         let contacts = services.add(Contacts::new(policy));
         let present = services.add(Present::new(presence));
-        let device = Device::start_quiet(server, name, file, services).await;
+        let mut config = SessionConfig::default();
+        config.presence = None;
+        let device = Device::begin_by(connector, file, services, config).await;
+        device.connected().await;
         let requests = device.host.requests();
         Self {
             roster: Roster::new(contacts, requests.clone()),
@@ -275,7 +295,7 @@ async fn contacts_have_names_and_groups_which_are_known_without_a_connection() {
     let elsewhere = Server::start(&["phone"]).await;
     let unreachable = elsewhere.connector("phone");
     elsewhere.stop().await;
-    let offline = Device::begin_by(unreachable, &file, services).await;
+    let offline = Device::begin_by(unreachable, &file, services, SessionConfig::default()).await;
     let roster = Roster::new(contacts, offline.host.requests());
     let known = soon(roster.contact(&lamp.into())).await.unwrap().unwrap();
     assert_eq!(known.name.as_deref(), Some("Hall lamp"));
@@ -435,6 +455,114 @@ async fn who_is_blocked_sees_us_go_and_is_not_heard() {
         .unwrap();
     soon(lamp.blocking.unblock_all()).await.unwrap();
     until(&mut changes, |e| *e == BlockingEvent::UnblockedAll).await;
+    lamp.device.stop().await;
+    phone.device.stop().await;
+    server.stop().await;
+}
+
+/// What a client and its server say goes through here, until it is cut.
+struct Line {
+    place: std::net::SocketAddr,
+    cut: tokio::sync::watch::Sender<u32>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Line {
+    async fn to(server: std::net::SocketAddr) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let place = listener.local_addr().unwrap();
+        let (cut, watch) = tokio::sync::watch::channel(0);
+        let task = tokio::spawn(async move {
+            let mut connections = tokio::task::JoinSet::new();
+            while let Ok((mut near, _)) = listener.accept().await {
+                let mut cut = watch.clone();
+                cut.mark_unchanged();
+                connections.spawn(async move {
+                    let mut far = tokio::net::TcpStream::connect(server).await.unwrap();
+                    tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                        _ = cut.changed() => {}
+                    }
+                });
+            }
+        });
+        Self { place, cut, task }
+    }
+
+    fn cut(&self) {
+        self.cut.send_modify(|n| *n += 1);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_cut_and_resumed_changes_nothing_that_contacts_see() {
+    let server = Server::start(&["lamp", "phone"]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let line = Line::to(server.address()).await;
+    let lamp = Peer::start_through(&server, "lamp", &folder.path().join("l"), &line).await;
+    let phone = Peer::start(&server, "phone", &folder.path().join("p")).await;
+    lamp.befriend(&phone).await;
+    let (mut at_lamp, mut at_phone) = (lamp.presences.events(), phone.presences.events());
+    let jid = lamp.device.jid();
+
+    line.cut();
+    until(&mut at_lamp, |e| *e == PresenceEvent::Interrupted).await;
+    // Said while there is no stream, perhaps, and on the next one.
+    soon(lamp.presences.set(Status::busy())).await.unwrap();
+    until(&mut at_lamp, |e| *e == PresenceEvent::Resumed).await;
+    let best = soon(lamp.presences.best(&phone.account())).await.unwrap();
+    assert_eq!(best.map(|(jid, _)| jid), Some(phone.device.jid()));
+    let next = until(&mut at_phone, |e| match e {
+        PresenceEvent::Unavailable { jid: gone, .. } => *gone == jid,
+        PresenceEvent::Available { status, .. } => *status == Status::busy(),
+        _ => false,
+    })
+    .await;
+    let status = Status::busy();
+    assert_eq!(
+        next,
+        PresenceEvent::Available {
+            jid: jid.clone(),
+            status
+        }
+    );
+    assert_eq!(lamp.device.jid(), jid);
+    lamp.device.stop().await;
+    phone.device.stop().await;
+    line.task.abort();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_process_that_goes_on_with_the_session_of_one_that_was_killed_knows_who_is_there() {
+    let server = Server::start(&["lamp", "phone"]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let phone = Peer::start(&server, "phone", &folder.path().join("p")).await;
+    let file = folder.path().join("l");
+    let lamp = Peer::start(&server, "lamp", &file).await;
+    let jid = lamp.device.jid();
+    lamp.befriend(&phone).await;
+    // One who waits for an answer when the process is killed.
+    let mut asked = lamp.roster.events();
+    soon(lamp.roster.remove(phone.account())).await.unwrap();
+    soon(phone.roster.subscribe(lamp.account())).await.unwrap();
+    until(&mut asked, |e| matches!(e, RosterEvent::Requested { .. })).await;
+    soon(lamp.roster.subscribe(phone.account())).await.unwrap();
+    soon(phone.roster.approve(lamp.account())).await.unwrap();
+    lamp.until(&phone.account(), Subscription::To).await;
+    drop(lamp);
+
+    let lamp = Peer::start(&server, "lamp", &file).await;
+    assert_eq!(lamp.device.jid(), jid, "the session goes on");
+    let mut seen = lamp.presences.events();
+    let who = phone.account();
+    while soon(lamp.presences.best(&who)).await.unwrap().is_none() {
+        soon(seen.recv()).await.unwrap();
+    }
+    let mut asked = lamp.roster.events();
+    while soon(lamp.roster.requests()).await.unwrap().is_empty() {
+        soon(asked.recv()).await.unwrap();
+    }
     lamp.device.stop().await;
     phone.device.stop().await;
     server.stop().await;

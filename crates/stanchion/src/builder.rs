@@ -75,6 +75,7 @@ pub struct ClientBuilder {
     first_within: Option<Duration>,
     keep_presence: bool,
     subscriptions: Policy,
+    roster_when_asked: bool,
 }
 
 impl ClientBuilder {
@@ -93,6 +94,7 @@ impl ClientBuilder {
             first_within: None,
             keep_presence: false,
             subscriptions: Policy::default(),
+            roster_when_asked: false,
         }
     }
 
@@ -204,6 +206,15 @@ impl ClientBuilder {
         self
     }
 
+    /// Ask for the roster only once [`Roster::loaded`] waits for it: for a device on a
+    /// narrow line that has no use for it. Default: at the beginning of each session.
+    ///
+    /// [`Roster::loaded`]: stanchion_services::roster::Roster::loaded
+    pub const fn roster_when_asked(mut self) -> Self {
+        self.roster_when_asked = true;
+        self
+    }
+
     /// Everything else about connecting.
     pub fn connect_config(mut self, change: impl FnOnce(&mut ConnectConfig)) -> Self {
         change(&mut self.connect);
@@ -278,6 +289,7 @@ impl ClientBuilder {
         let mut services = StandardConfig::default();
         services.hand_over = Some(session.engine.hand_over);
         services.subscriptions = self.subscriptions;
+        services.roster_when_asked = self.roster_when_asked;
         let mut presence = PresenceConfig::default();
         // The service for it announces it, and not the session.
         let status = session.presence.take().map(Status::from);

@@ -15,6 +15,8 @@ pub(super) enum Told {
     /// That is not known: an earlier process may have told something.
     #[default]
     Unknown,
+    /// Something that may not have arrived.
+    Doubtful,
     /// Nothing: the session is new.
     Nothing,
     /// That, at that time.
@@ -26,7 +28,7 @@ impl Told {
     /// nothing.
     pub(super) fn is(&self, wanted: &Presence, available: bool) -> bool {
         match self {
-            Self::Unknown => false,
+            Self::Unknown | Self::Doubtful => false,
             Self::Nothing => !available,
             Self::This { what, .. } => what == wanted,
         }
@@ -37,7 +39,7 @@ impl Told {
         if let (Self::This { at, .. }, Some(lost)) = (&*self, lost)
             && lost <= *at + DOUBTFUL
         {
-            *self = Self::Unknown;
+            *self = Self::Doubtful;
         }
     }
 }

@@ -126,6 +126,13 @@ impl Present {
         let at = now.monotonic;
         let what = self.presence(&self.own);
         if !self.told.is(&what, self.own.is_available()) {
+            if matches!(self.told, Told::Unknown) && self.own.is_available() {
+                // The session goes on, and who was there is forgotten with the process that
+                // had it. Whoever comes is told of all (RFC 6121 §4.2.2), and of those who
+                // wait to be let in (§3.1.3), so we go and come.
+                let gone = Presence::of(PresenceType::Unavailable);
+                self.outputs.push_back(Output::Transmit(gone.into()));
+            }
             self.outputs
                 .push_back(Output::Transmit(what.clone().into()));
             if !self.own.is_available() {

@@ -52,6 +52,8 @@ pub struct Contacts {
     retry: Option<Duration>,
     next: u64,
     waiting: Vec<Done>,
+    /// The roster is asked for only once somebody wants it.
+    when_asked: bool,
     policy: Policy,
     requests: BTreeMap<BareJid, Option<Text>>,
     orders: Orders,
@@ -66,6 +68,14 @@ impl Contacts {
             policy,
             ..Self::default()
         }
+    }
+
+    /// The same, and the roster is asked for only once the application wants it: for a
+    /// client on a narrow line that has no use for it. Changes are not told until then.
+    #[must_use]
+    pub const fn when_asked(mut self) -> Self {
+        self.when_asked = true;
+        self
     }
 
     // ---- what the application asks ---------------------------------------------------
@@ -84,6 +94,7 @@ impl Contacts {
 
     /// Answers when the contacts are those of the server.
     pub(super) fn loaded(&mut self, waiter: Done) {
+        self.when_asked = false;
         if self.current {
             waiter.answer(Ok(()));
         } else if self.waiting.len() >= WAITERS {
@@ -170,7 +181,7 @@ impl Contacts {
             // Whoever still waits asks again (§3.1.3).
             self.requests.clear();
         }
-        if !self.current {
+        if !self.current && !self.when_asked {
             self.ask();
         }
         self.give();

@@ -98,7 +98,8 @@ fn after_a_resumption_nothing_is_said_unless_it_changed() {
 fn what_was_said_just_before_the_stream_was_lost_is_said_again() {
     let mut present = announced();
     another_stream(&mut present, 5, true);
-    assert_eq!(sent(&mut present).len(), 1);
+    let again: Vec<_> = sent(&mut present).iter().map(|p| p.kind).collect();
+    assert_eq!(again, [PresenceType::Available]);
 }
 
 #[test]
@@ -120,6 +121,16 @@ fn a_session_of_an_earlier_process_is_told_even_that_we_are_gone() {
     assert_eq!(first[0].kind, PresenceType::Unavailable);
     another_stream(&mut present, 60, false);
     assert_eq!(sent(&mut present), [], "a new session begins so");
+}
+
+#[test]
+fn a_process_that_goes_on_with_a_session_goes_and_comes_to_be_told_who_is_there() {
+    let mut present = Present::new(PresenceConfig::default());
+    present.handle(now(0), Input::Up(&up(true, [])));
+    let kinds: Vec<_> = sent(&mut present).iter().map(|p| p.kind).collect();
+    assert_eq!(kinds, [PresenceType::Unavailable, PresenceType::Available]);
+    another_stream(&mut present, 60, true);
+    assert_eq!(sent(&mut present), []);
 }
 
 #[test]

@@ -250,6 +250,18 @@ fn after_a_resumption_nothing_is_asked_and_a_lost_question_is_asked_again() {
 }
 
 #[test]
+fn a_roster_that_nobody_wants_is_not_asked_for() {
+    let mut contacts = Contacts::default().when_asked();
+    contacts.handle(now(0), Input::Up(&up(false, [])));
+    assert!(asked(&wants(&mut contacts)).is_empty());
+    let (waiter, _ready) = Waiter::new();
+    contacts.loaded(waiter);
+    assert_eq!(asked(&wants(&mut contacts)).len(), 1);
+    contacts.handle(now(1), Input::Up(&up(false, [])));
+    assert!(asked(&wants(&mut contacts)).is_empty(), "it is under way");
+}
+
+#[test]
 fn a_server_that_does_not_answer_is_asked_again_and_whoever_waits_is_told() {
     let mut contacts = Contacts::default();
     contacts.handle(now(0), Input::Up(&up(false, [])));
