@@ -159,6 +159,29 @@ async fn slixmpp_and_we_become_contacts_and_see_each_other() {
 }
 
 #[tokio::test]
+async fn who_is_approved_in_advance_need_not_wait() {
+    for server in Real::both("advance") {
+        let lamp = Peer::start(&server, "lamp").await;
+        let mut other = Foreign::start("presence.py", &server, &server.add("other")).await;
+        let (us, who) = (lamp.account(), bare(&other));
+        match soon(lamp.roster.approve_in_advance(who.clone())).await {
+            Ok(()) => {
+                other.tell(&format!("subscribe {us}")).await;
+                other.says(&format!("approved {us}")).await;
+                assert!(soon(lamp.roster.requests()).await.unwrap().is_empty());
+            }
+            // ejabberd does not have it.
+            Err(error) => {
+                assert!(server.is_ejabberd(), "{error}");
+                assert!(matches!(error, RequestError::NotOffered { .. }), "{error}");
+            }
+        }
+        other.end().await;
+        lamp.device.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn the_capabilities_of_either_are_verified_by_the_other() {
     for server in Real::both("caps") {
         let lamp = Peer::start(&server, "lamp").await;
