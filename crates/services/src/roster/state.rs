@@ -447,10 +447,8 @@ impl Service for Contacts {
                     }
                 }
             },
-            Input::Tick => {
-                if self.up && self.retry.is_some_and(|at| at <= now.monotonic) {
-                    self.ask();
-                }
+            Input::Tick if self.up && self.retry.is_some_and(|at| at <= now.monotonic) => {
+                self.ask();
             }
             Input::Stanza(Stanza::Iq(iq)) => return self.pushed(iq),
             Input::Stanza(Stanza::Presence(presence)) => return self.presence(presence),
