@@ -1,3 +1,5 @@
+//! The laws of discovery and of capabilities, by hand-fed inputs.
+
 use super::*;
 use crate::disco::capabilities::Asker;
 use crate::fixture::{element, now, stanza, up};

@@ -1,3 +1,5 @@
+//! The laws of our presence and of others', by hand-fed inputs.
+
 use super::super::seen::MOST;
 use super::*;
 use crate::fixture::{now, stanza, up};

@@ -1,3 +1,5 @@
+//! The laws of the roster and of subscriptions, by hand-fed inputs.
+
 use super::*;
 use crate::fixture::{element, now, stanza, up};
 use crate::waiter::Waiter;
