@@ -13,6 +13,7 @@ use stanchion::services::roster::{Policy, RosterEvent};
 use stanchion::stanza::Text;
 use stanchion::{BareJid, Client, Roots};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::sync::broadcast::error::RecvError;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -42,16 +43,22 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 Some(line) => presences.set(status(&line)?).await?,
                 None => break,
             },
-            event = contacts.recv() => if let RosterEvent::Accepted { by } = event? {
-                println!("{by} sees us");
-                roster.subscribe(by).await?;
+            event = contacts.recv() => match event {
+                Ok(RosterEvent::Accepted { by }) => {
+                    println!("{by} sees us");
+                    roster.subscribe(by).await?;
+                }
+                Err(RecvError::Closed) => break,
+                // Others, and that some were missed.
+                _ => {}
             },
-            event = people.recv() => match event? {
-                PresenceEvent::Available { jid, status } => {
+            event = people.recv() => match event {
+                Ok(PresenceEvent::Available { jid, status }) => {
                     let text = status.text.unwrap_or_default();
                     println!("{jid} is {:?}: {text}", status.availability);
                 }
-                PresenceEvent::Unavailable { jid, .. } => println!("{jid} is gone"),
+                Ok(PresenceEvent::Unavailable { jid, .. }) => println!("{jid} is gone"),
+                Err(RecvError::Closed) => break,
                 _ => {}
             },
         }

@@ -90,7 +90,8 @@ impl Policy {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RosterEvent {
-    /// The contacts are those that the server has. What differed was told before.
+    /// The contacts are those that the server has. What differed was told before, unless
+    /// it was more than 64 contacts: then look at all of them.
     Loaded,
     /// A contact is new or another, by whichever client of the account.
     Changed(Contact),

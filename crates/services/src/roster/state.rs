@@ -22,6 +22,8 @@ use crate::shorten::shortened;
 const MOST: usize = 10_000;
 /// Requests to subscribe that wait for the application; the server repeats the others.
 const REQUESTS: usize = 256;
+/// Changes of a whole roster that are told one by one; observers hold 256 events.
+const TOLD: usize = 64;
 /// Bytes of what somebody says who asks.
 const SAID: usize = 1024;
 /// After a server did not answer.
@@ -255,18 +257,19 @@ impl Contacts {
         let new: BTreeMap<Jid, Contact> = items
             .map(|item| (item.jid.clone(), Contact::from(item)))
             .collect();
-        let mut changes = Vec::new();
+        let (mut changes, mut events) = (Vec::new(), Vec::new());
         for jid in self.items.keys().filter(|jid| !new.contains_key(*jid)) {
             changes.push(delete(key_of(jid)));
-            let gone = RosterEvent::Removed(jid.clone());
-            self.outputs.push_back(Output::Event(gone));
+            events.push(RosterEvent::Removed(jid.clone()));
         }
         for (jid, contact) in &new {
             if self.items.get(jid) != Some(contact) {
                 changes.push(put(contact));
-                let changed = RosterEvent::Changed(contact.clone());
-                self.outputs.push_back(Output::Event(changed));
+                events.push(RosterEvent::Changed(contact.clone()));
             }
+        }
+        if events.len() <= TOLD {
+            self.outputs.extend(events.into_iter().map(Output::Event));
         }
         self.items = new;
         changes.extend(self.is_version(roster.ver.filter(|_| all)));
@@ -318,6 +321,9 @@ impl Contacts {
     }
 
     fn one_changed(&mut self, item: Item, version: Option<Text>) {
+        // It goes on from the one before only if nothing is missing that led there.
+        let whole = self.current && self.version.is_some();
+        let version = version.filter(|_| whole);
         let mut version = version.or_else(|| self.version.clone());
         let mut changes = Vec::new();
         let event = if item.subscription == Some(Subscription::Remove) {

@@ -31,6 +31,16 @@ struct Peer {
 impl Peer {
     async fn start(server: &Real, name: &str) -> Self {
         let user = server.add(name);
+        let folder = tempfile::tempdir().unwrap();
+        Self::start_in(folder, server, user).await
+    }
+
+    /// The process is killed, and started again.
+    async fn restart(self, server: &Real) -> Self {
+        Self::start_in(self.device.kill(), server, self.user).await
+    }
+
+    async fn start_in(folder: tempfile::TempDir, server: &Real, user: String) -> Self {
         let mut services = HostBuilder::new();
         let disco = services.add(Disco::default());
         services.add(Pings::default());
@@ -40,7 +50,7 @@ impl Peer {
         let present = services.add(Present::new(PresenceConfig::default()));
         let mut config = SessionConfig::default();
         config.presence = None;
-        let device = Device::login_as(server, &user, services, config).await;
+        let device = Device::login_in(folder, server, &user, services, config).await;
         let requests = device.host.requests();
         Self {
             user,
@@ -176,6 +186,45 @@ async fn who_is_approved_in_advance_need_not_wait() {
                 assert!(matches!(error, RequestError::NotOffered { .. }), "{error}");
             }
         }
+        other.end().await;
+        lamp.device.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_goes_on_with_a_session_knows_who_is_there_and_who_asks() {
+    for server in Real::both("killed") {
+        let lamp = Peer::start(&server, "lamp").await;
+        let mut friend = Foreign::start("presence.py", &server, &server.add("friend")).await;
+        let mut other = Foreign::start("presence.py", &server, &server.add("other")).await;
+        lamp.befriend(&mut friend).await;
+        let mut contacts = lamp.roster.events();
+        other.tell(&format!("subscribe {}", lamp.account())).await;
+        until(&mut contacts, |e| {
+            matches!(e, RosterEvent::Requested { .. })
+        })
+        .await;
+        let before = lamp.device.jid();
+
+        let lamp = lamp.restart(&server).await;
+        assert_eq!(lamp.device.jid(), before, "the session goes on");
+        let (who, asks) = (bare(&friend), bare(&other));
+        let mut seen = lamp.presences.events();
+        while soon(lamp.presences.best(&who)).await.unwrap().is_none() {
+            soon(seen.recv()).await.unwrap();
+        }
+        let mut contacts = lamp.roster.events();
+        while !soon(lamp.roster.requests())
+            .await
+            .unwrap()
+            .contains_key(&asks)
+        {
+            soon(contacts.recv()).await.unwrap();
+        }
+        soon(lamp.roster.loaded()).await.unwrap();
+        let contact = soon(lamp.roster.contact(&Jid::from(who))).await.unwrap();
+        assert_eq!(contact.unwrap().subscription, Subscription::Both);
+        friend.end().await;
         other.end().await;
         lamp.device.stop().await;
     }

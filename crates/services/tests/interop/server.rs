@@ -9,7 +9,7 @@ use serde_json::Value;
 use stanchion_connect::{Account, ConnectConfig, Connector, Endpoint, Endpoints};
 use stanchion_reliability::Session;
 use stanchion_reliability::session::{SessionConfig, Status};
-use stanchion_reliability::store::{Opening, Seed, SqliteStore, WallTime};
+use stanchion_reliability::store::{Opening, Seed, SqliteStore, StoreError, WallTime};
 use stanchion_services::{Host, HostBuilder, Incoming};
 use stanchion_transport::TlsMode;
 use stanchion_transport::tls::Roots;
@@ -113,8 +113,31 @@ impl Device {
         config: SessionConfig,
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        Self::login_in(folder, server, user, services, config).await
+    }
+
+    /// As if its process were killed; gives what it leaves behind.
+    pub(crate) fn kill(self) -> tempfile::TempDir {
+        self._folder
+    }
+
+    /// The next process, in what one left behind.
+    pub(crate) async fn login_in(
+        folder: tempfile::TempDir,
+        server: &Real,
+        user: &str,
+        services: HostBuilder,
+        config: SessionConfig,
+    ) -> Self {
         let opening = Opening::new(Seed::from_os().unwrap(), WallTime::from_unix_ms(0));
-        let store = SqliteStore::open(folder.path().join("store"), &opening).unwrap();
+        let file = folder.path().join("store");
+        // One that was killed has it for a moment more.
+        let store = loop {
+            match SqliteStore::open(&file, &opening) {
+                Err(StoreError::InUse { .. }) => tokio::task::yield_now().await,
+                store => break store.unwrap(),
+            }
+        };
         let transactor = store.transactor().unwrap();
         let connect = Arc::new(server.connector(user));
         let (session, receiver, stanzas) =

@@ -170,6 +170,35 @@ fn what_the_server_does_not_list_is_gone_also_from_the_store() {
 }
 
 #[test]
+fn a_roster_of_many_is_told_as_a_whole_and_bounded() {
+    let mut contacts = Contacts::default();
+    contacts.handle(now(0), Input::Up(&up(false, versioned())));
+    let (tag, _) = asked(&wants(&mut contacts)).pop().unwrap();
+    let items = (0..=MOST).map(|n| Item::new(format!("u{n}@home.example").parse().unwrap()));
+    let many = Query {
+        ver: Some(Text::from_static("v1")),
+        items: items.collect(),
+    };
+    let answer = Ok(Some(many.to_element()));
+    contacts.handle(now(1), Input::Answer { tag, answer });
+    assert_eq!(events(wants(&mut contacts)), [RosterEvent::Loaded]);
+    assert_eq!(contacts.all().len(), MOST);
+    assert_eq!(contacts.version, None, "not all of them are here");
+    push(
+        &mut contacts,
+        "",
+        "<item jid='one@more.example' subscription='none'/>",
+    );
+    assert_eq!((contacts.all().len(), &contacts.version), (MOST, &None));
+    push(
+        &mut contacts,
+        "",
+        "<item jid='u1@home.example' subscription='both'/>",
+    );
+    assert_eq!(contacts.version, None, "nor are they after a change");
+}
+
+#[test]
 fn a_push_is_believed_from_our_own_account_alone() {
     let (mut contacts, _) = loaded();
     let remove = "<item jid='lamp@home.example' subscription='remove'/>";
@@ -207,6 +236,19 @@ fn a_push_changes_one_contact_and_the_version_in_one_transaction() {
     let hall = contacts.one(&"hall@home.example".parse().unwrap());
     assert!(hall.is_some_and(|hall| hall.asked && !hall.sees_us()));
     assert_eq!(contacts.version.as_deref(), Some("v2"));
+}
+
+#[test]
+fn a_push_before_the_answer_does_not_stand_for_what_was_missed() {
+    let (mut contacts, _) = loaded();
+    contacts.handle(now(2), Input::Up(&up(false, versioned())));
+    push(
+        &mut contacts,
+        "",
+        "<item jid='hall@home.example' subscription='none'/>",
+    );
+    assert_eq!(names(&contacts).len(), 3);
+    assert_eq!(contacts.version.as_deref(), Some("v1"));
 }
 
 #[test]
