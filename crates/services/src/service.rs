@@ -47,8 +47,8 @@ pub trait Service: Send + 'static {
     fn poll_output(&mut self) -> Output<Self::Event>;
 
     /// Whether a received message that is kept is this service's: then it is handed to
-    /// what [`HostBuilder::add_claiming`](crate::HostBuilder::add_claiming) gave, in place
-    /// of the application's receiver. Default: none.
+    /// [`Handle::deliveries`](crate::Handle::deliveries) in place of the application's
+    /// receiver. Default: none.
     fn claims(&self, message: &Message) -> bool {
         let _ = message;
         false

@@ -68,7 +68,8 @@ impl Standard {
         builder.add(Pings::default());
         let states = builder.add(ClientStates::default());
         let blocks = builder.add(Blocks::default());
-        // The roster is asked for before presence is announced (RFC 6121 §2.2).
+        // The roster is asked for before presence is announced (RFC 6121 §2.2). Whoever has
+        // presence of its own, as rooms have, comes before these two.
         let mut contacts = Contacts::new(config.subscriptions);
         if config.roster_when_asked {
             contacts = contacts.when_asked();

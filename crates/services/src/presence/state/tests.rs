@@ -342,6 +342,11 @@ fn strangers_of_one_domain_crowd_out_nobody_of_another() {
         );
     }
     assert_eq!(present.seen.len(), MOST);
+    assert_eq!(
+        events(&mut present).len(),
+        MOST,
+        "the others are not told of"
+    );
     let there =
         |present: &Present, account: &str| !present.of(&account.parse().unwrap()).is_empty();
     assert!(there(&present, "lamp@x.example"));
