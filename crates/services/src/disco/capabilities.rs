@@ -21,6 +21,8 @@ const CLAIMS: usize = 4096;
 const KNOWN: usize = 512;
 /// Answers that are remembered for one address alone; beyond them it is asked each time.
 const ALONE: usize = 256;
+/// Bytes of a claim; a longer one is none.
+const CLAIM: usize = 1024;
 /// Bytes of an answer that is remembered.
 const REMEMBERED: usize = 16 * 1024;
 /// The hash that everybody knows (§8.1), and the only one that is believed.
@@ -93,6 +95,7 @@ impl Capabilities {
             PresenceType::Unavailable | PresenceType::Error => None,
             _ => return,
         };
+        let claim = claim.filter(|c| c.hash.len() + c.node.len() + c.ver.len() <= CLAIM);
         if self.claims.get(from) == claim.as_ref() {
             return;
         }
@@ -219,8 +222,12 @@ impl Capabilities {
         let Some(claim) = &asked.claim else {
             return Ok(Arc::new(info));
         };
-        let size = row::write(&info.to_element()).map_or(usize::MAX, |row| row.len());
-        let remembered = size <= REMEMBERED;
+        let row = row::write(&info.to_element()).filter(|row| row.len() <= REMEMBERED);
+        // Read anew, so that it holds on to nothing else of the stanza that it came in.
+        let small = row.as_deref().and_then(row::read);
+        let small = small.and_then(|info| DiscoInfo::from_element(&info).ok());
+        let remembered = small.is_some();
+        info = small.unwrap_or(info);
         if let Some(ver) = verifiable(claim) {
             match Caps::of(claim.node.clone(), &info) {
                 Err(CapsError::Duplicate) => {

@@ -271,6 +271,27 @@ fn what_the_hash_does_not_cover_is_kept_for_nobody() {
 }
 
 #[test]
+fn a_claim_or_an_answer_that_is_too_long_is_not_remembered() {
+    let mut disco = Disco::default();
+    claim(&mut disco, "a@x.example/r", "sha-1", &"A".repeat(2000));
+    let _asker = look_up(&mut disco, "a@x.example/r");
+    let (_, _, node) = asked(&wants(&mut disco)).pop().unwrap();
+    assert_eq!(node, None, "it is as if nothing were claimed");
+
+    let long = "urn:example:".to_owned() + &"x".repeat(20_000);
+    let mut what = info(&[]);
+    what.features.push(Text::new(long).unwrap());
+    claim(&mut disco, "b@x.example/r", "sha-1", &ver(&what));
+    for _ in 0..2 {
+        let mut asker = look_up(&mut disco, "b@x.example/r");
+        let (_, tag, _) = asked(&wants(&mut disco)).pop().unwrap();
+        answer(&mut disco, tag, &what);
+        assert_eq!(*asker.try_recv().unwrap().unwrap(), what);
+        assert!(wants(&mut disco).is_empty());
+    }
+}
+
+#[test]
 fn who_claims_nothing_is_asked_each_time_and_a_refusal_is_told() {
     let mut disco = Disco::default();
     for _ in 0..2 {
