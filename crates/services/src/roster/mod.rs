@@ -148,7 +148,7 @@ impl Roster {
     /// [`subscription`](Contact::subscription) changes.
     ///
     /// This and the other orders below wait for a stream, and are given again on the next
-    /// one until a server has taken them, as long as the process lives.
+    /// one, by the next process too, until a server has taken them.
     ///
     /// # Errors
     /// [`RequestError`].

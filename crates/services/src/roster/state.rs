@@ -30,7 +30,7 @@ const SAID: usize = 1024;
 const RETRY: Duration = Duration::from_secs(60);
 
 /// The rows, in the order in which they are read: whose roster it is, its version, and a
-/// row for each contact.
+/// row for each contact. Those of orders are theirs.
 const ACCOUNT: &str = "account";
 const VERSION: &str = "account version";
 const CONTACT: &str = "contact ";
@@ -196,6 +196,9 @@ impl Contacts {
             value: account.as_str().as_bytes().to_vec(),
         }];
         let others = self.account.replace(account).is_some();
+        if others {
+            self.orders.clear();
+        }
         if others || !self.items.is_empty() {
             changes.extend(self.version.take().map(|_| delete(VERSION.to_owned())));
             let items = std::mem::take(&mut self.items);
@@ -421,6 +424,7 @@ impl Service for Contacts {
         match (key, text) {
             (ACCOUNT, Ok(text)) => self.account = text.parse().ok(),
             (VERSION, Ok(text)) => self.version = Text::new(text).ok(),
+            (_, Ok(text)) if key.starts_with(Orders::ROW) => self.orders.restore(key, text),
             _ if key.starts_with(CONTACT) && self.items.len() < MOST => {
                 let query = row::read(value).and_then(|query| Query::from_element(&query).ok());
                 match query.and_then(|mut query| query.items.pop()) {
@@ -464,6 +468,8 @@ impl Service for Contacts {
     }
 
     fn poll_output(&mut self) -> Output<RosterEvent> {
+        let orders = self.orders.take_changes();
+        self.keep(orders);
         let next = self.outputs.pop_front();
         next.unwrap_or(Output::Wait(self.retry))
     }

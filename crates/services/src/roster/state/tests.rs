@@ -333,7 +333,7 @@ fn an_order_is_given_on_the_next_stream_and_done_when_the_ping_behind_it_is_answ
     let (waiter, mut done) = Waiter::new();
     let lamp: BareJid = "lamp@there.example".parse().unwrap();
     contacts.order(Order::Subscribe, lamp, Some(waiter));
-    assert!(wants(&mut contacts).is_empty(), "there is no stream");
+    assert!(sent(&wants(&mut contacts)).is_empty(), "there is no stream");
     contacts.handle(now(1), Input::Up(&up(false, [])));
     let subscribe = [("lamp@there.example".to_owned(), PresenceType::Subscribe)];
     let first = wants(&mut contacts);
@@ -361,6 +361,61 @@ fn an_order_is_given_on_the_next_stream_and_done_when_the_ping_behind_it_is_answ
     assert_eq!(done.try_recv().unwrap(), Ok(()));
     contacts.handle(now(5), Input::Up(&up(false, [])));
     assert!(sent(&wants(&mut contacts)).is_empty(), "it is done");
+}
+
+#[test]
+fn orders_that_no_server_has_taken_are_given_by_the_next_process_in_their_order() {
+    let (mut contacts, mut rows) = loaded();
+    contacts.handle(now(1), Input::Down);
+    let door: BareJid = "door@home.example".parse().unwrap();
+    for order in [Order::Unsubscribe, Order::Deny, Order::Subscribe] {
+        contacts.order(order, door.clone(), Some(Waiter::new().0));
+    }
+    // The server asks for an answer to this one by itself.
+    contacts.order(Order::Approve, door.clone(), None);
+    keep(&mut rows, &wants(&mut contacts));
+    let mut next = Contacts::default();
+    for (key, value) in &rows {
+        next.restore(key, value);
+    }
+    next.handle(now(0), Input::Up(&up(false, versioned())));
+    let given = wants(&mut next);
+    let kinds: Vec<_> = sent(&given).into_iter().map(|(_, kind)| kind).collect();
+    assert_eq!(
+        kinds,
+        [
+            PresenceType::Unsubscribe,
+            PresenceType::Unsubscribed,
+            PresenceType::Subscribe
+        ]
+    );
+    // Of one more, the row is a new one.
+    next.order(Order::Deny, door, Some(Waiter::new().0));
+    keep(&mut rows, &wants(&mut next));
+    let orders = |rows: &BTreeMap<String, Vec<u8>>| {
+        rows.keys().filter(|key| key.starts_with("order ")).count()
+    };
+    assert_eq!(orders(&rows), 4);
+    for (tag, _) in asked(&given) {
+        next.handle(
+            now(1),
+            Input::Answer {
+                tag,
+                answer: Ok(None),
+            },
+        );
+    }
+    keep(&mut rows, &wants(&mut next));
+    assert_eq!(orders(&rows), 1, "three are taken");
+
+    // Another account has given none of them.
+    let mut other = up(false, versioned());
+    other.jid = "me@plant.example/here".parse().unwrap();
+    next.handle(now(2), Input::Up(&other));
+    let wants = wants(&mut next);
+    assert!(sent(&wants).is_empty());
+    keep(&mut rows, &wants);
+    assert_eq!(orders(&rows), 0);
 }
 
 #[test]
