@@ -371,7 +371,11 @@ impl Settings {
             Some(store) => store.clone(),
             None => default_store(&self.server.account.jid)?,
         };
-        let mut client = self.client().store_file(&store).session_config(change);
+        let mut client = self
+            .client()
+            .roster_when_asked()
+            .store_file(&store)
+            .session_config(change);
         if let Some(over) = over {
             let left = over.saturating_duration_since(Instant::now());
             client = client.first_within(left - (left / 4).min(TO_TELL));

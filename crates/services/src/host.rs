@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::request::{Outstanding, RequestError};
-use crate::service::{Change, Input, Output, Request, Service, Taken};
+use crate::service::{Change, Input, Node, Output, Request, Service, Taken};
 use crate::shelf;
 use crate::slot::{Call, Handle, Slot, Typed};
 
@@ -147,6 +147,7 @@ impl HostBuilder {
             waits,
             identity: self.identity,
             info: None,
+            nodes: Vec::new(),
             place: None,
             sender,
             receiver: Some(receiver),
@@ -289,6 +290,7 @@ struct Task {
     waits: Vec<Option<Duration>>,
     identity: Identity,
     info: Option<DiscoInfo>,
+    nodes: Vec<Node>,
     place: Option<Place>,
     sender: Sender,
     receiver: Option<Receiver>,
@@ -408,6 +410,7 @@ impl Task {
             while let Some(slot) = self.slots.get_mut(at) {
                 match slot.poll() {
                     Output::Transmit(stanza) => self.transmit(stanza.to_element()).await?,
+                    Output::Nonza(element) => self.transmit(element).await?,
                     Output::Request { tag, request } => {
                         self.ask(request, Owner::Service { slot: at, tag }).await;
                     }
@@ -500,6 +503,11 @@ impl Task {
         if self.info.as_ref() != Some(&info) {
             self.tell_all(|| Input::Info(&info));
             self.info = Some(info);
+        }
+        let nodes: Vec<Node> = self.slots.iter().flat_map(|slot| slot.nodes()).collect();
+        if self.nodes != nodes {
+            self.tell_all(|| Input::Nodes(&nodes));
+            self.nodes = nodes;
         }
     }
 

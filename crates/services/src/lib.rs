@@ -20,21 +20,30 @@
 //! ```
 
 pub mod allowed;
+pub mod blocking;
+pub mod client_state;
 pub mod commands;
 pub mod disco;
+#[cfg(test)]
+mod fixture;
 pub mod forms;
 pub mod host;
 pub mod last_activity;
 pub mod ping;
+pub mod presence;
 pub mod registration;
 pub mod request;
+pub mod roster;
+mod row;
 pub mod service;
 pub mod shelf;
+mod shorten;
 mod slot;
 pub mod standard;
 pub mod time;
 pub mod upload;
 pub mod version;
+pub mod waiter;
 
 pub use host::{Host, HostBuilder, Incoming, Requests};
 pub use request::RequestError;

@@ -48,6 +48,12 @@ pub enum RequestError {
     /// The stream was lost before the answer. The request may have had its effect.
     #[error("the connection was lost before the answer came")]
     Lost,
+    /// The server does not offer what that takes.
+    #[error("the server does not offer {what}, so nothing was asked")]
+    NotOffered {
+        /// What.
+        what: &'static str,
+    },
     /// Too many are under way.
     #[error("{MOST} requests are under way; wait for some")]
     TooMany,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use stanchion_reliability::engine::Now;
 use stanchion_reliability::session::Up;
-use stanchion_stanza::payload::disco::DiscoInfo;
+use stanchion_stanza::payload::disco::{DiscoInfo, Item};
 use stanchion_stanza::{Element, Jid, Message, Stanza, Text};
 
 use crate::request::RequestError;
@@ -24,6 +24,12 @@ pub trait Service: Send + 'static {
     /// What it announces to others in service discovery (XEP-0030). Asked for at the
     /// start, and after [`Output::Announce`]. Default: nothing.
     fn features(&self) -> Vec<Text> {
+        Vec::new()
+    }
+
+    /// The nodes that it has in service discovery. Asked for when the features are.
+    /// Default: none.
+    fn nodes(&self) -> Vec<Node> {
         Vec::new()
     }
 
@@ -49,6 +55,20 @@ pub trait Service: Send + 'static {
     }
 }
 
+/// A node of ours in service discovery: something below our address that others can ask
+/// about (XEP-0030 §3.2, §4.2).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Node {
+    /// Its name.
+    pub name: Text,
+    /// What it is; its [`DiscoInfo::node`] is set when it is told.
+    pub info: DiscoInfo,
+    /// What it has.
+    pub items: Vec<Item>,
+    /// Whether it is among our own items, under the name of its first identity.
+    pub listed: bool,
+}
+
 /// Whether a stanza was this service's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
@@ -66,6 +86,8 @@ pub enum Input<'a> {
     /// What we are in service discovery, all services together: before the first stream,
     /// and when it changed.
     Info(&'a DiscoInfo),
+    /// The nodes that we have in service discovery, all services together: likewise.
+    Nodes(&'a [Node]),
     /// A stream is up.
     Up(&'a Up),
     /// It is lost.
@@ -95,6 +117,9 @@ pub enum Input<'a> {
 pub enum Output<E> {
     /// Send it on the stream that is up; without one it is dropped.
     Transmit(Stanza),
+    /// The same with an element that is no stanza (RFC 6120 §4.8.4); the server knows
+    /// what it means, and does not answer.
+    Nonza(Element),
     /// Ask, and tell the answer. Asked once there is a stream.
     Request {
         /// The service's own name for it.
@@ -110,7 +135,7 @@ pub enum Output<E> {
         /// What.
         changes: Vec<Change>,
     },
-    /// The features are others now.
+    /// The features, or the nodes, are others now.
     Announce,
     /// Tell observers.
     Event(E),

@@ -8,7 +8,8 @@ use stanchion_reliability::session::Received;
 use stanchion_stanza::{Message, Text};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use crate::service::{Input, Output, Service, Taken};
+use crate::service::{Input, Node, Output, Service, Taken};
+use crate::waiter::Waiter;
 
 /// Events that a slow observer may be behind before it misses some.
 const EVENTS: usize = 256;
@@ -17,6 +18,7 @@ const EVENTS: usize = 256;
 pub(crate) trait Slot: Send {
     fn name(&self) -> &'static str;
     fn features(&self) -> Vec<Text>;
+    fn nodes(&self) -> Vec<Node>;
     fn restore(&mut self, key: &str, value: &[u8]);
     fn handle(&mut self, now: Now, input: Input<'_>) -> Taken;
     /// Events are told here; what else there is to do is given.
@@ -67,6 +69,10 @@ impl<S: Service> Slot for Typed<S> {
         self.service.features()
     }
 
+    fn nodes(&self) -> Vec<Node> {
+        self.service.nodes()
+    }
+
     fn restore(&mut self, key: &str, value: &[u8]) {
         self.service.restore(key, value);
     }
@@ -84,6 +90,7 @@ impl<S: Service> Slot for Typed<S> {
                     continue;
                 }
                 Output::Transmit(stanza) => Output::Transmit(stanza),
+                Output::Nonza(element) => Output::Nonza(element),
                 Output::Request { tag, request } => Output::Request { tag, request },
                 Output::Keep { tag, changes } => Output::Keep { tag, changes },
                 Output::Announce => Output::Announce,
@@ -182,6 +189,21 @@ impl<S: Service> Handle<S> {
     /// Waits until the host has ended. Events do not tell, for a handle holds on to them.
     pub async fn ended(&self) {
         self.calls.closed().await;
+    }
+
+    /// The same for what the service can only answer later: `call` gets who waits, and the
+    /// service answers through it. If the future is dropped, nobody hears the answer.
+    ///
+    /// # Errors
+    /// [`Ended`], also if the service drops the waiter without an answer.
+    pub async fn ask<R: Send + 'static>(
+        &self,
+        call: impl FnOnce(&mut S, Now, Waiter<R>) + Send + 'static,
+    ) -> Result<R, Ended> {
+        let (waiter, answer) = Waiter::new();
+        self.call(move |service, now| call(service, now, waiter))
+            .await?;
+        answer.await.map_err(|_| Ended)
     }
 
     /// What the service tells from now on. Lossy: an observer that is more than 256 events

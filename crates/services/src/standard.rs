@@ -6,11 +6,15 @@ use stanchion_reliability::store::{TransactError, Transactor};
 use stanchion_stanza::payload::disco::Identity;
 
 use crate::allowed::Allowed;
+use crate::blocking::{Blocking, Blocks};
+use crate::client_state::{Attention, ClientStates};
 use crate::commands::{Commands, Provider};
-use crate::disco::Disco;
+use crate::disco::{Disco, Discovery};
 use crate::host::{Host, HostBuilder, Incoming, Requests};
 use crate::last_activity::{Activity, LastActivities};
 use crate::ping::Pings;
+use crate::presence::{PresenceConfig, Presences, Present};
+use crate::roster::{Contacts, Policy, Roster};
 use crate::time::Times;
 use crate::version::{Software, Versions};
 
@@ -29,6 +33,15 @@ pub struct StandardConfig {
     pub last_activity: Allowed,
     /// Minutes that our clock's zone is ahead of UTC (XEP-0202). Default 0.
     pub zone_minutes: i16,
+    /// How presence begins. The session must not announce any of its own:
+    /// [`SessionConfig::presence`](stanchion_reliability::session::SessionConfig::presence)
+    /// is to be none.
+    pub presence: PresenceConfig,
+    /// Who may subscribe to our presence. Default: the application is asked.
+    pub subscriptions: Policy,
+    /// Whether the roster is asked for only once the application
+    /// [waits for it](Roster::loaded). Default: at the beginning of each session.
+    pub roster_when_asked: bool,
 }
 
 /// The standard services of a session, running. Dropping it aborts them.
@@ -37,6 +50,11 @@ pub struct Standard {
     host: Host,
     commands: Commands,
     activity: Activity,
+    discovery: Discovery,
+    roster: Roster,
+    presences: Presences,
+    blocking: Blocking,
+    attention: Attention,
 }
 
 impl Standard {
@@ -61,16 +79,32 @@ impl Standard {
         }
         // Before discovery: it answers for the nodes of its commands.
         let provider = builder.add(Provider::new(getrandom::u64().unwrap_or_default()));
-        builder.add(Disco::default());
+        let disco = builder.add(Disco::default());
         let activity = builder.add(LastActivities::new(config.last_activity));
         builder.add(Pings::default());
         builder.add(Times::in_zone(config.zone_minutes));
         builder.add(Versions::new(config.software));
+        let states = builder.add(ClientStates::default());
+        let blocks = builder.add(Blocks::default());
+        // The roster is asked for before presence is announced (RFC 6121 §2.2). Whoever has
+        // presence of its own, as rooms have, comes before these two.
+        let mut contacts = Contacts::new(config.subscriptions);
+        if config.roster_when_asked {
+            contacts = contacts.when_asked();
+        }
+        let contacts = builder.add(contacts);
+        let present = builder.add(Present::new(config.presence));
         let (host, incoming) = builder.start(sender, receiver, stanzas, store).await?;
+        let requests = host.requests();
         let standard = Self {
-            commands: Commands::new(provider, host.requests()),
-            activity: Activity::new(activity),
             host,
+            commands: Commands::new(provider, requests.clone()),
+            activity: Activity::new(activity),
+            discovery: Discovery::new(disco, requests.clone()),
+            roster: Roster::new(contacts, requests.clone()),
+            presences: Presences::new(present),
+            blocking: Blocking::new(blocks, requests),
+            attention: Attention::new(states),
         };
         Ok((standard, incoming))
     }
@@ -91,6 +125,36 @@ impl Standard {
     #[must_use]
     pub fn requests(&self) -> Requests {
         self.host.requests()
+    }
+
+    /// What others are, and what we are (XEP-0030, XEP-0115).
+    #[must_use]
+    pub const fn discovery(&self) -> &Discovery {
+        &self.discovery
+    }
+
+    /// The account's contacts, and subscriptions (RFC 6121 §2, §3).
+    #[must_use]
+    pub const fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
+    /// How we are, and how others are (RFC 6121 §4).
+    #[must_use]
+    pub const fn presences(&self) -> &Presences {
+        &self.presences
+    }
+
+    /// Whom the account blocks (XEP-0191).
+    #[must_use]
+    pub const fn blocking(&self) -> &Blocking {
+        &self.blocking
+    }
+
+    /// Whether somebody looks at the client (XEP-0352).
+    #[must_use]
+    pub const fn attention(&self) -> &Attention {
+        &self.attention
     }
 
     /// Ends them; call it before the session ends.

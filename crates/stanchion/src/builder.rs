@@ -14,6 +14,8 @@ use stanchion_reliability::store::{
     Image, MemoryStore, Opening, Seed, SqliteStore, Store, StoreError, TransactError, Transactor,
     WallTime,
 };
+use stanchion_services::presence::{PresenceConfig, Status};
+use stanchion_services::roster::Policy;
 use stanchion_services::{Incoming, Standard, StandardConfig};
 use stanchion_stanza::{BareJid, Presence, Text, xml::InvalidChar};
 use stanchion_transport::security::Fingerprint;
@@ -72,6 +74,9 @@ pub struct ClientBuilder {
     session: SessionConfig,
     services: StandardConfig,
     first_within: Option<Duration>,
+    keep_presence: bool,
+    subscriptions: Policy,
+    roster_when_asked: bool,
 }
 
 impl ClientBuilder {
@@ -89,6 +94,9 @@ impl ClientBuilder {
             session: SessionConfig::default(),
             services: StandardConfig::default(),
             first_within: None,
+            keep_presence: false,
+            subscriptions: Policy::default(),
+            roster_when_asked: false,
         }
     }
 
@@ -174,9 +182,38 @@ impl ClientBuilder {
         self
     }
 
-    /// What is announced to others on each new session. Default: available.
+    /// How we are, to begin with, and what else our presence carries: announced on each
+    /// new session, until [`Presences::set`] says something else. None, or one of another
+    /// type, is unavailable: connected, and seen by nobody. Default: available.
+    ///
+    /// [`Presences::set`]: stanchion_services::presence::Presences::set
     pub fn presence(mut self, presence: Option<Presence>) -> Self {
         self.session.presence = presence;
+        self
+    }
+
+    /// What [`Presences::set`] says counts for the next client on the same store, too.
+    /// Default: each begins as [`Self::presence`] says.
+    ///
+    /// [`Presences::set`]: stanchion_services::presence::Presences::set
+    pub const fn keep_presence(mut self) -> Self {
+        self.keep_presence = true;
+        self
+    }
+
+    /// Who may see our presence when they ask for it. Default: the application is asked,
+    /// by an event of the roster.
+    pub fn subscriptions(mut self, policy: Policy) -> Self {
+        self.subscriptions = policy;
+        self
+    }
+
+    /// Ask for the roster only once [`Roster::loaded`] waits for it: for a device on a
+    /// narrow line that has no use for it. Default: at the beginning of each session.
+    ///
+    /// [`Roster::loaded`]: stanchion_services::roster::Roster::loaded
+    pub const fn roster_when_asked(mut self) -> Self {
+        self.roster_when_asked = true;
         self
     }
 
@@ -259,6 +296,14 @@ impl ClientBuilder {
         let (store, transactor) = open(self.store.ok_or(StartError::NoStore)?).await?;
         let mut services = self.services;
         services.hand_over = Some(session.engine.hand_over);
+        services.subscriptions = self.subscriptions;
+        services.roster_when_asked = self.roster_when_asked;
+        let mut presence = PresenceConfig::default();
+        // The service for it announces it, and not the session.
+        let status = session.presence.take().map(Status::from);
+        presence.status = status.unwrap_or_else(Status::unavailable);
+        presence.keep = self.keep_presence;
+        services.presence = presence;
         let (session, receiver, stanzas) =
             Session::start_with_stanzas(connector, store, session).await?;
         let sender = session.sender();

@@ -7,9 +7,14 @@ use stanchion_reliability::session::{
     FindError, Outgoing, Protection, SendError, Sender, Sent, Session, SessionError, SessionEvent,
     Status, Tracked,
 };
+use stanchion_services::blocking::Blocking;
+use stanchion_services::client_state::Attention;
 use stanchion_services::commands::Commands;
+use stanchion_services::disco::Discovery;
 use stanchion_services::last_activity::Activity;
+use stanchion_services::presence::Presences;
 use stanchion_services::registration::{self, RegistrationError};
+use stanchion_services::roster::Roster;
 use stanchion_services::{Requests, Standard};
 use stanchion_stanza::BareJid;
 use tokio::sync::{broadcast, watch};
@@ -141,6 +146,36 @@ impl Client {
             _ => return Err(RegistrationError::Unprotected),
         };
         registration::change_password(&self.requests(), &account, password).await
+    }
+
+    /// What others are and can do, and what we are (XEP-0030, XEP-0115).
+    #[must_use]
+    pub fn discovery(&self) -> Discovery {
+        self.services.discovery().clone()
+    }
+
+    /// The account's contacts, and who sees whose presence (RFC 6121 §2, §3).
+    #[must_use]
+    pub fn roster(&self) -> Roster {
+        self.services.roster().clone()
+    }
+
+    /// How we are, as all are told who may see it, and how others are (RFC 6121 §4).
+    #[must_use]
+    pub fn presences(&self) -> Presences {
+        self.services.presences().clone()
+    }
+
+    /// Whom the account hears nothing from (XEP-0191).
+    #[must_use]
+    pub fn blocking(&self) -> Blocking {
+        self.services.blocking().clone()
+    }
+
+    /// Whether somebody looks at the client, for a server that wants to know (XEP-0352).
+    #[must_use]
+    pub fn attention(&self) -> Attention {
+        self.services.attention().clone()
     }
 
     /// Ends the client properly: what is accepted is durable, what is handled is

@@ -3,6 +3,10 @@
 
 /// Resource binding inside of SASL2 (XEP-0386).
 pub const BIND2: &str = "urn:xmpp:bind:0";
+/// Blocking (XEP-0191).
+pub const BLOCKING: &str = "urn:xmpp:blocking";
+/// Errors of blocking (XEP-0191 §3.3).
+pub const BLOCKING_ERRORS: &str = "urn:xmpp:blocking:errors";
 /// Entity capabilities (XEP-0115).
 pub const CAPS: &str = "http://jabber.org/protocol/caps";
 /// Message carbons (XEP-0280).

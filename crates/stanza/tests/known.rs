@@ -13,7 +13,8 @@ use stanchion_stanza::payload::known::{ALL, Known, Side, VIEWS, types, view};
 
 /// Macros of the crate that make a payload: after an opening line come the type's name
 /// and its element.
-const MAKERS: [&str; 5] = [
+const MAKERS: [&str; 6] = [
+    "addresses! {",
     "empty_payload! {",
     "numbered! {",
     "data! {",

@@ -122,8 +122,13 @@ impl Router {
             ("session", ns::SESSION, true) if own => Ok(None),
             ("query", ns::DISCO_INFO, false) => disco_info(child, "account", "registered"),
             ("query", ns::DISCO_ITEMS, false) => Ok(Some(self.sessions_of(local))),
-            ("query", ns::ROSTER, false) if own => Ok(Some(self.roster_get(local, question))),
+            ("query", ns::ROSTER, false) if own => Ok(self.roster_get(local, question)),
             ("query", ns::ROSTER, true) if own => self.roster_set(now, question),
+            ("blocklist", ns::BLOCKING, false) if own => {
+                self.block_list(question.session, question.asker)
+            }
+            ("block", ns::BLOCKING, true) if own => self.block(now, question.asker, child),
+            ("unblock", ns::BLOCKING, true) if own => self.unblock(now, question.asker, child),
             _ => Err(unavailable()),
         }
     }
@@ -147,15 +152,19 @@ impl Router {
         .to_element()
     }
 
-    /// RFC 6121 §2.1.3; from now on the session gets pushes.
-    fn roster_get(&mut self, local: &str, question: &Question<'_>) -> Element {
+    /// RFC 6121 §2.1.3; from now on the session gets pushes. Nothing if it has that version
+    /// (§2.6.3).
+    fn roster_get(&mut self, local: &str, question: &Question<'_>) -> Option<Element> {
         if let Some(session) = self.sessions.get_mut(&question.session) {
             session.interested = true;
         }
-        self.accounts.get(local).map_or_else(
-            || Element::new("query", ns::ROSTER),
-            |a| a.roster.to_query(),
-        )
+        let Some(account) = self.accounts.get(local) else {
+            return Some(Element::new("query", ns::ROSTER));
+        };
+        let has = question.child.attr("ver");
+        let query = account.roster.to_query(has.is_some());
+        let current = query.attr("ver").is_some_and(|ver| has == Some(ver));
+        (!current).then_some(query)
     }
 
     /// RFC 6121 §2.3 to §2.5.
@@ -230,6 +239,7 @@ fn disco_info(child: &Element, category: &'static str, kind: &'static str) -> An
     let features = [
         ns::DISCO_INFO,
         ns::DISCO_ITEMS,
+        ns::BLOCKING,
         ns::PING,
         ns::OFFLINE,
         ns::SM,

@@ -14,9 +14,11 @@
 //!
 //! One file for each concern: `session` binds and ends, `management` is XEP-0198,
 //! `message`, `presence`, `subscription` and `iq` route, `redirect` finds new places
-//! for what a session leaves, `outbound` and `offline` are its queues, `roster` is data.
+//! for what a session leaves, `outbound` and `offline` are its queues, `roster` is data,
+//! and `blocking` stops what an account does not want.
 //! Logging in happens before, in [`stream`](crate::stream).
 
+mod blocking;
 mod iq;
 mod management;
 mod message;
@@ -197,6 +199,8 @@ pub struct Router {
 struct Account {
     sessions: Vec<SessionId>,
     roster: Roster,
+    /// Whom it does not want to hear from (XEP-0191).
+    blocked: BTreeSet<Jid>,
     offline: Offline,
 }
 
@@ -381,6 +385,7 @@ impl Router {
         element.set_attr("from", &**own);
         let raw = RawHeader::of(&element);
         match Stanza::from_element(element) {
+            Ok(stanza) if self.is_blocked(now, id, &stanza) => {}
             Ok(Stanza::Message(message)) => {
                 self.message(now, message);
             }

@@ -176,6 +176,8 @@ impl Router {
                 .and_then(|local| self.accounts.get(local))
                 .and_then(|account| account.roster.item(viewer))
                 .is_some_and(|item| item.from)
+            && !self.blocks(owner, viewer)
+            && !self.blocks(viewer, owner)
     }
 
     /// The available sessions of an account here.

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sha2::{Digest as _, Sha256};
 use stanchion_stanza::{BareJid, Element, Text, ns};
 
 /// One account's roster, and who asked to subscribe. In memory only.
@@ -104,12 +105,34 @@ impl Roster {
         self.items.len() + self.requests.len()
     }
 
-    /// The answer to a roster get. Requests without an entry do not show (§A.1).
-    pub(super) fn to_query(&self) -> Element {
-        Element::new("query", ns::ROSTER).with_children(
-            self.items
-                .iter()
-                .map(|(contact, item)| item.to_element(contact)),
-        )
+    /// Names what the roster holds (§2.6). It is a hash of it, because a count would begin
+    /// anew with each start of the hub, and name two rosters alike.
+    pub(super) fn version(&self) -> Text {
+        let mut hash = Sha256::new();
+        let mut add = |part: &str| {
+            hash.update(part.len().to_be_bytes());
+            hash.update(part.as_bytes());
+        };
+        for (contact, item) in &self.items {
+            add(contact.as_str());
+            add(item.name.as_deref().unwrap_or_default());
+            add(item.subscription());
+            add(if item.asked { "asked" } else { "" });
+            item.groups.iter().for_each(|group| add(group));
+            add("");
+        }
+        Text::base64(&hash.finalize()[..12])
+    }
+
+    /// The answer to a roster get, with its version if the client counts versions.
+    /// Requests without an entry do not show (§A.1).
+    pub(super) fn to_query(&self, versioned: bool) -> Element {
+        Element::new("query", ns::ROSTER)
+            .with_attr_opt("ver", versioned.then(|| self.version()))
+            .with_children(
+                self.items
+                    .iter()
+                    .map(|(contact, item)| item.to_element(contact)),
+            )
     }
 }

@@ -40,6 +40,8 @@ pub(super) struct Session {
     pub(super) presence: Option<Presence>,
     /// Asked for the roster, so it gets pushes (RFC 6121 §2.1.6).
     pub(super) interested: bool,
+    /// Asked whom the account blocks, so it gets pushes (XEP-0191 §3.3).
+    pub(super) knows_blocked: bool,
     /// To whom it sent presence on its own account, oldest first (RFC 6121 §4.6).
     pub(super) directed: VecDeque<Jid>,
     /// When its client last sent an element.
@@ -187,6 +189,7 @@ impl Router {
                 management: Management::Off,
                 presence: None,
                 interested: false,
+                knows_blocked: false,
                 directed: VecDeque::new(),
                 heard: now.monotonic,
                 probed: false,

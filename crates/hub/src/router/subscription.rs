@@ -176,7 +176,7 @@ impl Router {
     }
 
     /// Shows all of `owner`'s sessions to `viewer`, or takes them out of its sight.
-    fn show(&mut self, now: Now, owner: &BareJid, viewer: &BareJid, visible: bool) {
+    pub(super) fn show(&mut self, now: Now, owner: &BareJid, viewer: &BareJid, visible: bool) {
         let news: Vec<Presence> = self
             .available_sessions(owner)
             .into_iter()
@@ -238,7 +238,10 @@ impl Router {
     }
 
     fn push_item(&mut self, now: Now, own: &BareJid, item: Element) {
-        let query = Element::new("query", ns::ROSTER).with_child(item);
+        let version = self.roster_mut(own).map(|roster| roster.version());
+        let query = Element::new("query", ns::ROSTER)
+            .with_attr_opt("ver", version)
+            .with_child(item);
         for id in self.interested(own) {
             let Some(to) = self.sessions.get(&id).map(|s| (*s.address).clone()) else {
                 continue;

@@ -22,8 +22,9 @@ pub(super) fn before_login(auth: &ServerAuth) -> StreamFeatures {
     }
 }
 
-/// Binding, stream management (XEP-0198), limits (XEP-0478), and the session request
-/// of RFC 3921, which old clients send unless it is optional.
+/// Binding, stream management (XEP-0198), limits (XEP-0478), versions of the roster
+/// (RFC 6121 §2.6.1), and the session request of RFC 3921, which old clients send unless
+/// it is optional.
 pub(super) fn after_login(max_bytes: usize) -> StreamFeatures {
     let session =
         Element::new("session", ns::SESSION).with_child(Element::new("optional", ns::SESSION));
@@ -31,7 +32,7 @@ pub(super) fn after_login(max_bytes: usize) -> StreamFeatures {
         bind: true,
         stream_management: true,
         max_bytes: u64::try_from(max_bytes).ok(),
-        other: vec![session],
+        other: vec![session, Element::new("ver", ns::ROSTER_VER)],
         ..StreamFeatures::default()
     }
 }

@@ -31,13 +31,9 @@ fn services() -> HostBuilder {
 
 #[tokio::test]
 async fn slixmpp_and_a_component_exchange_messages_with_receipts() {
-    let [prosody, ejabberd] = Real::both("component");
-    for (server, local) in [
-        (&prosody, ""),
-        (&prosody, "ingest@"),
-        (&ejabberd, ""),
-        (&ejabberd, "ingest@"),
-    ] {
+    let servers = Real::both("component");
+    let addresses = servers.iter().flat_map(|s| [(s, ""), (s, "ingest@")]);
+    for (server, local) in addresses {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store");
         let mut cloud = Device::component(server, local, &path, services()).await;

@@ -12,6 +12,7 @@ mod component;
 mod facts;
 mod foreign;
 mod ping;
+mod presence;
 mod registration;
 mod server;
 mod upload;

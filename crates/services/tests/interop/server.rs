@@ -181,9 +181,34 @@ impl Device {
 
     /// Connects as an account that [`Real::add`] gave.
     pub(crate) async fn login(server: &Real, user: &str, services: HostBuilder) -> Self {
+        Self::login_as(server, user, services, SessionConfig::default()).await
+    }
+
+    /// The same with that configuration.
+    pub(crate) async fn login_as(
+        server: &Real,
+        user: &str,
+        services: HostBuilder,
+        config: SessionConfig,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        Self::login_in(folder, server, user, services, config).await
+    }
+
+    /// As if its process were killed; gives what it leaves behind.
+    pub(crate) fn kill(self) -> tempfile::TempDir {
+        self._folder.expect("a folder of its own")
+    }
+
+    /// The next process, in what one left behind.
+    pub(crate) async fn login_in(
+        folder: tempfile::TempDir,
+        server: &Real,
+        user: &str,
+        services: HostBuilder,
+        config: SessionConfig,
+    ) -> Self {
         let connect = Arc::new(server.connector(user));
-        let config = SessionConfig::default();
         let path = folder.path().join("store");
         let mut device = Self::over(connect, config, &path, services).await;
         device._folder = Some(folder);

@@ -12,7 +12,7 @@ use stanchion_connect::{Account, ConnectConfig, Connector, Endpoint, Endpoints};
 use stanchion_hub::{Accounts, Fingerprint, Hub, HubConfig};
 use stanchion_reliability::Session;
 use stanchion_reliability::session::{SessionConfig, Status};
-use stanchion_reliability::store::{Opening, Seed, SqliteStore, WallTime};
+use stanchion_reliability::store::{Opening, Seed, SqliteStore, StoreError, WallTime};
 use stanchion_services::{Host, HostBuilder, Incoming};
 use stanchion_transport::TlsMode;
 use tokio::sync::oneshot;
@@ -48,11 +48,21 @@ impl Server {
         }
     }
 
+    /// Where it listens.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// How to log in as that account.
     pub(crate) fn connector(&self, name: &str) -> Connector {
+        self.connector_at(name, self.address)
+    }
+
+    /// The same through that place.
+    pub(crate) fn connector_at(&self, name: &str, place: SocketAddr) -> Connector {
         let mut config = ConnectConfig::default();
         config.tls.pin = Some(self.fingerprint);
-        let endpoint = Endpoint::at(self.address, TlsMode::Direct);
+        let endpoint = Endpoint::at(place, TlsMode::Direct);
         config.endpoints = Endpoints::Explicit(vec![endpoint]);
         let jid = format!("{name}@{DOMAIN}").parse().unwrap();
         Connector::new(Account::with_password(jid, name), config).unwrap()
@@ -91,12 +101,40 @@ impl Device {
         file: &Path,
         services: HostBuilder,
     ) -> Self {
+        let config = SessionConfig::default();
+        Self::begin_as(server, name, file, services, config).await
+    }
+
+    /// The same with that configuration.
+    pub(crate) async fn begin_as(
+        server: &Server,
+        name: &str,
+        file: &Path,
+        services: HostBuilder,
+        config: SessionConfig,
+    ) -> Self {
+        Self::begin_by(server.connector(name), file, services, config).await
+    }
+
+    /// One that connects so.
+    pub(crate) async fn begin_by(
+        connector: Connector,
+        file: &Path,
+        services: HostBuilder,
+        config: SessionConfig,
+    ) -> Self {
         let opening = Opening::new(Seed::from_os().unwrap(), WallTime::from_unix_ms(0));
-        let store = SqliteStore::open(file, &opening).unwrap();
+        // One that was dropped, as if killed, has it for a moment more.
+        let store = loop {
+            match SqliteStore::open(file, &opening) {
+                Err(StoreError::InUse { .. }) => tokio::task::yield_now().await,
+                store => break store.unwrap(),
+            }
+        };
         let transactor = store.transactor().unwrap();
-        let connect = Arc::new(server.connector(name));
+        let connect = Arc::new(connector);
         let (session, receiver, stanzas) =
-            Session::start_with_stanzas(connect, Box::new(store), SessionConfig::default())
+            Session::start_with_stanzas(connect, Box::new(store), config)
                 .await
                 .unwrap();
         let sender = session.sender();

@@ -14,10 +14,10 @@
 use super::forms::{FORM_TYPE, Form};
 use super::sensordata::{Profile, Profiled};
 use super::{
-    Payload, PayloadError, bind, bind2, caps, carbons, channel_binding, chat_states, commands,
-    component, control, correction, csi, delay, delivery, disco, fast, forms, forward, framing,
-    hints, last_activity, limits, mam, markers, muc, ping, pubsub, receipts, register, roster, rsm,
-    sasl, sasl2, sensordata, sid, sm, starttls, time, upload, version,
+    Payload, PayloadError, bind, bind2, blocking, caps, carbons, channel_binding, chat_states,
+    commands, component, control, correction, csi, delay, delivery, disco, fast, forms, forward,
+    framing, hints, last_activity, limits, mam, markers, muc, ping, pubsub, receipts, register,
+    roster, rsm, sasl, sasl2, sensordata, sid, sm, starttls, time, upload, version,
 };
 use crate::ns;
 use crate::stanza::{DefinedCondition, StanzaError};
@@ -385,6 +385,14 @@ pub const ALL: &[Known] = &[
     part("stream management feature", ("XEP-0198", "§3"), |e| {
         e.is("sm", ns::SM)
     }),
+    payload!(
+        blocking::BlockList,
+        "list of the blocked",
+        ("XEP-0191", "§3.2")
+    ),
+    payload!(blocking::Block, "blocking", ("XEP-0191", "§3.3")),
+    payload!(blocking::Blocked, "whom one blocks", ("XEP-0191", "§3.3")),
+    payload!(blocking::Unblock, "unblocking", ("XEP-0191", "§3.4")),
     payload!(ping::Ping, "ping", ("XEP-0199", "§4")),
     payload!(time::Time, "time", ("XEP-0202", "§3")),
     payload!(delay::Delay, "delay", ("XEP-0203", "§4")),

@@ -3,6 +3,7 @@
 
 pub mod bind;
 pub mod bind2;
+pub mod blocking;
 pub mod caps;
 pub mod carbons;
 pub mod channel_binding;

@@ -6,10 +6,10 @@ use std::fmt::Debug;
 
 use stanchion_stanza::payload::sensordata::{Profile, Profiled};
 use stanchion_stanza::payload::{
-    Payload, bind, bind2, caps, carbons, channel_binding, chat_states, commands, component,
-    control, correction, csi, delay, delivery, disco, fast, forms, forward, framing, hints,
-    last_activity, limits, mam, markers, muc, ping, pubsub, receipts, register, roster, rsm, sasl,
-    sasl2, sensordata, sid, sm, starttls, time, upload, version,
+    Payload, bind, bind2, blocking, caps, carbons, channel_binding, chat_states, commands,
+    component, control, correction, csi, delay, delivery, disco, fast, forms, forward, framing,
+    hints, last_activity, limits, mam, markers, muc, ping, pubsub, receipts, register, roster, rsm,
+    sasl, sasl2, sensordata, sid, sm, starttls, time, upload, version,
 };
 use stanchion_stanza::stanza::StanzaError;
 use stanchion_stanza::stream::StreamError;
@@ -114,6 +114,10 @@ payloads! {
     bind2::Feature,
     bind2::Request,
     bind::Bind,
+    blocking::Block,
+    blocking::BlockList,
+    blocking::Blocked,
+    blocking::Unblock,
     caps::Caps,
     carbons::Disable,
     carbons::Enable,

@@ -418,3 +418,145 @@ fn a_stanza_that_grows_too_large_on_the_way_is_refused_and_not_sent() {
     assert_eq!(error_of(&bench.one(a)), "policy-violation");
     assert_eq!(bench.hear(b), []);
 }
+
+#[test]
+fn a_roster_that_the_client_has_is_not_sent_again() {
+    let mut bench = Bench::new();
+    let (one, two) = (bench.bind("a", "one"), bench.bind("a", "two"));
+    let get = |bench: &mut Bench, at, ver: &str| {
+        let query = format!("<query xmlns='jabber:iq:roster' ver='{ver}'/>");
+        bench.say(at, &format!("<iq type='get' id='r'>{query}</iq>"));
+        bench.one(at).children().next().cloned()
+    };
+    let set = |bench: &mut Bench, item: &str| {
+        let query = format!("<query xmlns='jabber:iq:roster'>{item}</query>");
+        bench.say(two, &format!("<iq type='set' id='s'>{query}</iq>"));
+        bench.one(two);
+    };
+    let version = |query: &Element| query.attr("ver").unwrap().to_owned();
+    let empty = version(&get(&mut bench, one, "").unwrap());
+    assert_eq!(get(&mut bench, one, &empty), None);
+    set(&mut bench, "<item jid='lamp@far.example' name='Lamp'/>");
+    let pushed = version(bench.one(one).children().next().unwrap());
+    assert_ne!(pushed, empty);
+    assert_eq!(get(&mut bench, one, &pushed), None);
+    assert_eq!(version(&get(&mut bench, one, &empty).unwrap()), pushed);
+    set(&mut bench, "<item jid='lamp@far.example' name='Hall'/>");
+    bench.one(one);
+    assert_eq!(get(&mut bench, one, &pushed).unwrap().children().count(), 1);
+    set(
+        &mut bench,
+        "<item jid='lamp@far.example' subscription='remove'/>",
+    );
+    let gone = version(bench.one(one).children().next().unwrap());
+    assert_eq!(gone, empty, "it is what it was");
+}
+
+/// Two accounts that see each other, each with a session that has heard so.
+fn friends(bench: &mut Bench) -> (ConnectionId, ConnectionId) {
+    let (a, b) = (bench.online("a", "one"), bench.online("b", "two"));
+    roster(bench, a);
+    roster(bench, b);
+    bench.say(a, "<presence type='subscribe' to='b@hub.example'/>");
+    bench.say(b, "<presence type='subscribed' to='a@hub.example'/>");
+    bench.say(b, "<presence type='subscribe' to='a@hub.example'/>");
+    bench.say(a, "<presence type='subscribed' to='b@hub.example'/>");
+    bench.hear(a);
+    bench.hear(b);
+    (a, b)
+}
+
+fn order(bench: &mut Bench, at: ConnectionId, order: &str, items: &str) -> Vec<Element> {
+    let order = format!("<{order} xmlns='urn:xmpp:blocking'>{items}</{order}>");
+    bench.say(at, &format!("<iq type='set' id='o'>{order}</iq>"));
+    bench.hear(at)
+}
+
+#[test]
+fn who_is_blocked_is_not_heard_and_hears_that_nobody_is_there() {
+    let mut bench = Bench::new();
+    let (a, b) = friends(&mut bench);
+    let item = "<item jid='b@hub.example'/>";
+    let answer = order(&mut bench, a, "block", item);
+    assert_eq!(answer.len(), 1, "who has not asked gets no push");
+    assert_eq!(answer[0].attr("type"), Some("result"));
+    let gone = bench.one(b);
+    assert_eq!(gone.attr("type"), Some("unavailable"));
+    assert_eq!(gone.attr("from"), Some("a@hub.example/one"));
+
+    bench.chat(b, "a@hub.example", "m");
+    assert_eq!(error_of(&bench.one(b)), "service-unavailable");
+    bench.say(
+        b,
+        "<iq type='get' id='p' to='a@hub.example/one'><ping xmlns='urn:xmpp:ping'/></iq>",
+    );
+    assert_eq!(error_of(&bench.one(b)), "service-unavailable");
+    bench.say(b, "<iq type='result' id='p' to='a@hub.example/one'/>");
+    bench.say(b, "<presence to='a@hub.example/one'/>");
+    bench.say(b, "<presence><show>away</show></presence>");
+    bench.say(b, "<presence type='subscribe' to='a@hub.example'/>");
+    assert_eq!(bench.hear(a), []);
+    let own = bench.one(b);
+    assert_eq!(
+        own.attr("from"),
+        own.attr("to").map(|_| "b@hub.example/two")
+    );
+
+    // Nor does one speak to whom one blocks.
+    bench.chat(a, "b@hub.example", "m");
+    let error = bench.one(a);
+    assert_eq!(error_of(&error), "not-acceptable");
+    let error = error.child("error", "jabber:client").unwrap();
+    assert!(error.child("blocked", "urn:xmpp:blocking:errors").is_some());
+    bench.say(a, "<presence><show>dnd</show></presence>");
+    bench.one(a);
+    assert_eq!(bench.hear(b), []);
+
+    let answer = order(&mut bench, a, "unblock", item);
+    assert_eq!(answer[0].attr("type"), Some("result"));
+    let here = bench.one(b);
+    assert_eq!(here.attr("type"), None);
+    assert_eq!(here.attr("from"), Some("a@hub.example/one"));
+    bench.chat(b, "a@hub.example", "m");
+    assert_eq!(bench.one(a).attr("id"), Some("m"));
+}
+
+#[test]
+fn the_blocked_are_listed_and_changes_pushed_to_all_who_asked() {
+    let mut bench = Bench::new();
+    let (one, two) = (bench.online("a", "one"), bench.bind("a", "two"));
+    let list = |bench: &mut Bench| {
+        bench.say(
+            one,
+            "<iq type='get' id='l'><blocklist xmlns='urn:xmpp:blocking'/></iq>",
+        );
+        let list = bench.hear(one).pop().unwrap();
+        let list = list.children().next().unwrap().clone();
+        let jids = list.children().map(|i| i.attr("jid").unwrap().to_owned());
+        jids.collect::<Vec<_>>()
+    };
+    assert_eq!(list(&mut bench), Vec::<String>::new());
+    let two_items = "<item jid='b@hub.example'/><item jid='far.example'/>";
+    assert_eq!(order(&mut bench, two, "block", two_items).len(), 1);
+    let push = bench.one(one);
+    let block = push.children().next().unwrap();
+    assert_eq!((block.name(), block.children().count()), ("block", 2));
+    assert_eq!(list(&mut bench), ["b@hub.example", "far.example"]);
+    bench.say(
+        one,
+        "<message to='lamp@far.example' id='m'><body>x</body></message>",
+    );
+    assert_eq!(error_of(&bench.one(one)), "not-acceptable");
+    // Oneself is heard whatever is blocked.
+    order(&mut bench, two, "block", "<item jid='hub.example'/>");
+    bench.hear(one);
+    bench.say(two, "<message to='a@hub.example/one' id='own'/>");
+    assert_eq!(bench.one(one).attr("id"), Some("own"));
+    order(&mut bench, two, "unblock", "");
+    assert_eq!(bench.one(one).children().next().unwrap().name(), "unblock");
+    assert_eq!(list(&mut bench), Vec::<String>::new());
+    for (name, items) in [("block", ""), ("block", "<item/>"), ("unblock", "<item/>")] {
+        let answer = order(&mut bench, two, name, items);
+        assert_eq!(error_of(&answer[0]), "bad-request", "{name} {items}");
+    }
+}
