@@ -37,6 +37,7 @@ mod receiving;
 mod recipients;
 mod respond;
 mod resumption;
+mod rooms;
 mod rto;
 mod seats;
 mod sending;
@@ -73,6 +74,7 @@ use outbox::{LaneId, Outbox};
 use poison::Poison;
 use present::Present;
 use resumption::Resumable;
+use rooms::Rooms;
 use seats::is_suspect;
 pub(crate) use sending::MAX_STANZA;
 
@@ -157,6 +159,12 @@ enum Effect {
         ticket: u64,
         taken: usize,
     },
+    /// What a room said while its archive was read is kept.
+    Entered {
+        ticket: u64,
+        taken: usize,
+        entered: bool,
+    },
     /// The count of a stream is on record.
     Recorded {
         stream: u64,
@@ -238,6 +246,7 @@ pub struct Engine {
     unhandled: usize,
     /// Messages of an archive that are not known to be durable yet.
     archiving: usize,
+    rooms: Rooms,
     /// Channels with a message that is next, and for which the application has no room.
     wanting: BTreeSet<(Device, Channel)>,
     /// The one that had its turn last.
@@ -311,6 +320,7 @@ impl Engine {
             undoubted: BTreeSet::new(),
             unhandled: usize::try_from(counts.kept + counts.handed).unwrap_or(usize::MAX),
             archiving: 0,
+            rooms: Rooms::default(),
             wanting: BTreeSet::new(),
             served: None,
             fetched: VecDeque::new(),
@@ -444,6 +454,13 @@ impl Engine {
             }
             Input::ReceivedEarly(element) => self.received_early(element),
             Input::Archived { ticket, messages } => self.archived(ticket, messages),
+            Input::HoldRoom { room, gather } => self.hold_room(room, gather),
+            Input::EnterRoom {
+                ticket,
+                room,
+                settled,
+            } => self.enter_room(ticket, room, settled),
+            Input::LeaveRoom(room) => self.leave_room(room),
             // The last count: what it covers is not sent again to the next session.
             Input::Closing => {
                 self.management.asked();
@@ -606,6 +623,11 @@ impl Engine {
             }
             Effect::Opened(lane, epoch) => self.opened(lane, epoch),
             Effect::Archived { ticket, taken } => self.archived_is_durable(ticket, taken),
+            Effect::Entered {
+                ticket,
+                taken,
+                entered,
+            } => self.room_is_entered(ticket, taken, entered),
             Effect::Recorded { stream, h } => self.management.recorded(stream, h),
             // One step of a prune is bounded, so that it holds up nothing for long.
             Effect::Pruned => {

@@ -137,7 +137,9 @@ impl Engine {
         }
         if message.kind == MessageType::Groupchat {
             self.reflected(&message);
-            self.plain(slot, message);
+            if let Some(message) = self.gather(slot, message) {
+                self.plain(slot, message);
+            }
         } else if self.place.is_some() {
             if let Some(message) = self.protocol(slot, message) {
                 self.plain(slot, message);

@@ -283,8 +283,12 @@ impl Engine {
         let back = || tracing::debug!(%condition, "a copy came back");
         flight.span.in_scope(back);
         if self.outbox.lane(flight.lane).is_some_and(Lane::is_room) {
-            // The room refused the only copy there is.
             let only = !flight.inherited && flight.transmissions == 1;
+            if self.is_outside(seq, message) {
+                // Whoever enters rooms hears of it.
+                return self.event(Event::Transient(Box::new(message.clone().into())));
+            }
+            // The room refused the only copy there is.
             return self.conclude(
                 seq,
                 if only {

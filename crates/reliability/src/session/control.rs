@@ -1,6 +1,6 @@
 //! What the handles ask the driver for.
 
-use stanchion_stanza::{Element, Jid, Message};
+use stanchion_stanza::{BareJid, Element, Jid, Message};
 use tokio::sync::{oneshot, watch};
 
 use super::SendError;
@@ -68,6 +68,18 @@ pub(super) enum Control {
         messages: Vec<Message>,
         answer: oneshot::Sender<usize>,
     },
+    /// A room is to be entered; with whether its archive is to be read.
+    HoldRoom {
+        room: BareJid,
+        gather: bool,
+    },
+    /// It was; answered with whether nothing is missing.
+    EnterRoom {
+        room: BareJid,
+        settled: bool,
+        answer: oneshot::Sender<bool>,
+    },
+    LeaveRoom(BareJid),
     TrySend(SendCommand),
     Shutdown,
 }

@@ -69,34 +69,42 @@ impl Decisions {
     }
 }
 
-/// Slices of archives that are not durable yet, and who waits for each; no more than
-/// readers of archives, which wait for one before they give the next.
-#[derive(Debug, Default)]
-pub(super) struct Archives {
-    waiting: HashMap<u64, oneshot::Sender<usize>>,
+/// Questions to the engine that are answered when something is durable, and who waits for
+/// each: readers of archives and those who enter rooms, which wait for one answer before
+/// they ask the next.
+#[derive(Debug)]
+pub(super) struct Tickets<T> {
+    waiting: HashMap<u64, oneshot::Sender<T>>,
     next: u64,
 }
 
-impl Archives {
+impl<T> Default for Tickets<T> {
+    fn default() -> Self {
+        let waiting = HashMap::new();
+        Self { waiting, next: 0 }
+    }
+}
+
+impl<T: Default> Tickets<T> {
     /// One begins; gives its ticket.
-    pub(super) fn begin(&mut self, answer: oneshot::Sender<usize>) -> u64 {
+    pub(super) fn begin(&mut self, answer: oneshot::Sender<T>) -> u64 {
         self.next += 1;
         self.waiting.insert(self.next, answer);
         self.next
     }
 
-    /// So many of it are durable.
-    pub(super) fn ended(&mut self, ticket: u64, taken: usize) {
-        if let Some(answer) = self.waiting.remove(&ticket) {
-            // A reader that gave up reads them again.
-            let _ = answer.send(taken);
+    /// It is answered.
+    pub(super) fn ended(&mut self, ticket: u64, answer: T) {
+        if let Some(waiting) = self.waiting.remove(&ticket) {
+            // Whoever gave up asks again.
+            let _ = waiting.send(answer);
         }
     }
 
-    /// The store failed: all are to be given again.
+    /// The store failed: nothing was done.
     pub(super) fn failed(&mut self) {
-        for (_, answer) in self.waiting.drain() {
-            let _ = answer.send(0);
+        for (_, waiting) in self.waiting.drain() {
+            let _ = waiting.send(T::default());
         }
     }
 }

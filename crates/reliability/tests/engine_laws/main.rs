@@ -16,6 +16,7 @@ mod outcomes;
 mod pair;
 mod protection;
 mod resumption;
+mod room_entry;
 mod rooms;
 mod script;
 mod stream;

@@ -62,6 +62,9 @@ impl Outbox {
     /// not count, it is the newest that may go.
     fn sendable(&mut self, id: LaneId) -> Option<u64> {
         let lane = self.lanes.get(&id)?;
+        if lane.is_room() && self.shut.contains(&lane.to) {
+            return None;
+        }
         if let Some(seq) = lane.cancels.first() {
             return Some(*seq);
         }
