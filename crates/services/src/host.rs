@@ -159,6 +159,7 @@ impl HostBuilder {
             store,
             to_keep: VecDeque::new(),
             keeping: None,
+            doing: VecDeque::new(),
             started: Instant::now(),
         };
         let host = Host {
@@ -302,7 +303,18 @@ struct Task {
     to_keep: VecDeque<Wanted>,
     /// The first of them are on their way.
     keeping: Option<(usize, Keeping)>,
+    /// What was asked of the session, and of whom; one after the other.
+    doing: VecDeque<(usize, Doing)>,
     started: Instant,
+}
+
+/// Something that the session is doing.
+type Doing = Pin<Box<dyn Future<Output = Done> + Send>>;
+
+/// What it did.
+enum Done {
+    Archived { tag: u64, taken: usize },
+    Entered { tag: u64, entered: bool },
 }
 
 /// Why the loop goes on.
@@ -312,6 +324,7 @@ enum Wake {
     Call(Call),
     Ask(Ask),
     Kept(usize, Result<(), TransactError>),
+    Done(Done),
     Tick,
     End,
 }
@@ -344,6 +357,7 @@ impl Task {
                 }
                 Wake::Ask(ask) => self.ask(ask.request, Owner::Caller(ask.answer)).await,
                 Wake::Kept(count, result) => self.kept(count, result),
+                Wake::Done(done) => self.done(done),
                 Wake::Tick => self.tick(now),
             }
         }
@@ -383,6 +397,7 @@ impl Task {
         tokio::select! {
             _ = stopped => Wake::End,
             (count, result) = kept(&mut self.keeping) => Wake::Kept(count, result),
+            done = next_done(&mut self.doing) => Wake::Done(done),
             Some(call) = self.calls.recv(), if takes => Wake::Call(call),
             Some(ask) = self.asks.recv() => Wake::Ask(ask),
             inflow = self.stanzas.recv(), if takes => Wake::Inflow(inflow),
@@ -416,6 +431,35 @@ impl Task {
                         tag,
                         changes,
                     }),
+                    Output::Archived { tag, messages } => {
+                        let sender = self.sender.clone();
+                        let doing = async move {
+                            let taken = sender.archived(messages).await;
+                            Done::Archived {
+                                tag,
+                                taken: taken.unwrap_or(0),
+                            }
+                        };
+                        self.doing.push_back((at, Box::pin(doing)));
+                    }
+                    Output::EnterRoom { tag, room, settled } => {
+                        let sender = self.sender.clone();
+                        let doing = async move {
+                            let entered = sender.enter_room(room, settled).await;
+                            Done::Entered {
+                                tag,
+                                entered: entered.unwrap_or(false),
+                            }
+                        };
+                        self.doing.push_back((at, Box::pin(doing)));
+                    }
+                    Output::HoldRoom { room, gather } => {
+                        let held = self.sender.hold_room(room, gather).await;
+                        held.map_err(|_| Closed)?;
+                    }
+                    Output::LeaveRoom(room) => {
+                        self.sender.leave_room(room).await.map_err(|_| Closed)?;
+                    }
                     Output::Announce => announce = true,
                     // Told by the slot.
                     Output::Event(()) => {}
@@ -447,6 +491,18 @@ impl Task {
     fn tell_all<'a>(&mut self, input: impl Fn() -> Input<'a>) {
         for slot in 0..self.slots.len() {
             self.tell(slot, input());
+        }
+    }
+
+    fn done(&mut self, done: Done) {
+        if let Some((slot, _)) = self.doing.pop_front() {
+            self.tell(
+                slot,
+                match done {
+                    Done::Archived { tag, taken } => Input::Archived { tag, taken },
+                    Done::Entered { tag, entered } => Input::Entered { tag, entered },
+                },
+            );
         }
     }
 
@@ -628,6 +684,13 @@ fn unknown(iq: &Iq) -> Iq {
 async fn kept(keeping: &mut Option<(usize, Keeping)>) -> (usize, Result<(), TransactError>) {
     match keeping {
         Some((count, keeping)) => (*count, keeping.await),
+        None => pending().await,
+    }
+}
+
+async fn next_done(doing: &mut VecDeque<(usize, Doing)>) -> Done {
+    match doing.front_mut() {
+        Some((_, doing)) => doing.await,
         None => pending().await,
     }
 }
