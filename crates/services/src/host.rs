@@ -581,10 +581,11 @@ impl Task {
     }
 
     fn received(&mut self, received: Received) {
+        let now = self.now();
         let slots = self.slots.iter_mut();
         let claiming = slots.into_iter().find(|s| s.claims(received.message()));
         let left = match claiming {
-            Some(slot) => match slot.deliver(received) {
+            Some(slot) => match slot.deliver(now, received) {
                 Ok(()) => return,
                 Err(received) => received,
             },

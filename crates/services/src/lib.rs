@@ -10,6 +10,7 @@ pub mod disco;
 pub mod host;
 pub mod ping;
 pub mod request;
+pub mod rooms;
 pub mod service;
 pub mod shelf;
 mod slot;

@@ -55,7 +55,8 @@ pub trait Service: Send + 'static {
     /// The message, if there is nobody for it: then it is the application's. Default: so.
     // Nothing is lost on the way back, and the host has a place for it.
     #[allow(clippy::result_large_err)]
-    fn deliver(&mut self, received: Received) -> Result<(), Received> {
+    fn deliver(&mut self, now: Now, received: Received) -> Result<(), Received> {
+        let _ = now;
         Err(received)
     }
 }

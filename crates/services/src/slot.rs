@@ -23,7 +23,7 @@ pub(crate) trait Slot: Send {
     fn poll(&mut self) -> Output<()>;
     fn claims(&self, message: &Message) -> bool;
     /// Hands a claimed message over, or back.
-    fn deliver(&mut self, received: Received) -> Result<(), Received>;
+    fn deliver(&mut self, now: Now, received: Received) -> Result<(), Received>;
     fn service(&mut self) -> &mut dyn Any;
 }
 
@@ -102,10 +102,10 @@ impl<S: Service> Slot for Typed<S> {
         self.service.claims(message)
     }
 
-    fn deliver(&mut self, received: Received) -> Result<(), Received> {
+    fn deliver(&mut self, now: Now, received: Received) -> Result<(), Received> {
         match &self.deliveries {
             Some(deliveries) => deliveries.try_send(received).map_err(|e| e.into_inner()),
-            None => self.service.deliver(received),
+            None => self.service.deliver(now, received),
         }
     }
 

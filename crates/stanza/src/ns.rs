@@ -13,6 +13,8 @@ pub const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
 pub const CLIENT: &str = "jabber:client";
 /// Ad-hoc commands (XEP-0050).
 pub const COMMANDS: &str = "http://jabber.org/protocol/commands";
+/// Direct invitations to rooms (XEP-0249).
+pub const CONFERENCE: &str = "jabber:x:conference";
 /// Last message correction (XEP-0308).
 pub const CORRECTION: &str = "urn:xmpp:message-correct:0";
 /// Client state indication (XEP-0352).
@@ -131,6 +133,7 @@ pub(crate) const KNOWN: &[&str] = &[
     CAPS,
     CHAT_STATES,
     COMMANDS,
+    CONFERENCE,
     CORRECTION,
     CSI,
     DELAY,

@@ -9,6 +9,7 @@
 
 mod foreign;
 mod ping;
+mod rooms;
 mod server;
 
 use std::future::Future;

@@ -15,7 +15,7 @@ use super::forms::{FORM_TYPE, Form};
 use super::sensordata::{Profile, Profiled};
 use super::{
     Payload, PayloadError, bind, bind2, caps, carbons, channel_binding, chat_states, commands,
-    control, correction, csi, delay, delivery, disco, fast, forms, forward, framing, hints, limits,
+    conference, control, correction, csi, delay, delivery, disco, fast, forms, forward, framing, hints, limits,
     mam, markers, muc, ping, pubsub, receipts, register, roster, rsm, sasl, sasl2, sensordata, sid,
     sm, starttls,
 };
@@ -298,6 +298,11 @@ pub const ALL: &[Known] = &[
         ("XEP-0030", "§3")
     ),
     payload!(disco::DiscoItems, "discovery of items", ("XEP-0030", "§4")),
+    payload!(
+        conference::DirectInvite,
+        "invitation to a room",
+        ("XEP-0249", "§2")
+    ),
     payload!(muc::Join, "entry into a room", ("XEP-0045", "§7.2")),
     payload!(muc::User, "word of a room", ("XEP-0045", "§7")),
     payload!(

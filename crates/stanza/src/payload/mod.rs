@@ -8,6 +8,7 @@ pub mod carbons;
 pub mod channel_binding;
 pub mod chat_states;
 pub mod commands;
+pub mod conference;
 pub mod control;
 pub mod correction;
 pub mod csi;
