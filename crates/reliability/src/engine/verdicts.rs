@@ -260,7 +260,8 @@ impl Engine {
         let seq = id.and_then(|id| self.outbox.seq_of(id));
         let Some((seq, flight)) = seq.and_then(|seq| Some((seq, self.outbox.get(seq)?))) else {
             self.counters.ignored += 1;
-            return;
+            // Perhaps of something that others sent, and the outbox never had.
+            return self.event(Event::Transient(Box::new(message.clone().into())));
         };
         let Some(to) = self.outbox.lane(flight.lane).map(|lane| lane.to.clone()) else {
             return;

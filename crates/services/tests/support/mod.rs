@@ -4,7 +4,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,10 +30,20 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(accounts: &[&str]) -> Self {
+        Self::start_at(accounts, None, ([127, 0, 0, 1], 0).into()).await
+    }
+
+    /// The same, at that address, with what is kept in that folder.
+    pub(crate) async fn start_at(
+        accounts: &[&str],
+        state: Option<PathBuf>,
+        address: SocketAddr,
+    ) -> Self {
         let hub = Hub::bind(HubConfig {
             domain: DOMAIN.to_owned(),
             starttls: None,
-            direct_tls: Some(([127, 0, 0, 1], 0).into()),
+            direct_tls: Some(address),
+            state,
             accounts: Accounts::open_demo(accounts.iter().map(|name| (*name, *name))).unwrap(),
             ..HubConfig::default()
         })
@@ -58,9 +68,19 @@ impl Server {
         Connector::new(Account::with_password(jid, name), config).unwrap()
     }
 
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub(crate) async fn stop(self) {
         drop(self.stop);
         self.running.await.unwrap().unwrap();
+    }
+
+    /// Ends it without a word to anybody.
+    pub(crate) async fn crash(self) {
+        self.running.abort();
+        assert!(self.running.await.unwrap_err().is_cancelled());
     }
 }
 

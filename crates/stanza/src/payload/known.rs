@@ -15,9 +15,9 @@ use super::forms::{FORM_TYPE, Form};
 use super::sensordata::{Profile, Profiled};
 use super::{
     Payload, PayloadError, bind, bind2, caps, carbons, channel_binding, chat_states, commands,
-    conference, control, correction, csi, delay, delivery, disco, fast, forms, forward, framing, hints, limits,
-    mam, markers, muc, ping, pubsub, receipts, register, roster, rsm, sasl, sasl2, sensordata, sid,
-    sm, starttls,
+    conference, control, correction, csi, delay, delivery, disco, fast, forms, forward, framing,
+    hints, limits, mam, markers, muc, ping, pubsub, receipts, register, roster, rsm, sasl, sasl2,
+    sensordata, sid, sm, starttls,
 };
 use crate::ns;
 use crate::stanza::{DefinedCondition, StanzaError};

@@ -531,7 +531,7 @@ impl Room {
         }
     }
 
-    fn page_ends(&mut self, now: Now, fin: &Fin, out: &mut Out) {
+    fn page_ends(&mut self, fin: &Fin, out: &mut Out) {
         self.page.ends(fin);
         self.silent = 0;
         self.give(out);
@@ -618,6 +618,13 @@ impl Room {
         }
         match ask.what {
             What::Info => {
+                // Who is not there answers nothing to a presence.
+                if let Err(RequestError::Refused { error, .. }) = &answer
+                    && is_nowhere(error.condition)
+                {
+                    let error = JoinError::of(self.jid.clone(), error.as_ref().clone());
+                    return self.not_entered(now, error, out);
+                }
                 match (read::<DiscoInfo>(&answer), &answer) {
                     (Some(info), _) => self.has_archive = info.has(ns::MAM),
                     // It does not exist yet, or does not say.
@@ -654,7 +661,7 @@ impl Room {
                 }
             }
             What::Page => match (read::<Fin>(&answer), answer) {
-                (Some(fin), _) => self.page_ends(now, &fin, out),
+                (Some(fin), _) => self.page_ends(&fin, out),
                 (None, Err(error)) => self.page_fails(now, &error, out),
                 (None, Ok(_)) => {
                     let error = RequestError::Unreadable("an archive without end".to_owned());
@@ -905,6 +912,12 @@ impl Room {
 fn read<P: Payload>(answer: &Result<Option<Element>, RequestError>) -> Option<P> {
     let element = answer.as_ref().ok()?.as_ref()?;
     P::matches(element).then(|| P::from_element(element).ok())?
+}
+
+/// Whether there is nobody to be asked.
+const fn is_nowhere(condition: DefinedCondition) -> bool {
+    use DefinedCondition as C;
+    matches!(condition, C::RemoteServerNotFound | C::RemoteServerTimeout)
 }
 
 /// Why somebody is gone (§16.6).
