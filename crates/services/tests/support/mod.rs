@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stanchion_connect::{Account, ConnectConfig, Connector, Endpoint, Endpoints};
-use stanchion_hub::{Accounts, Fingerprint, Hub, HubConfig};
+use stanchion_hub::{Accounts, Fingerprint, Hub, HubConfig, HubError};
 use stanchion_reliability::Session;
 use stanchion_reliability::session::{SessionConfig, Status};
 use stanchion_reliability::store::{Opening, Seed, SqliteStore, WallTime};
@@ -39,16 +39,27 @@ impl Server {
         state: Option<PathBuf>,
         address: SocketAddr,
     ) -> Self {
-        let hub = Hub::bind(HubConfig {
+        let config = HubConfig {
             domain: DOMAIN.to_owned(),
             starttls: None,
             direct_tls: Some(address),
             state,
             accounts: Accounts::open_demo(accounts.iter().map(|name| (*name, *name))).unwrap(),
             ..HubConfig::default()
+        };
+        let hub = soon(async {
+            loop {
+                match Hub::bind(config.clone()).await {
+                    Ok(hub) => return hub,
+                    // One that was ended halfway through a write still has its folder.
+                    Err(HubError::StateInUse { .. } | HubError::AddressInUse { .. }) => {
+                        tokio::time::sleep(Duration::from_millis(10)).await;
+                    }
+                    Err(error) => panic!("{error}"),
+                }
+            }
         })
-        .await
-        .unwrap();
+        .await;
         let (stop, stopped) = oneshot::channel();
         Self {
             address: hub.addresses().direct_tls.unwrap(),
