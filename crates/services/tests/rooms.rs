@@ -7,9 +7,10 @@
     reason = "a test may fail so"
 )]
 
+mod storm;
 mod support;
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
 use std::path::Path;
 use std::time::Duration;
 
@@ -22,8 +23,9 @@ use stanchion_services::rooms::{
 };
 use stanchion_stanza::payload::muc::{Affiliation, Destroy, History, Role, RoomConfig};
 use stanchion_stanza::{BareJid, Text};
+use storm::Talker;
 use support::{Device, Server, soon};
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::broadcast;
 
 /// A device and its rooms.
 struct Member {
@@ -385,26 +387,6 @@ async fn the_next_process_is_in_the_room_by_itself_and_misses_nothing() {
     server.stop().await;
 }
 
-/// What a member saw: how often each message, and of each sender the numbers in order.
-#[derive(Debug, Default)]
-struct Seen {
-    times: BTreeMap<(String, usize), usize>,
-    disorder: Vec<String>,
-    last: BTreeMap<String, usize>,
-}
-
-impl Seen {
-    fn sees(&mut self, nick: &str, body: &str) {
-        let number: usize = body.parse().unwrap();
-        *self.times.entry((nick.to_owned(), number)).or_default() += 1;
-        if let Some(last) = self.last.insert(nick.to_owned(), number)
-            && last >= number
-        {
-            self.disorder.push(format!("{nick}: {number} after {last}"));
-        }
-    }
-}
-
 /// So many members say so many things each, while the server is killed twice.
 async fn storm(members: usize, each: usize) {
     let names: Vec<String> = (0..members).map(|n| format!("m{n:02}")).collect();
@@ -412,87 +394,35 @@ async fn storm(members: usize, each: usize) {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("hub");
     let any = ([127, 0, 0, 1], 0).into();
-    let mut server = Server::start_at(&accounts, Some(state.clone()), any).await;
+    let server = Server::start_at(&accounts, Some(state.clone()), any).await;
     let address = server.address();
-    let total = members * each;
-    let (progress, mut heard) = mpsc::channel::<()>(1024);
-    let (mut readers, mut writers, mut devices) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut talkers, mut devices) = (Vec::new(), Vec::new());
     for name in &names {
         let member = Member::start(&server, name, folder.path()).await;
-        let (room, mut messages) = member.join(name).await;
-        let progress = progress.clone();
-        let tells = devices.is_empty();
-        readers.push(tokio::spawn(async move {
-            let mut seen = Seen::default();
-            while seen.times.len() < total {
-                let message = messages.recv().await.expect("the room stays");
-                seen.sees(message.nick(), &message.body());
-                message.commit().await.unwrap();
-                if tells {
-                    progress.send(()).await.unwrap();
-                }
-            }
-            // What would come twice comes now.
-            let late = tokio::time::timeout(Duration::from_secs(1), messages.recv()).await;
-            if let Ok(Some(message)) = late {
-                seen.sees(message.nick(), &message.body());
-            }
-            seen
-        }));
-        writers.push((room, member.rooms.clone()));
+        let (room, messages) = member.join(name).await;
+        talkers.push(Talker {
+            name: name.clone(),
+            room,
+            messages,
+        });
         devices.push(member.device);
     }
-    let started = std::time::Instant::now();
-    let talking: Vec<_> = writers
-        .into_iter()
-        .map(|(room, _rooms)| {
-            tokio::spawn(async move {
-                let mut sent = Vec::new();
-                for n in 0..each {
-                    sent.push(room.say(n.to_string()).await.unwrap());
-                    tokio::task::yield_now().await;
-                }
-                for sent in sent {
-                    let outcome = sent.outcome().await.unwrap();
-                    assert!(
-                        format!("{outcome:?}").starts_with("Acknowledged"),
-                        "{outcome:?}"
-                    );
-                }
-            })
-        })
-        .collect();
-    let mut count = 0;
-    let mut kills = 0;
-    while count < total {
-        heard.recv().await.expect("the first member reads");
-        count += 1;
-        if kills < 2 && count == (kills + 1) * total / 3 {
-            kills += 1;
-            server.crash().await;
-            server = Server::start_at(&accounts, Some(state.clone()), address).await;
-        }
-    }
-    for talking in talking {
-        talking.await.unwrap();
-    }
-    for (name, reader) in names.iter().zip(readers) {
-        let seen = reader.await.unwrap();
-        assert_eq!(seen.times.len(), total, "{name}");
-        let twice: Vec<_> = seen
-            .times
-            .iter()
-            .filter(|(_, times)| **times != 1)
-            .collect();
-        assert!(twice.is_empty(), "{name} saw more than once: {twice:?}");
-        assert!(seen.disorder.is_empty(), "{name}: {:?}", seen.disorder);
-    }
-    let took = started.elapsed();
-    println!("{members} members, {total} messages, {kills} kills: each seen once, in {took:?}");
+    let server = RefCell::new(Some(server));
+    let took = storm::storm(talkers, each, async || {
+        let before = server.take().unwrap();
+        before.crash().await;
+        let next = Server::start_at(&accounts, Some(state.clone()), address).await;
+        server.replace(Some(next));
+    })
+    .await;
+    println!(
+        "{members} members, {} messages, 2 kills: {took:?}",
+        members * each
+    );
     for device in devices {
         device.stop().await;
     }
-    server.stop().await;
+    server.take().unwrap().stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

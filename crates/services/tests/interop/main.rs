@@ -10,7 +10,10 @@
 mod foreign;
 mod ping;
 mod rooms;
+mod rooms_storm;
 mod server;
+#[path = "../storm/mod.rs"]
+mod storm;
 
 use std::future::Future;
 use std::time::Duration;
