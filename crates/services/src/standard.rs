@@ -8,6 +8,7 @@ use stanchion_stanza::payload::disco::Identity;
 use crate::disco::Disco;
 use crate::host::{Host, HostBuilder, Incoming, Requests};
 use crate::ping::Pings;
+use crate::rooms::{self, Rooms, RoomsConfig};
 
 /// How they behave.
 #[derive(Debug, Clone, Default)]
@@ -18,12 +19,15 @@ pub struct StandardConfig {
     pub identity: Option<Identity>,
     /// How many received messages the session hands over at once, if not 64.
     pub hand_over: Option<usize>,
+    /// How rooms are looked after.
+    pub rooms: RoomsConfig,
 }
 
 /// The standard services of a session, running. Dropping it aborts them.
 #[derive(Debug)]
 pub struct Standard {
     host: Host,
+    rooms: Rooms,
 }
 
 impl Standard {
@@ -48,14 +52,23 @@ impl Standard {
         }
         builder.add(Disco::default());
         builder.add(Pings::default());
+        let rooms = rooms::add(&mut builder, config.rooms);
+        let own = sender.clone();
         let (host, incoming) = builder.start(sender, receiver, stanzas, store).await?;
-        Ok((Self { host }, incoming))
+        let rooms = Rooms::new(rooms, host.requests(), own);
+        Ok((Self { host, rooms }, incoming))
     }
 
     /// Asks others.
     #[must_use]
     pub fn requests(&self) -> Requests {
         self.host.requests()
+    }
+
+    /// Multi-user chat.
+    #[must_use]
+    pub const fn rooms(&self) -> &Rooms {
+        &self.rooms
     }
 
     /// Ends them; call it before the session ends.

@@ -6,6 +6,7 @@ use stanchion_reliability::session::{
     FindError, Outgoing, SendError, Sender, Sent, Session, SessionError, SessionEvent, Status,
     Tracked,
 };
+use stanchion_services::rooms::Rooms;
 use stanchion_services::{Requests, Standard};
 use stanchion_stanza::BareJid;
 use tokio::sync::{broadcast, watch};
@@ -100,6 +101,12 @@ impl Client {
     #[must_use]
     pub fn requests(&self) -> Requests {
         self.services.requests()
+    }
+
+    /// Multi-user chat (XEP-0045): rooms that stay entered.
+    #[must_use]
+    pub const fn rooms(&self) -> &Rooms {
+        self.services.rooms()
     }
 
     /// Ends the client properly: what is accepted is durable, what is handled is

@@ -5,12 +5,13 @@ mod archive;
 mod occupants;
 mod room;
 mod row;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use stanchion_reliability::engine::Now;
-use stanchion_reliability::session::Up;
 use stanchion_stanza::payload::mam::ArchiveResult;
 use stanchion_stanza::payload::muc::User;
 use stanchion_stanza::payload::sid::StanzaId;
@@ -215,7 +216,7 @@ impl State {
 
     pub(crate) fn handle(&mut self, now: Now, input: Input<'_>) -> Taken {
         match input {
-            Input::Up(up) => self.session_is_up(now, up),
+            Input::Up(up) => self.session_is_up(now, up.resumed),
             Input::Down => self.session_is_down(),
             Input::Stanza(Stanza::Presence(presence)) => return self.presence(now, presence),
             Input::Stanza(Stanza::Message(message)) => return self.message(now, message),
@@ -239,10 +240,10 @@ impl State {
         self.out.queue.pop_front().unwrap_or(Output::Wait(due))
     }
 
-    fn session_is_up(&mut self, now: Now, up: &Up) {
+    fn session_is_up(&mut self, now: Now, resumed: bool) {
         self.up = true;
         // What an earlier process knew of the rooms is gone, even if its session goes on.
-        let stands = up.resumed && self.begun;
+        let stands = resumed && self.begun;
         self.begun = true;
         for (nth, room) in (0..).zip(self.rooms.values_mut()) {
             if stands {
