@@ -228,7 +228,6 @@ impl Script {
         s.wants();
         s.self_presence("me", &[110]);
         // The question for the archive's end comes first, and is answered first.
-        let end = s.tag + 1;
         let wants = s.wants();
         assert!(
             wants.ends_with(&[
@@ -238,7 +237,6 @@ impl Script {
             "{wants:?}"
         );
         s.entered(true);
-        let _ = end;
         s.tag -= 1;
         s.fin(true, Some("p"));
         s.wants();
@@ -320,18 +318,6 @@ fn a_room_that_did_not_exist_is_unlocked_before_we_are_in() {
 
 #[test]
 fn each_refusal_is_told_by_its_name_and_a_taken_nickname_is_followed_by_another() {
-    let refused = |condition: &str, options: JoinOptions| {
-        let mut s = Script::new();
-        s.up(false);
-        s.join(options);
-        s.info("");
-        s.wants();
-        s.hears(&format!(
-            "<presence from='{ROOM}/me' type='error'><error type='auth'>\
-             <{condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></presence>"
-        ));
-        s
-    };
     let mut said = Vec::new();
     for condition in [
         "conflict",
@@ -372,7 +358,6 @@ fn each_refusal_is_told_by_its_name_and_a_taken_nickname_is_followed_by_another(
         "Refused",
     ];
     assert_eq!(said, names);
-    let _ = refused;
     let mut s = Script::new();
     s.up(false);
     s.join(JoinOptions::default().or_another_nick(1));
