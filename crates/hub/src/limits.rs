@@ -48,6 +48,16 @@ pub struct HubLimits {
     /// Addresses that one session may have sent presence to on its own account, to
     /// tell them when it goes. Beyond, the oldest is forgotten. Default 256.
     pub directed_presence: usize,
+    /// Rooms at a time. Another one is refused with `resource-constraint`. Default 256.
+    pub rooms: usize,
+    /// Occupants of one room, without its owners and admins. Default 1000.
+    pub room_occupants: usize,
+    /// Accounts to which one room gives an affiliation. Default 1000.
+    pub room_affiliations: usize,
+    /// Messages that one room keeps; beyond, it forgets the oldest. Default 5000.
+    pub room_messages: usize,
+    /// Bytes of those, about. Default 8 MiB.
+    pub room_bytes: usize,
     /// Silence after which a client is asked whether it is there: by `<r/>` with
     /// stream management, else by a ping (XEP-0199). Default 60 s.
     pub idle: Duration,
@@ -72,6 +82,11 @@ impl Default for HubLimits {
             offline_bytes: 16 * 1024 * 1024,
             roster_items: 1000,
             directed_presence: 256,
+            rooms: 256,
+            room_occupants: 1000,
+            room_affiliations: 1000,
+            room_messages: 5000,
+            room_bytes: 8 * 1024 * 1024,
             idle: Duration::from_secs(60),
             probe: Duration::from_secs(30),
         }

@@ -160,6 +160,7 @@ impl HostBuilder {
             store,
             to_keep: VecDeque::new(),
             keeping: None,
+            doing: VecDeque::new(),
             started: Instant::now(),
         };
         let host = Host {
@@ -304,7 +305,18 @@ struct Task {
     to_keep: VecDeque<Wanted>,
     /// The first of them are on their way.
     keeping: Option<(usize, Keeping)>,
+    /// What was asked of the session, and of whom; one after the other.
+    doing: VecDeque<(usize, Doing)>,
     started: Instant,
+}
+
+/// Something that the session is doing.
+type Doing = Pin<Box<dyn Future<Output = Done> + Send>>;
+
+/// What it did.
+enum Done {
+    Archived { tag: u64, taken: usize },
+    Entered { tag: u64, entered: bool },
 }
 
 /// Why the loop goes on.
@@ -314,6 +326,7 @@ enum Wake {
     Call(Call),
     Ask(Ask),
     Kept(usize, Result<(), TransactError>),
+    Done(Done),
     Tick,
     End,
 }
@@ -346,6 +359,7 @@ impl Task {
                 }
                 Wake::Ask(ask) => self.ask(ask.request, Owner::Caller(ask.answer)).await,
                 Wake::Kept(count, result) => self.kept(count, result),
+                Wake::Done(done) => self.done(done),
                 Wake::Tick => self.tick(now),
             }
         }
@@ -385,6 +399,7 @@ impl Task {
         tokio::select! {
             _ = stopped => Wake::End,
             (count, result) = kept(&mut self.keeping) => Wake::Kept(count, result),
+            done = next_done(&mut self.doing) => Wake::Done(done),
             Some(call) = self.calls.recv(), if takes => Wake::Call(call),
             Some(ask) = self.asks.recv() => Wake::Ask(ask),
             inflow = self.stanzas.recv(), if takes => Wake::Inflow(inflow),
@@ -419,6 +434,35 @@ impl Task {
                         tag,
                         changes,
                     }),
+                    Output::Archived { tag, messages } => {
+                        let sender = self.sender.clone();
+                        let doing = async move {
+                            let taken = sender.archived(messages).await;
+                            Done::Archived {
+                                tag,
+                                taken: taken.unwrap_or(0),
+                            }
+                        };
+                        self.doing.push_back((at, Box::pin(doing)));
+                    }
+                    Output::EnterRoom { tag, room, settled } => {
+                        let sender = self.sender.clone();
+                        let doing = async move {
+                            let entered = sender.enter_room(room, settled).await;
+                            Done::Entered {
+                                tag,
+                                entered: entered.unwrap_or(false),
+                            }
+                        };
+                        self.doing.push_back((at, Box::pin(doing)));
+                    }
+                    Output::HoldRoom { room, gather } => {
+                        let held = self.sender.hold_room(room, gather).await;
+                        held.map_err(|_| Closed)?;
+                    }
+                    Output::LeaveRoom(room) => {
+                        self.sender.leave_room(room).await.map_err(|_| Closed)?;
+                    }
                     Output::Announce => announce = true,
                     // Told by the slot.
                     Output::Event(()) => {}
@@ -450,6 +494,18 @@ impl Task {
     fn tell_all<'a>(&mut self, input: impl Fn() -> Input<'a>) {
         for slot in 0..self.slots.len() {
             self.tell(slot, input());
+        }
+    }
+
+    fn done(&mut self, done: Done) {
+        if let Some((slot, _)) = self.doing.pop_front() {
+            self.tell(
+                slot,
+                match done {
+                    Done::Archived { tag, taken } => Input::Archived { tag, taken },
+                    Done::Entered { tag, entered } => Input::Entered { tag, entered },
+                },
+            );
         }
     }
 
@@ -533,10 +589,11 @@ impl Task {
     }
 
     fn received(&mut self, received: Received) {
+        let now = self.now();
         let slots = self.slots.iter_mut();
         let claiming = slots.into_iter().find(|s| s.claims(received.message()));
         let left = match claiming {
-            Some(slot) => match slot.deliver(received) {
+            Some(slot) => match slot.deliver(now, received) {
                 Ok(()) => return,
                 Err(received) => received,
             },
@@ -636,6 +693,13 @@ fn unknown(iq: &Iq) -> Iq {
 async fn kept(keeping: &mut Option<(usize, Keeping)>) -> (usize, Result<(), TransactError>) {
     match keeping {
         Some((count, keeping)) => (*count, keeping.await),
+        None => pending().await,
+    }
+}
+
+async fn next_done(doing: &mut VecDeque<(usize, Doing)>) -> Done {
+    match doing.front_mut() {
+        Some((_, doing)) => doing.await,
         None => pending().await,
     }
 }

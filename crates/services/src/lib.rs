@@ -33,6 +33,7 @@ pub mod ping;
 pub mod presence;
 pub mod registration;
 pub mod request;
+pub mod rooms;
 pub mod roster;
 mod row;
 pub mod service;

@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use stanchion_reliability::engine::Now;
-use stanchion_reliability::session::Up;
+use stanchion_reliability::session::{Received, Up};
 use stanchion_stanza::payload::disco::{DiscoInfo, Item};
-use stanchion_stanza::{Element, Jid, Message, Stanza, Text};
+use stanchion_stanza::{BareJid, Element, Jid, Message, Stanza, Text};
 
 use crate::request::RequestError;
 
@@ -46,12 +46,24 @@ pub trait Service: Send + 'static {
     /// What is to be done, in this order.
     fn poll_output(&mut self) -> Output<Self::Event>;
 
-    /// Whether a received message that is kept is this service's: then it is handed to
-    /// [`Handle::deliveries`](crate::Handle::deliveries) in place of the application's
-    /// receiver. Default: none.
+    /// Whether a received message that is kept is this service's: then it goes to whoever
+    /// got the receiver from
+    /// [`HostBuilder::add_claiming`](crate::HostBuilder::add_claiming), or, without one, to
+    /// [`deliver`](Self::deliver), in place of the application's receiver. Default: none.
     fn claims(&self, message: &Message) -> bool {
         let _ = message;
         false
+    }
+
+    /// Takes a message that it claims, for a service that hands them on to many receivers.
+    ///
+    /// # Errors
+    /// The message, if there is nobody for it: then it is the application's. Default: so.
+    // Nothing is lost on the way back, and the host has a place for it.
+    #[allow(clippy::result_large_err)]
+    fn deliver(&mut self, now: Now, received: Received) -> Result<(), Received> {
+        let _ = now;
+        Err(received)
     }
 }
 
@@ -107,6 +119,20 @@ pub enum Input<'a> {
         /// From there.
         tag: u64,
     },
+    /// So many messages of [`Output::Archived`], from the first on, are kept.
+    Archived {
+        /// From there.
+        tag: u64,
+        /// The rest is to be given again, after a while: there is no room now.
+        taken: usize,
+    },
+    /// What became of [`Output::EnterRoom`].
+    Entered {
+        /// From there.
+        tag: u64,
+        /// If not, the archive is to be read on.
+        entered: bool,
+    },
     /// Time has passed.
     Tick,
 }
@@ -135,6 +161,34 @@ pub enum Output<E> {
         /// What.
         changes: Vec<Change>,
     },
+    /// Take these in as if they had been received: see
+    /// [`Sender::archived`](stanchion_reliability::session::Sender::archived).
+    Archived {
+        /// The service's own name for it.
+        tag: u64,
+        /// In the archive's order.
+        messages: Vec<Message>,
+    },
+    /// A room is about to be entered: see
+    /// [`Sender::hold_room`](stanchion_reliability::session::Sender::hold_room).
+    HoldRoom {
+        /// The room.
+        room: BareJid,
+        /// Whether its archive is going to be read.
+        gather: bool,
+    },
+    /// A room was entered: see
+    /// [`Sender::enter_room`](stanchion_reliability::session::Sender::enter_room).
+    EnterRoom {
+        /// The service's own name for it.
+        tag: u64,
+        /// The room.
+        room: BareJid,
+        /// Whether its archive was read to the end.
+        settled: bool,
+    },
+    /// A room is left for good.
+    LeaveRoom(BareJid),
     /// The features, or the nodes, are others now.
     Announce,
     /// Tell observers.

@@ -25,7 +25,7 @@ pub(crate) trait Slot: Send {
     fn poll(&mut self) -> Output<()>;
     fn claims(&self, message: &Message) -> bool;
     /// Hands a claimed message over, or back.
-    fn deliver(&mut self, received: Received) -> Result<(), Received>;
+    fn deliver(&mut self, now: Now, received: Received) -> Result<(), Received>;
     fn service(&mut self) -> &mut dyn Any;
 }
 
@@ -93,6 +93,12 @@ impl<S: Service> Slot for Typed<S> {
                 Output::Nonza(element) => Output::Nonza(element),
                 Output::Request { tag, request } => Output::Request { tag, request },
                 Output::Keep { tag, changes } => Output::Keep { tag, changes },
+                Output::Archived { tag, messages } => Output::Archived { tag, messages },
+                Output::HoldRoom { room, gather } => Output::HoldRoom { room, gather },
+                Output::EnterRoom { tag, room, settled } => {
+                    Output::EnterRoom { tag, room, settled }
+                }
+                Output::LeaveRoom(room) => Output::LeaveRoom(room),
                 Output::Announce => Output::Announce,
                 Output::Wait(until) => Output::Wait(until),
             };
@@ -100,13 +106,13 @@ impl<S: Service> Slot for Typed<S> {
     }
 
     fn claims(&self, message: &Message) -> bool {
-        self.deliveries.is_some() && self.service.claims(message)
+        self.service.claims(message)
     }
 
-    fn deliver(&mut self, received: Received) -> Result<(), Received> {
+    fn deliver(&mut self, now: Now, received: Received) -> Result<(), Received> {
         match &self.deliveries {
             Some(deliveries) => deliveries.try_send(received).map_err(|e| e.into_inner()),
-            None => Err(received),
+            None => self.service.deliver(now, received),
         }
     }
 

@@ -14,6 +14,7 @@ use crate::host::{Host, HostBuilder, Incoming, Requests};
 use crate::last_activity::{Activity, LastActivities};
 use crate::ping::Pings;
 use crate::presence::{PresenceConfig, Presences, Present};
+use crate::rooms::{self, Rooms, RoomsConfig};
 use crate::roster::{Contacts, Policy, Roster};
 use crate::time::Times;
 use crate::version::{Software, Versions};
@@ -42,6 +43,8 @@ pub struct StandardConfig {
     /// Whether the roster is asked for only once the application
     /// [waits for it](Roster::loaded). Default: at the beginning of each session.
     pub roster_when_asked: bool,
+    /// How rooms are looked after.
+    pub rooms: RoomsConfig,
 }
 
 /// The standard services of a session, running. Dropping it aborts them.
@@ -55,6 +58,7 @@ pub struct Standard {
     presences: Presences,
     blocking: Blocking,
     attention: Attention,
+    rooms: Rooms,
 }
 
 impl Standard {
@@ -86,6 +90,7 @@ impl Standard {
         builder.add(Versions::new(config.software));
         let states = builder.add(ClientStates::default());
         let blocks = builder.add(Blocks::default());
+        let rooms = rooms::add(&mut builder, config.rooms);
         // The roster is asked for before presence is announced (RFC 6121 §2.2). Whoever has
         // presence of its own, as rooms have, comes before these two.
         let mut contacts = Contacts::new(config.subscriptions);
@@ -94,10 +99,12 @@ impl Standard {
         }
         let contacts = builder.add(contacts);
         let present = builder.add(Present::new(config.presence));
+        let own = sender.clone();
         let (host, incoming) = builder.start(sender, receiver, stanzas, store).await?;
         let requests = host.requests();
         let standard = Self {
             host,
+            rooms: Rooms::new(rooms, requests.clone(), own),
             commands: Commands::new(provider, requests.clone()),
             activity: Activity::new(activity),
             discovery: Discovery::new(disco, requests.clone()),
@@ -155,6 +162,12 @@ impl Standard {
     #[must_use]
     pub const fn attention(&self) -> &Attention {
         &self.attention
+    }
+
+    /// Multi-user chat.
+    #[must_use]
+    pub const fn rooms(&self) -> &Rooms {
+        &self.rooms
     }
 
     /// Ends them; call it before the session ends.

@@ -14,6 +14,7 @@ use stanchion_services::disco::Discovery;
 use stanchion_services::last_activity::Activity;
 use stanchion_services::presence::Presences;
 use stanchion_services::registration::{self, RegistrationError};
+use stanchion_services::rooms::Rooms;
 use stanchion_services::roster::Roster;
 use stanchion_services::{Requests, Standard};
 use stanchion_stanza::BareJid;
@@ -176,6 +177,12 @@ impl Client {
     #[must_use]
     pub fn attention(&self) -> Attention {
         self.services.attention().clone()
+    }
+
+    /// Multi-user chat (XEP-0045): rooms that stay entered.
+    #[must_use]
+    pub const fn rooms(&self) -> &Rooms {
+        self.services.rooms()
     }
 
     /// Ends the client properly: what is accepted is durable, what is handled is

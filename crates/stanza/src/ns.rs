@@ -19,6 +19,8 @@ pub const CLIENT: &str = "jabber:client";
 pub const COMMANDS: &str = "http://jabber.org/protocol/commands";
 /// Content namespace of a component (XEP-0114 §3).
 pub const COMPONENT: &str = "jabber:component:accept";
+/// Direct invitations to rooms (XEP-0249).
+pub const CONFERENCE: &str = "jabber:x:conference";
 /// Last message correction (XEP-0308).
 pub const CORRECTION: &str = "urn:xmpp:message-correct:0";
 /// Client state indication (XEP-0352).
@@ -146,6 +148,7 @@ pub(crate) const KNOWN: &[&str] = &[
     CHAT_STATES,
     COMMANDS,
     COMPONENT,
+    CONFERENCE,
     CORRECTION,
     CSI,
     DELAY,

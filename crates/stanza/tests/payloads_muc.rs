@@ -11,6 +11,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use stanchion_stanza::payload::PayloadError;
+use stanchion_stanza::payload::conference::DirectInvite;
 use stanchion_stanza::payload::forms::{Form, FormType};
 use stanchion_stanza::payload::muc::{
     Actor, Admin, Affiliation, AllowPrivateMessages, Continue, Decline, Destroy, History, Invite,
@@ -415,5 +416,53 @@ proptest! {
         travels(&Admin { items });
         travels(&Owner::Configure(form));
         travels(&Owner::Destroy(destroy));
+    }
+}
+
+// ---- direct invitations (XEP-0249) --------------------------------------------------
+
+fn direct(attributes: &str) -> String {
+    format!("<x xmlns='jabber:x:conference' {attributes}/>")
+}
+
+#[test]
+fn an_invitation_without_the_room_names_it_as_in_xep_0249() {
+    let room: Jid = "darkcave@macbeth.shakespeare.lit".parse().unwrap();
+    same(
+        &direct("jid='darkcave@macbeth.shakespeare.lit'"),
+        DirectInvite::to(room.clone()),
+    );
+    same(
+        &direct(
+            "jid='darkcave@macbeth.shakespeare.lit' password='cauldron' \
+             reason='Hey Hecate, this is the place for all good witches!' continue='true' \
+             thread='e0ffe42b28561960c6b12b944a092794b9683a38'",
+        ),
+        DirectInvite {
+            password: Some(Password(text("cauldron"))),
+            reason: Some(text("Hey Hecate, this is the place for all good witches!")),
+            continues: true,
+            thread: Some(text("e0ffe42b28561960c6b12b944a092794b9683a38")),
+            ..DirectInvite::to(room)
+        },
+    );
+}
+
+#[test]
+fn an_invitation_to_nowhere_is_none() {
+    assert!(read::<DirectInvite>(&direct("")).is_err());
+    no_address::<DirectInvite>(&direct("jid='@'"), "x");
+}
+
+proptest! {
+    #[test]
+    fn direct_invitations_come_back_as_they_went(
+        password in password(),
+        reason in some_text(),
+        continues in any::<bool>(),
+        thread in some_text(),
+    ) {
+        let room = "room@rooms.example".parse().unwrap();
+        travels(&DirectInvite { room, password, reason, continues, thread });
     }
 }

@@ -45,6 +45,7 @@ impl Router {
                     self.answer(now, id, &iq, Err(too_large()));
                 }
             }
+            Place::Rooms => self.to_rooms(now, iq),
             Place::Absent(_) | Place::Nobody => self.bounce_iq(now, &iq),
             Place::Elsewhere => {
                 let condition = DefinedCondition::RemoteServerNotFound;
@@ -100,9 +101,23 @@ impl Router {
             ("session", ns::SESSION, true) => Ok(None),
             ("query", VERSION, false) => Ok(Some(version())),
             ("query", ns::DISCO_INFO, false) => disco_info(child, "server", "im"),
-            ("query", ns::DISCO_ITEMS, false) => Ok(Some(DiscoItems::default().to_element())),
+            ("query", ns::DISCO_ITEMS, false) => Ok(Some(self.services())),
             _ => Err(unavailable()),
         }
+    }
+
+    /// What there is beside accounts.
+    fn services(&self) -> Element {
+        let rooms = self.rooms.domain().map(|jid| DiscoItem {
+            jid: jid.clone(),
+            node: None,
+            name: Some(Text::from_static("Rooms")),
+        });
+        DiscoItems {
+            node: None,
+            items: rooms.into_iter().collect(),
+        }
+        .to_element()
     }
 
     /// To a bare address, on whose behalf the hub answers (RFC 6121 §8.5.2.1.3). To

@@ -39,6 +39,10 @@ impl Router {
                 MessageType::Chat => self.message_to_account(now, &local, message, now.wall),
                 _ => self.bounce(now, &message, unavailable()),
             },
+            Place::Rooms => {
+                self.to_rooms(now, message);
+                Fate::Delivered
+            }
             Place::Server | Place::Nobody => self.bounce(now, &message, unavailable()),
             Place::Elsewhere => {
                 let condition = DefinedCondition::RemoteServerNotFound;
@@ -132,6 +136,7 @@ impl Router {
         self.outputs
             .push_back(Output::Persist(Persist::Store(StoredMessage {
                 id,
+                keeping: super::Keeping::Offline,
                 account: local.to_owned(),
                 since,
                 stanza: letter.bytes().to_vec(),

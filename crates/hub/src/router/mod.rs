@@ -26,6 +26,7 @@ mod offline;
 mod outbound;
 mod presence;
 mod redirect;
+mod rooms;
 mod roster;
 mod session;
 mod subscription;
@@ -47,6 +48,7 @@ use crate::limits::HubLimits;
 use offline::Offline;
 pub use offline::StoredId;
 use outbound::{Held, Letter};
+use rooms::{Effects, Rooms};
 use roster::Roster;
 use session::{Session, Tombstone};
 
@@ -122,12 +124,25 @@ pub enum Persist {
     Remove(StoredId),
 }
 
-/// A message in offline storage.
+/// What a stored stanza is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeping {
+    /// A message that waits for an account.
+    Offline,
+    /// What a room is: no stanza, but an element.
+    Room,
+    /// What was said in a room.
+    Said,
+}
+
+/// A message in offline storage, or a part of a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredMessage {
     /// Its name.
     pub id: StoredId,
-    /// Localpart of the account that it waits for.
+    /// What it is.
+    pub keeping: Keeping,
+    /// Localpart of the account that it waits for, or of the room.
     pub account: String,
     /// When it was sent.
     pub since: SystemTime,
@@ -181,6 +196,7 @@ pub struct Router {
     resume_timeout: Duration,
     encoder: Encoder,
     accounts: BTreeMap<String, Account>,
+    rooms: Rooms,
     sessions: BTreeMap<SessionId, Session>,
     connections: BTreeMap<ConnectionId, Connection>,
     by_resumption: HashMap<Text, SessionId>,
@@ -238,6 +254,8 @@ enum Place {
     Absent(String),
     /// No account of that name.
     Nobody,
+    /// A room, or their service.
+    Rooms,
     /// Another domain.
     Elsewhere,
 }
@@ -268,6 +286,7 @@ impl Router {
     pub fn new(config: RouterConfig, stored: Vec<StoredMessage>) -> Self {
         let mut router = Self {
             encoder: Encoder::new(Scope::client(), config.limits.outbound()),
+            rooms: Rooms::new(&config.domain, config.limits),
             domain: config.domain,
             limits: config.limits,
             resume_timeout: config.resume_timeout,
@@ -287,8 +306,19 @@ impl Router {
             dirty: BTreeSet::new(),
             touched: BTreeSet::new(),
         };
-        for message in stored {
+        // What was said needs the room.
+        let (rooms, rest): (Vec<_>, Vec<_>) =
+            (stored.into_iter()).partition(|stored| stored.keeping == Keeping::Room);
+        for message in rooms.into_iter().chain(rest) {
             router.next_stored = router.next_stored.max(message.id.0 + 1);
+            if message.keeping != Keeping::Offline {
+                if let Err(id) = router.rooms.restore(message) {
+                    router
+                        .outputs
+                        .push_back(Output::Persist(Persist::Remove(id)));
+                }
+                continue;
+            }
             match router.accounts.get_mut(&message.account) {
                 Some(account) => {
                     let letter = Letter::new(message.stanza);
@@ -422,7 +452,10 @@ impl Router {
     /// Where `to` leads.
     fn locate(&self, to: &Jid) -> Place {
         if to.domain() != self.domain.domain() {
-            return Place::Elsewhere;
+            return match self.rooms.has(to) {
+                true => Place::Rooms,
+                false => Place::Elsewhere,
+            };
         }
         let Some(local) = to.local() else {
             return Place::Server;
@@ -443,6 +476,52 @@ impl Router {
                     None => Place::Absent(local.to_owned()),
                 }
             }
+        }
+    }
+
+    /// To a room, and what follows from it.
+    fn to_rooms(&mut self, now: Now, stanza: impl Into<Stanza>) {
+        let next = &mut self.next_stored;
+        let effects = self.rooms.take(now.wall, next, stanza.into());
+        self.from_rooms(now, effects);
+    }
+
+    /// A session is gone from all rooms.
+    fn gone_from_rooms(&mut self, now: Now, session: &Jid) {
+        let effects = self.rooms.gone(now.wall, &mut self.next_stored, session);
+        self.from_rooms(now, effects);
+    }
+
+    fn from_rooms(&mut self, now: Now, effects: Effects) {
+        let persist = effects.persist.into_iter().map(Output::Persist);
+        self.outputs.extend(persist);
+        for stanza in effects.stanzas {
+            match stanza {
+                // To sessions, or by invitation to an account: never back to a room.
+                Stanza::Message(message) => {
+                    let to = message.header.to.as_ref();
+                    if to.is_some_and(|to| !self.rooms.has(to)) {
+                        self.message(now, message);
+                    }
+                }
+                Stanza::Presence(presence) => {
+                    self.deliver_to(now, &presence.header, &presence.to_element())
+                }
+                Stanza::Iq(iq) => self.deliver_to(now, &iq.header, &iq.to_element()),
+            }
+        }
+    }
+
+    /// To a session, if it is there.
+    fn deliver_to(
+        &mut self,
+        now: Now,
+        header: &stanchion_stanza::stanza::Header,
+        element: &Element,
+    ) {
+        if let Some(Place::Session(id)) = header.to.as_ref().map(|to| self.locate(to)) {
+            // What is too large with what a room adds does not arrive.
+            let _ = self.enqueue(now, id, element);
         }
     }
 

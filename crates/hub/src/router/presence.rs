@@ -80,10 +80,12 @@ impl Router {
         let was_available = session.presence.take().is_some();
         let directed = std::mem::take(&mut session.directed);
         let bare = session.bare();
+        let address = Jid::from(session.address.clone());
         if was_available {
             self.broadcast(now, &bare, &presence);
         }
         self.say_goodbye(now, &bare, directed, presence);
+        self.gone_from_rooms(now, &address);
     }
 
     /// §4.5.2: the session has ended without saying so.
@@ -95,6 +97,8 @@ impl Router {
             self.broadcast(now, &bare, &presence);
         }
         self.say_goodbye(now, &bare, session.directed.iter().cloned(), presence);
+        // Of those that it had entered it may remember too few.
+        self.gone_from_rooms(now, &session.address);
     }
 
     /// Tells those who were sent presence directly, unless they see it anyway.
@@ -133,6 +137,7 @@ impl Router {
     /// §8.5.2.1.2 and §8.5.3: dropped if nobody is there.
     fn route_presence(&mut self, now: Now, to: &Jid, presence: &Presence) {
         match self.locate(to) {
+            Place::Rooms => self.to_rooms(now, presence.clone()),
             Place::Session(id) => self.deliver_presence(now, id, presence),
             Place::Account(_) if presence.kind != PresenceType::Error => {
                 for id in self.available_sessions(&to.to_bare()) {

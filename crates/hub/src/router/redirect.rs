@@ -1,8 +1,9 @@
 //! New places for the stanzas that an ended session still held (XEP-0198 §5, "as if
 //! the user were offline"): other sessions, offline storage, or back to the sender.
 
+use stanchion_stanza::payload::mam::ArchiveResult;
 use stanchion_stanza::stanza::MessageType;
-use stanchion_stanza::{Iq, Limits, Message, Scope, Stanza, codec::parse_element};
+use stanchion_stanza::{Iq, Limits, Message, Payload as _, Scope, Stanza, codec::parse_element};
 
 use super::message::unavailable;
 use super::outbound::Held;
@@ -42,6 +43,10 @@ impl Router {
     }
 
     fn redirect_message(&mut self, now: Now, local: &str, message: Message, held: &Held) -> Fate {
+        // A page of an archive is asked for again.
+        if message.payloads.iter().any(ArchiveResult::matches) {
+            return Fate::Dropped;
+        }
         match message.kind {
             MessageType::Chat | MessageType::Normal => {
                 self.message_to_account(now, local, message, held.since)

@@ -1,4 +1,4 @@
-//! Offline messages on disk: a journal of what was stored and what was removed, written
+//! Offline messages, and rooms with what was said in them, on disk: a journal of what was stored and what was removed, written
 //! anew when most of it is history. Which messages those are is the router's.
 //!
 //! What holds: once [`Spool::apply`] has returned, every message in it was written and
@@ -17,7 +17,7 @@ use stanchion_stanza::{Decoder, Element, Encoder, Limits, Scope, StreamEvent, Te
 
 use super::{StateDir, failed, private, replace};
 use crate::error::HubError;
-use crate::router::{Persist, StoredId, StoredMessage};
+use crate::router::{Keeping, Persist, StoredId, StoredMessage};
 use crate::stamp::milliseconds;
 
 const NS: &str = "urn:stanchion:hub:offline:0";
@@ -136,6 +136,7 @@ fn encode(encoder: &Encoder, message: &StoredMessage, out: &mut Vec<u8>) -> io::
     let record = Element::new("stored", NS)
         .with_attr("id", message.id.0)
         .with_attr("account", text(&message.account)?)
+        .with_attr_opt("keeping", name_of(message.keeping).map(Text::from_static))
         .with_attr("since", milliseconds(message.since))
         .with_text(text(stanza)?);
     encoder.element(&record, out).map_err(io::Error::other)?;
@@ -173,6 +174,14 @@ fn parse(bytes: &[u8]) -> Result<Vec<StoredMessage>, u64> {
     Ok(messages.into_values().collect())
 }
 
+const fn name_of(keeping: Keeping) -> Option<&'static str> {
+    match keeping {
+        Keeping::Offline => None,
+        Keeping::Room => Some("room"),
+        Keeping::Said => Some("said"),
+    }
+}
+
 fn read(record: &Element) -> Option<Persist> {
     let id = StoredId(record.attr("id")?.parse().ok()?);
     if record.is("removed", NS) {
@@ -180,8 +189,15 @@ fn read(record: &Element) -> Option<Persist> {
     }
     let since = Duration::from_millis(record.attr("since")?.parse().ok()?);
     record.is("stored", NS).then_some(())?;
+    let keeping = match record.attr("keeping") {
+        None => Keeping::Offline,
+        Some("room") => Keeping::Room,
+        Some("said") => Keeping::Said,
+        Some(_) => return None,
+    };
     Some(Persist::Store(StoredMessage {
         id,
+        keeping,
         account: record.attr("account")?.to_owned(),
         since: UNIX_EPOCH.checked_add(since)?,
         stanza: record.text().into_owned().into_bytes(),
@@ -195,6 +211,7 @@ mod tests {
     fn message(id: u64) -> StoredMessage {
         StoredMessage {
             id: StoredId(id),
+            keeping: Keeping::Offline,
             account: "lamp".into(),
             since: UNIX_EPOCH + Duration::from_millis(1_700_000_000_123 + id),
             stanza: format!("<message id='{id}'><body>a &amp; b\r\n]]&gt;</body></message>").into(),

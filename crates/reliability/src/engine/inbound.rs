@@ -10,22 +10,29 @@ use stanchion_stanza::payload::delivery::{
 };
 use stanchion_stanza::payload::hints::Hint;
 use stanchion_stanza::payload::receipts::{Received, Request};
-use stanchion_stanza::payload::sid::OriginId;
+use stanchion_stanza::payload::sid::{OriginId, StanzaId};
 use stanchion_stanza::stanza::{MessageType, StanzaError};
-use stanchion_stanza::{Element, Jid, Message, Payload as _, Text};
+use stanchion_stanza::{Element, Jid, Message, Payload as _, Text, ns};
 
 use crate::mutant;
 use crate::store::InboundKey;
 
 /// What tells a message from its copies; none if it cannot be told.
 ///
-/// An origin id is unique (XEP-0359 §3). A plain id need not be: some clients count
-/// from 1 at each start, so there the body must be the same too.
+/// An origin id is unique (XEP-0359 §3), and all copies have it: the reflection, the
+/// history, the archive, and what is said again since nobody could tell whether it was
+/// heard. Next best is the id that a room gave (§5), which nobody else in the room can
+/// give. A plain id need not be unique: some clients count from 1 at each start, so there
+/// the body must be the same too.
 pub(super) fn key(message: &Message) -> Option<InboundKey> {
     let from = message.header.from.as_ref()?;
     let id = match message.payload::<OriginId>() {
         Ok(Some(origin)) => format!("o {}", origin.id),
         _ => {
+            if let Some(id) = id_of_room(message, from) {
+                // Whoever said it, under whatever name.
+                return Some(InboundKey::new(from.bare_str(), format!("r {id}")));
+            }
             let digest = Sha256::digest(message.body().unwrap_or_default().as_bytes());
             format!(
                 "m {} {}",
@@ -34,12 +41,29 @@ pub(super) fn key(message: &Message) -> Option<InboundKey> {
             )
         }
     };
-    // The people in a room share its bare address.
-    let sender = match message.kind {
-        MessageType::Groupchat => from.as_str(),
-        _ => from.bare_str(),
+    // The people in a room share its bare address, in what they say to one, too: there the
+    // room adds its mark (XEP-0045 §7.5).
+    let in_room = message.kind == MessageType::Groupchat
+        || message.payloads.iter().any(|p| p.is("x", ns::MUC_USER));
+    let sender = if in_room {
+        from.as_str()
+    } else {
+        from.bare_str()
     };
     Some(InboundKey::new(sender, id))
+}
+
+/// The id that the room of the message gave to it. One that is there twice is somebody
+/// else's doing.
+fn id_of_room(message: &Message, from: &Jid) -> Option<Text> {
+    if message.kind != MessageType::Groupchat {
+        return None;
+    }
+    let ids = message.payloads.iter().filter(|p| StanzaId::matches(p));
+    let ids = ids.filter_map(|p| StanzaId::from_element(p).ok());
+    let mut own = ids.filter(|id| id.by.as_str() == from.bare_str());
+    let id = own.next()?;
+    own.next().is_none().then_some(id.id)
 }
 
 /// What is needed to answer a message once it is handled.

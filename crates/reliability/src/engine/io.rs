@@ -150,6 +150,38 @@ pub enum Input {
     /// One was received between binding and the beginning of stream management: it is
     /// not counted.
     ReceivedEarly(Element),
+    /// What an archive has, in its order: each is taken as if it had been received, and
+    /// kept once. [`Event::Archived`] says how many were taken. Of those that are not worth
+    /// keeping nothing is told, as whoever reads the archive has them, and there is no
+    /// [`Event::Transient`].
+    Archived {
+        /// For [`Event::Archived`].
+        ticket: u64,
+        /// As they were sent; [`SLICE`](super::SLICE) at most are taken at once.
+        messages: Vec<Message>,
+    },
+    /// That room is to be entered, and is not yet: what is said in it waits for
+    /// [`Input::EnterRoom`], now and at the beginning of each new session.
+    HoldRoom {
+        /// The room.
+        room: BareJid,
+        /// Its archive is going to be read: what it says waits, too, and need not be
+        /// durable, as the archive has it.
+        gather: bool,
+    },
+    /// The room was entered, and its archive, if there is one, read to its end:
+    /// [`Event::Entered`] says whether nothing is missing.
+    EnterRoom {
+        /// For [`Event::Entered`].
+        ticket: u64,
+        /// The room.
+        room: BareJid,
+        /// The archive was read to its end after the room was entered. What was said on an
+        /// earlier stream and was not seen since is then not in the room: it is said again.
+        settled: bool,
+    },
+    /// The room is left for good: it is as any other recipient.
+    LeaveRoom(BareJid),
     /// The stream is about to be closed by us.
     Closing,
     /// Sends a stanza that needs no receipt: presence, an iq. On the stream there is,
@@ -311,6 +343,22 @@ pub enum Event {
         message: Box<Message>,
         /// It was received by an earlier process, which may have acted on it.
         maybe_redelivered: bool,
+    },
+    /// Messages of an archive are durable.
+    Archived {
+        /// From [`Input::Archived`].
+        ticket: u64,
+        /// So many, from the first on, that need not be given again. If it is not all, there
+        /// is no room now: give the rest again later.
+        taken: usize,
+    },
+    /// A room is entered, and what it said meanwhile is durable.
+    Entered {
+        /// From [`Input::EnterRoom`].
+        ticket: u64,
+        /// If not, it said more than could wait, which is to be read from its archive,
+        /// after what was read last. Then say [`Input::EnterRoom`] again.
+        entered: bool,
     },
     /// What the application decided about a received message.
     Decided {

@@ -22,6 +22,7 @@
 //!
 //! Connections are made by `connect`, and what to do with outputs is the driver's.
 
+mod archived;
 mod concluding;
 mod config;
 mod correspondents;
@@ -36,6 +37,7 @@ mod receiving;
 mod recipients;
 mod respond;
 mod resumption;
+mod rooms;
 mod rto;
 mod seats;
 mod sending;
@@ -55,6 +57,7 @@ use stanchion_stanza::{BareJid, Element, Encoder, Jid, Limits, Message, Scope};
 use crate::outcome::Outcome;
 use crate::store::{Committed, MAX_PAGE, Op, OpResult, Recovered};
 
+pub use archived::SLICE;
 pub use config::EngineConfig;
 pub use io::{
     Counters, Event, Footprint, Input, Load, Loaded, Mode, Now, Output, ReconnectReason, Refusal,
@@ -72,6 +75,7 @@ use outbox::{Backlog, LaneId, Outbox};
 use poison::Poison;
 use present::Present;
 use resumption::Resumable;
+use rooms::Rooms;
 use seats::is_suspect;
 pub(crate) use sending::MAX_STANZA;
 
@@ -155,6 +159,17 @@ enum Effect {
     /// So may another word to a device.
     Say(Device, Box<Element>),
     Pruned,
+    /// What was taken from an archive is kept.
+    Archived {
+        ticket: u64,
+        taken: usize,
+    },
+    /// What a room said while its archive was read is kept.
+    Entered {
+        ticket: u64,
+        taken: usize,
+        entered: bool,
+    },
     /// The count of a stream is on record.
     Recorded {
         stream: u64,
@@ -237,6 +252,9 @@ pub struct Engine {
     undoubted: BTreeSet<String>,
     /// Received messages that the application has not committed, in the store.
     unhandled: usize,
+    /// Messages of an archive that are not known to be durable yet.
+    archiving: usize,
+    rooms: Rooms,
     /// Channels with a message that is next, and for which the application has no room.
     wanting: BTreeSet<(Device, Channel)>,
     /// The one that had its turn last.
@@ -310,6 +328,8 @@ impl Engine {
             doubts: VecDeque::new(),
             undoubted: BTreeSet::new(),
             unhandled: usize::try_from(counts.kept + counts.handed).unwrap_or(usize::MAX),
+            archiving: 0,
+            rooms: Rooms::default(),
             wanting: BTreeSet::new(),
             served: None,
             fetched: VecDeque::new(),
@@ -447,6 +467,14 @@ impl Engine {
                 self.received(element);
             }
             Input::ReceivedEarly(element) => self.received_early(element),
+            Input::Archived { ticket, messages } => self.archived(ticket, messages),
+            Input::HoldRoom { room, gather } => self.hold_room(room, gather),
+            Input::EnterRoom {
+                ticket,
+                room,
+                settled,
+            } => self.enter_room(ticket, room, settled),
+            Input::LeaveRoom(room) => self.leave_room(room),
             // The last count: what it covers is not sent again to the next session.
             Input::Closing => {
                 self.management.asked();
@@ -610,6 +638,12 @@ impl Engine {
             }
             Effect::Opened(lane, epoch) => self.opened(lane, epoch),
             Effect::Bound(to) => self.bound(&to),
+            Effect::Archived { ticket, taken } => self.archived_is_durable(ticket, taken),
+            Effect::Entered {
+                ticket,
+                taken,
+                entered,
+            } => self.room_is_entered(ticket, taken, entered),
             Effect::Recorded { stream, h } => self.management.recorded(stream, h),
             // One step of a prune is bounded, so that it holds up nothing for long.
             Effect::Pruned => {

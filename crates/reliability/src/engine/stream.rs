@@ -125,6 +125,7 @@ impl Engine {
                 self.resumable.forget();
                 self.present.clear();
                 self.outbox.stream_lost(!knows);
+                self.rooms_left();
             }
         }
     }

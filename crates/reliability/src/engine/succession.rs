@@ -4,8 +4,11 @@
 use std::collections::BTreeMap;
 
 use super::inbound::{Origin, Receipt};
+use super::rooms::Rooms;
 use super::seats::seat_of;
 use super::{Counters, Effect, Engine};
+use stanchion_stanza::BareJid;
+
 use crate::store::{InboundRecord, InboundState};
 
 /// What a failed engine leaves to the next one. Its size has the bounds of the engine's
@@ -17,6 +20,7 @@ pub struct Legacy {
     in_hands: BTreeMap<u64, bool>,
     first_arrival: Option<u64>,
     counters: Counters,
+    rooms: Rooms,
 }
 
 impl Legacy {
@@ -33,6 +37,16 @@ impl Legacy {
             *committed = true;
             true
         })
+    }
+
+    /// A room is to be entered: see [`Input::HoldRoom`](super::Input::HoldRoom).
+    pub fn hold_room(&mut self, room: BareJid, gather: bool) {
+        self.rooms.hold(room.into(), gather);
+    }
+
+    /// A room is left for good.
+    pub fn leave_room(&mut self, room: BareJid) {
+        self.rooms.remove(&room.into());
     }
 
     /// Whether the next engine is going to commit it.
@@ -65,6 +79,7 @@ impl Engine {
             in_hands: held.chain(commits).collect(),
             first_arrival: self.first_arrival,
             counters: self.counters,
+            rooms: self.rooms.bequeathed(),
         }
     }
 
@@ -74,6 +89,7 @@ impl Engine {
     pub fn succeed(&mut self, legacy: &Legacy, records: Vec<InboundRecord>) {
         self.first_arrival = legacy.first_arrival;
         self.counters = legacy.counters;
+        self.inherit_rooms(legacy.rooms.clone());
         for record in records {
             let arrival = record.arrival;
             let Some(committed) = legacy.in_hands.get(&arrival) else {

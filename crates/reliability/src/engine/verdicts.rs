@@ -262,7 +262,8 @@ impl Engine {
         let seq = id.and_then(|id| self.outbox.seq_of(id));
         let Some((seq, flight)) = seq.and_then(|seq| Some((seq, self.outbox.get(seq)?))) else {
             self.counters.ignored += 1;
-            return;
+            // Perhaps of something that others sent, and the outbox never had.
+            return self.event(Event::Transient(Box::new(message.clone().into())));
         };
         let Some(to) = self.outbox.lane(flight.lane).map(|lane| lane.to.clone()) else {
             return;
@@ -285,8 +286,12 @@ impl Engine {
         let back = || tracing::debug!(%condition, "a copy came back");
         flight.span.in_scope(back);
         if self.outbox.lane(flight.lane).is_some_and(Lane::is_room) {
-            // The room refused the only copy there is.
             let only = !flight.inherited && flight.transmissions == 1;
+            if self.is_outside(seq, message) {
+                // Whoever enters rooms hears of it.
+                return self.event(Event::Transient(Box::new(message.clone().into())));
+            }
+            // The room refused the only copy there is.
             return self.conclude(
                 seq,
                 if only {

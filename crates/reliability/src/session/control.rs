@@ -1,6 +1,6 @@
 //! What the handles ask the driver for.
 
-use stanchion_stanza::{Element, Jid};
+use stanchion_stanza::{BareJid, Element, Jid, Message};
 use tokio::sync::{oneshot, watch};
 
 use super::SendError;
@@ -63,6 +63,23 @@ pub(super) enum Control {
         to: Jid,
     },
     Transmit(Element),
+    /// Messages of an archive; answered with how many were taken.
+    Archived {
+        messages: Vec<Message>,
+        answer: oneshot::Sender<usize>,
+    },
+    /// A room is to be entered; with whether its archive is to be read.
+    HoldRoom {
+        room: BareJid,
+        gather: bool,
+    },
+    /// It was; answered with whether nothing is missing.
+    EnterRoom {
+        room: BareJid,
+        settled: bool,
+        answer: oneshot::Sender<bool>,
+    },
+    LeaveRoom(BareJid),
     TrySend(SendCommand),
     Shutdown,
 }

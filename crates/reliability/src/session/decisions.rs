@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use tokio::sync::oneshot;
+
 use super::control::{Answer, Decision};
 use crate::store::{Effect, Op};
 
@@ -64,6 +66,46 @@ impl Decisions {
         arrivals
             .filter_map(|arrival| self.effects.remove(arrival))
             .collect()
+    }
+}
+
+/// Questions to the engine that are answered when something is durable, and who waits for
+/// each: readers of archives and those who enter rooms, which wait for one answer before
+/// they ask the next.
+#[derive(Debug)]
+pub(super) struct Tickets<T> {
+    waiting: HashMap<u64, oneshot::Sender<T>>,
+    next: u64,
+}
+
+impl<T> Default for Tickets<T> {
+    fn default() -> Self {
+        let waiting = HashMap::new();
+        Self { waiting, next: 0 }
+    }
+}
+
+impl<T: Default> Tickets<T> {
+    /// One begins; gives its ticket.
+    pub(super) fn begin(&mut self, answer: oneshot::Sender<T>) -> u64 {
+        self.next += 1;
+        self.waiting.insert(self.next, answer);
+        self.next
+    }
+
+    /// It is answered.
+    pub(super) fn ended(&mut self, ticket: u64, answer: T) {
+        if let Some(waiting) = self.waiting.remove(&ticket) {
+            // Whoever gave up asks again.
+            let _ = waiting.send(answer);
+        }
+    }
+
+    /// The store failed: nothing was done.
+    pub(super) fn failed(&mut self) {
+        for (_, waiting) in self.waiting.drain() {
+            let _ = waiting.send(T::default());
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::control::{Control, Decision, SendCommand};
-use super::decisions::{self, Decisions};
+use super::decisions::{self, Decisions, Tickets};
 use super::patience::Patience;
 use super::received::Delivery;
 use super::requests::Requests;
@@ -93,6 +93,8 @@ pub(super) struct Driver {
     pub(super) requests: Requests,
     pub(super) waiters: Waiters,
     pub(super) decisions: Decisions,
+    pub(super) archives: Tickets<usize>,
+    pub(super) entries: Tickets<bool>,
     /// The application asked for the end.
     pub(super) ending: bool,
     pub(super) link: Link,
@@ -123,6 +125,8 @@ impl Driver {
             requests: Requests::default(),
             waiters: Waiters::default(),
             decisions: Decisions::default(),
+            archives: Tickets::default(),
+            entries: Tickets::default(),
             ending: false,
             patience: Patience::default(),
             link: Link::Waiting(started),
@@ -238,6 +242,8 @@ impl Driver {
                     maybe_redelivered,
                 });
             }
+            Event::Archived { ticket, taken } => self.archives.ended(ticket, taken),
+            Event::Entered { ticket, entered } => self.entries.ended(ticket, entered),
             Event::Decided { arrival, done } => self.decisions.ended(arrival, done),
             Event::Transient(stanza) => {
                 if self.parts.events.receiver_count() > 0 {
@@ -330,6 +336,24 @@ impl Driver {
             Control::Cancel { id } => self.tell(Input::Cancel { id }),
             Control::Forget { to } => self.tell(Input::Forget(to)),
             Control::Transmit(element) => self.tell(Input::Transmit(element)),
+            Control::Archived { messages, answer } => {
+                let ticket = self.archives.begin(answer);
+                self.tell(Input::Archived { ticket, messages });
+            }
+            Control::HoldRoom { room, gather } => self.tell(Input::HoldRoom { room, gather }),
+            Control::EnterRoom {
+                room,
+                settled,
+                answer,
+            } => {
+                let ticket = self.entries.begin(answer);
+                self.tell(Input::EnterRoom {
+                    ticket,
+                    room,
+                    settled,
+                });
+            }
+            Control::LeaveRoom(room) => self.tell(Input::LeaveRoom(room)),
             Control::TrySend(command) => self.try_submit(command),
             Control::Shutdown => self.ending = true,
         }

@@ -20,8 +20,8 @@ use std::time::Duration;
 
 use stanchion_connect::{Connect, ConnectError, Endpoint};
 use stanchion_stanza::stream::StreamError;
-use stanchion_stanza::{BareJid, Element, FullJid, Jid, Presence, Stanza};
-use tokio::sync::{broadcast, mpsc, watch};
+use stanchion_stanza::{BareJid, Element, FullJid, Jid, Message, Presence, Stanza};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 pub use crate::lane::Lane;
@@ -500,6 +500,74 @@ impl Sender {
     /// [`FindError`].
     pub async fn find(&self, id: &str) -> Result<Option<Tracked>, FindError> {
         sent::find(&self.finds, id).await
+    }
+
+    /// Takes in what an archive has (XEP-0313), in its order, as if it had just been
+    /// received: each is kept once, whatever copies of it came or will come, and handed to
+    /// the [`Receiver`]. Resolves once that is durable, with how many were taken, from the
+    /// first on: at most [`SLICE`](crate::engine::SLICE), and fewer if the inbox has no room
+    /// now or the store has failed. Give the rest again after a while, or they are missed;
+    /// nobody is told that there was no room.
+    ///
+    /// The senders in these messages are believed, so the caller answers for the archive.
+    /// What is not worth keeping (no body, and nobody waits for a receipt) is done with here;
+    /// no stanza tells of it.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`].
+    pub async fn archived(&self, messages: Vec<Message>) -> Result<usize, SendError> {
+        let (answer, taken) = oneshot::channel();
+        let control = Control::Archived { messages, answer };
+        let sent = self.controls.send(control).await;
+        sent.map_err(|_| SendError::Closed)?;
+        taken.await.map_err(|_| SendError::Closed)
+    }
+
+    /// Says that a room (XEP-0045) is to be entered: what is [said](Outgoing::room) in it
+    /// waits until it [is](Self::enter_room), now and in each new session. With `gather`
+    /// its archive is going to be read first, and what the room says meanwhile waits, too;
+    /// it need not be durable, as the archive has it. To be called before the room is asked
+    /// to be entered. At most 1024 rooms.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`].
+    pub async fn hold_room(&self, room: BareJid, gather: bool) -> Result<(), SendError> {
+        let control = Control::HoldRoom { room, gather };
+        let sent = self.controls.send(control).await;
+        sent.map_err(|_| SendError::Closed)
+    }
+
+    /// Says that a room was entered, and its archive, if that was to be read, given to
+    /// [`archived`](Self::archived) up to its end. What the room said meanwhile follows, and
+    /// what waits is said. Gives false if it said more than could wait: the archive is to
+    /// be read on, and this to be called again.
+    ///
+    /// With `settled`, the archive was read to its end after the room was entered: what was
+    /// said in an earlier session and was not seen since is then not in the room, and said
+    /// again. A server that still has a stanza of that session in its hands can show it
+    /// twice; those who receive with this crate see it once.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`].
+    pub async fn enter_room(&self, room: BareJid, settled: bool) -> Result<bool, SendError> {
+        let (answer, entered) = oneshot::channel();
+        let control = Control::EnterRoom {
+            room,
+            settled,
+            answer,
+        };
+        let sent = self.controls.send(control).await;
+        sent.map_err(|_| SendError::Closed)?;
+        entered.await.map_err(|_| SendError::Closed)
+    }
+
+    /// Says that a room is left for good: it is as any other recipient.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`].
+    pub async fn leave_room(&self, room: BareJid) -> Result<(), SendError> {
+        let sent = self.controls.send(Control::LeaveRoom(room)).await;
+        sent.map_err(|_| SendError::Closed)
     }
 
     /// Sends a stanza that needs no receipt: presence, an iq. It is dropped if there is

@@ -52,6 +52,9 @@ impl Driver {
         let mut legacy = self.engine.legacy();
         self.requests = Requests::default();
         self.waiters.perhaps_kept(&error);
+        // All of that is to be asked again.
+        self.archives.failed();
+        self.entries.failed();
         self.let_go();
         self.warn(Warning::StoreFailed {
             reason: with_sources(&error),
@@ -134,6 +137,10 @@ impl Driver {
                     Some(Control::Forget { to }) => {
                         tracing::warn!(%to, "not given up: the store has failed");
                     }
+                    Some(Control::Archived { answer, .. }) => drop(answer.send(0)),
+                    Some(Control::HoldRoom { room, gather }) => legacy.hold_room(room, gather),
+                    Some(Control::EnterRoom { answer, .. }) => drop(answer.send(false)),
+                    Some(Control::LeaveRoom(room)) => legacy.leave_room(room),
                     // There is no stream.
                     Some(Control::Transmit(_)) => {}
                 },

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod archived;
 mod decisions;
 mod delivery;
 mod delivery_bounds;
@@ -15,6 +16,7 @@ mod outcomes;
 mod pair;
 mod protection;
 mod resumption;
+mod room_entry;
 mod rooms;
 mod script;
 mod stream;

@@ -14,7 +14,11 @@ mod foreign;
 mod ping;
 mod presence;
 mod registration;
+mod rooms;
+mod rooms_storm;
 mod server;
+#[path = "../storm/mod.rs"]
+mod storm;
 mod upload;
 
 use std::future::Future;

@@ -163,6 +163,50 @@ impl Real {
     }
 }
 
+/// A server of one test's own, which may be killed.
+#[derive(Debug)]
+pub(crate) struct Own {
+    pub(crate) server: Real,
+    folder: tempfile::TempDir,
+}
+
+impl Own {
+    pub(crate) fn start(kind: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let domain = format!("{kind}.test");
+        let about = servers(
+            &["start", kind, "--domain", &domain, "--json"],
+            folder.path(),
+        );
+        let server = Real {
+            about: serde_json::from_slice(&about).unwrap(),
+            test: String::new(),
+        };
+        Self { server, folder }
+    }
+
+    /// Ends it at once, and starts it again where it was.
+    pub(crate) fn crash(&self) {
+        servers(&["kill"], self.folder.path());
+        servers(&["start"], self.folder.path());
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        servers(&["stop"], self.folder.path());
+    }
+}
+
+fn servers(words: &[&str], folder: &Path) -> Vec<u8> {
+    let mut command = Command::new(given("STANCHION_XTASK"));
+    let output = command.arg("servers").args(words).arg("--dir").arg(folder);
+    let output = output.output().unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{words:?}: {complaint}");
+    output.stdout
+}
+
 /// One of our sessions at a real server.
 pub(crate) struct Device {
     pub(crate) session: Session,

@@ -4,12 +4,12 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use stanchion_connect::{Account, ConnectConfig, Connector, Endpoint, Endpoints};
-use stanchion_hub::{Accounts, Fingerprint, Hub, HubConfig};
+use stanchion_hub::{Accounts, Fingerprint, Hub, HubConfig, HubError};
 use stanchion_reliability::Session;
 use stanchion_reliability::session::{SessionConfig, Status};
 use stanchion_reliability::store::{Opening, Seed, SqliteStore, StoreError, WallTime};
@@ -30,15 +30,36 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(accounts: &[&str]) -> Self {
-        let hub = Hub::bind(HubConfig {
+        Self::start_at(accounts, None, ([127, 0, 0, 1], 0).into()).await
+    }
+
+    /// The same, at that address, with what is kept in that folder.
+    pub(crate) async fn start_at(
+        accounts: &[&str],
+        state: Option<PathBuf>,
+        address: SocketAddr,
+    ) -> Self {
+        let config = HubConfig {
             domain: DOMAIN.to_owned(),
             starttls: None,
-            direct_tls: Some(([127, 0, 0, 1], 0).into()),
+            direct_tls: Some(address),
+            state,
             accounts: Accounts::open_demo(accounts.iter().map(|name| (*name, *name))).unwrap(),
             ..HubConfig::default()
+        };
+        let hub = soon(async {
+            loop {
+                match Hub::bind(config.clone()).await {
+                    Ok(hub) => return hub,
+                    // One that was ended halfway through a write still has its folder.
+                    Err(HubError::StateInUse { .. } | HubError::AddressInUse { .. }) => {
+                        tokio::time::sleep(Duration::from_millis(10)).await;
+                    }
+                    Err(error) => panic!("{error}"),
+                }
+            }
         })
-        .await
-        .unwrap();
+        .await;
         let (stop, stopped) = oneshot::channel();
         Self {
             address: hub.addresses().direct_tls.unwrap(),
@@ -68,9 +89,19 @@ impl Server {
         Connector::new(Account::with_password(jid, name), config).unwrap()
     }
 
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub(crate) async fn stop(self) {
         drop(self.stop);
         self.running.await.unwrap().unwrap();
+    }
+
+    /// Ends it without a word to anybody.
+    pub(crate) async fn crash(self) {
+        self.running.abort();
+        assert!(self.running.await.unwrap_err().is_cancelled());
     }
 }
 

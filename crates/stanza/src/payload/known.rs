@@ -15,9 +15,9 @@ use super::forms::{FORM_TYPE, Form};
 use super::sensordata::{Profile, Profiled};
 use super::{
     Payload, PayloadError, bind, bind2, blocking, caps, carbons, channel_binding, chat_states,
-    commands, component, control, correction, csi, delay, delivery, disco, fast, forms, forward,
-    framing, hints, last_activity, limits, mam, markers, muc, ping, pubsub, receipts, register,
-    roster, rsm, sasl, sasl2, sensordata, sid, sm, starttls, time, upload, version,
+    commands, component, conference, control, correction, csi, delay, delivery, disco, fast, forms,
+    forward, framing, hints, last_activity, limits, mam, markers, muc, ping, pubsub, receipts,
+    register, roster, rsm, sasl, sasl2, sensordata, sid, sm, starttls, time, upload, version,
 };
 use crate::ns;
 use crate::stanza::{DefinedCondition, StanzaError};
@@ -303,6 +303,11 @@ pub const ALL: &[Known] = &[
         ("XEP-0030", "§3")
     ),
     payload!(disco::DiscoItems, "discovery of items", ("XEP-0030", "§4")),
+    payload!(
+        conference::DirectInvite,
+        "invitation to a room",
+        ("XEP-0249", "§2")
+    ),
     payload!(muc::Join, "entry into a room", ("XEP-0045", "§7.2")),
     payload!(muc::User, "word of a room", ("XEP-0045", "§7")),
     payload!(

@@ -10,6 +10,7 @@ pub mod channel_binding;
 pub mod chat_states;
 pub mod commands;
 pub mod component;
+pub mod conference;
 pub mod control;
 pub mod correction;
 pub mod csi;

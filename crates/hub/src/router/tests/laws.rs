@@ -300,6 +300,7 @@ fn stored_messages_come_before_those_that_come_meanwhile() {
 #[test]
 fn what_was_stored_before_a_restart_is_delivered_and_removed() {
     let message = |id, account: &str| StoredMessage {
+        keeping: super::super::Keeping::Offline,
         id: StoredId(id),
         account: account.into(),
         since: UNIX_EPOCH,

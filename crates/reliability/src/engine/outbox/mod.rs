@@ -62,6 +62,8 @@ pub(super) struct Outbox {
     unacknowledged: usize,
     /// What the stream offers, or the last one did.
     stream: Protection,
+    /// Rooms that are not entered.
+    shut: BTreeSet<Jid>,
     /// State of a small generator, for jitter and for the names of epochs.
     random: u64,
 }
@@ -85,6 +87,7 @@ impl Outbox {
             closing: BTreeMap::new(),
             unacknowledged: 0,
             stream: Protection::Any,
+            shut: BTreeSet::new(),
             random: entropy | 1,
         }
     }

@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use stanchion_stanza::Jid;
+
 use super::{Lane, LaneId, Outbox, Stage, Wish, stretch};
 use crate::mutant;
 use crate::protection::Protection;
@@ -111,6 +113,32 @@ impl Outbox {
             flight.stage = Stage::ServerAccepted;
             flight.retry_at = None;
         });
+    }
+
+    /// Whether messages to a room wait until it is entered.
+    pub(in crate::engine) fn shut(&mut self, room: Jid, shut: bool) {
+        if shut {
+            self.shut.insert(room);
+        } else {
+            self.shut.remove(&room);
+            self.wake_all(&room);
+        }
+    }
+
+    /// The room has nothing of what was given to earlier streams and is not known to be
+    /// there: it goes out again.
+    pub(in crate::engine) fn say_again(&mut self, room: &Jid) {
+        let missing = self.flights.iter().filter(|(_, flight)| {
+            let to = self.lanes.get(&flight.lane).filter(|lane| lane.is_room());
+            to.is_some_and(|lane| lane.to == *room)
+                && flight.stage == Stage::ServerAccepted
+                && flight.wish == Wish::Effect
+                && !flight.inherited
+                && !flight.in_doubt
+        });
+        for seq in missing.map(|(seq, _)| *seq).collect::<Vec<_>>() {
+            self.wait_again(seq);
+        }
     }
 
     /// Whether a message is on the stream that the server has not acknowledged.

@@ -62,6 +62,9 @@ impl Outbox {
     /// not count, it is the newest that may go.
     fn sendable(&mut self, id: LaneId) -> Option<u64> {
         let lane = self.lanes.get(&id)?;
+        if lane.is_room() && self.shut.contains(&lane.to) {
+            return None;
+        }
         // What names a store goes to no other one, after a crash neither.
         let bound = self.recipients.get(&lane.to).is_none_or(|r| r.binding == 0);
         if !bound && !lane.is_loose() && !mutant::is("bind-undurable") {
