@@ -89,10 +89,6 @@ impl Server {
         Connector::new(Account::with_password(jid, name), config).unwrap()
     }
 
-    pub(crate) const fn address(&self) -> SocketAddr {
-        self.address
-    }
-
     pub(crate) async fn stop(self) {
         drop(self.stop);
         self.running.await.unwrap().unwrap();
