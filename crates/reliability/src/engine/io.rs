@@ -150,6 +150,16 @@ pub enum Input {
     /// One was received between binding and the beginning of stream management: it is
     /// not counted.
     ReceivedEarly(Element),
+    /// What an archive has, in its order: each is taken as if it had been received, and
+    /// kept once. [`Event::Archived`] says how many were taken. Of those that are not worth
+    /// keeping nothing is told, as whoever reads the archive has them, and there is no
+    /// [`Event::Transient`].
+    Archived {
+        /// For [`Event::Archived`].
+        ticket: u64,
+        /// As they were sent; [`SLICE`](super::SLICE) at most are taken at once.
+        messages: Vec<Message>,
+    },
     /// The stream is about to be closed by us.
     Closing,
     /// Sends a stanza that needs no receipt: presence, an iq. On the stream there is,
@@ -311,6 +321,14 @@ pub enum Event {
         message: Box<Message>,
         /// It was received by an earlier process, which may have acted on it.
         maybe_redelivered: bool,
+    },
+    /// Messages of an archive are durable.
+    Archived {
+        /// From [`Input::Archived`].
+        ticket: u64,
+        /// So many, from the first on, that need not be given again. If it is not all, there
+        /// is no room now: give the rest again later.
+        taken: usize,
     },
     /// What the application decided about a received message.
     Decided {

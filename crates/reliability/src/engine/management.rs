@@ -86,6 +86,13 @@ impl Slot {
         generation: u64::MAX,
         number: 0,
     };
+
+    /// Of a message that an archive had: no stream counts it, and nobody is told that
+    /// there is no room for it.
+    pub(super) const ARCHIVED: Self = Self {
+        generation: u64::MAX,
+        number: 1,
+    };
 }
 
 impl Management {

@@ -22,6 +22,7 @@
 //!
 //! Connections are made by `connect`, and what to do with outputs is the driver's.
 
+mod archived;
 mod concluding;
 mod config;
 mod correspondents;
@@ -54,6 +55,7 @@ use stanchion_stanza::{BareJid, Element, Encoder, Limits, Message, Scope};
 use crate::outcome::Outcome;
 use crate::store::{Committed, MAX_PAGE, Op, OpResult, Recovered};
 
+pub use archived::SLICE;
 pub use config::EngineConfig;
 pub use io::{
     Counters, Event, Footprint, Input, Load, Loaded, Mode, Now, Output, ReconnectReason, Refusal,
@@ -150,6 +152,11 @@ enum Effect {
     /// So may another word to a device.
     Say(Device, Box<Element>),
     Pruned,
+    /// What was taken from an archive is kept.
+    Archived {
+        ticket: u64,
+        taken: usize,
+    },
     /// The count of a stream is on record.
     Recorded {
         stream: u64,
@@ -229,6 +236,8 @@ pub struct Engine {
     undoubted: BTreeSet<String>,
     /// Received messages that the application has not committed, in the store.
     unhandled: usize,
+    /// Messages of an archive that are not known to be durable yet.
+    archiving: usize,
     /// Channels with a message that is next, and for which the application has no room.
     wanting: BTreeSet<(Device, Channel)>,
     /// The one that had its turn last.
@@ -301,6 +310,7 @@ impl Engine {
             doubts: VecDeque::new(),
             undoubted: BTreeSet::new(),
             unhandled: usize::try_from(counts.kept + counts.handed).unwrap_or(usize::MAX),
+            archiving: 0,
             wanting: BTreeSet::new(),
             served: None,
             fetched: VecDeque::new(),
@@ -433,6 +443,7 @@ impl Engine {
                 self.received(element);
             }
             Input::ReceivedEarly(element) => self.received_early(element),
+            Input::Archived { ticket, messages } => self.archived(ticket, messages),
             // The last count: what it covers is not sent again to the next session.
             Input::Closing => {
                 self.management.asked();
@@ -594,6 +605,7 @@ impl Engine {
                 self.outbox.wake(lane);
             }
             Effect::Opened(lane, epoch) => self.opened(lane, epoch),
+            Effect::Archived { ticket, taken } => self.archived_is_durable(ticket, taken),
             Effect::Recorded { stream, h } => self.management.recorded(stream, h),
             // One step of a prune is bounded, so that it holds up nothing for long.
             Effect::Pruned => {

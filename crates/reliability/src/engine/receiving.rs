@@ -130,7 +130,7 @@ impl Engine {
         }
     }
 
-    fn message(&mut self, slot: Slot, message: Message) {
+    pub(super) fn message(&mut self, slot: Slot, message: Message) {
         if message.kind == MessageType::Error {
             self.bounce(&message);
             return self.management.handled(slot);
@@ -174,7 +174,10 @@ impl Engine {
             message.body().is_some() || receipt.is_some(),
         ) else {
             self.management.handled(slot);
-            return self.event(Event::Transient(Box::new(message.into())));
+            if slot != Slot::ARCHIVED {
+                self.event(Event::Transient(Box::new(message.into())));
+            }
+            return;
         };
         if self.is_full() {
             return self.refuse(slot, &message);
@@ -193,7 +196,7 @@ impl Engine {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.unhandled + self.management.arriving() > self.config.inbox
+        self.unhandled + self.management.arriving() + self.archiving > self.config.inbox
     }
 
     /// The op that keeps a message; none if it does not fit into the store.
@@ -221,11 +224,12 @@ impl Engine {
     }
 
     /// There is no place for the message: its sender is told, and tries again later.
-    /// A room is told nothing; it has a history to ask for.
+    /// A room is told nothing; it has a history to ask for. Nor is the sender of a message
+    /// that an archive had.
     pub(super) fn refuse(&mut self, slot: Slot, message: &Message) {
         self.management.handled(slot);
         self.counters.ignored += 1;
-        if message.kind != MessageType::Groupchat {
+        if message.kind != MessageType::Groupchat && slot != Slot::ARCHIVED {
             let full = StanzaError::new(ErrorType::Wait, DefinedCondition::ResourceConstraint);
             let answer = Message {
                 header: message.header.reply(),

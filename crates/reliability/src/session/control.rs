@@ -1,6 +1,6 @@
 //! What the handles ask the driver for.
 
-use stanchion_stanza::{Element, Jid};
+use stanchion_stanza::{Element, Jid, Message};
 use tokio::sync::{oneshot, watch};
 
 use super::SendError;
@@ -63,6 +63,11 @@ pub(super) enum Control {
         to: Jid,
     },
     Transmit(Element),
+    /// Messages of an archive; answered with how many were taken.
+    Archived {
+        messages: Vec<Message>,
+        answer: oneshot::Sender<usize>,
+    },
     TrySend(SendCommand),
     Shutdown,
 }

@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use tokio::sync::oneshot;
+
 use super::control::{Answer, Decision};
 use crate::store::{Effect, Op};
 
@@ -64,6 +66,38 @@ impl Decisions {
         arrivals
             .filter_map(|arrival| self.effects.remove(arrival))
             .collect()
+    }
+}
+
+/// Slices of archives that are not durable yet, and who waits for each; no more than
+/// readers of archives, which wait for one before they give the next.
+#[derive(Debug, Default)]
+pub(super) struct Archives {
+    waiting: HashMap<u64, oneshot::Sender<usize>>,
+    next: u64,
+}
+
+impl Archives {
+    /// One begins; gives its ticket.
+    pub(super) fn begin(&mut self, answer: oneshot::Sender<usize>) -> u64 {
+        self.next += 1;
+        self.waiting.insert(self.next, answer);
+        self.next
+    }
+
+    /// So many of it are durable.
+    pub(super) fn ended(&mut self, ticket: u64, taken: usize) {
+        if let Some(answer) = self.waiting.remove(&ticket) {
+            // A reader that gave up reads them again.
+            let _ = answer.send(taken);
+        }
+    }
+
+    /// The store failed: all are to be given again.
+    pub(super) fn failed(&mut self) {
+        for (_, answer) in self.waiting.drain() {
+            let _ = answer.send(0);
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::control::{Control, Decision, SendCommand};
-use super::decisions::{self, Decisions};
+use super::decisions::{self, Archives, Decisions};
 use super::patience::Patience;
 use super::received::Delivery;
 use super::requests::Requests;
@@ -95,6 +95,7 @@ pub(super) struct Driver {
     pub(super) requests: Requests,
     pub(super) waiters: Waiters,
     pub(super) decisions: Decisions,
+    pub(super) archives: Archives,
     /// The application asked for the end.
     pub(super) ending: bool,
     pub(super) link: Link,
@@ -125,6 +126,7 @@ impl Driver {
             requests: Requests::default(),
             waiters: Waiters::default(),
             decisions: Decisions::default(),
+            archives: Archives::default(),
             ending: false,
             patience: Patience::default(),
             link: Link::Waiting(started),
@@ -240,6 +242,7 @@ impl Driver {
                     maybe_redelivered,
                 });
             }
+            Event::Archived { ticket, taken } => self.archives.ended(ticket, taken),
             Event::Decided { arrival, done } => self.decisions.ended(arrival, done),
             Event::Transient(stanza) => {
                 if self.parts.events.receiver_count() > 0 {
@@ -332,6 +335,10 @@ impl Driver {
             Control::Cancel { id } => self.tell(Input::Cancel { id }),
             Control::Forget { to } => self.tell(Input::Forget(to)),
             Control::Transmit(element) => self.tell(Input::Transmit(element)),
+            Control::Archived { messages, answer } => {
+                let ticket = self.archives.begin(answer);
+                self.tell(Input::Archived { ticket, messages });
+            }
             Control::TrySend(command) => self.try_submit(command),
             Control::Shutdown => self.ending = true,
         }

@@ -20,8 +20,8 @@ use std::time::Duration;
 
 use stanchion_connect::{Connect, ConnectError, Endpoint};
 use stanchion_stanza::stream::StreamError;
-use stanchion_stanza::{BareJid, Element, FullJid, Jid, Presence, Stanza};
-use tokio::sync::{broadcast, mpsc, watch};
+use stanchion_stanza::{BareJid, Element, FullJid, Jid, Message, Presence, Stanza};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 pub use crate::lane::Lane;
@@ -500,6 +500,27 @@ impl Sender {
     /// [`FindError`].
     pub async fn find(&self, id: &str) -> Result<Option<Tracked>, FindError> {
         sent::find(&self.finds, id).await
+    }
+
+    /// Takes in what an archive has (XEP-0313), in its order, as if it had just been
+    /// received: each is kept once, whatever copies of it came or will come, and handed to
+    /// the [`Receiver`]. Resolves once that is durable, with how many were taken, from the
+    /// first on: at most [`SLICE`](crate::engine::SLICE), and fewer if the inbox has no room
+    /// now or the store has failed. Give the rest again after a while, or they are missed;
+    /// nobody is told that there was no room.
+    ///
+    /// The senders in these messages are believed, so the caller answers for the archive.
+    /// What is not worth keeping (no body, and nobody waits for a receipt) is done with here;
+    /// no stanza tells of it.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`].
+    pub async fn archived(&self, messages: Vec<Message>) -> Result<usize, SendError> {
+        let (answer, taken) = oneshot::channel();
+        let control = Control::Archived { messages, answer };
+        let sent = self.controls.send(control).await;
+        sent.map_err(|_| SendError::Closed)?;
+        taken.await.map_err(|_| SendError::Closed)
     }
 
     /// Sends a stanza that needs no receipt: presence, an iq. It is dropped if there is

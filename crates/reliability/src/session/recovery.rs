@@ -52,6 +52,7 @@ impl Driver {
         let mut legacy = self.engine.legacy();
         self.requests = Requests::default();
         self.waiters.perhaps_kept(&error);
+        self.archives.failed();
         self.let_go();
         self.warn(Warning::StoreFailed {
             reason: with_sources(&error),
@@ -134,6 +135,7 @@ impl Driver {
                     Some(Control::Forget { to }) => {
                         tracing::warn!(%to, "not given up: the store has failed");
                     }
+                    Some(Control::Archived { answer, .. }) => drop(answer.send(0)),
                     // There is no stream.
                     Some(Control::Transmit(_)) => {}
                 },
