@@ -7,6 +7,7 @@
 //! it claims.
 
 pub mod disco;
+pub mod history;
 pub mod host;
 pub mod ping;
 pub mod request;

@@ -16,8 +16,8 @@ use super::sensordata::{Profile, Profiled};
 use super::{
     Payload, PayloadError, bind, bind2, caps, carbons, channel_binding, chat_states, commands,
     control, correction, csi, delay, delivery, disco, fast, forms, forward, framing, hints, limits,
-    mam, markers, muc, ping, pubsub, receipts, register, roster, rsm, sasl, sasl2, sensordata, sid,
-    sm, starttls,
+    mam, markers, muc, ping, pubsub, receipts, register, reply, roster, rsm, sasl, sasl2,
+    sensordata, sid, sm, starttls,
 };
 use crate::ns;
 use crate::stanza::{DefinedCondition, StanzaError};
@@ -502,6 +502,7 @@ pub const ALL: &[Known] = &[
         ("XEP-0440", "§2")
     ),
     payload!(mam::Prefs, "archive preferences", ("XEP-0441", "§2")),
+    payload!(reply::Reply, "reply", ("XEP-0461", "§3")),
     payload!(limits::StreamLimits, "stream limits", ("XEP-0478", "§4")),
     payload!(fast::Feature, Answer, "FAST feature", ("XEP-0484", "§3.1")),
     payload!(
