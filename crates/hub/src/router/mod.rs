@@ -14,9 +14,12 @@
 //!
 //! One file for each concern: `session` binds and ends, `management` is XEP-0198,
 //! `message`, `presence`, `subscription` and `iq` route, `redirect` finds new places
-//! for what a session leaves, `outbound` and `offline` are its queues, `roster` is data.
+//! for what a session leaves, `outbound` and `offline` are its queues, `roster` is data,
+//! `archive` keeps what was said, and `copies` tells an account's other sessions of it.
 //! Logging in happens before, in [`stream`](crate::stream).
 
+mod archive;
+mod copies;
 mod iq;
 mod management;
 mod message;
@@ -42,6 +45,7 @@ use stanchion_stanza::{
 };
 
 use crate::limits::HubLimits;
+use archive::Archive;
 use offline::Offline;
 pub use offline::StoredId;
 use outbound::{Held, Letter};
@@ -198,6 +202,7 @@ struct Account {
     sessions: Vec<SessionId>,
     roster: Roster,
     offline: Offline,
+    archive: Archive,
 }
 
 #[derive(Debug)]
@@ -382,7 +387,7 @@ impl Router {
         let raw = RawHeader::of(&element);
         match Stanza::from_element(element) {
             Ok(Stanza::Message(message)) => {
-                self.message(now, message);
+                self.sent(now, id, message);
             }
             Ok(Stanza::Presence(presence)) => self.presence(now, id, presence),
             Ok(Stanza::Iq(iq)) => self.iq(now, id, iq),
@@ -471,6 +476,21 @@ impl Router {
                 letter,
                 since,
                 stored,
+                own: false,
+            });
+            self.touched.insert(id);
+        }
+    }
+
+    /// The same, with a stanza that is worth nothing to any other session: a copy of a
+    /// message that has gone its way, a page of an archive.
+    fn enqueue_own(&mut self, id: SessionId, letter: Arc<Letter>, since: SystemTime) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.outbound.push(Held {
+                letter,
+                since,
+                stored: None,
+                own: true,
             });
             self.touched.insert(id);
         }

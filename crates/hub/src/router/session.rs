@@ -46,6 +46,8 @@ pub(super) struct Session {
     pub(super) heard: Instant,
     /// It was asked since whether it is there.
     pub(super) probed: bool,
+    /// Wants copies of the account's other messages (XEP-0280).
+    pub(super) copies: bool,
     pub(super) entropy: [u8; 24],
 }
 
@@ -190,6 +192,7 @@ impl Router {
                 directed: VecDeque::new(),
                 heard: now.monotonic,
                 probed: false,
+                copies: false,
                 entropy,
             },
         );

@@ -1,6 +1,7 @@
 //! The router under test: a bench that plays all connections, and the laws in the files
 //! below.
 
+mod archive;
 mod laws;
 mod properties;
 mod routing;

@@ -1,0 +1,560 @@
+//! The state machine: after each session that is not a resumed one it asks for carbons
+//! (XEP-0280) and then catches up with the account's archive (XEP-0313), from the last
+//! message that is known there, page by page; each page is durable before the next one is
+//! asked for. A message may come live, as a copy, from offline storage and from the archive:
+//! all these ways lead into the engine, which keeps it once.
+//!
+//! ```text
+//! Idle --up--> Waiting (carbons) --answer--> Asking --page--> Feeding --durable--> Keeping
+//!                                              ^                                      |
+//!                                              +----------- more to come -------------+--> Done
+//! ```
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use stanchion_reliability::engine::Now;
+use stanchion_reliability::session::Up;
+use stanchion_reliability::store::WallTime;
+use stanchion_stanza::payload::carbons::{Carbon, Enable};
+use stanchion_stanza::payload::datetime;
+use stanchion_stanza::payload::delivery::Place;
+use stanchion_stanza::payload::mam::{Filter, Query};
+use stanchion_stanza::payload::receipts;
+use stanchion_stanza::payload::rsm::{PageRequest, Position};
+use stanchion_stanza::stanza::DefinedCondition;
+use stanchion_stanza::{BareJid, Element, Jid, Message, Payload as _, Stanza, Text};
+
+use super::query::{ArchivePage, Outcome, Queries, Reply};
+use super::reading::{Reader, Reading};
+use super::{ArchiveConfig, ArchiveEvent, Beginning};
+use crate::history::{Note, archive_id};
+use crate::request::RequestError;
+use crate::service::{Change, Input, Output, Request, Service, Taken};
+
+/// The row that says how far we have read.
+const LAST: &str = "last";
+/// Copies that may be on their way into the engine; what comes beyond is caught up with.
+const COPIES: usize = 128;
+/// A live message moves the last known one only after this long: until then one that was
+/// archived before it may still be on another way to us.
+const LAG: Duration = Duration::from_secs(60);
+/// What that last one's time may be wrong by.
+const MARGIN: Duration = Duration::from_secs(3600);
+/// Until the next try after an archive did not answer.
+const RETRY: Duration = Duration::from_secs(60);
+/// Tags of what is asked, fed and kept, beside those of queries.
+const CARBONS: u64 = 0;
+const COPY: u64 = 0;
+const PAGE: u64 = 1;
+
+/// Where in the archive we are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Last {
+    /// The message's id; none if the archive was empty.
+    id: Option<Text>,
+    /// When the archive received it, about.
+    at: Option<WallTime>,
+}
+
+impl Last {
+    fn to_bytes(&self) -> Vec<u8> {
+        let at = self.at.map_or(String::new(), |at| at.as_unix_ms().to_string());
+        let id = self.id.as_ref().map_or("", |id| id.as_str());
+        format!("{at}\n{id}").into_bytes()
+    }
+
+    fn of_bytes(bytes: &[u8]) -> Option<Self> {
+        let (at, id) = std::str::from_utf8(bytes).ok()?.split_once('\n')?;
+        Some(Self {
+            at: at.parse().ok().map(WallTime::from_unix_ms),
+            id: Some(id).filter(|id| !id.is_empty()).and_then(|id| Text::new(id).ok()),
+        })
+    }
+}
+
+/// How far the catching up of this session is.
+#[derive(Debug)]
+enum Phase {
+    Idle,
+    /// Until it is known whether there are carbons, so that nothing falls in between.
+    Waiting,
+    /// A page is asked for.
+    Asking,
+    /// It goes into the engine.
+    Feeding(Box<Fed>),
+    /// That, and how far we are, becomes durable.
+    Keeping {
+        complete: bool,
+    },
+    Done,
+}
+
+/// A page on its way.
+#[derive(Debug)]
+struct Fed {
+    notes: Vec<Note>,
+    last: Option<Last>,
+    complete: bool,
+}
+
+/// Who asked for a page.
+enum Asker {
+    /// We, to catch up.
+    CatchUp,
+    /// We, to know where the archive ends.
+    End,
+    /// The application.
+    Caller(Reply),
+}
+
+/// The archive service. See the module's head.
+pub struct Archive {
+    config: ArchiveConfig,
+    account: Option<BareJid>,
+    place: Option<Place>,
+    last: Option<Last>,
+    phase: Phase,
+    up: bool,
+    /// Another session began meanwhile.
+    again: bool,
+    retry_at: Option<Duration>,
+    /// Carbons are on in this session.
+    copies: bool,
+    /// Copies on their way into the engine, with their ids in the archive.
+    copying: VecDeque<Option<Text>>,
+    /// A live message that will be the last known one, since when; and the newest.
+    candidate: Option<(Last, Duration)>,
+    newest: Option<(Last, Duration)>,
+    queries: Queries<Asker>,
+    received: u64,
+    sent: u64,
+    outputs: VecDeque<Output<ArchiveEvent>>,
+}
+
+impl Archive {
+    /// A service that has read nothing so far. `secret` is random: nobody else can guess the
+    /// ids of queries.
+    #[must_use]
+    pub fn new(config: ArchiveConfig, secret: u64) -> Self {
+        Self {
+            config,
+            account: None,
+            place: None,
+            last: None,
+            phase: Phase::Idle,
+            up: false,
+            again: false,
+            retry_at: None,
+            copies: false,
+            copying: VecDeque::new(),
+            candidate: None,
+            newest: None,
+            queries: Queries::new(secret),
+            received: 0,
+            sent: 0,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Asks an archive for a page: our account's, or another's. What comes is told to
+    /// `reply`, once.
+    pub fn query(&mut self, of: Option<Jid>, query: Query, reply: Reply) {
+        if let Err(Asker::Caller(reply)) = self.ask(of, query, Asker::Caller(reply)) {
+            reply(Err(RequestError::TooMany));
+        }
+    }
+
+    fn ask(&mut self, of: Option<Jid>, query: Query, asker: Asker) -> Result<(), Asker> {
+        let (tag, query) = self.queries.begin(of.clone(), query, asker)?;
+        self.outputs.push_back(Output::Request {
+            tag,
+            request: Request::set(of, query),
+        });
+        Ok(())
+    }
+
+    // ---- the session ----------------------------------------------------------------
+
+    fn came_up(&mut self, up: &Up) {
+        self.up = true;
+        self.place.clone_from(&up.place);
+        let account = up.jid.to_bare();
+        if self.account.as_ref().is_some_and(|before| *before != account) {
+            // Another archive, of which nothing is known.
+            self.last = None;
+        }
+        self.account = Some(account);
+        if up.resumed {
+            return;
+        }
+        self.copies = false;
+        (self.candidate, self.newest) = (None, None);
+        if self.config.carbons {
+            let request = Request::set(None, Enable.to_element());
+            self.outputs.push_back(Output::Request {
+                tag: CARBONS,
+                request,
+            });
+        }
+        match self.phase {
+            Phase::Feeding(_) | Phase::Keeping { .. } => self.again = true,
+            _ => self.phase = Phase::Waiting,
+        }
+        if !self.config.carbons {
+            self.begin();
+        }
+    }
+
+    fn carbons_answered(&mut self, answer: &Result<Option<Element>, RequestError>) {
+        match answer {
+            Ok(_) => self.copies = true,
+            // The next session asks again.
+            Err(RequestError::Lost) => return,
+            Err(error) => {
+                let why = error.to_string();
+                self.outputs.push_back(Output::Event(ArchiveEvent::NoCarbons { why }));
+            }
+        }
+        self.begin();
+    }
+
+    // ---- catching up ----------------------------------------------------------------
+
+    /// Asks for the next page, if it is time.
+    fn begin(&mut self) {
+        let waits = matches!(self.phase, Phase::Waiting | Phase::Idle);
+        let Some(beginning) = self.config.catch_up.filter(|_| waits && self.up) else {
+            return;
+        };
+        (self.received, self.sent) = (0, 0);
+        self.retry_at = None;
+        match (&self.last, beginning) {
+            (Some(last), _) => {
+                let last = last.clone();
+                self.ask_after(&last);
+            }
+            (None, Beginning::Now) => {
+                let page = PageRequest::of(1, Position::Last);
+                self.ask_page(Query::of(&Filter::default(), page), Asker::End);
+            }
+            (None, Beginning::Everything) => self.ask_after(&Last::default()),
+        }
+    }
+
+    fn ask_after(&mut self, last: &Last) {
+        let position = match &last.id {
+            Some(id) => Position::After(id.clone()),
+            None => Position::First,
+        };
+        let start = last.at.filter(|_| last.id.is_none());
+        let filter = Filter {
+            start: start.map(|at| datetime::utc(at.as_unix_ms())),
+            ..Filter::default()
+        };
+        let page = PageRequest::of(self.config.page, position);
+        self.ask_page(Query::of(&filter, page), Asker::CatchUp);
+    }
+
+    fn ask_page(&mut self, query: Query, asker: Asker) {
+        self.phase = Phase::Asking;
+        if self.ask(None, query, asker).is_err() {
+            // The application has as many questions open as there may be.
+            self.phase = Phase::Idle;
+            self.retry_at = Some(Duration::ZERO);
+        }
+    }
+
+    fn answered(&mut self, now: Now, asker: Asker, outcome: Outcome) {
+        match asker {
+            Asker::Caller(reply) => reply(outcome),
+            Asker::End | Asker::CatchUp if !matches!(self.phase, Phase::Asking) => {}
+            Asker::End => match outcome {
+                Ok(page) => {
+                    let last = page.messages.last().map(last_of).unwrap_or_default();
+                    self.keep(vec![], Some(last), true);
+                }
+                Err(error) => self.failed(now, &error),
+            },
+            Asker::CatchUp => match outcome {
+                Ok(page) => self.page(now, page),
+                Err(error) => self.failed(now, &error),
+            },
+        }
+    }
+
+    fn failed(&mut self, now: Now, error: &RequestError) {
+        self.phase = Phase::Idle;
+        let refused = error.refusal().map(|refusal| refusal.condition);
+        if refused == Some(DefinedCondition::ItemNotFound)
+            && let Some(last) = self.last.as_mut().filter(|last| last.id.is_some())
+        {
+            // The archive has lost what we knew; its times still hold.
+            last.id = None;
+            return self.begin();
+        }
+        match error {
+            RequestError::Lost | RequestError::Closed => {}
+            RequestError::Refused { .. } => {
+                let why = error.to_string();
+                self.outputs.push_back(Output::Event(ArchiveEvent::NoArchive { why }));
+            }
+            _ => {
+                tracing::info!(%error, "the archive is asked again later");
+                self.retry_at = Some(now.monotonic.saturating_add(RETRY));
+            }
+        }
+    }
+
+    fn page(&mut self, now: Now, page: ArchivePage) {
+        let Some(account) = self.account.clone() else {
+            return;
+        };
+        let reader = Reader {
+            account: &account,
+            place: self.place.as_ref(),
+            now: now.wall,
+        };
+        let last = page.messages.last().map(last_of);
+        let (mut notes, mut messages) = (Vec::new(), Vec::new());
+        for archived in page.messages {
+            let Some(mut message) = archived.message else {
+                continue;
+            };
+            reader.stamp(&mut message, &archived.id, archived.stamp);
+            match reader.read(message) {
+                Reading::Deliver(message) => messages.push(*message),
+                Reading::Note(note) => notes.push(note),
+                Reading::Nothing => {}
+            }
+        }
+        self.received += messages.len() as u64;
+        self.sent += notes.len() as u64;
+        // A page without messages is the end, whatever it says, or we would ask for ever.
+        let complete = page.complete || last.is_none();
+        if messages.is_empty() {
+            return self.keep(notes, last, complete);
+        }
+        self.phase = Phase::Feeding(Box::new(Fed {
+            notes,
+            last,
+            complete,
+        }));
+        self.outputs.push_back(Output::Archived {
+            tag: PAGE,
+            messages,
+        });
+    }
+
+    fn keep(&mut self, notes: Vec<Note>, last: Option<Last>, complete: bool) {
+        let notes = notes.into_iter().map(|note| Change::History(Box::new(note)));
+        let mut changes: Vec<_> = notes.collect();
+        if let Some(last) = last {
+            changes.push(put(&last));
+            self.last = Some(last);
+        }
+        self.phase = Phase::Keeping { complete };
+        self.outputs.push_back(Output::Keep {
+            tag: Some(PAGE),
+            changes,
+        });
+    }
+
+    fn kept(&mut self) {
+        let Phase::Keeping { complete } = self.phase else {
+            return;
+        };
+        if std::mem::take(&mut self.again) {
+            self.phase = Phase::Waiting;
+            if self.copies || !self.config.carbons {
+                self.begin();
+            }
+            return;
+        }
+        if complete {
+            self.phase = Phase::Done;
+            let (received, sent) = (self.received, self.sent);
+            self.outputs.push_back(Output::Event(ArchiveEvent::CaughtUp { received, sent }));
+        } else if self.up {
+            let last = self.last.clone().unwrap_or_default();
+            self.ask_after(&last);
+        } else {
+            self.phase = Phase::Idle;
+        }
+    }
+
+    // ---- what comes meanwhile -------------------------------------------------------
+
+    /// A copy of what another device of ours sent or received; believed from our own
+    /// account alone (XEP-0280 §11).
+    fn copy(&mut self, now: Now, message: &Message) -> Taken {
+        let Some(account) = self.account.clone() else {
+            return Taken::No;
+        };
+        let forwarded = match Carbon::of(message, &account) {
+            Ok(None) => return Taken::No,
+            Ok(Some(carbon)) => carbon.forwarded().stanza(),
+            Err(_) => return Taken::Yes,
+        };
+        let Ok(Some(Stanza::Message(mut message))) = forwarded else {
+            return Taken::Yes;
+        };
+        // The device that has it answers (and a receipt for a copy would be a second one).
+        message.payloads.retain(|p| !receipts::Request::matches(p));
+        let reader = Reader {
+            account: &account,
+            place: self.place.as_ref(),
+            now: now.wall,
+        };
+        let id = archive_id(&message, &account).and_then(|id| Text::new(id).ok());
+        match reader.read(message) {
+            Reading::Deliver(message) if self.copying.len() < COPIES => {
+                self.copying.push_back(id);
+                self.outputs.push_back(Output::Archived {
+                    tag: COPY,
+                    messages: vec![*message],
+                });
+            }
+            Reading::Deliver(_) => self.missed(),
+            Reading::Note(note) => {
+                if let Note::Message(note) = &note {
+                    let event = ArchiveEvent::SentElsewhere(note.clone());
+                    self.outputs.push_back(Output::Event(event));
+                }
+                let changes = vec![Change::History(Box::new(note))];
+                self.outputs.push_back(Output::Keep { tag: None, changes });
+                self.lives(now, id);
+            }
+            Reading::Nothing => self.lives(now, id),
+        }
+        Taken::Yes
+    }
+
+    /// There was no room for a copy: it is caught up with.
+    fn missed(&mut self) {
+        (self.candidate, self.newest) = (None, None);
+        if matches!(self.phase, Phase::Done) {
+            self.phase = Phase::Waiting;
+        }
+        self.again |= !matches!(self.phase, Phase::Waiting | Phase::Idle);
+    }
+
+    fn copied(&mut self, now: Now) {
+        let id = self.copying.pop_front().flatten();
+        self.lives(now, id);
+        if self.copying.is_empty() && matches!(self.phase, Phase::Waiting) && self.copies {
+            self.begin();
+        }
+    }
+
+    /// A message of the archive has come live. While carbons are on, all that is archived
+    /// does, so that what came long enough ago need not be read again.
+    fn lives(&mut self, now: Now, id: Option<Text>) {
+        if !matches!(self.phase, Phase::Done) || !self.copies {
+            return;
+        }
+        if let Some(id) = id {
+            let at = now.wall.before(MARGIN);
+            let last = Last {
+                id: Some(id),
+                at: Some(at),
+            };
+            self.newest = Some((last, now.monotonic));
+            if self.candidate.is_none() {
+                self.candidate.clone_from(&self.newest);
+            }
+        }
+    }
+
+    fn tick(&mut self, now: Now) {
+        if self.retry_at.is_some_and(|at| at <= now.monotonic) {
+            self.retry_at = None;
+            self.begin();
+        }
+        let ripe = |since: Duration| since.saturating_add(LAG) <= now.monotonic;
+        if let Some((last, _)) = self.candidate.take_if(|(_, since)| ripe(*since)) {
+            self.outputs.push_back(Output::Keep {
+                tag: None,
+                changes: vec![put(&last)],
+            });
+            let newer = self.newest.take_if(|(newest, _)| *newest != last);
+            self.last = Some(last);
+            self.candidate.clone_from(&newer);
+            self.newest = newer;
+        }
+    }
+}
+
+fn put(last: &Last) -> Change {
+    Change::Put {
+        key: LAST.to_owned(),
+        value: last.to_bytes(),
+    }
+}
+
+fn last_of(archived: &super::Archived) -> Last {
+    let stamp = archived.stamp.as_deref();
+    Last {
+        id: Some(archived.id.clone()),
+        at: stamp.and_then(datetime::unix_ms).map(WallTime::from_unix_ms),
+    }
+}
+
+impl Service for Archive {
+    const NAME: &'static str = "archive";
+    type Event = ArchiveEvent;
+
+    fn restore(&mut self, key: &str, value: &[u8]) {
+        if key == LAST {
+            self.last = Last::of_bytes(value);
+        }
+    }
+
+    fn handle(&mut self, now: Now, input: Input<'_>) -> Taken {
+        match input {
+            Input::Up(up) => self.came_up(up),
+            Input::Down => self.up = false,
+            Input::Stanza(Stanza::Message(message)) => {
+                if self.queries.result(message, self.account.as_ref()) {
+                    return Taken::Yes;
+                }
+                return self.copy(now, message);
+            }
+            Input::Received(message) => {
+                let account = self.account.as_ref();
+                let id = account.and_then(|account| archive_id(message, account));
+                self.lives(now, id.and_then(|id| Text::new(id).ok()));
+            }
+            Input::Answer { tag: CARBONS, answer } => self.carbons_answered(&answer),
+            Input::Answer { tag, answer } => {
+                if let Some((asker, outcome)) = self.queries.answered(tag, answer) {
+                    self.answered(now, asker, outcome);
+                }
+            }
+            Input::Archived { tag: COPY } => self.copied(now),
+            Input::Archived { .. } => {
+                if let Phase::Feeding(fed) = &mut self.phase {
+                    let (notes, last) = (std::mem::take(&mut fed.notes), fed.last.take());
+                    let complete = fed.complete;
+                    self.keep(notes, last, complete);
+                }
+            }
+            Input::Kept { tag: PAGE } => self.kept(),
+            Input::Tick => self.tick(now),
+            _ => {}
+        }
+        Taken::No
+    }
+
+    fn poll_output(&mut self) -> Output<ArchiveEvent> {
+        if let Some(output) = self.outputs.pop_front() {
+            return output;
+        }
+        let candidate = self.candidate.as_ref();
+        let ripe = candidate.map(|(_, since)| since.saturating_add(LAG));
+        Output::Wait(ripe.into_iter().chain(self.retry_at).min())
+    }
+}
+
+#[cfg(test)]
+mod tests;
