@@ -7,7 +7,9 @@ use std::pin::Pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use stanchion_reliability::engine::Now;
-use stanchion_reliability::session::{Inflow, Received, Receiver, Sender, Stanzas, Up};
+use stanchion_reliability::session::{
+    Inflow, Received, Receiver, Sender, Stanzas, Up,
+};
 use stanchion_reliability::store::{TransactError, Transactor, WallTime};
 use stanchion_stanza::payload::delivery::{FEATURE, Place, capability_form};
 use stanchion_stanza::payload::disco::{DiscoInfo, Identity};
@@ -17,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::history::{History, HistoryConfig};
 use crate::request::{Outstanding, RequestError};
 use crate::service::{Change, Input, Output, Request, Service, Taken};
 use crate::shelf;
@@ -54,6 +57,7 @@ pub struct HostBuilder {
     slots: Vec<Box<dyn Slot>>,
     identity: Identity,
     hand_over: usize,
+    history: HistoryConfig,
     calls: (mpsc::Sender<Call>, mpsc::Receiver<Call>),
 }
 
@@ -76,6 +80,7 @@ impl HostBuilder {
                 lang: None,
             },
             hand_over: 64,
+            history: HistoryConfig::default(),
             calls: mpsc::channel(CALLS),
         }
     }
@@ -94,6 +99,13 @@ impl HostBuilder {
     #[must_use]
     pub const fn hand_over(mut self, most: usize) -> Self {
         self.hand_over = most;
+        self
+    }
+
+    /// How much of the [history](crate::history) is kept.
+    #[must_use]
+    pub const fn history(mut self, config: HistoryConfig) -> Self {
+        self.history = config;
         self
     }
 
@@ -131,6 +143,7 @@ impl HostBuilder {
         stanzas: Stanzas,
         store: Transactor,
     ) -> Result<(Host, Incoming), TransactError> {
+        let history = History::open(store.clone(), self.history).await?;
         for (service, key, value) in shelf::open(&store).await? {
             for slot in &mut self.slots {
                 if slot.name() == service {
@@ -157,12 +170,15 @@ impl HostBuilder {
             outstanding: Outstanding::new(getrandom::u64().unwrap_or_default()),
             up: false,
             store,
+            history: history.clone(),
             to_keep: VecDeque::new(),
             keeping: None,
+            doing: VecDeque::new(),
             started: Instant::now(),
         };
         let host = Host {
             requests: Requests(asks),
+            history,
             stop: Some(stop),
             task: Some(tokio::spawn(task.run(stopped))),
         };
@@ -174,6 +190,7 @@ impl HostBuilder {
 #[derive(Debug)]
 pub struct Host {
     requests: Requests,
+    history: History,
     stop: Option<oneshot::Sender<()>>,
     task: Option<JoinHandle<()>>,
 }
@@ -183,6 +200,12 @@ impl Host {
     #[must_use]
     pub fn requests(&self) -> Requests {
         self.requests.clone()
+    }
+
+    /// What was said, for who keeps it: see [`History::commit`].
+    #[must_use]
+    pub fn history(&self) -> History {
+        self.history.clone()
     }
 
     /// Ends the services: what they want kept is durable. Call it before the session ends.
@@ -302,7 +325,18 @@ struct Task {
     to_keep: VecDeque<Wanted>,
     /// The first of them are on their way.
     keeping: Option<(usize, Keeping)>,
+    history: History,
+    /// What was asked of the session, and of whom; one after the other.
+    doing: VecDeque<(usize, Doing)>,
     started: Instant,
+}
+
+/// Something that the session is doing.
+type Doing = Pin<Box<dyn Future<Output = Done> + Send>>;
+
+/// What it did.
+enum Done {
+    Archived { tag: u64, taken: usize },
 }
 
 /// Why the loop goes on.
@@ -312,6 +346,7 @@ enum Wake {
     Call(Call),
     Ask(Ask),
     Kept(usize, Result<(), TransactError>),
+    Done(Done),
     Tick,
     End,
 }
@@ -344,6 +379,7 @@ impl Task {
                 }
                 Wake::Ask(ask) => self.ask(ask.request, Owner::Caller(ask.answer)).await,
                 Wake::Kept(count, result) => self.kept(count, result),
+                Wake::Done(done) => self.done(done),
                 Wake::Tick => self.tick(now),
             }
         }
@@ -383,6 +419,7 @@ impl Task {
         tokio::select! {
             _ = stopped => Wake::End,
             (count, result) = kept(&mut self.keeping) => Wake::Kept(count, result),
+            done = next_done(&mut self.doing) => Wake::Done(done),
             Some(call) = self.calls.recv(), if takes => Wake::Call(call),
             Some(ask) = self.asks.recv() => Wake::Ask(ask),
             inflow = self.stanzas.recv(), if takes => Wake::Inflow(inflow),
@@ -416,6 +453,17 @@ impl Task {
                         tag,
                         changes,
                     }),
+                    Output::Archived { tag, messages } => {
+                        let sender = self.sender.clone();
+                        let doing = async move {
+                            let taken = sender.archived(messages).await;
+                            Done::Archived {
+                                tag,
+                                taken: taken.unwrap_or(0),
+                            }
+                        };
+                        self.doing.push_back((at, Box::pin(doing)));
+                    }
                     Output::Announce => announce = true,
                     // Told by the slot.
                     Output::Event(()) => {}
@@ -447,6 +495,17 @@ impl Task {
     fn tell_all<'a>(&mut self, input: impl Fn() -> Input<'a>) {
         for slot in 0..self.slots.len() {
             self.tell(slot, input());
+        }
+    }
+
+    fn done(&mut self, done: Done) {
+        if let Some((slot, _)) = self.doing.pop_front() {
+            self.tell(
+                slot,
+                match done {
+                    Done::Archived { tag, taken } => Input::Archived { tag, taken },
+                },
+            );
         }
     }
 
@@ -525,6 +584,7 @@ impl Task {
     }
 
     fn received(&mut self, received: Received) {
+        self.tell_all(|| Input::Received(received.message()));
         let slots = self.slots.iter_mut();
         let claiming = slots.into_iter().find(|s| s.claims(received.message()));
         let left = match claiming {
@@ -579,8 +639,8 @@ impl Task {
             let name = self.slots.get(wanted.slot).map_or("", |slot| slot.name());
             changes.extend(wanted.changes.iter().map(|change| (name, change.clone())));
         }
-        let store = self.store.clone();
-        let keeping = async move { shelf::change(&store, changes).await };
+        let (store, history) = (self.store.clone(), self.history.clone());
+        let keeping = async move { shelf::change(&store, &history, changes).await };
         self.keeping = Some((self.to_keep.len(), Box::pin(keeping)));
     }
 
@@ -628,6 +688,13 @@ fn unknown(iq: &Iq) -> Iq {
 async fn kept(keeping: &mut Option<(usize, Keeping)>) -> (usize, Result<(), TransactError>) {
     match keeping {
         Some((count, keeping)) => (*count, keeping.await),
+        None => pending().await,
+    }
+}
+
+async fn next_done(doing: &mut VecDeque<(usize, Doing)>) -> Done {
+    match doing.front_mut() {
+        Some((_, doing)) => doing.await,
         None => pending().await,
     }
 }

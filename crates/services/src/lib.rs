@@ -6,6 +6,8 @@
 //! rights: rows in the store, requests that are answered by whom they asked, messages that
 //! it claims.
 
+pub mod archive;
+pub mod chat;
 pub mod disco;
 pub mod history;
 pub mod host;

@@ -9,6 +9,7 @@ use stanchion_reliability::session::Up;
 use stanchion_stanza::payload::disco::DiscoInfo;
 use stanchion_stanza::{Element, Jid, Message, Stanza, Text};
 
+use crate::history::Note;
 use crate::request::RequestError;
 
 /// A service over a session: a part of it that keeps a state of its own.
@@ -80,10 +81,20 @@ pub enum Input<'a> {
         /// The result's child, if it has one.
         answer: Result<Option<Element>, RequestError>,
     },
+    /// A message that is kept is about to be handed over, whoever it goes to: it is
+    /// durable. For a look at it; one may pass by again after a restart.
+    Received(&'a Message),
     /// [`Output::Keep`] is durable.
     Kept {
         /// From there.
         tag: u64,
+    },
+    /// So many messages of [`Output::Archived`], from the first on, are kept.
+    Archived {
+        /// From there.
+        tag: u64,
+        /// The rest is to be given again, after a while: there is no room now.
+        taken: usize,
     },
     /// Time has passed.
     Tick,
@@ -110,6 +121,14 @@ pub enum Output<E> {
         /// What.
         changes: Vec<Change>,
     },
+    /// Take these in as if they had been received: see
+    /// [`Sender::archived`](stanchion_reliability::session::Sender::archived).
+    Archived {
+        /// The service's own name for it.
+        tag: u64,
+        /// In the archive's order.
+        messages: Vec<Message>,
+    },
     /// The features are others now.
     Announce,
     /// Tell observers.
@@ -133,6 +152,8 @@ pub enum Change {
         /// The row.
         key: String,
     },
+    /// No row: something for the [history](crate::history), in the same transaction.
+    History(Box<Note>),
 }
 
 /// A question, and how long to wait for its answer.

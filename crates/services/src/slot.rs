@@ -86,6 +86,7 @@ impl<S: Service> Slot for Typed<S> {
                 Output::Transmit(stanza) => Output::Transmit(stanza),
                 Output::Request { tag, request } => Output::Request { tag, request },
                 Output::Keep { tag, changes } => Output::Keep { tag, changes },
+                Output::Archived { tag, messages } => Output::Archived { tag, messages },
                 Output::Announce => Output::Announce,
                 Output::Wait(until) => Output::Wait(until),
             };

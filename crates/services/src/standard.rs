@@ -5,7 +5,10 @@ use stanchion_reliability::session::{Receiver, Sender, Stanzas};
 use stanchion_reliability::store::{TransactError, Transactor};
 use stanchion_stanza::payload::disco::Identity;
 
+use crate::archive::{Archive, ArchiveConfig, Archives};
+use crate::chat::{Chat, Chats, Follower};
 use crate::disco::Disco;
+use crate::history::HistoryConfig;
 use crate::host::{Host, HostBuilder, Incoming, Requests};
 use crate::ping::Pings;
 
@@ -16,6 +19,11 @@ pub struct StandardConfig {
     /// What we are in service discovery (XEP-0030 §3.1). Default: `client/bot`, named
     /// Stanchion.
     pub identity: Option<Identity>,
+    /// What of the account's archive and its other devices comes here. Default: nothing by
+    /// itself; the archive can be asked.
+    pub archive: ArchiveConfig,
+    /// How much of the history is kept.
+    pub history: HistoryConfig,
     /// How many received messages the session hands over at once, if not 64.
     pub hand_over: Option<usize>,
 }
@@ -23,7 +31,11 @@ pub struct StandardConfig {
 /// The standard services of a session, running. Dropping it aborts them.
 #[derive(Debug)]
 pub struct Standard {
+    // Ends before the host does: fields drop in order.
+    follower: Follower,
     host: Host,
+    chat: Chat,
+    archive: Archives,
 }
 
 impl Standard {
@@ -48,8 +60,34 @@ impl Standard {
         }
         builder.add(Disco::default());
         builder.add(Pings::default());
-        let (host, incoming) = builder.start(sender, receiver, stanzas, store).await?;
-        Ok((Self { host }, incoming))
+        let secret = getrandom::u64().unwrap_or_default();
+        let archive = builder.add(Archive::new(config.archive, secret));
+        let chats = builder.add(Chats::default());
+        let builder = builder.history(config.history);
+        let (host, incoming) = builder
+            .start(sender.clone(), receiver, stanzas, store)
+            .await?;
+        let (chat, follower) = Chat::start(chats, sender, host.history());
+        let archive = Archives::new(archive, host.requests());
+        let this = Self {
+            follower,
+            host,
+            chat,
+            archive,
+        };
+        Ok((this, incoming))
+    }
+
+    /// Conversations.
+    #[must_use]
+    pub const fn chat(&self) -> &Chat {
+        &self.chat
+    }
+
+    /// The account's archive.
+    #[must_use]
+    pub const fn archive(&self) -> &Archives {
+        &self.archive
     }
 
     /// Asks others.
@@ -60,6 +98,7 @@ impl Standard {
 
     /// Ends them; call it before the session ends.
     pub async fn shutdown(self) {
+        self.follower.shutdown().await;
         self.host.shutdown().await;
     }
 }

@@ -14,6 +14,8 @@ use stanchion_reliability::store::{
     Image, MemoryStore, Opening, Seed, SqliteStore, Store, StoreError, TransactError, Transactor,
     WallTime,
 };
+use stanchion_services::archive::Beginning;
+use stanchion_services::history::HistoryConfig;
 use stanchion_services::{Incoming, Standard, StandardConfig};
 use stanchion_stanza::{BareJid, Presence, Text, xml::InvalidChar};
 use stanchion_transport::security::Fingerprint;
@@ -70,6 +72,7 @@ pub struct ClientBuilder {
     connect: ConnectConfig,
     store: Option<StoreChoice>,
     session: SessionConfig,
+    services: StandardConfig,
     first_within: Option<Duration>,
 }
 
@@ -86,6 +89,7 @@ impl ClientBuilder {
             connect: ConnectConfig::default(),
             store: None,
             session: SessionConfig::default(),
+            services: StandardConfig::default(),
             first_within: None,
         }
     }
@@ -190,6 +194,32 @@ impl ClientBuilder {
         self
     }
 
+    /// Receive copies of what the account's other devices send and receive (XEP-0280).
+    /// Default: no.
+    pub const fn carbons(mut self) -> Self {
+        self.services.archive.carbons = true;
+        self
+    }
+
+    /// Get what came while this device was away from the account's archive (XEP-0313), after
+    /// each new session. Default: only what the server kept for a device that is away.
+    pub const fn catch_up(mut self, from: Beginning) -> Self {
+        self.services.archive.catch_up = Some(from);
+        self
+    }
+
+    /// How much of the history is kept. Default: 100,000 messages.
+    pub const fn history(mut self, config: HistoryConfig) -> Self {
+        self.services.history = config;
+        self
+    }
+
+    /// Everything else about the services.
+    pub fn services_config(mut self, change: impl FnOnce(&mut StandardConfig)) -> Self {
+        change(&mut self.services);
+        self
+    }
+
     /// What is needed to connect, checked: for a look at the server without a session.
     ///
     /// # Errors
@@ -249,8 +279,8 @@ impl ClientBuilder {
             connector = Arc::new(FirstWithin::new(connector, time));
         }
         let (store, transactor) = open(self.store.ok_or(StartError::NoStore)?).await?;
-        let mut services = StandardConfig::default();
-        services.hand_over = Some(session.engine.hand_over);
+        let mut services = self.services;
+        services.hand_over.get_or_insert(session.engine.hand_over);
         let (session, receiver, stanzas) =
             Session::start_with_stanzas(connector, store, session).await?;
         let sender = session.sender();

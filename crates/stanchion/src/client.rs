@@ -6,6 +6,8 @@ use stanchion_reliability::session::{
     FindError, Outgoing, SendError, Sender, Sent, Session, SessionError, SessionEvent, Status,
     Tracked,
 };
+use stanchion_services::archive::Archives;
+use stanchion_services::chat::Chat;
 use stanchion_services::{Requests, Standard};
 use stanchion_stanza::BareJid;
 use tokio::sync::{broadcast, watch};
@@ -100,6 +102,18 @@ impl Client {
     #[must_use]
     pub fn requests(&self) -> Requests {
         self.services.requests()
+    }
+
+    /// Conversations: messages that are kept in a history, corrected, displayed.
+    #[must_use]
+    pub const fn chat(&self) -> &Chat {
+        self.services.chat()
+    }
+
+    /// The account's archive, and what its other devices do.
+    #[must_use]
+    pub const fn archive(&self) -> &Archives {
+        self.services.archive()
     }
 
     /// Ends the client properly: what is accepted is durable, what is handled is

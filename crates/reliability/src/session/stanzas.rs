@@ -41,6 +41,24 @@ pub struct Up {
     pub place: Option<Place>,
 }
 
+impl Up {
+    /// A stream as it is told, for who tries a service without a session.
+    #[must_use]
+    pub const fn new(
+        jid: FullJid,
+        resumed: bool,
+        features: StreamFeatures,
+        place: Option<Place>,
+    ) -> Self {
+        Self {
+            jid,
+            resumed,
+            features,
+            place,
+        }
+    }
+}
+
 /// Reads what happens on a session's streams; see [`Session::start_with_stanzas`].
 /// The session does not read its stream while too much waits here.
 ///

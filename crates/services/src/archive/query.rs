@@ -11,7 +11,7 @@ use stanchion_stanza::{BareJid, Element, Encoder, Jid, Limits, Message, Payload 
 use crate::request::RequestError;
 
 /// Queries that may be under way at once.
-pub const MOST: usize = 16;
+pub(super) const MOST: usize = 16;
 /// Messages of one page at most, whatever the archive sends.
 pub const PAGE: u32 = 250;
 /// Bytes of one page, about; one message at least.
@@ -177,11 +177,6 @@ impl<O> Queries<O> {
             }
         });
         Some((open.owner, outcome))
-    }
-
-    /// All of them, as the services end.
-    pub(crate) fn is_open(&self, tag: u64) -> bool {
-        self.open.contains_key(&tag)
     }
 }
 

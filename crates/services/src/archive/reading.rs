@@ -2,6 +2,7 @@
 //! or received: one to be taken in as if it had come here, or something for the history.
 
 use stanchion_reliability::store::WallTime;
+use stanchion_stanza::payload::datetime;
 use stanchion_stanza::payload::delay::Delay;
 use stanchion_stanza::payload::delivery::Place;
 use stanchion_stanza::payload::markers::Displayed;
@@ -82,7 +83,7 @@ impl Reader<'_> {
                 id: id.as_str().to_owned(),
             });
         }
-        match MessageNote::sent(message, self.account, self.now, Progress::Elsewhere) {
+        match MessageNote::sent(message, Some(self.account), self.now, Progress::Elsewhere) {
             Some(note) => Reading::Note(Note::Message(Box::new(note))),
             None => Reading::Nothing,
         }
@@ -97,15 +98,19 @@ impl Reader<'_> {
         });
         let id = id.clone();
         message.payloads.push(StanzaId { id, by: by.clone() }.to_element());
-        if let Some(stamp) = stamp {
-            let delay = Delay {
-                from: Some(by),
-                stamp,
-                reason: None,
-            };
-            message.payloads.push(delay.to_element());
-        }
+        let delay = Delay {
+            from: Some(by),
+            stamp: stamp.unwrap_or_else(|| datetime::utc(self.now.as_unix_ms())),
+            reason: None,
+        };
+        message.payloads.push(delay.to_element());
     }
+}
+
+/// Whether a message was [stamped](Reader::stamp): it came from the archive.
+pub(super) fn is_archived(message: &Message, account: &BareJid) -> bool {
+    let mut delays = message.payloads.iter().filter(|p| Delay::matches(p));
+    delays.any(|p| p.attr("from") == Some(account.as_str()))
 }
 
 #[cfg(test)]

@@ -10,10 +10,10 @@
 //!                                              +----------- more to come -------------+--> Done
 //! ```
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use stanchion_reliability::engine::Now;
+use stanchion_reliability::engine::{Now, SLICE};
 use stanchion_reliability::session::Up;
 use stanchion_reliability::store::WallTime;
 use stanchion_stanza::payload::carbons::{Carbon, Enable};
@@ -26,14 +26,16 @@ use stanchion_stanza::stanza::DefinedCondition;
 use stanchion_stanza::{BareJid, Element, Jid, Message, Payload as _, Stanza, Text};
 
 use super::query::{ArchivePage, Outcome, Queries, Reply};
-use super::reading::{Reader, Reading};
+use super::reading::{self, Reader, Reading};
 use super::{ArchiveConfig, ArchiveEvent, Beginning};
 use crate::history::{Note, archive_id};
 use crate::request::RequestError;
 use crate::service::{Change, Input, Output, Request, Service, Taken};
 
-/// The row that says how far we have read.
-const LAST: &str = "last";
+/// What the rows that say how far we have read begin with; the account follows.
+const LAST: &str = "last ";
+/// Accounts whose rows are remembered: those that a device may have.
+const ACCOUNTS: usize = 16;
 /// Copies that may be on their way into the engine; what comes beyond is caught up with.
 const COPIES: usize = 128;
 /// A live message moves the last known one only after this long: until then one that was
@@ -41,6 +43,8 @@ const COPIES: usize = 128;
 const LAG: Duration = Duration::from_secs(60);
 /// What that last one's time may be wrong by.
 const MARGIN: Duration = Duration::from_secs(3600);
+/// Until the engine is offered again what it had no room for.
+const PAUSE: Duration = Duration::from_secs(1);
 /// Until the next try after an archive did not answer.
 const RETRY: Duration = Duration::from_secs(60);
 /// Tags of what is asked, fed and kept, beside those of queries.
@@ -93,6 +97,8 @@ enum Phase {
 /// A page on its way.
 #[derive(Debug)]
 struct Fed {
+    /// What the engine has not taken yet.
+    messages: VecDeque<Message>,
     notes: Vec<Note>,
     last: Option<Last>,
     complete: bool,
@@ -114,6 +120,8 @@ pub struct Archive {
     account: Option<BareJid>,
     place: Option<Place>,
     last: Option<Last>,
+    /// Of the accounts in use before.
+    lasts: BTreeMap<String, Last>,
     phase: Phase,
     up: bool,
     /// Another session began meanwhile.
@@ -142,6 +150,7 @@ impl Archive {
             account: None,
             place: None,
             last: None,
+            lasts: BTreeMap::new(),
             phase: Phase::Idle,
             up: false,
             again: false,
@@ -176,16 +185,22 @@ impl Archive {
 
     // ---- the session ----------------------------------------------------------------
 
-    fn came_up(&mut self, up: &Up) {
+    fn came_up(&mut self, now: Now, up: &Up) {
         self.up = true;
         self.place.clone_from(&up.place);
         let account = up.jid.to_bare();
-        if self.account.as_ref().is_some_and(|before| *before != account) {
-            // Another archive, of which nothing is known.
-            self.last = None;
+        if self.account.as_ref() != Some(&account) {
+            if let (Some(before), Some(last)) = (&self.account, self.last.take()) {
+                self.lasts.insert(before.to_string(), last);
+            }
+            self.last = self.lasts.remove(account.as_str());
+            self.account = Some(account);
         }
-        self.account = Some(account);
         if up.resumed {
+            // It may have been lost between two pages.
+            if matches!(self.phase, Phase::Idle) {
+                self.begin(now);
+            }
             return;
         }
         self.copies = false;
@@ -199,14 +214,17 @@ impl Archive {
         }
         match self.phase {
             Phase::Feeding(_) | Phase::Keeping { .. } => self.again = true,
-            _ => self.phase = Phase::Waiting,
+            _ => {
+                self.again = false;
+                self.phase = Phase::Waiting;
+            }
         }
         if !self.config.carbons {
-            self.begin();
+            self.begin(now);
         }
     }
 
-    fn carbons_answered(&mut self, answer: &Result<Option<Element>, RequestError>) {
+    fn carbons_answered(&mut self, now: Now, answer: &Result<Option<Element>, RequestError>) {
         match answer {
             Ok(_) => self.copies = true,
             // The next session asks again.
@@ -216,13 +234,13 @@ impl Archive {
                 self.outputs.push_back(Output::Event(ArchiveEvent::NoCarbons { why }));
             }
         }
-        self.begin();
+        self.begin(now);
     }
 
     // ---- catching up ----------------------------------------------------------------
 
     /// Asks for the next page, if it is time.
-    fn begin(&mut self) {
+    fn begin(&mut self, now: Now) {
         let waits = matches!(self.phase, Phase::Waiting | Phase::Idle);
         let Some(beginning) = self.config.catch_up.filter(|_| waits && self.up) else {
             return;
@@ -232,17 +250,17 @@ impl Archive {
         match (&self.last, beginning) {
             (Some(last), _) => {
                 let last = last.clone();
-                self.ask_after(&last);
+                self.ask_after(now, &last);
             }
             (None, Beginning::Now) => {
                 let page = PageRequest::of(1, Position::Last);
-                self.ask_page(Query::of(&Filter::default(), page), Asker::End);
+                self.ask_page(now, Query::of(&Filter::default(), page), Asker::End);
             }
-            (None, Beginning::Everything) => self.ask_after(&Last::default()),
+            (None, Beginning::Everything) => self.ask_after(now, &Last::default()),
         }
     }
 
-    fn ask_after(&mut self, last: &Last) {
+    fn ask_after(&mut self, now: Now, last: &Last) {
         let position = match &last.id {
             Some(id) => Position::After(id.clone()),
             None => Position::First,
@@ -253,15 +271,15 @@ impl Archive {
             ..Filter::default()
         };
         let page = PageRequest::of(self.config.page, position);
-        self.ask_page(Query::of(&filter, page), Asker::CatchUp);
+        self.ask_page(now, Query::of(&filter, page), Asker::CatchUp);
     }
 
-    fn ask_page(&mut self, query: Query, asker: Asker) {
+    fn ask_page(&mut self, now: Now, query: Query, asker: Asker) {
         self.phase = Phase::Asking;
         if self.ask(None, query, asker).is_err() {
             // The application has as many questions open as there may be.
             self.phase = Phase::Idle;
-            self.retry_at = Some(Duration::ZERO);
+            self.retry_at = Some(now.monotonic.saturating_add(RETRY));
         }
     }
 
@@ -291,7 +309,7 @@ impl Archive {
         {
             // The archive has lost what we knew; its times still hold.
             last.id = None;
-            return self.begin();
+            return self.begin(now);
         }
         match error {
             RequestError::Lost | RequestError::Closed => {}
@@ -330,27 +348,55 @@ impl Archive {
         }
         self.received += messages.len() as u64;
         self.sent += notes.len() as u64;
-        // A page without messages is the end, whatever it says, or we would ask for ever.
-        let complete = page.complete || last.is_none();
+        // A page that leads nowhere is the end, whatever it says, or we would ask for ever.
+        let stands = last.is_none() || last == self.last;
+        let complete = page.complete || stands;
         if messages.is_empty() {
             return self.keep(notes, last, complete);
         }
         self.phase = Phase::Feeding(Box::new(Fed {
+            messages: messages.into(),
             notes,
             last,
             complete,
         }));
-        self.outputs.push_back(Output::Archived {
-            tag: PAGE,
-            messages,
-        });
+        self.feed();
+    }
+
+    /// Gives the engine what it may take at once.
+    fn feed(&mut self) {
+        if let Phase::Feeding(fed) = &self.phase {
+            let messages = fed.messages.iter().take(SLICE).cloned().collect();
+            self.outputs.push_back(Output::Archived {
+                tag: PAGE,
+                messages,
+            });
+        }
+    }
+
+    /// It has taken so many of them.
+    fn fed(&mut self, now: Now, taken: usize) {
+        let Phase::Feeding(fed) = &mut self.phase else {
+            return;
+        };
+        fed.messages.drain(..taken.min(fed.messages.len()));
+        if fed.messages.is_empty() {
+            let (notes, last) = (std::mem::take(&mut fed.notes), fed.last.take());
+            let complete = fed.complete;
+            self.keep(notes, last, complete);
+        } else if taken == 0 {
+            // The application is behind; it is not to be made to hurry.
+            self.retry_at = Some(now.monotonic.saturating_add(PAUSE));
+        } else {
+            self.feed();
+        }
     }
 
     fn keep(&mut self, notes: Vec<Note>, last: Option<Last>, complete: bool) {
         let notes = notes.into_iter().map(|note| Change::History(Box::new(note)));
         let mut changes: Vec<_> = notes.collect();
         if let Some(last) = last {
-            changes.push(put(&last));
+            changes.extend(self.put(&last));
             self.last = Some(last);
         }
         self.phase = Phase::Keeping { complete };
@@ -360,14 +406,14 @@ impl Archive {
         });
     }
 
-    fn kept(&mut self) {
+    fn kept(&mut self, now: Now) {
         let Phase::Keeping { complete } = self.phase else {
             return;
         };
         if std::mem::take(&mut self.again) {
             self.phase = Phase::Waiting;
             if self.copies || !self.config.carbons {
-                self.begin();
+                self.begin(now);
             }
             return;
         }
@@ -377,7 +423,7 @@ impl Archive {
             self.outputs.push_back(Output::Event(ArchiveEvent::CaughtUp { received, sent }));
         } else if self.up {
             let last = self.last.clone().unwrap_or_default();
-            self.ask_after(&last);
+            self.ask_after(now, &last);
         } else {
             self.phase = Phase::Idle;
         }
@@ -439,11 +485,14 @@ impl Archive {
         self.again |= !matches!(self.phase, Phase::Waiting | Phase::Idle);
     }
 
-    fn copied(&mut self, now: Now) {
+    fn copied(&mut self, now: Now, taken: usize) {
         let id = self.copying.pop_front().flatten();
-        self.lives(now, id);
+        match taken {
+            0 => self.missed(),
+            _ => self.lives(now, id),
+        }
         if self.copying.is_empty() && matches!(self.phase, Phase::Waiting) && self.copies {
-            self.begin();
+            self.begin(now);
         }
     }
 
@@ -466,17 +515,25 @@ impl Archive {
         }
     }
 
+    fn put(&self, last: &Last) -> Option<Change> {
+        Some(Change::Put {
+            key: format!("{LAST}{}", self.account.as_ref()?),
+            value: last.to_bytes(),
+        })
+    }
+
     fn tick(&mut self, now: Now) {
         if self.retry_at.is_some_and(|at| at <= now.monotonic) {
             self.retry_at = None;
-            self.begin();
+            match self.phase {
+                Phase::Feeding(_) => self.feed(),
+                _ => self.begin(now),
+            }
         }
         let ripe = |since: Duration| since.saturating_add(LAG) <= now.monotonic;
         if let Some((last, _)) = self.candidate.take_if(|(_, since)| ripe(*since)) {
-            self.outputs.push_back(Output::Keep {
-                tag: None,
-                changes: vec![put(&last)],
-            });
+            let changes = self.put(&last).into_iter().collect();
+            self.outputs.push_back(Output::Keep { tag: None, changes });
             let newer = self.newest.take_if(|(newest, _)| *newest != last);
             self.last = Some(last);
             self.candidate.clone_from(&newer);
@@ -485,12 +542,6 @@ impl Archive {
     }
 }
 
-fn put(last: &Last) -> Change {
-    Change::Put {
-        key: LAST.to_owned(),
-        value: last.to_bytes(),
-    }
-}
 
 fn last_of(archived: &super::Archived) -> Last {
     let stamp = archived.stamp.as_deref();
@@ -505,14 +556,17 @@ impl Service for Archive {
     type Event = ArchiveEvent;
 
     fn restore(&mut self, key: &str, value: &[u8]) {
-        if key == LAST {
-            self.last = Last::of_bytes(value);
+        if let Some(account) = key.strip_prefix(LAST)
+            && let Some(last) = Last::of_bytes(value)
+            && self.lasts.len() < ACCOUNTS
+        {
+            self.lasts.insert(account.to_owned(), last);
         }
     }
 
     fn handle(&mut self, now: Now, input: Input<'_>) -> Taken {
         match input {
-            Input::Up(up) => self.came_up(up),
+            Input::Up(up) => self.came_up(now, up),
             Input::Down => self.up = false,
             Input::Stanza(Stanza::Message(message)) => {
                 if self.queries.result(message, self.account.as_ref()) {
@@ -521,25 +575,21 @@ impl Service for Archive {
                 return self.copy(now, message);
             }
             Input::Received(message) => {
-                let account = self.account.as_ref();
+                // One that we have from the archive says nothing of what comes live.
+                let live = |account: &&BareJid| !reading::is_archived(message, account);
+                let account = self.account.as_ref().filter(live);
                 let id = account.and_then(|account| archive_id(message, account));
                 self.lives(now, id.and_then(|id| Text::new(id).ok()));
             }
-            Input::Answer { tag: CARBONS, answer } => self.carbons_answered(&answer),
+            Input::Answer { tag: CARBONS, answer } => self.carbons_answered(now, &answer),
             Input::Answer { tag, answer } => {
                 if let Some((asker, outcome)) = self.queries.answered(tag, answer) {
                     self.answered(now, asker, outcome);
                 }
             }
-            Input::Archived { tag: COPY } => self.copied(now),
-            Input::Archived { .. } => {
-                if let Phase::Feeding(fed) = &mut self.phase {
-                    let (notes, last) = (std::mem::take(&mut fed.notes), fed.last.take());
-                    let complete = fed.complete;
-                    self.keep(notes, last, complete);
-                }
-            }
-            Input::Kept { tag: PAGE } => self.kept(),
+            Input::Archived { tag: COPY, taken } => self.copied(now, taken),
+            Input::Archived { taken, .. } => self.fed(now, taken),
+            Input::Kept { tag: PAGE } => self.kept(now),
             Input::Tick => self.tick(now),
             _ => {}
         }

@@ -37,10 +37,12 @@ pub enum Progress {
     InDoubt,
     /// Another device of our account sent it; what became of it is known there.
     Elsewhere,
+    /// It was sent, and its record is gone: nothing more will be known.
+    Unknown,
 }
 
 impl Progress {
-    const NAMES: [(Self, &'static str); 9] = [
+    const NAMES: [(Self, &'static str); 10] = [
         (Self::Writing, "writing"),
         (Self::Accepted, "accepted"),
         (Self::ServerAccepted, "server"),
@@ -50,7 +52,17 @@ impl Progress {
         (Self::NotDelivered, "not delivered"),
         (Self::InDoubt, "in doubt"),
         (Self::Elsewhere, "elsewhere"),
+        (Self::Unknown, "unknown"),
     ];
+
+    /// Whether nothing else follows.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        !matches!(
+            self,
+            Self::Writing | Self::Accepted | Self::ServerAccepted | Self::InDoubt
+        )
+    }
 
     /// As it stands in the file.
     pub(super) fn name(self) -> &'static str {
@@ -102,8 +114,8 @@ pub struct Entry {
     pub conversation: BareJid,
     /// Whose it is.
     pub direction: Direction,
-    /// Who wrote it; in a room its occupant's address.
-    pub author: Jid,
+    /// Who wrote it; in a room its occupant's address. None if it was this device.
+    pub author: Option<Jid>,
     /// The message's id, which corrections and markers name.
     pub id: Option<String>,
     /// Its origin id (XEP-0359), which replies name.
@@ -126,6 +138,8 @@ pub struct Entry {
     pub progress: Option<Progress>,
     /// Why, where there is something to say.
     pub why: Option<String>,
+    /// Whether its sender would like to know when it was displayed (XEP-0333).
+    pub markable: bool,
     /// Whether the other side displayed it (XEP-0333); of our own messages only.
     pub displayed: bool,
     /// Whether it was not [read](super::History::read_up_to) here so far.

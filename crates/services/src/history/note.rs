@@ -6,6 +6,7 @@ use stanchion_reliability::store::WallTime;
 use stanchion_stanza::payload::correction::Replace;
 use stanchion_stanza::payload::datetime;
 use stanchion_stanza::payload::delay::Delay;
+use stanchion_stanza::payload::markers::Markable;
 use stanchion_stanza::payload::reply::Reply;
 use stanchion_stanza::payload::sid::{OriginId, StanzaId};
 use stanchion_stanza::stanza::MessageType;
@@ -27,6 +28,12 @@ pub enum Note {
         progress: Progress,
         /// Why.
         why: Option<String>,
+    },
+    /// A message that was to be sent is not in the outbox: it was not sent, or its record is
+    /// too old.
+    Unsent {
+        /// Its id.
+        id: String,
     },
     /// The other side displayed all of our messages up to this one (XEP-0333).
     Displayed {
@@ -52,8 +59,8 @@ pub struct MessageNote {
     pub conversation: BareJid,
     /// Whose.
     pub direction: Direction,
-    /// Who wrote it.
-    pub author: Jid,
+    /// Who wrote it; none if it was this device.
+    pub author: Option<Jid>,
     /// Whether only the very same address may correct it, as in rooms.
     pub by_full_address: bool,
     /// What tells it from its copies.
@@ -72,6 +79,8 @@ pub struct MessageNote {
     pub replaces: Option<String>,
     /// The text.
     pub body: String,
+    /// Whether its sender would like to know when it was displayed.
+    pub markable: bool,
     /// When it was sent.
     pub at: WallTime,
     /// How far it is; of our own.
@@ -85,28 +94,22 @@ impl MessageNote {
     pub fn received(message: &Message, now: WallTime) -> Option<Self> {
         let author = message.header.from.clone()?;
         let account = message.header.to.as_ref().map(Jid::to_bare);
-        Self::of(
-            message,
-            author.to_bare(),
-            Direction::In,
-            author,
-            account,
-            now,
-        )
+        let with = author.to_bare();
+        Self::of(message, with, Direction::In, Some(author), account, now)
     }
 
-    /// A message that our account sent, from whichever of its devices.
+    /// A message that our account sent, from whichever of its devices; the account is needed
+    /// to believe what its archive says.
     #[must_use]
     pub fn sent(
         message: &Message,
-        account: &BareJid,
+        account: Option<&BareJid>,
         now: WallTime,
         how: Progress,
     ) -> Option<Self> {
         let to = message.header.to.as_ref()?.to_bare();
         let author = message.header.from.clone();
-        let author = author.unwrap_or_else(|| account.clone().into());
-        let account = Some(account.clone());
+        let account = account.cloned();
         let note = Self::of(message, to, Direction::Out, author, account, now)?;
         Some(Self {
             progress: Some(how),
@@ -118,7 +121,7 @@ impl MessageNote {
         message: &Message,
         conversation: BareJid,
         direction: Direction,
-        author: Jid,
+        author: Option<Jid>,
         account: Option<BareJid>,
         now: WallTime,
     ) -> Option<Self> {
@@ -145,6 +148,7 @@ impl MessageNote {
             reply_to: text(reply.map(|reply| reply.id)),
             replaces: text(replace.map(|replace| replace.id)),
             body,
+            markable: message.payloads.iter().any(Markable::matches),
             at: sent_at(message, account.as_ref(), now),
             progress: None,
         };
@@ -157,10 +161,8 @@ impl MessageNote {
     /// either is told by its text and its time.
     fn told_by(mut self) -> Self {
         // The people in a room share the conversation.
-        let by = match self.by_full_address {
-            true => self.author.as_str(),
-            false => "",
-        };
+        let by = self.author.as_ref().filter(|_| self.by_full_address);
+        let by = by.map_or("", |author| author.as_str());
         let digest = || Text::base64(&Sha256::digest(self.body.as_bytes()));
         self.key = match (&self.origin_id, &self.id) {
             (Some(origin), _) => format!("o {by} {origin}"),

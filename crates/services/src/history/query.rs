@@ -34,7 +34,7 @@ const SNIPPET: i64 = 16;
 /// The columns of an entry, in the order in which [`entry`] reads them.
 const COLUMNS: &str = "h.at, h.id, h.conversation, h.direction, h.author, h.message_id, \
     h.origin_id, h.archive_id, h.thread, h.reply_to, h.replaces, h.body, h.edits, h.edited_at, \
-    h.stage, h.why, h.mark, h.unread";
+    h.stage, h.why, h.mark, h.unread, h.markable";
 
 fn entry(row: &Row<'_>) -> Result<Entry, rusqlite::Error> {
     let stage: Option<String> = row.get(14)?;
@@ -46,7 +46,10 @@ fn entry(row: &Row<'_>) -> Result<Entry, rusqlite::Error> {
             0 => Direction::In,
             _ => Direction::Out,
         },
-        author: read::<Jid>(row, 4)?,
+        author: match row.get_ref(4)?.data_type() {
+            Type::Null => None,
+            _ => Some(read::<Jid>(row, 4)?),
+        },
         id: row.get(5)?,
         origin_id: row.get(6)?,
         archive_id: row.get(7)?,
@@ -58,6 +61,7 @@ fn entry(row: &Row<'_>) -> Result<Entry, rusqlite::Error> {
         edited_at: edited_at.map(WallTime::from_unix_ms),
         progress: stage.as_deref().and_then(Progress::of_name),
         why: row.get(15)?,
+        markable: row.get(18)?,
         displayed: row.get::<_, i64>(16)? >= 2,
         unread: row.get(17)?,
     })
@@ -176,7 +180,7 @@ pub(super) fn conversations(
         Ok(Conversation {
             with: latest.conversation.clone(),
             latest,
-            unread: row.get::<_, i64>(18)?.unsigned_abs(),
+            unread: row.get::<_, i64>(19)?.unsigned_abs(),
         })
     })?;
     conversations.collect()
@@ -207,7 +211,7 @@ pub(super) fn search(
     let found = statement.query_map(params![words, with, most, open, close], |row| {
         Ok(Found {
             entry: entry(row)?,
-            snippet: row.get(18)?,
+            snippet: row.get(19)?,
         })
     })?;
     found.collect()

@@ -26,7 +26,7 @@ fn inward(id: &str, body: &str, minute: i64, more: &str) -> MessageNote {
 
 fn outward(id: &str, body: &str, minute: i64, more: &str) -> MessageNote {
     let message = message("me@near.example/y", "peer@far.example", id, body, more);
-    MessageNote::sent(&message, &account(), at(minute), Progress::Writing).unwrap()
+    MessageNote::sent(&message, Some(&account()), at(minute), Progress::Writing).unwrap()
 }
 
 fn account() -> BareJid {

@@ -6,7 +6,7 @@ use stanchion_reliability::store::rusqlite::{self, OptionalExtension as _, Trans
 use stanchion_stanza::BareJid;
 
 use super::HistoryConfig;
-use super::entry::{Direction, Place};
+use super::entry::{Direction, Place, Progress};
 use super::note::{MessageNote, Note};
 use super::schema::exists;
 
@@ -61,6 +61,12 @@ pub(crate) fn apply(tx: &Transaction<'_>, note: &Note) -> Result<(), rusqlite::E
             .execute(params![id, progress.name(), why])
             .map(drop)
         }
+        Note::Unsent { id } => {
+            unwrite(tx, id)?;
+            let progress = Progress::Unknown;
+            let (id, why) = (id.clone(), None);
+            apply(tx, &Note::Progress { id, progress, why })
+        }
         Note::Displayed { conversation, id } => {
             let Some(up_to) = named(tx, conversation, Direction::Out, id)? else {
                 return Ok(());
@@ -102,13 +108,13 @@ pub(crate) fn message_in(
     tx.prepare_cached(
         "INSERT INTO app_stanchion_history
              (conversation, direction, author, key, message_id, origin_id, archive_id, thread,
-              reply_to, replaces, body, at, stage, unread)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+              reply_to, replaces, body, at, stage, unread, markable)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
     )?
     .execute(params![
         note.conversation.as_str(),
         note.direction.number(),
-        note.author.as_str(),
+        note.author.as_ref().map(|author| author.as_str()),
         note.key,
         note.id,
         note.origin_id,
@@ -120,6 +126,7 @@ pub(crate) fn message_in(
         note.at.as_unix_ms(),
         note.progress.map(|progress| progress.name()),
         unread,
+        note.markable,
     ])?;
     let row = tx.last_insert_rowid();
     tx.prepare_cached(
@@ -164,11 +171,9 @@ fn correct(
     note: &MessageNote,
     id: &str,
 ) -> Result<Option<Recorded>, rusqlite::Error> {
-    let author = match note.by_full_address {
-        true => note.author.as_str(),
-        // Of a conversation between two, the direction says who it was.
-        false => "",
-    };
+    // Of a conversation between two, the direction says who it was.
+    let author = note.author.as_ref().filter(|_| note.by_full_address);
+    let author = author.map_or("", |author| author.as_str());
     let target = tx
         .prepare_cached(
             "SELECT at, id, body FROM app_stanchion_history
