@@ -129,7 +129,7 @@ mod tests {
         let now = WallTime::from_unix_ms(1_700_000_000_000);
         let place = Place {
             device: "D1".parse().unwrap(),
-            store: "s1".parse().unwrap(),
+            store: "AAAAAAAAAAE".parse().unwrap(),
         };
         let reader = Reader {
             account: &account,

@@ -90,7 +90,7 @@ pub(crate) struct Device {
     pub(crate) session: Session,
     pub(crate) host: Host,
     pub(crate) incoming: Incoming,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Device {
@@ -103,6 +103,16 @@ impl Device {
     /// Connects as an account that [`Real::add`] gave.
     pub(crate) async fn login(server: &Real, user: &str, services: HostBuilder) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        Self::login_in(server, user, folder, services).await
+    }
+
+    /// The same with what an earlier one left in its folder.
+    pub(crate) async fn login_in(
+        server: &Real,
+        user: &str,
+        folder: tempfile::TempDir,
+        services: HostBuilder,
+    ) -> Self {
         let opening = Opening::new(Seed::from_os().unwrap(), WallTime::from_unix_ms(0));
         let store = SqliteStore::open(folder.path().join("store"), &opening).unwrap();
         let transactor = store.transactor().unwrap();
@@ -121,7 +131,7 @@ impl Device {
             session,
             host,
             incoming,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -133,7 +143,32 @@ impl Device {
     }
 
     pub(crate) async fn stop(self) {
+        drop(self.end().await);
+    }
+
+    /// The same, but its folder stays.
+    pub(crate) async fn end(self) -> tempfile::TempDir {
         self.host.shutdown().await;
         self.session.shutdown().await.unwrap();
+        self.folder
+    }
+
+    /// Ends it as a crash would; its folder stays, and is nobody's when this resolves.
+    pub(crate) async fn crash(self) -> tempfile::TempDir {
+        let Self {
+            session,
+            host,
+            incoming,
+            folder,
+        } = self;
+        drop((session, host, incoming));
+        let free = async {
+            let opening = Opening::new(Seed::from_os().unwrap(), WallTime::from_unix_ms(0));
+            while SqliteStore::open(folder.path().join("store"), &opening).is_err() {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        };
+        soon(free).await;
+        folder
     }
 }

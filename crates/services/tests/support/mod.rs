@@ -129,6 +129,19 @@ impl Device {
         self.host.shutdown().await;
         self.session.shutdown().await.unwrap();
     }
+
+    /// Ends it as a crash would: nothing more is kept, said or acknowledged. Gives its file
+    /// back once nobody has it.
+    pub(crate) async fn crash(self, file: &Path) {
+        drop(self);
+        let free = async {
+            let opening = Opening::new(Seed::from_os().unwrap(), WallTime::from_unix_ms(0));
+            while SqliteStore::open(file, &opening).is_err() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        soon(free).await;
+    }
 }
 
 /// What takes longer hangs.
