@@ -90,7 +90,7 @@ impl Reader<'_> {
     }
 
     /// Writes on a message what its archive says of it: its id there, and when it came.
-    pub(super) fn stamp(self, message: &mut Message, id: &Text, stamp: Option<Text>) {
+    pub(super) fn stamp(self, message: &mut Message, id: &Text, at: Option<WallTime>) {
         let by: Jid = self.account.clone().into();
         message.payloads.retain(|p| {
             let ours = |attr| p.attr(attr) == Some(by.as_str());
@@ -100,7 +100,7 @@ impl Reader<'_> {
         message.payloads.push(StanzaId { id, by: by.clone() }.to_element());
         let delay = Delay {
             from: Some(by),
-            stamp: stamp.unwrap_or_else(|| datetime::utc(self.now.as_unix_ms())),
+            stamp: datetime::utc(at.unwrap_or(self.now).as_unix_ms()),
             reason: None,
         };
         message.payloads.push(delay.to_element());

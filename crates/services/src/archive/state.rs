@@ -41,7 +41,9 @@ const COPIES: usize = 128;
 /// A live message moves the last known one only after this long: until then one that was
 /// archived before it may still be on another way to us.
 const LAG: Duration = Duration::from_secs(60);
-/// What that last one's time may be wrong by.
+/// What the time of one from the archive may be ahead of the archive's.
+const SLACK: Duration = Duration::from_secs(60);
+/// What the time of one that came live may be wrong by.
 const MARGIN: Duration = Duration::from_secs(3600);
 /// Until the engine is offered again what it had no room for.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -57,7 +59,7 @@ const PAGE: u64 = 1;
 pub(super) struct Last {
     /// The message's id; none if the archive was empty.
     id: Option<Text>,
-    /// When the archive received it, about.
+    /// When the archive received it, about: see [`stamp_of`].
     at: Option<WallTime>,
 }
 
@@ -267,7 +269,7 @@ impl Archive {
         };
         let start = last.at.filter(|_| last.id.is_none());
         let filter = Filter {
-            start: start.map(|at| datetime::utc(at.as_unix_ms())),
+            start: start.map(|at| datetime::utc(at.before(SLACK).as_unix_ms())),
             ..Filter::default()
         };
         let page = PageRequest::of(self.config.page, position);
@@ -289,7 +291,11 @@ impl Archive {
             Asker::End | Asker::CatchUp if !matches!(self.phase, Phase::Asking) => {}
             Asker::End => match outcome {
                 Ok(page) => {
-                    let last = page.messages.last().map(last_of).unwrap_or_default();
+                    let last = page.messages.last().map(|archived| Last {
+                        id: Some(archived.id.clone()),
+                        at: stamp_of(archived.stamp.as_deref(), None),
+                    });
+                    let last = last.unwrap_or_default();
                     self.keep(vec![], Some(last), true);
                 }
                 Err(error) => self.failed(now, &error),
@@ -333,13 +339,19 @@ impl Archive {
             place: self.place.as_ref(),
             now: now.wall,
         };
-        let last = page.messages.last().map(last_of);
+        let mut latest = self.last.as_ref().and_then(|last| last.at);
+        let mut last = None;
         let (mut notes, mut messages) = (Vec::new(), Vec::new());
         for archived in page.messages {
+            latest = stamp_of(archived.stamp.as_deref(), latest);
+            last = Some(Last {
+                id: Some(archived.id.clone()),
+                at: latest,
+            });
             let Some(mut message) = archived.message else {
                 continue;
             };
-            reader.stamp(&mut message, &archived.id, archived.stamp);
+            reader.stamp(&mut message, &archived.id, latest);
             match reader.read(message) {
                 Reading::Deliver(message) => messages.push(*message),
                 Reading::Note(note) => notes.push(note),
@@ -543,12 +555,12 @@ impl Archive {
 }
 
 
-fn last_of(archived: &super::Archived) -> Last {
-    let stamp = archived.stamp.as_deref();
-    Last {
-        id: Some(archived.id.clone()),
-        at: stamp.and_then(datetime::unix_ms).map(WallTime::from_unix_ms),
-    }
+/// When a message came, after `latest`: many archives know whole seconds only, and the
+/// history orders by time.
+fn stamp_of(stamp: Option<&str>, latest: Option<WallTime>) -> Option<WallTime> {
+    let next = latest.map(|at| WallTime::from_unix_ms(at.as_unix_ms().saturating_add(1)));
+    let at = stamp.and_then(datetime::unix_ms).map(WallTime::from_unix_ms);
+    at.max(next)
 }
 
 impl Service for Archive {

@@ -244,9 +244,21 @@ fn an_archive_that_lost_what_we_know_is_asked_by_time() {
     assert_eq!(bench.position(), Position::First);
     let (_, query) = bench.asked.as_ref().unwrap();
     let filter = Filter::from_form(query.form.as_ref().unwrap()).unwrap();
-    assert_eq!(filter.start.as_deref(), Some("2023-11-14T22:13:20.000Z"));
+    assert_eq!(filter.start.as_deref(), Some("2023-11-14T22:12:20.000Z"));
     bench.page(2..6, true);
     assert_eq!(bench.last(), "a5");
+}
+
+#[test]
+fn messages_of_one_second_keep_the_order_of_the_archive() {
+    let second = Some("2023-11-14T22:13:20Z");
+    let mut latest = None;
+    let mut stamps = Vec::new();
+    for stamp in [second, second, None, Some("2023-11-14T22:13:21Z"), second] {
+        latest = stamp_of(stamp, latest);
+        stamps.push(latest.unwrap().as_unix_ms() - 1_700_000_000_000);
+    }
+    assert_eq!(stamps, [0, 1, 2, 1000, 1001]);
 }
 
 #[test]

@@ -63,10 +63,9 @@ class Talker(Client):
         say("many")
 
     async def do_correct(self, to, which, body):
-        message = self["xep_0308"].build_correction(
-            which, mto=to, mbody=body, mtype="chat"
-        )
+        message = self.make_message(mto=to, mbody=body, mtype="chat")
         message["id"] = self.new_id()
+        message["replace"]["id"] = which
         message.send()
         say("corrected")
 
