@@ -7,9 +7,7 @@ use std::pin::Pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use stanchion_reliability::engine::Now;
-use stanchion_reliability::session::{
-    Inflow, Received, Receiver, Sender, Stanzas, Up,
-};
+use stanchion_reliability::session::{Inflow, Received, Receiver, Sender, Stanzas, Up};
 use stanchion_reliability::store::{TransactError, Transactor, WallTime};
 use stanchion_stanza::payload::delivery::{FEATURE, Place, capability_form};
 use stanchion_stanza::payload::disco::{DiscoInfo, Identity};

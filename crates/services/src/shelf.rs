@@ -43,7 +43,10 @@ pub(crate) async fn change(
     history: &History,
     changes: Vec<(&'static str, Change)>,
 ) -> Result<(), TransactError> {
-    if changes.iter().any(|(_, change)| matches!(change, Change::History(_))) {
+    if changes
+        .iter()
+        .any(|(_, change)| matches!(change, Change::History(_)))
+    {
         history.make().await?;
     }
     transactor

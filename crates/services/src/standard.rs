@@ -22,6 +22,9 @@ pub struct StandardConfig {
     /// What of the account's archive and its other devices comes here. Default: nothing by
     /// itself; the archive can be asked.
     pub archive: ArchiveConfig,
+    /// Whether to announce what people do in conversations: states, corrections, markers and
+    /// replies. Default no.
+    pub chat: bool,
     /// How much of the history is kept.
     pub history: HistoryConfig,
     /// How many received messages the session hands over at once, if not 64.
@@ -62,7 +65,11 @@ impl Standard {
         builder.add(Pings::default());
         let secret = getrandom::u64().unwrap_or_default();
         let archive = builder.add(Archive::new(config.archive, secret));
-        let chats = builder.add(Chats::default());
+        let chats = match config.chat {
+            true => Chats::announced(),
+            false => Chats::default(),
+        };
+        let chats = builder.add(chats);
         let builder = builder.history(config.history);
         let (host, incoming) = builder
             .start(sender.clone(), receiver, stanzas, store)

@@ -133,7 +133,11 @@ async fn what_another_device_took_while_this_one_was_away_comes_once_and_in_orde
     again.device.stop().await;
 
     let mut last = Archiving::start(&server, "me", &file, config(false)).await;
-    assert_eq!(last.caught_up().await, (1, 0), "the live one, which is there");
+    assert_eq!(
+        last.caught_up().await,
+        (1, 0),
+        "the live one, which is there"
+    );
     say(&peer, &me, "after").await;
     assert_eq!(last.next().await, "after", "nothing came a second time");
     last.device.stop().await;

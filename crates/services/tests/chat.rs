@@ -41,7 +41,7 @@ impl Talking {
     async fn begin(server: &Server, name: &str, file: &Path) -> Self {
         let mut services = HostBuilder::new();
         services.add(Disco::default());
-        let handle = services.add(Chats::default());
+        let handle = services.add(Chats::announced());
         let device = Device::begin(server, name, file, services).await;
         let sender = device.session.sender();
         let (chat, follower) = Chat::start(handle, sender, device.host.history());
@@ -96,17 +96,26 @@ async fn what_is_said_is_in_both_histories_with_its_outcome_and_corrections() {
     let mine = ann
         .until("bob", |e| e.progress == Some(Progress::Delivered))
         .await;
-    assert_eq!((mine.place, mine.thread.as_deref()), (said.place, Some("t1")));
+    assert_eq!(
+        (mine.place, mine.thread.as_deref()),
+        (said.place, Some("t1"))
+    );
     ann.chat.correct(&mine, "hello").await.unwrap();
     assert_eq!(bob.next().await, "hello");
     let theirs = bob.page("ann").await;
     assert_eq!(theirs.len(), 1);
     assert_eq!((theirs[0].body.as_str(), theirs[0].edits), ("hello", 1));
     assert_eq!(ann.page("bob").await[0].body, "hello");
-    assert_eq!(bob.chat.history().conversations(0, 5).await.unwrap()[0].unread, 1);
+    assert_eq!(
+        bob.chat.history().conversations(0, 5).await.unwrap()[0].unread,
+        1
+    );
     let mut events = ann.chat.events();
     bob.chat.displayed(&theirs[0]).await.unwrap();
-    assert_eq!(bob.chat.history().conversations(0, 5).await.unwrap()[0].unread, 0);
+    assert_eq!(
+        bob.chat.history().conversations(0, 5).await.unwrap()[0].unread,
+        0
+    );
     let seen = async {
         loop {
             if let ChatEvent::Displayed { by, id } = events.recv().await.unwrap() {
@@ -116,11 +125,16 @@ async fn what_is_said_is_in_both_histories_with_its_outcome_and_corrections() {
     };
     assert_eq!(soon(seen).await, (bare("bob"), mine.id.clone().unwrap()));
     ann.until("bob", |e| e.displayed).await;
-    let reply = Draft::new(bare("ann").into(), "hi").unwrap().answering(&theirs[0]);
+    let reply = Draft::new(bare("ann").into(), "hi")
+        .unwrap()
+        .answering(&theirs[0]);
     bob.chat.say(reply).await.unwrap();
     assert_eq!(ann.next().await, "hi");
     let reply = ann.page("bob").await.pop().unwrap();
-    assert_eq!((reply.reply_to, reply.thread), (mine.id.clone(), mine.thread.clone()));
+    assert_eq!(
+        (reply.reply_to, reply.thread),
+        (mine.id.clone(), mine.thread.clone())
+    );
     let late = ann.chat.send(bare("bob").into(), "later").await.unwrap();
     let refused = ann.chat.correct(&mine, "no").await.unwrap_err();
     assert!(matches!(refused, ChatError::NotTheLast(_)), "{refused}");
@@ -145,7 +159,10 @@ async fn states_go_to_who_sends_some() {
     let told = soon(events.recv()).await.unwrap();
     let (from, state) = (bare("bob"), ChatState::Composing);
     assert_eq!(told, ChatEvent::State { from, state });
-    assert_eq!(ann.chat.state_of(&bare("bob")).await, Ok(Some(ChatState::Composing)));
+    assert_eq!(
+        ann.chat.state_of(&bare("bob")).await,
+        Ok(Some(ChatState::Composing))
+    );
     ann.stop().await;
     bob.stop().await;
     server.stop().await;
@@ -157,7 +174,11 @@ async fn what_became_of_a_message_while_nobody_looked_is_noted_at_the_next_start
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a");
     let ann = Talking::start(&server, "ann", &file).await;
-    let sent = ann.chat.send(bare("bob").into(), "while away").await.unwrap();
+    let sent = ann
+        .chat
+        .send(bare("bob").into(), "while away")
+        .await
+        .unwrap();
     // As a crash: nothing is noted any more.
     drop((sent, ann.follower));
     ann.device.crash(&file).await;
@@ -169,7 +190,11 @@ async fn what_became_of_a_message_while_nobody_looked_is_noted_at_the_next_start
     assert_eq!(bob.next().await, "while away");
     let id = {
         let history = other.host.history();
-        let entry = history.page(&bare("bob"), Page::Latest, 1).await.unwrap().remove(0);
+        let entry = history
+            .page(&bare("bob"), Page::Latest, 1)
+            .await
+            .unwrap()
+            .remove(0);
         assert_ne!(entry.progress, Some(Progress::Delivered));
         entry.id.unwrap()
     };

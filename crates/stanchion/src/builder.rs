@@ -194,6 +194,13 @@ impl ClientBuilder {
         self
     }
 
+    /// Announce that people talk here: chat states, corrections, markers and replies
+    /// ([`Client::chat`]). Default: no, as a device without a person does none of it.
+    pub const fn conversations(mut self) -> Self {
+        self.services.chat = true;
+        self
+    }
+
     /// Receive copies of what the account's other devices send and receive (XEP-0280).
     /// Default: no.
     pub const fn carbons(mut self) -> Self {

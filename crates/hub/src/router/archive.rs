@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use stanchion_stanza::codec::parse_element;
 use stanchion_stanza::payload::datetime;
 use stanchion_stanza::payload::delay::Delay;
 use stanchion_stanza::payload::forms::FORM_TYPE;
@@ -15,7 +16,6 @@ use stanchion_stanza::payload::rsm::{Page, PageRequest, Position, Range};
 use stanchion_stanza::payload::sid::StanzaId;
 use stanchion_stanza::stanza::{DefinedCondition, ErrorType, MessageType, StanzaError};
 use stanchion_stanza::{BareJid, Element, Jid, Message, Payload as _, Scope, Text};
-use stanchion_stanza::codec::parse_element;
 
 use super::{Now, Router, SessionId};
 use crate::stamp::{milliseconds, stamp};
@@ -146,7 +146,9 @@ impl Router {
         let by = self.bare(local)?;
         let id = self.accounts.get_mut(local)?.archive.next_id(now.wall);
         let (id_text, by) = (written(id), by.into());
-        message.payloads.push(StanzaId { id: id_text, by }.to_element());
+        message
+            .payloads
+            .push(StanzaId { id: id_text, by }.to_element());
         Some(Pending {
             local: local.to_owned(),
             id,
@@ -155,17 +157,25 @@ impl Router {
     }
 
     /// Archives what `local` sent; gives the id.
-    pub(super) fn archive_sent(&mut self, now: Now, local: &str, message: &Message) -> Option<Text> {
+    pub(super) fn archive_sent(
+        &mut self,
+        now: Now,
+        local: &str,
+        message: &Message,
+    ) -> Option<Text> {
         let other = message.header.to.clone()?;
         if !is_kept(message) || !self.wants_archived(local, &other) {
             return None;
         }
         let id = self.accounts.get_mut(local)?.archive.next_id(now.wall);
-        self.archive(now, Pending {
-            local: local.to_owned(),
-            id,
-            message: message.clone(),
-        });
+        self.archive(
+            now,
+            Pending {
+                local: local.to_owned(),
+                id,
+                message: message.clone(),
+            },
+        );
         Some(written(id))
     }
 
@@ -226,7 +236,10 @@ impl Router {
             None => Filter::default(),
         };
         let extended = filter.before_id.is_some() || filter.after_id.is_some();
-        let odd = filter.other.iter().any(|f| f.var.as_deref() != Some(FORM_TYPE));
+        let odd = filter
+            .other
+            .iter()
+            .any(|f| f.var.as_deref() != Some(FORM_TYPE));
         if odd || extended || filter.ids.is_some() || filter.include_groupchat.is_some() {
             return Err(refusal(DefinedCondition::FeatureNotImplemented));
         }
@@ -237,7 +250,14 @@ impl Router {
             return Ok(None);
         };
         let results: Vec<Element> = (chosen.entries.iter())
-            .map(|entry| self.result(entry, &owner, &address.clone().into(), query.queryid.as_ref()))
+            .map(|entry| {
+                self.result(
+                    entry,
+                    &owner,
+                    &address.clone().into(),
+                    query.queryid.as_ref(),
+                )
+            })
             .collect();
         for result in &results {
             // As large as what the client sent or was sent before, and a little more.
@@ -248,13 +268,7 @@ impl Router {
         Ok(Some(chosen.fin.to_element()))
     }
 
-    fn result(
-        &self,
-        entry: &Chosen,
-        owner: &BareJid,
-        to: &Jid,
-        queryid: Option<&Text>,
-    ) -> Element {
+    fn result(&self, entry: &Chosen, owner: &BareJid, to: &Jid, queryid: Option<&Text>) -> Element {
         let limits = self.limits.outbound();
         let stanza = parse_element(&entry.stanza, &Scope::client(), &limits);
         let result = ArchiveResult {
@@ -324,7 +338,10 @@ fn select(
         let at = i64::try_from(milliseconds(entry.at)).unwrap_or(i64::MAX);
         start.is_none_or(|start| at >= start)
             && end.is_none_or(|end| at <= end)
-            && filter.with.as_ref().is_none_or(|with| entry.is_with(with, owner))
+            && filter
+                .with
+                .as_ref()
+                .is_none_or(|with| entry.is_with(with, owner))
     };
     let matching: Vec<&Archived> = archive.entries.iter().filter(|e| meets(e)).collect();
     let default = PageRequest::default();
@@ -337,7 +354,11 @@ fn select(
         Position::Last => (0, matching.len(), true),
         Position::After(id) => {
             let id = known(id).ok_or_else(missing)?.id;
-            (matching.partition_point(|e| e.id <= id), matching.len(), false)
+            (
+                matching.partition_point(|e| e.id <= id),
+                matching.len(),
+                false,
+            )
         }
         Position::Before(id) => {
             let id = known(id).ok_or_else(missing)?.id;
@@ -359,11 +380,14 @@ fn select(
     };
     let begin = if backwards { part.len() - count } else { 0 };
     let chosen = part.get(begin..begin + count).unwrap_or_default();
-    let range = chosen.first().zip(chosen.last()).map(|(first, last)| Range {
-        first: written(first.id),
-        index: u32::try_from(from + begin).ok(),
-        last: written(last.id),
-    });
+    let range = chosen
+        .first()
+        .zip(chosen.last())
+        .map(|(first, last)| Range {
+            first: written(first.id),
+            index: u32::try_from(from + begin).ok(),
+            last: written(last.id),
+        });
     let entries = chosen.iter().map(|e| Chosen {
         id: e.id,
         at: e.at,

@@ -12,9 +12,10 @@ use super::{Now, Router, SessionId};
 
 /// §6.1: whether a message is copied.
 pub(super) fn is_copied(message: &Message) -> bool {
-    let private = message.payloads.iter().any(|p| {
-        Private::matches(p) || Hint::from_element(p) == Some(Hint::NoCopy)
-    });
+    let private = message
+        .payloads
+        .iter()
+        .any(|p| Private::matches(p) || Hint::from_element(p) == Some(Hint::NoCopy));
     let says = || {
         let marks = [ns::RECEIPTS, ns::CHAT_STATES, ns::MARKERS];
         message.body().is_some() || message.payloads.iter().any(|p| marks.contains(&p.ns()))
@@ -69,7 +70,9 @@ impl Router {
         };
         let wants = |id: &SessionId| self.sessions.get(id).is_some_and(|s| s.copies);
         let sessions = account.sessions.iter().copied();
-        let wanting: Vec<_> = sessions.filter(|id| !but.contains(id) && wants(id)).collect();
+        let wanting: Vec<_> = sessions
+            .filter(|id| !but.contains(id) && wants(id))
+            .collect();
         if wanting.is_empty() {
             return;
         }

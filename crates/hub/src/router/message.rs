@@ -10,7 +10,9 @@ use stanchion_stanza::payload::hints::Hint;
 use stanchion_stanza::stanza::{DefinedCondition, ErrorType, MessageType, StanzaError};
 use stanchion_stanza::{Element, Message, Payload as _, ns};
 
-use super::{Fate, Now, copies, Output, Persist, Place, Router, SessionId, StoredId, StoredMessage};
+use super::{
+    Fate, Now, Output, Persist, Place, Router, SessionId, StoredId, StoredMessage, copies,
+};
 use crate::stamp::stamp;
 
 /// Chat states (XEP-0085), worth nothing later.

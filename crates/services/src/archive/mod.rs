@@ -120,7 +120,9 @@ impl Archives {
     async fn ask(&self, of: Option<Jid>, query: Query) -> Outcome {
         let (answer, page) = tokio::sync::oneshot::channel();
         let reply: Reply = Box::new(move |outcome| drop(answer.send(outcome)));
-        let asked = self.handle.call(|archive, _| archive.query(of, query, reply));
+        let asked = self
+            .handle
+            .call(|archive, _| archive.query(of, query, reply));
         asked.await.map_err(|_| RequestError::Closed)?;
         page.await.unwrap_or(Err(RequestError::Closed))
     }

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 
 use stanchion_stanza::payload::mam::{ArchiveResult, Fin, Query};
 use stanchion_stanza::payload::rsm::{Page, Range};
-use stanchion_stanza::{BareJid, Element, Encoder, Jid, Limits, Message, Payload as _, Scope, Text};
+use stanchion_stanza::{
+    BareJid, Element, Encoder, Jid, Limits, Message, Payload as _, Scope, Text,
+};
 
 use crate::request::RequestError;
 
@@ -99,15 +101,18 @@ impl<O> Queries<O> {
         let most = page.max.unwrap_or(PAGE).min(PAGE);
         page.max = Some(most);
         let element = query.to_element();
-        self.open.insert(self.next, Open {
-            owner,
-            of,
-            queryid,
-            most: most as usize,
-            messages: Vec::new(),
-            bytes: 0,
-            cut: false,
-        });
+        self.open.insert(
+            self.next,
+            Open {
+                owner,
+                of,
+                queryid,
+                most: most as usize,
+                messages: Vec::new(),
+                bytes: 0,
+                cut: false,
+            },
+        );
         Ok((self.next, element))
     }
 
@@ -128,7 +133,9 @@ impl<O> Queries<O> {
             return true;
         };
         let size = result.forwarded.element.as_ref().map_or(0, |element| {
-            self.encoder.to_bytes(element).map_or(0, |bytes| bytes.len())
+            self.encoder
+                .to_bytes(element)
+                .map_or(0, |bytes| bytes.len())
         });
         let full = open.messages.len() >= open.most
             || (open.bytes + size > BYTES && !open.messages.is_empty());
@@ -217,7 +224,13 @@ mod tests {
     }
 
     fn fin(complete: bool) -> Result<Option<Element>, RequestError> {
-        Ok(Some(Fin { complete, ..Fin::default() }.to_element()))
+        Ok(Some(
+            Fin {
+                complete,
+                ..Fin::default()
+            }
+            .to_element(),
+        ))
     }
 
     fn begin(queries: &mut Queries<u8>, of: Option<&str>, max: Option<u32>) -> (u64, String) {
@@ -234,9 +247,8 @@ mod tests {
         let (own, own_id) = begin(&mut queries, None, None);
         let (room, room_id) = begin(&mut queries, Some("room@conf.example"), None);
         let account = account();
-        let mut take = |from: &str, id: &str| {
-            queries.result(&result(from, id, 1, "b"), Some(&account))
-        };
+        let mut take =
+            |from: &str, id: &str| queries.result(&result(from, id, 1, "b"), Some(&account));
         for (from, id) in [
             ("from='mallory@far.example'", own_id.as_str()),
             ("from='near.example'", &own_id),
@@ -257,7 +269,16 @@ mod tests {
         assert_eq!((owner, page.unwrap().messages.len()), (7, 2));
         let late = result("from='me@near.example'", &own_id, 2, "b");
         assert!(!queries.result(&late, Some(&account)), "the query is over");
-        assert_eq!(queries.answered(room, fin(true)).unwrap().1.unwrap().messages.len(), 1);
+        assert_eq!(
+            queries
+                .answered(room, fin(true))
+                .unwrap()
+                .1
+                .unwrap()
+                .messages
+                .len(),
+            1
+        );
         assert!(queries.answered(room, fin(true)).is_none());
     }
 

@@ -97,7 +97,9 @@ impl Reader<'_> {
             !(StanzaId::matches(p) && ours("by") || Delay::matches(p) && ours("from"))
         });
         let id = id.clone();
-        message.payloads.push(StanzaId { id, by: by.clone() }.to_element());
+        message
+            .payloads
+            .push(StanzaId { id, by: by.clone() }.to_element());
         let delay = Delay {
             from: Some(by),
             stamp: datetime::utc(at.unwrap_or(self.now).as_unix_ms()),
@@ -119,7 +121,8 @@ mod tests {
     use stanchion_stanza::{Limits, Scope, codec::parse_element};
 
     fn message(from: &str, to: &str, kind: &str, inside: &str) -> Message {
-        let xml = format!("<message from='{from}' to='{to}' type='{kind}' id='1'>{inside}</message>");
+        let xml =
+            format!("<message from='{from}' to='{to}' type='{kind}' id='1'>{inside}</message>");
         let element = parse_element(xml.as_bytes(), &Scope::client(), &Limits::default());
         Message::from_element(element.unwrap()).unwrap()
     }
@@ -153,13 +156,21 @@ mod tests {
         assert_eq!(note.conversation.as_str(), "peer@far.example");
         assert_eq!(note.progress, Some(Progress::Elsewhere));
         let own = read(ME, "me@near.example", "chat", BODY);
-        assert!(matches!(own, Reading::Deliver(_)), "a note to oneself comes in");
+        assert!(
+            matches!(own, Reading::Deliver(_)),
+            "a note to oneself comes in"
+        );
     }
 
     #[test]
     fn what_this_device_sent_is_not_noted_a_second_time() {
         let of = |device: &str| {
-            read(ME, PEER, "chat", &format!("{BODY}<d xmlns='urn:stanchion:delivery:0' d='{device}'/>"))
+            read(
+                ME,
+                PEER,
+                "chat",
+                &format!("{BODY}<d xmlns='urn:stanchion:delivery:0' d='{device}'/>"),
+            )
         };
         assert_eq!(of("D1"), Reading::Nothing);
         assert!(matches!(of("D2"), Reading::Note(_)));
@@ -169,9 +180,15 @@ mod tests {
     fn markers_go_to_the_history_by_their_direction() {
         let marker = "<displayed xmlns='urn:xmpp:chat-markers:0' id='m'/>";
         let theirs = read(PEER, ME, "chat", marker);
-        assert!(matches!(theirs, Reading::Note(Note::Displayed { .. })), "{theirs:?}");
+        assert!(
+            matches!(theirs, Reading::Note(Note::Displayed { .. })),
+            "{theirs:?}"
+        );
         let ours = read(ME, PEER, "chat", marker);
-        assert!(matches!(ours, Reading::Note(Note::ReadElsewhere { .. })), "{ours:?}");
+        assert!(
+            matches!(ours, Reading::Note(Note::ReadElsewhere { .. })),
+            "{ours:?}"
+        );
     }
 
     #[test]
@@ -184,7 +201,11 @@ mod tests {
             (ME, PEER, "chat", state),
             (PEER, "other@far.example", "chat", BODY),
         ] {
-            assert_eq!(read(from, to, kind, inside), Reading::Nothing, "{from} {to} {kind}");
+            assert_eq!(
+                read(from, to, kind, inside),
+                Reading::Nothing,
+                "{from} {to} {kind}"
+            );
         }
     }
 }

@@ -65,7 +65,9 @@ pub(super) struct Last {
 
 impl Last {
     fn to_bytes(&self) -> Vec<u8> {
-        let at = self.at.map_or(String::new(), |at| at.as_unix_ms().to_string());
+        let at = self
+            .at
+            .map_or(String::new(), |at| at.as_unix_ms().to_string());
         let id = self.id.as_ref().map_or("", |id| id.as_str());
         format!("{at}\n{id}").into_bytes()
     }
@@ -74,7 +76,9 @@ impl Last {
         let (at, id) = std::str::from_utf8(bytes).ok()?.split_once('\n')?;
         Some(Self {
             at: at.parse().ok().map(WallTime::from_unix_ms),
-            id: Some(id).filter(|id| !id.is_empty()).and_then(|id| Text::new(id).ok()),
+            id: Some(id)
+                .filter(|id| !id.is_empty())
+                .and_then(|id| Text::new(id).ok()),
         })
     }
 }
@@ -233,7 +237,8 @@ impl Archive {
             Err(RequestError::Lost) => return,
             Err(error) => {
                 let why = error.to_string();
-                self.outputs.push_back(Output::Event(ArchiveEvent::NoCarbons { why }));
+                self.outputs
+                    .push_back(Output::Event(ArchiveEvent::NoCarbons { why }));
             }
         }
         self.begin(now);
@@ -321,7 +326,8 @@ impl Archive {
             RequestError::Lost | RequestError::Closed => {}
             RequestError::Refused { .. } => {
                 let why = error.to_string();
-                self.outputs.push_back(Output::Event(ArchiveEvent::NoArchive { why }));
+                self.outputs
+                    .push_back(Output::Event(ArchiveEvent::NoArchive { why }));
             }
             _ => {
                 tracing::info!(%error, "the archive is asked again later");
@@ -405,7 +411,9 @@ impl Archive {
     }
 
     fn keep(&mut self, notes: Vec<Note>, last: Option<Last>, complete: bool) {
-        let notes = notes.into_iter().map(|note| Change::History(Box::new(note)));
+        let notes = notes
+            .into_iter()
+            .map(|note| Change::History(Box::new(note)));
         let mut changes: Vec<_> = notes.collect();
         if let Some(last) = last {
             changes.extend(self.put(&last));
@@ -432,7 +440,8 @@ impl Archive {
         if complete {
             self.phase = Phase::Done;
             let (received, sent) = (self.received, self.sent);
-            self.outputs.push_back(Output::Event(ArchiveEvent::CaughtUp { received, sent }));
+            self.outputs
+                .push_back(Output::Event(ArchiveEvent::CaughtUp { received, sent }));
         } else if self.up {
             let last = self.last.clone().unwrap_or_default();
             self.ask_after(now, &last);
@@ -554,12 +563,13 @@ impl Archive {
     }
 }
 
-
 /// When a message came, after `latest`: many archives know whole seconds only, and the
 /// history orders by time.
 fn stamp_of(stamp: Option<&str>, latest: Option<WallTime>) -> Option<WallTime> {
     let next = latest.map(|at| WallTime::from_unix_ms(at.as_unix_ms().saturating_add(1)));
-    let at = stamp.and_then(datetime::unix_ms).map(WallTime::from_unix_ms);
+    let at = stamp
+        .and_then(datetime::unix_ms)
+        .map(WallTime::from_unix_ms);
     at.max(next)
 }
 
@@ -593,7 +603,10 @@ impl Service for Archive {
                 let id = account.and_then(|account| archive_id(message, account));
                 self.lives(now, id.and_then(|id| Text::new(id).ok()));
             }
-            Input::Answer { tag: CARBONS, answer } => self.carbons_answered(now, &answer),
+            Input::Answer {
+                tag: CARBONS,
+                answer,
+            } => self.carbons_answered(now, &answer),
             Input::Answer { tag, answer } => {
                 if let Some((asker, outcome)) = self.queries.answered(tag, answer) {
                     self.answered(now, asker, outcome);

@@ -48,7 +48,10 @@ impl Draft {
             Direction::In => entry.author.clone(),
             Direction::Out => entry.author.as_ref().map(|author| author.to_bare().into()),
         };
-        let same = entry.thread.as_ref().and_then(|t| Text::new(t.as_str()).ok());
+        let same = entry
+            .thread
+            .as_ref()
+            .and_then(|t| Text::new(t.as_str()).ok());
         let reply = Reply { to, id }.to_element();
         self.with(|outgoing| {
             let outgoing = outgoing.with_payload(reply);

@@ -100,12 +100,7 @@ impl Chat {
     pub fn start(handle: Handle<Chats>, sender: Sender, history: History) -> (Self, Follower) {
         let (fresh, fresh_rx) = mpsc::channel(FRESH);
         let writing = Writing::default();
-        let follower = Follower::start(
-            sender.clone(),
-            history.clone(),
-            writing.clone(),
-            fresh_rx,
-        );
+        let follower = Follower::start(sender.clone(), history.clone(), writing.clone(), fresh_rx);
         let chat = Self {
             handle,
             sender,
@@ -156,11 +151,7 @@ impl Chat {
     ///
     /// # Errors
     /// [`ChatError::NotTheLast`] if there is a later one, or `entry` is none of ours.
-    pub async fn correct(
-        &self,
-        entry: &Entry,
-        text: impl Into<String>,
-    ) -> Result<Said, ChatError> {
+    pub async fn correct(&self, entry: &Entry, text: impl Into<String>) -> Result<Said, ChatError> {
         let with = &entry.conversation;
         let last = self.history.last_own(with).await?;
         let last = last.filter(|last| last.place == entry.place);
@@ -184,7 +175,10 @@ impl Chat {
     async fn prepare(&self, draft: Draft) -> Result<(Outgoing, Option<MessageNote>), ChatError> {
         let with = draft.to.to_bare();
         let to = with.clone();
-        let state = self.handle.call(move |chats, now| chats.sends(now, &to)).await?;
+        let state = self
+            .handle
+            .call(move |chats, now| chats.sends(now, &to))
+            .await?;
         let outgoing = match state {
             Some(state) => draft.outgoing.with_payload(state.to_element()),
             None => draft.outgoing,
@@ -221,7 +215,9 @@ impl Chat {
         let asked = entry.markable && entry.direction == Direction::In;
         let id = entry.id.as_ref().filter(|_| asked);
         if let Some(id) = id.and_then(|id| Text::new(id.as_str()).ok()) {
-            self.handle.call(move |chats, _| chats.displayed(&with, id)).await?;
+            self.handle
+                .call(move |chats, _| chats.displayed(&with, id))
+                .await?;
         }
         Ok(())
     }
@@ -241,7 +237,9 @@ impl Chat {
     /// [`Ended`].
     pub async fn does(&self, to: &BareJid, state: ChatState) -> Result<(), Ended> {
         let to = to.clone();
-        self.handle.call(move |chats, now| chats.does(now, &to, state)).await
+        self.handle
+            .call(move |chats, now| chats.does(now, &to, state))
+            .await
     }
 
     /// What the other side does, as far as it says.
@@ -250,7 +248,9 @@ impl Chat {
     /// [`Ended`].
     pub async fn state_of(&self, with: &BareJid) -> Result<Option<ChatState>, Ended> {
         let with = with.clone();
-        self.handle.call(move |chats, _| chats.state_of(&with)).await
+        self.handle
+            .call(move |chats, _| chats.state_of(&with))
+            .await
     }
 
     /// What was said.

@@ -50,6 +50,7 @@ struct Talk {
 /// The chat service. See the module's head.
 #[derive(Debug, Default)]
 pub struct Chats {
+    announced: bool,
     account: Option<BareJid>,
     up: bool,
     talks: BTreeMap<BareJid, Talk>,
@@ -60,6 +61,16 @@ pub struct Chats {
 }
 
 impl Chats {
+    /// A service that announces to others what people do here: states, corrections, markers
+    /// and replies. The default one does not, as a device without a person has none.
+    #[must_use]
+    pub fn announced() -> Self {
+        Self {
+            announced: true,
+            ..Self::default()
+        }
+    }
+
     /// Our account, once there was a stream.
     #[must_use]
     pub const fn account(&self) -> Option<&BareJid> {
@@ -173,7 +184,8 @@ impl Chats {
         let talk = self.talk(&from);
         talk.interest = Interest::Yes;
         if talk.theirs.replace(state) != Some(state) {
-            self.outputs.push_back(Output::Event(ChatEvent::State { from, state }));
+            self.outputs
+                .push_back(Output::Event(ChatEvent::State { from, state }));
         }
     }
 
@@ -197,7 +209,8 @@ impl Chats {
                 tag: None,
                 changes: vec![Change::History(Box::new(note))],
             });
-            self.outputs.push_back(Output::Event(ChatEvent::Displayed { by: from, id }));
+            self.outputs
+                .push_back(Output::Event(ChatEvent::Displayed { by: from, id }));
             taken = Taken::Yes;
         }
         taken
@@ -222,7 +235,10 @@ impl Service for Chats {
 
     fn features(&self) -> Vec<Text> {
         let features = [ns::CHAT_STATES, ns::CORRECTION, ns::MARKERS, ns::REPLY];
-        features.map(Text::from_static).to_vec()
+        match self.announced {
+            true => features.map(Text::from_static).to_vec(),
+            false => Vec::new(),
+        }
     }
 
     fn handle(&mut self, now: Now, input: Input<'_>) -> Taken {

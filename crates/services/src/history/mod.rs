@@ -2,7 +2,7 @@
 //! searches. What the application commits through [`History::commit`] is in the history in
 //! the very transaction that marks it as handled: once, whatever ends the process when.
 //!
-//! The tables are made with the first message. Retention is by number and by age; each
+//! The tables are made with the first message. Retention is by number, bytes and age; each
 //! query has a bound. `note` says what of a message is kept, `write` and `query` hold the
 //! statements.
 
@@ -33,18 +33,23 @@ pub(crate) use write::{apply, message_in};
 pub struct HistoryConfig {
     /// Messages at most, 1 or more. Default 100,000.
     pub entries: u64,
+    /// Bytes of their texts at most, earlier versions included; the newest message stays,
+    /// however large it is. Default 256 MiB.
+    pub bytes: u64,
     /// Messages that were sent longer than this before the latest one go. Default none.
     pub age: Option<Duration>,
 }
 
 impl HistoryConfig {
     const ENTRIES: u64 = 100_000;
+    const BYTES: u64 = 256 * 1024 * 1024;
 }
 
 impl Default for HistoryConfig {
     fn default() -> Self {
         Self {
             entries: Self::ENTRIES,
+            bytes: Self::BYTES,
             age: None,
         }
     }
@@ -185,7 +190,7 @@ impl History {
             .await
     }
 
-    /// Messages that have all words of `text`, the best first, of all conversations or one.
+    /// Messages that have all words of `text`, the latest first, of all conversations or one.
     /// Case and accents do not count; the last word may be the beginning of one.
     ///
     /// # Errors

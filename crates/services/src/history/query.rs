@@ -186,7 +186,7 @@ pub(super) fn conversations(
     conversations.collect()
 }
 
-/// Messages with all of these words, the best first; the last word may be the beginning of
+/// Messages with all of these words, those that came latest first; the last word may be the beginning of
 /// one.
 pub(super) fn search(
     tx: &Transaction<'_>,
@@ -204,7 +204,7 @@ pub(super) fn search(
         "SELECT {COLUMNS}, snippet(app_stanchion_history_words, 0, ?4, ?5, '…', {SNIPPET})
          FROM app_stanchion_history_words AS w JOIN app_stanchion_history AS h ON h.id = w.rowid
          WHERE app_stanchion_history_words MATCH ?1 AND ?2 IN ('', h.conversation)
-         ORDER BY w.rank, h.id DESC LIMIT ?3"
+         ORDER BY w.rowid DESC LIMIT ?3"
     ))?;
     let with = with.map_or("", |with| with.as_str());
     let (open, close) = (Found::OPEN.to_string(), Found::CLOSE.to_string());

@@ -21,14 +21,15 @@ pub(super) fn exists(tx: &Transaction<'_>) -> Result<bool, rusqlite::Error> {
 }
 
 /// Times are Unix milliseconds. `direction` is 0 for what came in and 1 for what went out;
-/// `mark` is 2 for what the other side has displayed. Rows are never renumbered, so that a
+/// `mark` is 2 for what the other side has displayed. The `bytes` are those of all texts,
+/// earlier versions included. Rows are never renumbered, so that a
 /// place in the history stays what it is.
 const TABLES: &str = "
 CREATE TABLE app_stanchion_history_about (
     name TEXT PRIMARY KEY,
     value INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-INSERT INTO app_stanchion_history_about VALUES ('version', 1);
+INSERT INTO app_stanchion_history_about VALUES ('version', 1), ('bytes', 0);
 
 CREATE TABLE app_stanchion_history (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -84,8 +85,12 @@ CREATE VIRTUAL TABLE app_stanchion_history_words USING fts5(
 );
 CREATE TRIGGER app_stanchion_history_in AFTER INSERT ON app_stanchion_history BEGIN
     INSERT INTO app_stanchion_history_words (rowid, body) VALUES (new.id, new.body);
+    UPDATE app_stanchion_history_about SET value = value + octet_length(new.body)
+        WHERE name = 'bytes';
 END;
 CREATE TRIGGER app_stanchion_history_out AFTER DELETE ON app_stanchion_history BEGIN
+    UPDATE app_stanchion_history_about SET value = value - octet_length(old.body)
+        WHERE name = 'bytes';
     INSERT INTO app_stanchion_history_words (app_stanchion_history_words, rowid, body)
         VALUES ('delete', old.id, old.body);
     DELETE FROM app_stanchion_history_versions WHERE of = old.id;
@@ -94,5 +99,18 @@ CREATE TRIGGER app_stanchion_history_edit AFTER UPDATE OF body ON app_stanchion_
     INSERT INTO app_stanchion_history_words (app_stanchion_history_words, rowid, body)
         VALUES ('delete', old.id, old.body);
     INSERT INTO app_stanchion_history_words (rowid, body) VALUES (new.id, new.body);
+    UPDATE app_stanchion_history_about
+        SET value = value + octet_length(new.body) - octet_length(old.body)
+        WHERE name = 'bytes';
+END;
+CREATE TRIGGER app_stanchion_history_version_in
+    AFTER INSERT ON app_stanchion_history_versions BEGIN
+    UPDATE app_stanchion_history_about SET value = value + octet_length(new.before)
+        WHERE name = 'bytes';
+END;
+CREATE TRIGGER app_stanchion_history_version_out
+    AFTER DELETE ON app_stanchion_history_versions BEGIN
+    UPDATE app_stanchion_history_about SET value = value - octet_length(old.before)
+        WHERE name = 'bytes';
 END;
 ";

@@ -357,7 +357,7 @@ async fn a_message_that_was_not_sent_after_all_is_gone() {
 async fn what_is_too_old_or_too_much_goes() {
     let history = open(HistoryConfig {
         entries: 5,
-        age: None,
+        ..HistoryConfig::default()
     })
     .await;
     for n in 0..20 {
@@ -372,7 +372,11 @@ async fn what_is_too_old_or_too_much_goes() {
     );
     assert_eq!(history.search("b3", None, 10).await.unwrap(), vec![]);
     let age = Some(Duration::from_secs(180));
-    let history = open(HistoryConfig { entries: 100, age }).await;
+    let history = open(HistoryConfig {
+        age,
+        ..HistoryConfig::default()
+    })
+    .await;
     for n in 0..20 {
         history
             .begin(inward(&n.to_string(), &format!("b{n}"), n, ""))
@@ -398,4 +402,30 @@ async fn no_answer_is_longer_than_its_bound() {
     assert_eq!(page.len(), History::MOST);
     let found = history.search("same", None, all).await.unwrap();
     assert_eq!(found.len(), History::MOST);
+}
+
+#[tokio::test]
+async fn texts_take_no_more_bytes_than_they_may_whatever_a_peer_sends() {
+    let history = open(HistoryConfig {
+        bytes: 10_000,
+        ..HistoryConfig::default()
+    })
+    .await;
+    let long = |n: usize| format!("{n:01000}");
+    for n in 0..50 {
+        let note = inward(&n.to_string(), &long(n), n as i64, "");
+        history.begin(note).await.unwrap();
+    }
+    assert_eq!(bodies(&history, Page::Latest, 100).await.len(), 10);
+    // Corrections count, too: of a message of ten versions nothing else is left.
+    let replace = "<replace xmlns='urn:xmpp:message-correct:0' id='49'/>";
+    for n in 50..70 {
+        let note = inward(&n.to_string(), &long(n), n as i64, replace);
+        history.begin(note).await.unwrap();
+    }
+    let left = history.page(&peer(), Page::Latest, 100).await.unwrap();
+    assert_eq!((left.len(), left[0].edits), (1, 20));
+    let next = inward("next", "short", 70, "");
+    history.begin(next).await.unwrap();
+    assert_eq!(bodies(&history, Page::Latest, 100).await, ["short"]);
 }

@@ -213,6 +213,10 @@ fn correct(
               ORDER BY rowid DESC LIMIT ?2)",
     )?
     .execute(params![place.row, VERSIONS])?;
+    let newest = tx
+        .prepare_cached("SELECT max(id) FROM app_stanchion_history")?
+        .query_row([], |row| row.get(0))?;
+    forget_old(tx, newest)?;
     Ok(Some(Recorded::Corrected(place)))
 }
 
@@ -278,6 +282,8 @@ pub(super) fn configure(
         tx.prepare_cached("INSERT OR REPLACE INTO app_stanchion_history_about VALUES (?1, ?2)")?;
     put.execute(params!["age", age.unwrap_or(i64::MAX)])?;
     put.execute(params!["entries", entries])?;
+    let bytes = i64::try_from(config.bytes).unwrap_or(i64::MAX);
+    put.execute(params!["most bytes", bytes])?;
     Ok(())
 }
 
@@ -299,6 +305,20 @@ fn forget_old(tx: &Transaction<'_>, newest: i64) -> Result<(), rusqlite::Error> 
                  (SELECT id FROM app_stanchion_history WHERE id <= ?1 ORDER BY id LIMIT ?2)",
         )?
         .execute(params![newest.saturating_sub(entries), AT_ONCE])?;
+    let default = i64::try_from(HistoryConfig::BYTES).unwrap_or(i64::MAX);
+    let most = about(tx, "most bytes", default)?;
+    for _ in 0..AT_ONCE {
+        // What just came stays, however large it is.
+        if about(tx, "bytes", 0)? <= most {
+            break;
+        }
+        gone += tx
+            .prepare_cached(
+                "DELETE FROM app_stanchion_history
+                 WHERE id = (SELECT min(id) FROM app_stanchion_history) AND id < ?1",
+            )?
+            .execute([newest])?;
+    }
     let age = about(tx, "age", i64::MAX)?;
     if age < i64::MAX {
         // The newest stamp in the history is as good as a clock, and cannot be ahead of it.

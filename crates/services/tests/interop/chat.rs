@@ -33,7 +33,7 @@ fn services(carbons: bool) -> (HostBuilder, Parts) {
     config.carbons = carbons;
     config.catch_up = Some(Beginning::Now);
     let archive = services.add(Archive::new(config, 7));
-    let chats = services.add(Chats::default());
+    let chats = services.add(Chats::announced());
     let happens = archive.events();
     (services, (archive, chats, happens))
 }
@@ -128,7 +128,10 @@ async fn slixmpp_and_we_correct_mark_and_tell_states() {
         let draft = Draft::new(with.clone().into(), "god morning").unwrap();
         let said = me.chat.say(draft.markable()).await.unwrap();
         let id = said.sent.id().to_owned();
-        assert_eq!(other.says("message ").await, format!("message {id} god morning"));
+        assert_eq!(
+            other.says("message ").await,
+            format!("message {id} god morning")
+        );
         let mine = me
             .until(&with, |e| e.progress == Some(Progress::Acknowledged))
             .await;
@@ -158,18 +161,24 @@ async fn slixmpp_and_we_get_copies_of_what_each_others_devices_do() {
         other.says("message ").await;
         me.until(&with, |e| e.body == "out" && e.direction == Direction::Out)
             .await;
-        other.tell(&format!("say {} \"to the other\"", mine.jid)).await;
+        other
+            .tell(&format!("say {} \"to the other\"", mine.jid))
+            .await;
         assert_eq!(me.next().await, "to the other");
         mine.says("message ").await;
         // To both: it is seen once, whatever the server does.
-        other.tell(&format!("say {} \"to both\"", bare(&mine.jid))).await;
+        other
+            .tell(&format!("say {} \"to both\"", bare(&mine.jid)))
+            .await;
         assert_eq!(me.next().await, "to both");
         other.tell(&format!("say {} last", bare(&mine.jid))).await;
         assert_eq!(me.next().await, "last");
         // What we send and receive.
         me.chat.send(with.clone().into(), "by us").await.unwrap();
         mine.says("copy sent by us").await;
-        other.tell(&format!("say {} \"to us\"", me.device.jid())).await;
+        other
+            .tell(&format!("say {} \"to us\"", me.device.jid()))
+            .await;
         assert_eq!(me.next().await, "to us");
         mine.says("copy received to us").await;
         mine.end().await;
@@ -218,7 +227,10 @@ async fn slixmpp_and_we_find_each_others_messages_in_the_archive() {
         };
         let set = soon(me.archives.set_prefs(&wanted)).await.unwrap();
         assert_eq!((set.default, &set.always), (wanted.default, &wanted.always));
-        assert_eq!(soon(me.archives.prefs()).await.unwrap().default, wanted.default);
+        assert_eq!(
+            soon(me.archives.prefs()).await.unwrap().default,
+            wanted.default
+        );
         other.end().await;
         me.device.stop().await;
     }
@@ -273,7 +285,9 @@ async fn what_another_device_took_while_we_were_away_comes_once_and_in_order() {
         assert_eq!(bodies[300..], ["mine"]);
         other.tell(&format!("say {own} after")).await;
         assert_eq!(last.next().await, "after", "nothing came a second time");
-        soon(ping(&last.device.host.requests(), None)).await.unwrap();
+        soon(ping(&last.device.host.requests(), None))
+            .await
+            .unwrap();
         other.end().await;
         last.device.stop().await;
     }

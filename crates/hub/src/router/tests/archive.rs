@@ -42,7 +42,11 @@ fn ends(answer: &Element) -> (bool, String, String) {
         let end = set.child(name, "http://jabber.org/protocol/rsm");
         end.map(|e| e.text().into_owned()).unwrap_or_default()
     };
-    (fin.attr("complete") == Some("true"), text("first"), text("last"))
+    (
+        fin.attr("complete") == Some("true"),
+        text("first"),
+        text("last"),
+    )
 }
 
 #[test]
@@ -76,7 +80,12 @@ fn both_sides_find_in_their_archive_what_was_said_page_by_page() {
     assert_eq!(bodies, ["answer", "astray"]);
     let (complete, first, _) = ends(&answer);
     assert!(!complete);
-    let (bodies, _) = query(&mut bench, a, "", &format!("<max>2</max><before>{first}</before>"));
+    let (bodies, _) = query(
+        &mut bench,
+        a,
+        "",
+        &format!("<max>2</max><before>{first}</before>"),
+    );
     assert_eq!(bodies, ["m3", "m4"]);
 }
 
@@ -93,15 +102,31 @@ fn times_narrow_a_query_and_what_the_archive_does_not_know_is_refused() {
                    <field var='end'><value>2023-11-14T22:13:40Z</value></field>";
     assert_eq!(query(&mut bench, a, between, "").0, ["m1", "m2"]);
     for (fields, page, condition) in [
-        ("<field var='start'><value>yesterday</value></field>", "", "bad-request"),
-        ("<field var='mood'><value>x</value></field>", "", "feature-not-implemented"),
-        ("<field var='after-id'><value>x</value></field>", "", "feature-not-implemented"),
+        (
+            "<field var='start'><value>yesterday</value></field>",
+            "",
+            "bad-request",
+        ),
+        (
+            "<field var='mood'><value>x</value></field>",
+            "",
+            "feature-not-implemented",
+        ),
+        (
+            "<field var='after-id'><value>x</value></field>",
+            "",
+            "feature-not-implemented",
+        ),
         ("", "<after>unknown</after>", "item-not-found"),
         ("", "<before>ff</before>", "item-not-found"),
         ("", "<index>3</index>", "feature-not-implemented"),
     ] {
         let (bodies, answer) = query(&mut bench, a, fields, page);
-        assert_eq!((bodies.len(), error_of(&answer)), (0, condition), "{fields}{page}");
+        assert_eq!(
+            (bodies.len(), error_of(&answer)),
+            (0, condition),
+            "{fields}{page}"
+        );
     }
 }
 
@@ -124,8 +149,16 @@ fn nobody_reads_the_archive_of_another_nor_writes_into_it() {
     assert_eq!(ids.len(), 1, "{got:?}");
     let id = ids[0].attr("id").unwrap();
     assert_ne!(id, "1");
-    assert_eq!(query(&mut bench, a, "", &format!("<after>{id}</after>")).0.len(), 0);
-    assert_eq!(query(&mut bench, a, "", "<max>1</max><before/>").0, ["forged"]);
+    assert_eq!(
+        query(&mut bench, a, "", &format!("<after>{id}</after>"))
+            .0
+            .len(),
+        0
+    );
+    assert_eq!(
+        query(&mut bench, a, "", "<max>1</max><before/>").0,
+        ["forged"]
+    );
 }
 
 #[test]
@@ -138,9 +171,15 @@ fn what_was_refused_or_is_not_to_be_kept_is_not_in_the_archive() {
         "<body>b</body><no-permanent-store xmlns='urn:xmpp:hints'/>",
         "<composing xmlns='http://jabber.org/protocol/chatstates'/>",
     ] {
-        bench.say(s, &format!("<message to='a@hub.example' type='chat'>{inside}</message>"));
+        bench.say(
+            s,
+            &format!("<message to='a@hub.example' type='chat'>{inside}</message>"),
+        );
     }
-    bench.say(s, "<message to='a@hub.example' type='headline'><body>b</body></message>");
+    bench.say(
+        s,
+        "<message to='a@hub.example' type='headline'><body>b</body></message>",
+    );
     assert_eq!(query(&mut bench, a, "", "").0, Vec::<String>::new());
     assert_eq!(query(&mut bench, s, "", "").0, Vec::<String>::new());
 }
@@ -167,7 +206,10 @@ fn an_account_says_whose_messages_are_archived() {
     let prefs = "<prefs xmlns='urn:xmpp:mam:2' default='never'>\
                  <always><jid>b@hub.example</jid></always><never/></prefs>";
     bench.say(a, &format!("<iq type='set' id='p'>{prefs}</iq>"));
-    bench.say(a, "<iq type='get' id='g'><prefs xmlns='urn:xmpp:mam:2'/></iq>");
+    bench.say(
+        a,
+        "<iq type='get' id='g'><prefs xmlns='urn:xmpp:mam:2'/></iq>",
+    );
     let answers = bench.hear(a);
     for answer in &answers {
         let prefs = answer.child("prefs", MAM).unwrap();
@@ -187,13 +229,19 @@ fn copies(bench: &mut Bench, at: ConnectionId) -> Vec<(String, String)> {
         assert_eq!(carbon.ns(), "urn:xmpp:carbons:2", "{message:?}");
         let forwarded = carbon.child("forwarded", "urn:xmpp:forward:0").unwrap();
         let inner = forwarded.child("message", "jabber:client").unwrap();
-        (carbon.name().to_owned(), inner.attr("id").unwrap().to_owned())
+        (
+            carbon.name().to_owned(),
+            inner.attr("id").unwrap().to_owned(),
+        )
     });
     copies.collect()
 }
 
 fn enable(bench: &mut Bench, at: ConnectionId) {
-    bench.say(at, "<iq type='set' id='c'><enable xmlns='urn:xmpp:carbons:2'/></iq>");
+    bench.say(
+        at,
+        "<iq type='set' id='c'><enable xmlns='urn:xmpp:carbons:2'/></iq>",
+    );
     assert_eq!(bench.one(at).attr("type"), Some("result"));
 }
 
@@ -214,7 +262,10 @@ fn who_wants_copies_gets_one_of_each_message_that_went_past_it() {
     bench.chat(s, "a@hub.example", "all");
     assert_eq!(bench.ids(one), ["all"]);
     assert_eq!(bench.ids(two), ["all"], "not a copy of what it has");
-    for private in ["<private xmlns='urn:xmpp:carbons:2'/>", "<no-copy xmlns='urn:xmpp:hints'/>"] {
+    for private in [
+        "<private xmlns='urn:xmpp:carbons:2'/>",
+        "<no-copy xmlns='urn:xmpp:hints'/>",
+    ] {
         bench.say(
             s,
             &format!("<message to='a@hub.example/one' type='chat' id='p'><body>b</body>{private}</message>"),
@@ -222,7 +273,10 @@ fn who_wants_copies_gets_one_of_each_message_that_went_past_it() {
         assert_eq!(bench.ids(one), ["p"]);
         assert_eq!(bench.ids(two), Vec::<String>::new());
     }
-    bench.say(two, "<iq type='set' id='c'><disable xmlns='urn:xmpp:carbons:2'/></iq>");
+    bench.say(
+        two,
+        "<iq type='set' id='c'><disable xmlns='urn:xmpp:carbons:2'/></iq>",
+    );
     bench.hear(two);
     bench.chat(s, "a@hub.example/one", "in2");
     assert_eq!(bench.ids(two), Vec::<String>::new());
@@ -240,7 +294,10 @@ fn a_copy_goes_with_its_session_and_takes_no_other_way() {
     bench.hear(one);
     // The old session ends.
     bench.bind("a", "two");
-    let messages = bench.hear(one).into_iter().filter(|e| e.name() == "message");
+    let messages = bench
+        .hear(one)
+        .into_iter()
+        .filter(|e| e.name() == "message");
     assert_eq!(messages.count(), 0, "the copy came to the other one");
     assert_eq!(bench.stored("a"), Vec::<String>::new());
 }

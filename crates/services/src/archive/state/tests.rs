@@ -91,8 +91,10 @@ impl Bench {
                     let taken = messages.len().min(self.room);
                     self.room -= taken;
                     let ids = messages.iter().take(taken);
-                    self.fed.extend(ids.map(|m| m.header.id.as_deref().unwrap().to_owned()));
-                    self.archive.handle(at(self.now), Input::Archived { tag, taken });
+                    self.fed
+                        .extend(ids.map(|m| m.header.id.as_deref().unwrap().to_owned()));
+                    self.archive
+                        .handle(at(self.now), Input::Archived { tag, taken });
                 }
                 Output::Keep { tag, changes } => {
                     for change in changes {
@@ -153,7 +155,11 @@ impl Bench {
             last: text(numbers.end - 1),
         });
         let page = Page { range, count: None };
-        let fin = Fin { complete, page, ..Fin::default() };
+        let fin = Fin {
+            complete,
+            page,
+            ..Fin::default()
+        };
         self.answer(Ok(Some(fin.to_element())));
     }
 
@@ -166,7 +172,10 @@ impl Bench {
     fn at_end(&mut self) {
         self.up(false);
         if self.archive.config.carbons {
-            self.give(Input::Answer { tag: CARBONS, answer: Ok(None) });
+            self.give(Input::Answer {
+                tag: CARBONS,
+                answer: Ok(None),
+            });
         }
         assert_eq!(self.position(), Position::Last);
         self.page(4..5, true);
@@ -174,7 +183,12 @@ impl Bench {
 
     fn last(&self) -> String {
         let row = self.rows.get("last me@near.example").unwrap();
-        String::from_utf8(row.clone()).unwrap().split_once('\n').unwrap().1.to_owned()
+        String::from_utf8(row.clone())
+            .unwrap()
+            .split_once('\n')
+            .unwrap()
+            .1
+            .to_owned()
     }
 }
 
@@ -195,7 +209,10 @@ fn a_new_store_begins_at_the_archives_end_and_goes_on_from_there() {
     bench.page(8..10, true);
     assert_eq!(bench.fed, ["m5", "m6", "m7", "m8", "m9"]);
     assert_eq!(bench.last(), "a9");
-    let caught_up = ArchiveEvent::CaughtUp { received: 5, sent: 0 };
+    let caught_up = ArchiveEvent::CaughtUp {
+        received: 5,
+        sent: 0,
+    };
     assert_eq!(bench.events.last(), Some(&caught_up));
 }
 
@@ -315,7 +332,10 @@ fn carbons_come_before_the_archive_so_that_nothing_falls_in_between() {
     let mut bench = Bench::new(true);
     bench.up(false);
     assert_eq!((bench.enabled, bench.asked.is_some()), (1, false));
-    bench.give(Input::Answer { tag: CARBONS, answer: Ok(None) });
+    bench.give(Input::Answer {
+        tag: CARBONS,
+        answer: Ok(None),
+    });
     assert_eq!(bench.position(), Position::Last);
     bench.up(true);
     assert_eq!(bench.enabled, 1, "a resumed session has them");
@@ -342,9 +362,13 @@ fn carbon(kind: &str, from: &str, n: usize) -> Message {
 fn a_copy_is_believed_from_our_own_account_alone() {
     let mut bench = Bench::new(true);
     bench.at_end();
-    for (n, from) in ["from='mallory@far.example'", "from='me@near.example/x'", "from='near.example'"]
-        .iter()
-        .enumerate()
+    for (n, from) in [
+        "from='mallory@far.example'",
+        "from='me@near.example/x'",
+        "from='near.example'",
+    ]
+    .iter()
+    .enumerate()
     {
         for kind in ["sent", "received"] {
             let forged = carbon(kind, from, n).into();
@@ -359,7 +383,10 @@ fn a_copy_is_believed_from_our_own_account_alone() {
     assert_eq!(bench.fed, ["c5", "c5"], "the engine keeps it once");
     bench.give(Input::Stanza(&carbon("sent", "", 6).into()));
     assert_eq!(bench.notes, 1);
-    assert!(matches!(bench.events.last(), Some(ArchiveEvent::SentElsewhere(_))));
+    assert!(matches!(
+        bench.events.last(),
+        Some(ArchiveEvent::SentElsewhere(_))
+    ));
 }
 
 #[test]
@@ -386,7 +413,8 @@ fn what_came_live_long_enough_ago_is_not_read_again() {
     assert_eq!(bench.last(), "a6");
     // What the archive gave is older, whenever the application gets it.
     let mut old = live(2);
-    let delay = "<delay xmlns='urn:xmpp:delay' from='me@near.example' stamp='2023-11-14T00:00:00Z'/>";
+    let delay =
+        "<delay xmlns='urn:xmpp:delay' from='me@near.example' stamp='2023-11-14T00:00:00Z'/>";
     old.payloads.push(element(delay));
     bench.give(Input::Received(&old));
     bench.now = 1000;

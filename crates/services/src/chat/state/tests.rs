@@ -14,7 +14,8 @@ fn at(seconds: u64) -> Now {
 }
 
 fn message(from: &str, inside: &str) -> Message {
-    let xml = format!("<message from='{from}' to='me@near.example/x' type='chat'>{inside}</message>");
+    let xml =
+        format!("<message from='{from}' to='me@near.example/x' type='chat'>{inside}</message>");
     let element = parse_element(xml.as_bytes(), &Scope::client(), &Limits::default());
     Message::from_element(element.unwrap()).unwrap()
 }
@@ -108,7 +109,10 @@ fn writing_is_told_once_and_pauses_by_itself() {
 #[test]
 fn a_message_ends_what_was_composed() {
     let mut chats = connected();
-    chats.handle(at(0), Input::Stanza(&message(PEER, &state("active")).into()));
+    chats.handle(
+        at(0),
+        Input::Stanza(&message(PEER, &state("active")).into()),
+    );
     chats.does(at(1), &peer(), ChatState::Composing);
     assert_eq!(sent(&mut chats), ["composing"]);
     chats.sends(at(2), &peer());
@@ -118,7 +122,10 @@ fn a_message_ends_what_was_composed() {
 #[test]
 fn without_a_stream_no_state_is_kept_for_later_and_the_last_marker_is() {
     let mut chats = connected();
-    chats.handle(at(0), Input::Stanza(&message(PEER, &state("active")).into()));
+    chats.handle(
+        at(0),
+        Input::Stanza(&message(PEER, &state("active")).into()),
+    );
     chats.handle(at(1), Input::Down);
     chats.does(at(2), &peer(), ChatState::Composing);
     for id in ["1", "2"] {
@@ -141,7 +148,10 @@ fn what_the_other_side_does_is_told_when_it_changes() {
         told.push(event);
     }
     let states = [ChatState::Composing, ChatState::Paused];
-    let states = states.map(|state| ChatEvent::State { from: peer(), state });
+    let states = states.map(|state| ChatEvent::State {
+        from: peer(),
+        state,
+    });
     assert_eq!(told, states);
     assert_eq!(chats.state_of(&peer()), Some(ChatState::Paused));
 }
@@ -155,7 +165,10 @@ fn a_marker_is_noted_and_told_and_own_ones_are_left_to_others() {
     let stanza = message(PEER, marker).into();
     assert_eq!(chats.handle(at(1), Input::Stanza(&stanza)), Taken::Yes);
     assert!(matches!(chats.poll_output(), Output::Keep { changes, .. } if changes.len() == 1));
-    let event = ChatEvent::Displayed { by: peer(), id: "m".into() };
+    let event = ChatEvent::Displayed {
+        by: peer(),
+        id: "m".into(),
+    };
     assert!(matches!(chats.poll_output(), Output::Event(told) if told == event));
 }
 
