@@ -11,6 +11,8 @@ mod support;
 
 use std::path::Path;
 
+use stanchion_reliability::outcome::Outcome;
+use stanchion_reliability::session::Outgoing;
 use stanchion_services::HostBuilder;
 use stanchion_services::archive::{Archive, ArchiveConfig, ArchiveEvent, Archives, Beginning};
 use stanchion_services::disco::Disco;
@@ -50,7 +52,7 @@ impl Archiving {
     async fn caught_up(&mut self) -> (u64, u64) {
         loop {
             match soon(self.events.recv()).await.unwrap() {
-                ArchiveEvent::CaughtUp { received, sent } => return (received, sent),
+                ArchiveEvent::CaughtUp { received, noted } => return (received, noted),
                 other => assert!(matches!(other, ArchiveEvent::SentElsewhere(_)), "{other:?}"),
             }
         }
@@ -255,6 +257,51 @@ async fn copies_of_what_another_device_does_come_in_and_are_noted() {
     say(&peer, &bare("me").into(), "new").await;
     assert_eq!(again.next().await, "new");
     again.device.stop().await;
+    other.stop().await;
+    peer.stop().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_for_another_device_by_name_is_read_here_and_acted_on_there() {
+    let server = Server::start(&["me", "peer"]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("me");
+    let mut other = plain(&server, "me", &folder.path().join("other")).await;
+    let peer = plain(&server, "peer", &folder.path().join("peer")).await;
+    let sender = peer.session.sender();
+    let command = |body: &str| Outgoing::text(other.jid(), body).unwrap();
+    // From here on the other device is known by its name.
+    let sent = sender.send(command("first")).await.unwrap();
+    assert_eq!(take(&mut other).await, "first");
+    soon(sent.outcome()).await.unwrap();
+    let mut me = Archiving::start(&server, "me", &file, config(true)).await;
+    me.caught_up().await;
+    for body in ["live", "while away"] {
+        let sent = sender.send(Outgoing::text(other.jid(), body).unwrap());
+        let sent = sent.await.unwrap();
+        assert_eq!(take(&mut other).await, body);
+        let outcome = soon(sent.outcome()).await.unwrap();
+        assert!(matches!(outcome, Outcome::Delivered { .. }), "{outcome:?}");
+        if body == "live" {
+            let told = soon(me.events.recv()).await.unwrap();
+            assert!(
+                matches!(told, ArchiveEvent::ReceivedElsewhere(_)),
+                "{told:?}"
+            );
+            assert_eq!(me.bodies(&bare("peer")).await, ["live"]);
+            me.device.stop().await;
+            // Another process of the same store, when all is over.
+            me = Archiving::start(&server, "me", &file, ArchiveConfig::default()).await;
+        }
+    }
+    me.device.stop().await;
+    let mut me = Archiving::start(&server, "me", &file, config(true)).await;
+    assert_eq!(me.caught_up().await, (0, 2));
+    assert_eq!(me.bodies(&bare("peer")).await, ["live", "while away"]);
+    say(&peer, &bare("me").into(), "to all").await;
+    assert_eq!(me.next().await, "to all", "nothing else was handed over");
+    me.device.stop().await;
     other.stop().await;
     peer.stop().await;
     server.stop().await;

@@ -6,6 +6,12 @@
 //! meanwhile, also what another device of the account took or the server's offline storage
 //! had no room for: once, in the order of the archive, as if it had just been received. What
 //! other devices of the account sent goes to the [`history`](crate::history).
+//!
+//! Which copy is kept is decided by the engine, by what tells a message from its copies: the
+//! first that is durable, whether it came live, as a carbon, from offline storage or from the
+//! archive. The others are counted as duplicates. A carbon asks for no receipt, as the device
+//! that has the message answers; the other ways do. What comes live while a client catches up
+//! is handed over as it comes, before what the archive still has.
 
 mod query;
 mod reading;
@@ -29,7 +35,8 @@ use crate::slot::Handle;
 #[non_exhaustive]
 pub struct ArchiveConfig {
     /// Whether to ask for copies of what the account's other devices send and receive
-    /// (XEP-0280). Received ones are taken in as if they had come here. Default no.
+    /// (XEP-0280). Received ones are taken in as if they had come here, unless they are for
+    /// another device by name. Default no.
     pub carbons: bool,
     /// Whether to catch up after each new session, and from where if this store never did
     /// before. Default no.
@@ -67,8 +74,9 @@ pub enum ArchiveEvent {
     CaughtUp {
         /// Messages that were given to the engine; most may have been there.
         received: u64,
-        /// Notes for the history: what other devices of the account sent and read.
-        sent: u64,
+        /// Notes for the history: what other devices of the account sent and read, or alone
+        /// are to act on.
+        noted: u64,
     },
     /// The server refuses to show an archive; nothing is caught up with in this session.
     NoArchive {
@@ -82,6 +90,9 @@ pub enum ArchiveEvent {
     },
     /// Another device of our account has sent this; it is in the history.
     SentElsewhere(Box<MessageNote>),
+    /// Somebody sent this to another device of our account, by its name in the delivery
+    /// protocol: that device acts on it. It is in the history.
+    ReceivedElsewhere(Box<MessageNote>),
 }
 
 /// The archive, for an application. Cheap to clone.

@@ -4,7 +4,7 @@
 use stanchion_reliability::store::WallTime;
 use stanchion_stanza::payload::datetime;
 use stanchion_stanza::payload::delay::Delay;
-use stanchion_stanza::payload::delivery::Place;
+use stanchion_stanza::payload::delivery::{Deliver, Place};
 use stanchion_stanza::payload::markers::Displayed;
 use stanchion_stanza::payload::sid::StanzaId;
 use stanchion_stanza::stanza::MessageType;
@@ -30,6 +30,8 @@ pub(super) struct Reader<'a> {
     /// Which device we are in the delivery protocol.
     pub(super) place: Option<&'a Place>,
     pub(super) now: WallTime,
+    /// Whether it is a copy of what another device has for sure.
+    pub(super) copy: bool,
 }
 
 impl Reader<'_> {
@@ -44,14 +46,21 @@ impl Reader<'_> {
         let to = message.header.to.as_ref().map(Jid::to_bare);
         let inward = to.as_ref().is_none_or(|to| to == self.account);
         match (from == *self.account, inward, to) {
-            (_, true, _) => Self::inward(message, from),
+            (_, true, _) => self.inward(message, from),
             (true, false, Some(to)) => self.outward(&message, to),
             // Neither from us nor to us.
             _ => Reading::Nothing,
         }
     }
 
-    fn inward(message: Message, from: BareJid) -> Reading {
+    fn inward(self, message: Message, from: BareJid) -> Reading {
+        if self.is_anothers(&message) {
+            // That device acts on it, and answers; here it is to be read.
+            return match MessageNote::received(&message, self.now) {
+                Some(note) => Reading::Note(Note::Message(Box::new(note))),
+                None => Reading::Nothing,
+            };
+        }
         if message.body().is_none()
             && let Ok(Some(Displayed { id })) = message.payload::<Displayed>()
         {
@@ -65,6 +74,18 @@ impl Reader<'_> {
         match message.body().is_some() || says {
             true => Reading::Deliver(Box::new(message)),
             false => Reading::Nothing,
+        }
+    }
+
+    /// Whether a message of the delivery protocol is for another device of the account. One
+    /// that names none is for whoever gets it, and a copy is of what somebody got.
+    fn is_anothers(self, message: &Message) -> bool {
+        match message.payload::<Deliver>() {
+            Ok(Some(Deliver { to: Some(to), .. })) => {
+                self.place.is_none_or(|place| place.device != to.device)
+            }
+            Ok(Some(_)) => self.copy,
+            _ => false,
         }
     }
 
@@ -118,6 +139,7 @@ pub(super) fn is_archived(message: &Message, account: &BareJid) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::Direction;
     use stanchion_stanza::{Limits, Scope, codec::parse_element};
 
     fn message(from: &str, to: &str, kind: &str, inside: &str) -> Message {
@@ -127,7 +149,7 @@ mod tests {
         Message::from_element(element.unwrap()).unwrap()
     }
 
-    fn read(from: &str, to: &str, kind: &str, inside: &str) -> Reading {
+    fn read_as(copy: bool, from: &str, to: &str, kind: &str, inside: &str) -> Reading {
         let account = "me@near.example".parse().unwrap();
         let now = WallTime::from_unix_ms(1_700_000_000_000);
         let place = Place {
@@ -138,8 +160,13 @@ mod tests {
             account: &account,
             place: Some(&place),
             now,
+            copy,
         };
         reader.read(message(from, to, kind, inside))
+    }
+
+    fn read(from: &str, to: &str, kind: &str, inside: &str) -> Reading {
+        read_as(false, from, to, kind, inside)
     }
 
     const ME: &str = "me@near.example/a";
@@ -174,6 +201,32 @@ mod tests {
         };
         assert_eq!(of("D1"), Reading::Nothing);
         assert!(matches!(of("D2"), Reading::Note(_)));
+    }
+
+    #[test]
+    fn what_is_for_another_device_is_read_here_and_acted_on_there() {
+        let of = |copy: bool, to: &str| {
+            let d = format!(
+                "{BODY}<d xmlns='urn:stanchion:delivery:0' d='P' {to} e='0.AAAAAA' c='a' n='1' \
+                 l='1' i='AAAAAAAAAAE' b='AAAAAA'/>"
+            );
+            let read = read_as(copy, PEER, ME, "chat", &d);
+            match read {
+                Reading::Deliver(_) => "engine",
+                Reading::Note(Note::Message(note)) if note.direction == Direction::In => "history",
+                other => panic!("{other:?}"),
+            }
+        };
+        for copy in [false, true] {
+            assert_eq!(of(copy, "t='D2.AAAAAAAAAAE'"), "history");
+            assert_eq!(
+                of(copy, "t='D1.AAAAAAAAAAI'"),
+                "engine",
+                "of an earlier store"
+            );
+        }
+        assert_eq!(of(false, ""), "engine", "nobody may have got it");
+        assert_eq!(of(true, ""), "history");
     }
 
     #[test]

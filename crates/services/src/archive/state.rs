@@ -28,7 +28,7 @@ use stanchion_stanza::{BareJid, Element, Jid, Message, Payload as _, Stanza, Tex
 use super::query::{ArchivePage, Outcome, Queries, Reply};
 use super::reading::{self, Reader, Reading};
 use super::{ArchiveConfig, ArchiveEvent, Beginning};
-use crate::history::{Note, archive_id};
+use crate::history::{Direction, Note, archive_id};
 use crate::request::RequestError;
 use crate::service::{Change, Input, Output, Request, Service, Taken};
 
@@ -53,6 +53,7 @@ const RETRY: Duration = Duration::from_secs(60);
 const CARBONS: u64 = 0;
 const COPY: u64 = 0;
 const PAGE: u64 = 1;
+const NOTE: u64 = 2;
 
 /// Where in the archive we are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -137,12 +138,14 @@ pub struct Archive {
     copies: bool,
     /// Copies on their way into the engine, with their ids in the archive.
     copying: VecDeque<Option<Text>>,
+    /// Notes of copies that are not durable yet, and what is told once they are.
+    noting: VecDeque<Option<ArchiveEvent>>,
     /// A live message that will be the last known one, since when; and the newest.
     candidate: Option<(Last, Duration)>,
     newest: Option<(Last, Duration)>,
     queries: Queries<Asker>,
     received: u64,
-    sent: u64,
+    noted: u64,
     outputs: VecDeque<Output<ArchiveEvent>>,
 }
 
@@ -163,11 +166,12 @@ impl Archive {
             retry_at: None,
             copies: false,
             copying: VecDeque::new(),
+            noting: VecDeque::new(),
             candidate: None,
             newest: None,
             queries: Queries::new(secret),
             received: 0,
-            sent: 0,
+            noted: 0,
             outputs: VecDeque::new(),
         }
     }
@@ -252,7 +256,7 @@ impl Archive {
         let Some(beginning) = self.config.catch_up.filter(|_| waits && self.up) else {
             return;
         };
-        (self.received, self.sent) = (0, 0);
+        (self.received, self.noted) = (0, 0);
         self.retry_at = None;
         match (&self.last, beginning) {
             (Some(last), _) => {
@@ -344,6 +348,7 @@ impl Archive {
             account: &account,
             place: self.place.as_ref(),
             now: now.wall,
+            copy: false,
         };
         let mut latest = self.last.as_ref().and_then(|last| last.at);
         let mut last = None;
@@ -365,9 +370,10 @@ impl Archive {
             }
         }
         self.received += messages.len() as u64;
-        self.sent += notes.len() as u64;
+        self.noted += notes.len() as u64;
         // A page that leads nowhere is the end, whatever it says, or we would ask for ever.
-        let stands = last.is_none() || last == self.last;
+        let id_of = |last: &Option<Last>| last.as_ref().and_then(|last| last.id.clone());
+        let stands = last.is_none() || id_of(&last) == id_of(&self.last);
         let complete = page.complete || stands;
         if messages.is_empty() {
             return self.keep(notes, last, complete);
@@ -439,9 +445,9 @@ impl Archive {
         }
         if complete {
             self.phase = Phase::Done;
-            let (received, sent) = (self.received, self.sent);
+            let (received, noted) = (self.received, self.noted);
             self.outputs
-                .push_back(Output::Event(ArchiveEvent::CaughtUp { received, sent }));
+                .push_back(Output::Event(ArchiveEvent::CaughtUp { received, noted }));
         } else if self.up {
             let last = self.last.clone().unwrap_or_default();
             self.ask_after(now, &last);
@@ -472,6 +478,7 @@ impl Archive {
             account: &account,
             place: self.place.as_ref(),
             now: now.wall,
+            copy: true,
         };
         let id = archive_id(&message, &account).and_then(|id| Text::new(id).ok());
         match reader.read(message) {
@@ -484,12 +491,17 @@ impl Archive {
             }
             Reading::Deliver(_) => self.missed(),
             Reading::Note(note) => {
-                if let Note::Message(note) = &note {
-                    let event = ArchiveEvent::SentElsewhere(note.clone());
-                    self.outputs.push_back(Output::Event(event));
-                }
-                let changes = vec![Change::History(Box::new(note))];
-                self.outputs.push_back(Output::Keep { tag: None, changes });
+                self.noting.push_back(match &note {
+                    Note::Message(note) => Some(match note.direction {
+                        Direction::Out => ArchiveEvent::SentElsewhere(note.clone()),
+                        Direction::In => ArchiveEvent::ReceivedElsewhere(note.clone()),
+                    }),
+                    _ => None,
+                });
+                self.outputs.push_back(Output::Keep {
+                    tag: Some(NOTE),
+                    changes: vec![Change::History(Box::new(note))],
+                });
                 self.lives(now, id);
             }
             Reading::Nothing => self.lives(now, id),
@@ -615,6 +627,10 @@ impl Service for Archive {
             Input::Archived { tag: COPY, taken } => self.copied(now, taken),
             Input::Archived { taken, .. } => self.fed(now, taken),
             Input::Kept { tag: PAGE } => self.kept(now),
+            Input::Kept { tag: NOTE } => {
+                let event = self.noting.pop_front().flatten();
+                self.outputs.extend(event.map(Output::Event));
+            }
             Input::Tick => self.tick(now),
             _ => {}
         }

@@ -66,7 +66,7 @@ impl Follower {
     ) -> Self {
         let (stop, stopped) = oneshot::channel();
         let following = Following {
-            events: sender.events(),
+            events: None,
             sender,
             history,
             writing,
@@ -101,7 +101,8 @@ impl Drop for Follower {
 }
 
 struct Following {
-    events: broadcast::Receiver<SessionEvent>,
+    /// While there is something to be told of; the session is spared it otherwise.
+    events: Option<broadcast::Receiver<SessionEvent>>,
     sender: Sender,
     history: History,
     writing: Writing,
@@ -124,7 +125,7 @@ impl Following {
                         Some(sent) => self.begin(&sent),
                         None => return Err::<(), _>(Ended),
                     },
-                    event = self.events.recv() => self.event(event).await?,
+                    event = next_of(&mut self.events) => self.event(event).await?,
                 }
                 while self.notes.len() < AT_ONCE {
                     let Ok(sent) = fresh.try_recv() else { break };
@@ -148,8 +149,14 @@ impl Following {
         }
     }
 
+    fn listen(&mut self) {
+        self.events.get_or_insert_with(|| self.sender.events());
+    }
+
     /// A message was sent; how far it is by now.
     fn begin(&mut self, sent: &Sent) {
+        // First, so that nothing is told in between.
+        self.listen();
         if self.open.len() < FOLLOWED {
             self.open.insert(sent.id().to_owned());
         }
@@ -202,6 +209,7 @@ impl Following {
                 return Ok(());
             };
             after = *last;
+            self.listen();
             for (_, id) in open {
                 self.look_up(id).await?;
             }
@@ -236,6 +244,9 @@ impl Following {
     }
 
     async fn flush(&mut self) -> Result<(), Ended> {
+        if self.open.is_empty() {
+            self.events = None;
+        }
         while !self.notes.is_empty() {
             match self.history.note(self.notes.clone()).await {
                 Ok(()) => self.notes.clear(),
@@ -246,6 +257,15 @@ impl Following {
             }
         }
         Ok(())
+    }
+}
+
+async fn next_of(
+    events: &mut Option<broadcast::Receiver<SessionEvent>>,
+) -> Result<SessionEvent, RecvError> {
+    match events {
+        Some(events) => events.recv().await,
+        None => std::future::pending().await,
     }
 }
 

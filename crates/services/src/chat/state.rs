@@ -23,6 +23,9 @@ pub const PAUSED: Duration = Duration::from_secs(30);
 /// And is inactive so long after that, or after the last message.
 pub const INACTIVE: Duration = Duration::from_secs(120);
 
+/// The tag of what is kept.
+const MARK: u64 = 0;
+
 /// Whether the other side wants to know (XEP-0085 §5.1).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Interest {
@@ -56,6 +59,8 @@ pub struct Chats {
     talks: BTreeMap<BareJid, Talk>,
     /// Markers that wait for a stream: of each conversation the last.
     markers: BTreeMap<BareJid, Text>,
+    /// Markers that are not durable in the history yet, to be told then.
+    marking: VecDeque<ChatEvent>,
     clock: u64,
     outputs: VecDeque<Output<ChatEvent>>,
 }
@@ -206,11 +211,11 @@ impl Chats {
                 id: id.clone(),
             };
             self.outputs.push_back(Output::Keep {
-                tag: None,
+                tag: Some(MARK),
                 changes: vec![Change::History(Box::new(note))],
             });
-            self.outputs
-                .push_back(Output::Event(ChatEvent::Displayed { by: from, id }));
+            self.marking
+                .push_back(ChatEvent::Displayed { by: from, id });
             taken = Taken::Yes;
         }
         taken
@@ -259,6 +264,10 @@ impl Service for Chats {
             Input::Down => self.up = false,
             Input::Received(message) => self.said(message),
             Input::Stanza(Stanza::Message(message)) => return self.without_text(message),
+            Input::Kept { tag: MARK } => {
+                let event = self.marking.pop_front();
+                self.outputs.extend(event.map(Output::Event));
+            }
             Input::Tick => self.tick(now),
             _ => {}
         }

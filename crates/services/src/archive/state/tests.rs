@@ -44,9 +44,11 @@ struct Bench {
 
 impl Bench {
     fn new(carbons: bool) -> Self {
-        let mut config = ArchiveConfig::default();
-        config.carbons = carbons;
-        config.catch_up = Some(Beginning::Now);
+        let config = ArchiveConfig {
+            carbons,
+            catch_up: Some(Beginning::Now),
+            ..ArchiveConfig::default()
+        };
         Self::with(config, BTreeMap::new())
     }
 
@@ -211,7 +213,7 @@ fn a_new_store_begins_at_the_archives_end_and_goes_on_from_there() {
     assert_eq!(bench.last(), "a9");
     let caught_up = ArchiveEvent::CaughtUp {
         received: 5,
-        sent: 0,
+        noted: 0,
     };
     assert_eq!(bench.events.last(), Some(&caught_up));
 }
@@ -465,8 +467,10 @@ fn another_account_has_another_archive() {
 fn a_row_of_rubble_is_as_none() {
     for value in [&b""[..], b"\n", b"x\ny", b"\xff", b"1"] {
         let rows = [("last me@near.example".to_owned(), value.to_vec())];
-        let mut config = ArchiveConfig::default();
-        config.catch_up = Some(Beginning::Now);
+        let config = ArchiveConfig {
+            catch_up: Some(Beginning::Now),
+            ..ArchiveConfig::default()
+        };
         let mut bench = Bench::with(config, rows.into_iter().collect());
         bench.up(false);
         assert!(bench.asked.is_some(), "{value:?}");

@@ -165,6 +165,11 @@ fn a_marker_is_noted_and_told_and_own_ones_are_left_to_others() {
     let stanza = message(PEER, marker).into();
     assert_eq!(chats.handle(at(1), Input::Stanza(&stanza)), Taken::Yes);
     assert!(matches!(chats.poll_output(), Output::Keep { changes, .. } if changes.len() == 1));
+    assert!(
+        matches!(chats.poll_output(), Output::Wait(_)),
+        "nothing is told before it is durable"
+    );
+    chats.handle(at(2), Input::Kept { tag: MARK });
     let event = ChatEvent::Displayed {
         by: peer(),
         id: "m".into(),
