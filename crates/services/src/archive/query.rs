@@ -38,6 +38,9 @@ pub struct ArchivePage {
     pub messages: Vec<Archived>,
     /// Whether there is nothing beyond it.
     pub complete: bool,
+    /// Whether it will be the same when it is asked for again; if not, read it once more
+    /// later (XEP-0313 §4.3.2).
+    pub stable: bool,
     /// Where it begins and ends, and how many messages meet the query, as far as the archive
     /// says.
     pub page: Page,
@@ -180,6 +183,7 @@ impl<O> Queries<O> {
             ArchivePage {
                 messages: open.messages,
                 complete: fin.complete && !open.cut,
+                stable: fin.stable,
                 page,
             }
         });

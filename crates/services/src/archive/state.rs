@@ -127,6 +127,9 @@ pub struct Archive {
     account: Option<BareJid>,
     place: Option<Place>,
     last: Option<Last>,
+    /// What the row says, where that is less: the archive said that its answers may change,
+    /// and is read again in the next session.
+    stays: Option<Option<Last>>,
     /// Of the accounts in use before.
     lasts: BTreeMap<String, Last>,
     phase: Phase,
@@ -159,6 +162,7 @@ impl Archive {
             account: None,
             place: None,
             last: None,
+            stays: None,
             lasts: BTreeMap::new(),
             phase: Phase::Idle,
             up: false,
@@ -199,6 +203,9 @@ impl Archive {
         self.up = true;
         self.place.clone_from(&up.place);
         let account = up.jid.to_bare();
+        if let Some(stays) = self.stays.take_if(|_| !up.resumed) {
+            self.last = stays;
+        }
         if self.account.as_ref() != Some(&account) {
             if let (Some(before), Some(last)) = (&self.account, self.last.take()) {
                 self.lasts.insert(before.to_string(), last);
@@ -350,6 +357,9 @@ impl Archive {
             now: now.wall,
             copy: false,
         };
+        if !page.stable && self.stays.is_none() {
+            self.stays = Some(self.last.clone());
+        }
         let mut latest = self.last.as_ref().and_then(|last| last.at);
         let mut last = None;
         let (mut notes, mut messages) = (Vec::new(), Vec::new());
@@ -549,6 +559,9 @@ impl Archive {
     }
 
     fn put(&self, last: &Last) -> Option<Change> {
+        if self.stays.is_some() {
+            return None;
+        }
         Some(Change::Put {
             key: format!("{LAST}{}", self.account.as_ref()?),
             value: last.to_bytes(),

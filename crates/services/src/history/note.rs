@@ -173,7 +173,7 @@ impl MessageNote {
     }
 }
 
-/// The id that the archive of `by` gave (XEP-0313 §3.4). Servers remove those that others
+/// The id that the archive of `by` gave (XEP-0313 §3.5). Servers remove those that others
 /// made up.
 pub(crate) fn archive_id(message: &Message, by: &BareJid) -> Option<String> {
     let ids = message.payloads.iter().filter(|p| StanzaId::matches(p));

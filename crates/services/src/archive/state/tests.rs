@@ -40,6 +40,8 @@ struct Bench {
     /// The store answers.
     durable: bool,
     waiting: Vec<u64>,
+    /// What the archive says of its pages.
+    stable: bool,
 }
 
 impl Bench {
@@ -69,6 +71,7 @@ impl Bench {
             events: Vec::new(),
             durable: true,
             waiting: Vec::new(),
+            stable: true,
         }
     }
 
@@ -159,8 +162,8 @@ impl Bench {
         let page = Page { range, count: None };
         let fin = Fin {
             complete,
+            stable: self.stable,
             page,
-            ..Fin::default()
         };
         self.answer(Ok(Some(fin.to_element())));
     }
@@ -266,6 +269,24 @@ fn an_archive_that_lost_what_we_know_is_asked_by_time() {
     assert_eq!(filter.start.as_deref(), Some("2023-11-14T22:12:20.000Z"));
     bench.page(2..6, true);
     assert_eq!(bench.last(), "a5");
+}
+
+#[test]
+fn what_may_change_in_the_archive_is_read_again_in_the_next_session() {
+    let mut bench = Bench::new(false);
+    bench.at_end();
+    bench.up(false);
+    bench.stable = false;
+    bench.page(5..7, false);
+    assert_eq!(bench.position(), after(6), "it goes on all the same");
+    bench.stable = true;
+    bench.page(7..8, true);
+    assert_eq!(bench.last(), "a4");
+    bench.up(true);
+    bench.up(false);
+    assert_eq!(bench.position(), after(4));
+    bench.page(5..8, true);
+    assert_eq!(bench.last(), "a7");
 }
 
 #[test]
