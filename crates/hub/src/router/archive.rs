@@ -1,5 +1,5 @@
-//! One account's archive (XEP-0313): the messages that it sent and received, bounded, in
-//! memory, the oldest going first; queries of it by time, correspondent and page; and what
+//! One account's archive (XEP-0313): the messages that it sent and received, bounded, the
+//! oldest going first; queries of it by time, correspondent and page; and what
 //! the account wants archived (XEP-0441). Nobody but the account reads it.
 
 use std::collections::VecDeque;
@@ -17,7 +17,7 @@ use stanchion_stanza::payload::sid::StanzaId;
 use stanchion_stanza::stanza::{DefinedCondition, ErrorType, MessageType, StanzaError};
 use stanchion_stanza::{BareJid, Element, Jid, Message, Payload as _, Scope, Text};
 
-use super::{Now, Router, SessionId};
+use super::{ArchivedMessage, Now, Output, Persist, Router, SessionId};
 use crate::stamp::{milliseconds, stamp};
 
 /// Messages of one page at most.
@@ -189,6 +189,13 @@ impl Router {
         let Ok(stanza) = self.encoder.to_bytes(&message.to_element()) else {
             return;
         };
+        self.outputs
+            .push_back(Output::Persist(Persist::Archive(ArchivedMessage {
+                id,
+                account: local.clone(),
+                at: now.wall,
+                stanza: stanza.clone(),
+            })));
         let (messages, bytes) = (self.limits.archive_messages, self.limits.archive_bytes);
         if let Some(account) = self.accounts.get_mut(&local) {
             let archived = Archived {
@@ -199,6 +206,36 @@ impl Router {
                 stanza: stanza.into_boxed_slice(),
             };
             account.archive.push(archived, messages, bytes);
+        }
+    }
+
+    /// What the archives hold from before. Messages of accounts that are gone are left out.
+    pub fn restore_archives(&mut self, archived: Vec<ArchivedMessage>) {
+        let limits = self.limits.outbound();
+        let (messages, bytes) = (self.limits.archive_messages, self.limits.archive_bytes);
+        for ArchivedMessage {
+            id,
+            account,
+            at,
+            stanza,
+        } in archived
+        {
+            let read = parse_element(&stanza, &Scope::client(), &limits).ok();
+            let header = read.and_then(|element| Message::from_element(element).ok());
+            let header = header.map(|message| (message.header.from, message.header.to));
+            if let Some((Some(from), Some(to))) = header
+                && let Some(account) = self.accounts.get_mut(&account)
+            {
+                account.archive.last = account.archive.last.max(id);
+                let archived = Archived {
+                    id,
+                    at,
+                    from,
+                    to,
+                    stanza: stanza.into_boxed_slice(),
+                };
+                account.archive.push(archived, messages, bytes);
+            }
         }
     }
 

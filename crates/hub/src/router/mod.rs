@@ -122,6 +122,21 @@ pub enum Persist {
     Store(StoredMessage),
     /// It was delivered, or its place is needed no more.
     Remove(StoredId),
+    /// Keep a message in an archive, as long as there is room for it there.
+    Archive(ArchivedMessage),
+}
+
+/// A message in an archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchivedMessage {
+    /// Its name in the archive, greater than those of earlier ones.
+    pub id: u64,
+    /// Localpart of the account whose archive it is.
+    pub account: String,
+    /// When it was archived.
+    pub at: SystemTime,
+    /// The stanza.
+    pub stanza: Vec<u8>,
 }
 
 /// A message in offline storage.

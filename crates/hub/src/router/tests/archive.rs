@@ -314,3 +314,23 @@ fn what_one_says_to_oneself_is_archived_once() {
     assert_eq!(copies(&mut bench, one), vec![]);
     assert_eq!(query(&mut bench, one, "", "").0, ["note"]);
 }
+
+#[test]
+fn an_archive_outlives_the_hub_and_goes_on_with_new_ids() {
+    let mut bench = Bench::new();
+    let (a, s) = (bench.online("a", "x"), bench.online("s", "x"));
+    bench.chat(s, "a@hub.example", "before");
+    let (_, answer) = query(&mut bench, a, "", "");
+    let (_, _, last) = ends(&answer);
+    let archived = std::mem::take(&mut bench.archived);
+    assert_eq!(archived.len(), 2, "one for each side");
+    let mut bench = Bench::new();
+    // The clock was set back meanwhile.
+    bench.now.wall -= Duration::from_secs(3600);
+    bench.router.restore_archives(archived);
+    let (a, s) = (bench.online("a", "x"), bench.online("s", "x"));
+    bench.chat(s, "a@hub.example", "after");
+    let (bodies, _) = query(&mut bench, a, "", &format!("<after>{last}</after>"));
+    assert_eq!(bodies, ["after"]);
+    assert_eq!(query(&mut bench, s, "", "").0, ["before", "after"]);
+}
