@@ -263,6 +263,67 @@ async fn copies_of_what_another_device_does_come_in_and_are_noted() {
 }
 
 #[tokio::test]
+async fn a_server_that_was_started_again_still_has_what_went_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, state) = (folder.path().join("me"), folder.path().join("hub"));
+    let accounts = ["me", "peer"];
+    let server = Server::start_in(&accounts, Some(&state)).await;
+    let mut first = Archiving::start(&server, "me", &file, config(true)).await;
+    first.caught_up().await;
+    first.device.stop().await;
+    let mut other = plain(&server, "me", &folder.path().join("other")).await;
+    let peer = plain(&server, "peer", &folder.path().join("peer")).await;
+    for n in 0..10 {
+        say(&peer, &bare("me").into(), &format!("m{n}")).await;
+        take(&mut other).await;
+    }
+    other.stop().await;
+    peer.stop().await;
+    server.stop().await;
+
+    let server = Server::start_in(&accounts, Some(&state)).await;
+    let mut me = Archiving::start(&server, "me", &file, config(true)).await;
+    for n in 0..10 {
+        assert_eq!(me.next().await, format!("m{n}"));
+    }
+    assert_eq!(me.caught_up().await, (10, 0));
+    me.device.stop().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_archive_that_is_lost_costs_nothing_that_comes_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("me");
+    let server = Server::start(&["me", "peer"]).await;
+    let mut first = Archiving::start(&server, "me", &file, config(true)).await;
+    let peer = plain(&server, "peer", &folder.path().join("peer")).await;
+    first.caught_up().await;
+    say(&peer, &bare("me").into(), "before").await;
+    assert_eq!(first.next().await, "before");
+    first.device.stop().await;
+    let mut again = Archiving::start(&server, "me", &file, config(true)).await;
+    assert_eq!(again.caught_up().await, (1, 0));
+    again.device.stop().await;
+    peer.stop().await;
+    server.stop().await;
+
+    // Another hub, which knows nothing of the messages of the first.
+    let server = Server::start(&["me", "peer"]).await;
+    let mut other = plain(&server, "me", &folder.path().join("other")).await;
+    let peer = plain(&server, "peer", &folder.path().join("peer")).await;
+    say(&peer, &bare("me").into(), "meanwhile").await;
+    assert_eq!(take(&mut other).await, "meanwhile");
+    other.stop().await;
+    let mut me = Archiving::start(&server, "me", &file, config(true)).await;
+    assert_eq!(me.next().await, "meanwhile");
+    assert_eq!(me.caught_up().await, (1, 0));
+    me.device.stop().await;
+    peer.stop().await;
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_for_another_device_by_name_is_read_here_and_acted_on_there() {
     let server = Server::start(&["me", "peer"]).await;
     let folder = tempfile::tempdir().unwrap();

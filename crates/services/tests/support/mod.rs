@@ -30,8 +30,14 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(accounts: &[&str]) -> Self {
+        Self::start_in(accounts, None).await
+    }
+
+    /// The same with what an earlier one left in that folder.
+    pub(crate) async fn start_in(accounts: &[&str], state: Option<&Path>) -> Self {
         let hub = Hub::bind(HubConfig {
             domain: DOMAIN.to_owned(),
+            state: state.map(Path::to_owned),
             starttls: None,
             direct_tls: Some(([127, 0, 0, 1], 0).into()),
             accounts: Accounts::open_demo(accounts.iter().map(|name| (*name, *name))).unwrap(),
