@@ -2,9 +2,9 @@
 //!
 //! It starts without installation or configuration, makes its own certificate, and speaks
 //! what clients need: STARTTLS and direct TLS, SCRAM with channel binding, one-to-one
-//! messages with offline storage, presence and subscriptions, rosters, stream management
-//! with resumption. It knows no other servers, no rooms, no archive; whoever needs
-//! those, or thousands of users, wants Prosody or ejabberd.
+//! messages with offline storage, an archive and carbons, presence and subscriptions,
+//! rosters, stream management with resumption. It knows no other servers and no rooms;
+//! whoever needs those, or thousands of users, wants Prosody or ejabberd.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -40,8 +40,8 @@
 //! - Offline messages outlive a crash if there is a state directory: they are written
 //!   and synced before the sender can hear that they were counted. What waits
 //!   in the queue of a session, connected or hibernating, is in memory: a crash loses it,
-//!   an orderly stop moves it to offline storage. Rosters and subscriptions are in
-//!   memory only.
+//!   an orderly stop moves it to offline storage. Archives are written, too, but not
+//!   waited for. Rosters, subscriptions and preferences are in memory only.
 //! - Every queue has a bound ([`HubLimits`]). A client that does not read loses its
 //!   connection; one that does not acknowledge, its session; its messages do not get lost
 //!   with it. No client makes another one, or the hub, wait.

@@ -43,6 +43,10 @@ pub struct HubLimits {
     pub offline_messages: usize,
     /// Bytes of those; as before. Default 16 MiB.
     pub offline_bytes: usize,
+    /// Messages in one account's archive. Beyond, the oldest go. Default 2000.
+    pub archive_messages: usize,
+    /// Bytes of those; as before. Default 8 MiB.
+    pub archive_bytes: usize,
     /// Entries of one roster, requests to subscribe included. Default 1000.
     pub roster_items: usize,
     /// Addresses that one session may have sent presence to on its own account, to
@@ -80,6 +84,8 @@ impl Default for HubLimits {
             unacked_bytes: 16 * 1024 * 1024,
             offline_messages: 1000,
             offline_bytes: 16 * 1024 * 1024,
+            archive_messages: 2000,
+            archive_bytes: 8 * 1024 * 1024,
             roster_items: 1000,
             directed_presence: 256,
             rooms: 256,

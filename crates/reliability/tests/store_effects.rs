@@ -289,3 +289,63 @@ async fn a_store_without_transactions_says_so() {
     );
     assert!(gave.take().await.is_none());
 }
+
+/// Full-text search keeps its index in shadow tables, which it names after its own: they
+/// are the application's, and nothing else becomes so.
+#[tokio::test]
+async fn an_application_may_search_its_texts_and_nobody_elses() {
+    let (folder, store) = open().await;
+    let make = |tx: &Transaction<'_>| {
+        tx.execute_batch(
+            "CREATE VIRTUAL TABLE app_words USING fts5(body, tokenize = 'unicode61');
+             INSERT INTO app_words (rowid, body) VALUES (1, 'the lamp is on'), (2, 'off')",
+        )
+    };
+    store.transact(make).await.unwrap();
+    let search = |tx: &Transaction<'_>| {
+        let mut found = tx.prepare(
+            "SELECT snippet(app_words, 0, '[', ']', '…', 8) FROM app_words
+             WHERE app_words MATCH ?1 ORDER BY rank",
+        )?;
+        found
+            .query_map(["lamp"], |row| row.get(0))?
+            .collect::<Result<Vec<String>, _>>()
+    };
+    assert_eq!(store.transact(search).await.unwrap(), ["the [lamp] is on"]);
+    let change = |tx: &Transaction<'_>| {
+        tx.execute_batch(
+            "UPDATE app_words SET body = 'dark' WHERE rowid = 1;
+             DELETE FROM app_words WHERE rowid = 2",
+        )
+    };
+    store.transact(change).await.unwrap();
+    assert_eq!(store.transact(search).await.unwrap(), Vec::<String>::new());
+    for refused in [
+        "CREATE VIRTUAL TABLE words USING fts5(body)",
+        "CREATE VIRTUAL TABLE outbound_words USING fts5(body, content = 'outbound')",
+        "PRAGMA data_version = 7",
+        "PRAGMA user_version",
+    ] {
+        let tried = store.transact(move |tx| tx.execute_batch(refused)).await;
+        assert!(matches!(tried, Err(TransactError::Effect(_))), "{refused}");
+    }
+    // An index over a table of the store's own can be made, but never filled.
+    let spies = "CREATE VIRTUAL TABLE app_spy USING fts5(stanza, content = 'inbound')";
+    let make = move |tx: &Transaction<'_>| tx.execute_batch(spies);
+    store.transact(make).await.unwrap();
+    let fill = "INSERT INTO app_spy (app_spy) VALUES ('rebuild')";
+    let tried = store.transact(move |tx| tx.execute_batch(fill)).await;
+    assert!(matches!(tried, Err(TransactError::Effect(_))), "{tried:?}");
+    // What an effect that fails put into an index is not in it.
+    let half = |tx: &Transaction<'_>| {
+        tx.execute("INSERT INTO app_words (rowid, body) VALUES (3, 'lamp')", [])?;
+        Err::<(), EffectFailure>("no such room".into())
+    };
+    let tried = store.transact(half).await;
+    assert!(matches!(tried, Err(TransactError::Effect(_))), "{tried:?}");
+    assert_eq!(store.transact(search).await.unwrap(), Vec::<String>::new());
+    drop(store);
+    let store = SqliteStore::open(folder.path().join("s.db"), &opening()).unwrap();
+    let drop_it = |tx: &Transaction<'_>| tx.execute_batch("DROP TABLE app_words");
+    store.transact(drop_it).await.unwrap();
+}

@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::history::{History, HistoryConfig};
 use crate::request::{Outstanding, RequestError};
 use crate::service::{Change, Input, Node, Output, Request, Service, Taken};
 use crate::shelf;
@@ -54,6 +55,7 @@ pub struct HostBuilder {
     slots: Vec<Box<dyn Slot>>,
     identity: Identity,
     hand_over: usize,
+    history: HistoryConfig,
     calls: (mpsc::Sender<Call>, mpsc::Receiver<Call>),
 }
 
@@ -76,6 +78,7 @@ impl HostBuilder {
                 lang: None,
             },
             hand_over: 128,
+            history: HistoryConfig::default(),
             calls: mpsc::channel(CALLS),
         }
     }
@@ -94,6 +97,13 @@ impl HostBuilder {
     #[must_use]
     pub const fn hand_over(mut self, most: usize) -> Self {
         self.hand_over = most;
+        self
+    }
+
+    /// How much of the [history](crate::history) is kept.
+    #[must_use]
+    pub const fn history(mut self, config: HistoryConfig) -> Self {
+        self.history = config;
         self
     }
 
@@ -131,6 +141,7 @@ impl HostBuilder {
         stanzas: Stanzas,
         store: Transactor,
     ) -> Result<(Host, Incoming), TransactError> {
+        let history = History::open(store.clone(), self.history).await?;
         for (service, key, value) in shelf::open(&store).await? {
             for slot in &mut self.slots {
                 if slot.name() == service {
@@ -158,6 +169,7 @@ impl HostBuilder {
             outstanding: Outstanding::new(getrandom::u64().unwrap_or_default()),
             up: false,
             store,
+            history: history.clone(),
             to_keep: VecDeque::new(),
             keeping: None,
             doing: VecDeque::new(),
@@ -165,6 +177,7 @@ impl HostBuilder {
         };
         let host = Host {
             requests: Requests(asks),
+            history,
             stop: Some(stop),
             task: Some(tokio::spawn(task.run(stopped))),
         };
@@ -176,6 +189,7 @@ impl HostBuilder {
 #[derive(Debug)]
 pub struct Host {
     requests: Requests,
+    history: History,
     stop: Option<oneshot::Sender<()>>,
     task: Option<JoinHandle<()>>,
 }
@@ -185,6 +199,12 @@ impl Host {
     #[must_use]
     pub fn requests(&self) -> Requests {
         self.requests.clone()
+    }
+
+    /// What was said, for who keeps it: see [`History::commit`].
+    #[must_use]
+    pub fn history(&self) -> History {
+        self.history.clone()
     }
 
     /// Ends the services: what they want kept is durable. Call it before the session ends.
@@ -305,6 +325,7 @@ struct Task {
     to_keep: VecDeque<Wanted>,
     /// The first of them are on their way.
     keeping: Option<(usize, Keeping)>,
+    history: History,
     /// What was asked of the session, and of whom; one after the other.
     doing: VecDeque<(usize, Doing)>,
     started: Instant,
@@ -590,6 +611,7 @@ impl Task {
 
     fn received(&mut self, received: Received) {
         let now = self.now();
+        self.tell_all(|| Input::Received(received.message()));
         let slots = self.slots.iter_mut();
         let claiming = slots.into_iter().find(|s| s.claims(received.message()));
         let left = match claiming {
@@ -644,8 +666,8 @@ impl Task {
             let name = self.slots.get(wanted.slot).map_or("", |slot| slot.name());
             changes.extend(wanted.changes.iter().map(|change| (name, change.clone())));
         }
-        let store = self.store.clone();
-        let keeping = async move { shelf::change(&store, changes).await };
+        let (store, history) = (self.store.clone(), self.history.clone());
+        let keeping = async move { shelf::change(&store, &history, changes).await };
         self.keeping = Some((self.to_keep.len(), Box::pin(keeping)));
     }
 

@@ -20,13 +20,16 @@
 //! ```
 
 pub mod allowed;
+pub mod archive;
 pub mod blocking;
+pub mod chat;
 pub mod client_state;
 pub mod commands;
 pub mod disco;
 #[cfg(test)]
 mod fixture;
 pub mod forms;
+pub mod history;
 pub mod host;
 pub mod last_activity;
 pub mod ping;

@@ -9,6 +9,7 @@ use stanchion_reliability::session::{Received, Up};
 use stanchion_stanza::payload::disco::{DiscoInfo, Item};
 use stanchion_stanza::{BareJid, Element, Jid, Message, Stanza, Text};
 
+use crate::history::Note;
 use crate::request::RequestError;
 
 /// A service over a session: a part of it that keeps a state of its own.
@@ -114,6 +115,9 @@ pub enum Input<'a> {
         /// The result's child, if it has one.
         answer: Result<Option<Element>, RequestError>,
     },
+    /// A message that is kept is about to be handed over, whoever it goes to: it is
+    /// durable. For a look at it; one may pass by again after a restart.
+    Received(&'a Message),
     /// [`Output::Keep`] is durable.
     Kept {
         /// From there.
@@ -212,6 +216,8 @@ pub enum Change {
         /// The row.
         key: String,
     },
+    /// No row: something for the [history](crate::history), in the same transaction.
+    History(Box<Note>),
 }
 
 /// A question, and how long to wait for its answer.

@@ -4,6 +4,7 @@
 use stanchion_reliability::store::rusqlite::{self, Transaction, params};
 use stanchion_reliability::store::{TransactError, Transactor};
 
+use crate::history::{self, History};
 use crate::service::Change;
 
 /// A row: service, key, value.
@@ -39,8 +40,15 @@ pub(crate) async fn open(transactor: &Transactor) -> Result<Vec<Row>, TransactEr
 /// Makes all these changes, each of the service beside it, or none.
 pub(crate) async fn change(
     transactor: &Transactor,
+    history: &History,
     changes: Vec<(&'static str, Change)>,
 ) -> Result<(), TransactError> {
+    if changes
+        .iter()
+        .any(|(_, change)| matches!(change, Change::History(_)))
+    {
+        history.make().await?;
+    }
     transactor
         .transact(move |tx| {
             changes
@@ -51,7 +59,7 @@ pub(crate) async fn change(
 }
 
 /// Makes one change inside a transaction: for an effect that is to be durable together
-/// with a service's own row.
+/// with a service's own row. For the history, its tables must be there.
 ///
 /// # Errors
 /// What SQLite says.
@@ -66,6 +74,7 @@ pub fn apply(tx: &Transaction<'_>, service: &str, change: &Change) -> Result<(),
         Change::Delete { key } => tx
             .prepare_cached("DELETE FROM app_stanchion_services WHERE service = ?1 AND key = ?2")?
             .execute(params![service, key])?,
+        Change::History(note) => return history::apply(tx, note),
     };
     Ok(())
 }

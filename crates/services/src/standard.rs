@@ -6,10 +6,13 @@ use stanchion_reliability::store::{TransactError, Transactor};
 use stanchion_stanza::payload::disco::Identity;
 
 use crate::allowed::Allowed;
+use crate::archive::{Archive, ArchiveConfig, Archives};
 use crate::blocking::{Blocking, Blocks};
+use crate::chat::{Chat, Chats, Follower};
 use crate::client_state::{Attention, ClientStates};
 use crate::commands::{Commands, Provider};
 use crate::disco::{Disco, Discovery};
+use crate::history::HistoryConfig;
 use crate::host::{Host, HostBuilder, Incoming, Requests};
 use crate::last_activity::{Activity, LastActivities};
 use crate::ping::Pings;
@@ -26,6 +29,14 @@ pub struct StandardConfig {
     /// What we are in service discovery (XEP-0030 §3.1). Default: `client/bot`, named
     /// Stanchion.
     pub identity: Option<Identity>,
+    /// What of the account's archive and its other devices comes here. Default: nothing by
+    /// itself; the archive can be asked.
+    pub archive: ArchiveConfig,
+    /// Whether to announce what people do in conversations: states, corrections, markers and
+    /// replies. Default no.
+    pub chat: bool,
+    /// How much of the history is kept.
+    pub history: HistoryConfig,
     /// How many received messages the session hands over at once, if not 128.
     pub hand_over: Option<usize>,
     /// What program we say that we are (XEP-0092).
@@ -50,6 +61,8 @@ pub struct StandardConfig {
 /// The standard services of a session, running. Dropping it aborts them.
 #[derive(Debug)]
 pub struct Standard {
+    // Ends before the host does: fields drop in order.
+    follower: Follower,
     host: Host,
     commands: Commands,
     activity: Activity,
@@ -59,6 +72,8 @@ pub struct Standard {
     blocking: Blocking,
     attention: Attention,
     rooms: Rooms,
+    chat: Chat,
+    archive: Archives,
 }
 
 impl Standard {
@@ -99,10 +114,24 @@ impl Standard {
         }
         let contacts = builder.add(contacts);
         let present = builder.add(Present::new(config.presence));
+        let secret = getrandom::u64().unwrap_or_default();
+        let archive = builder.add(Archive::new(config.archive, secret));
+        let chats = match config.chat {
+            true => Chats::announced(),
+            false => Chats::default(),
+        };
+        let chats = builder.add(chats);
+        let builder = builder.history(config.history);
         let own = sender.clone();
-        let (host, incoming) = builder.start(sender, receiver, stanzas, store).await?;
+        let (host, incoming) = builder
+            .start(sender.clone(), receiver, stanzas, store)
+            .await?;
         let requests = host.requests();
+        let (chat, follower) = Chat::start(chats, sender, host.history());
         let standard = Self {
+            follower,
+            chat,
+            archive: Archives::new(archive, requests.clone()),
             host,
             rooms: Rooms::new(rooms, requests.clone(), own),
             commands: Commands::new(provider, requests.clone()),
@@ -126,6 +155,18 @@ impl Standard {
     #[must_use]
     pub const fn activity(&self) -> &Activity {
         &self.activity
+    }
+
+    /// Conversations.
+    #[must_use]
+    pub const fn chat(&self) -> &Chat {
+        &self.chat
+    }
+
+    /// The account's archive.
+    #[must_use]
+    pub const fn archive(&self) -> &Archives {
+        &self.archive
     }
 
     /// Asks others.
@@ -172,6 +213,7 @@ impl Standard {
 
     /// Ends them; call it before the session ends.
     pub async fn shutdown(self) {
+        self.follower.shutdown().await;
         self.host.shutdown().await;
     }
 }

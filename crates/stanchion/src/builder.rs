@@ -14,6 +14,8 @@ use stanchion_reliability::store::{
     Image, MemoryStore, Opening, Seed, SqliteStore, Store, StoreError, TransactError, Transactor,
     WallTime,
 };
+use stanchion_services::archive::Beginning;
+use stanchion_services::history::HistoryConfig;
 use stanchion_services::presence::{PresenceConfig, Status};
 use stanchion_services::roster::Policy;
 use stanchion_services::{Incoming, Standard, StandardConfig};
@@ -229,6 +231,33 @@ impl ClientBuilder {
         self
     }
 
+    /// Announce that people talk here: chat states, corrections, markers and replies
+    /// ([`Client::chat`]). Default: no, as a device without a person does none of it.
+    pub const fn conversations(mut self) -> Self {
+        self.services.chat = true;
+        self
+    }
+
+    /// Receive copies of what the account's other devices send and receive (XEP-0280).
+    /// Default: no.
+    pub const fn carbons(mut self) -> Self {
+        self.services.archive.carbons = true;
+        self
+    }
+
+    /// Get what came while this device was away from the account's archive (XEP-0313), after
+    /// each new session. Default: only what the server kept for a device that is away.
+    pub const fn catch_up(mut self, from: Beginning) -> Self {
+        self.services.archive.catch_up = Some(from);
+        self
+    }
+
+    /// How much of the history is kept. Default: 100,000 messages.
+    pub const fn history(mut self, config: HistoryConfig) -> Self {
+        self.services.history = config;
+        self
+    }
+
     /// How the services behave: what is told of us, and to whom.
     pub fn services_config(mut self, change: impl FnOnce(&mut StandardConfig)) -> Self {
         change(&mut self.services);
@@ -295,7 +324,7 @@ impl ClientBuilder {
         }
         let (store, transactor) = open(self.store.ok_or(StartError::NoStore)?).await?;
         let mut services = self.services;
-        services.hand_over = Some(session.engine.hand_over);
+        services.hand_over.get_or_insert(session.engine.hand_over);
         services.subscriptions = self.subscriptions;
         services.roster_when_asked = self.roster_when_asked;
         let mut presence = PresenceConfig::default();

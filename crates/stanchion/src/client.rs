@@ -7,7 +7,9 @@ use stanchion_reliability::session::{
     FindError, Outgoing, Protection, SendError, Sender, Sent, Session, SessionError, SessionEvent,
     Status, Tracked,
 };
+use stanchion_services::archive::Archives;
 use stanchion_services::blocking::Blocking;
+use stanchion_services::chat::Chat;
 use stanchion_services::client_state::Attention;
 use stanchion_services::commands::Commands;
 use stanchion_services::disco::Discovery;
@@ -183,6 +185,18 @@ impl Client {
     #[must_use]
     pub const fn rooms(&self) -> &Rooms {
         self.services.rooms()
+    }
+
+    /// Conversations: messages that are kept in a history, corrected, displayed.
+    #[must_use]
+    pub const fn chat(&self) -> &Chat {
+        self.services.chat()
+    }
+
+    /// The account's archive, and what its other devices do.
+    #[must_use]
+    pub const fn archive(&self) -> &Archives {
+        self.services.archive()
     }
 
     /// Ends the client properly: what is accepted is durable, what is handled is

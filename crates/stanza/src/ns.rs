@@ -98,6 +98,8 @@ pub const RECEIPTS: &str = "urn:xmpp:receipts";
 pub const REGISTER: &str = "jabber:iq:register";
 /// In-band registration as a stream feature (XEP-0077 §8).
 pub const REGISTER_FEATURE: &str = "http://jabber.org/features/iq-register";
+/// Message replies (XEP-0461).
+pub const REPLY: &str = "urn:xmpp:reply:0";
 /// Roster (RFC 6121 §2).
 pub const ROSTER: &str = "jabber:iq:roster";
 /// Stream feature: the roster has versions (RFC 6121 §2.6).
@@ -187,6 +189,7 @@ pub(crate) const KNOWN: &[&str] = &[
     RECEIPTS,
     REGISTER,
     REGISTER_FEATURE,
+    REPLY,
     ROSTER,
     ROSTER_VER,
     RSM,

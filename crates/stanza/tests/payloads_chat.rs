@@ -6,7 +6,7 @@ mod laws;
 mod support;
 
 use stanchion_stanza::payload::{
-    PayloadError, chat_states::ChatState, correction, csi, csi::ClientState, markers,
+    PayloadError, chat_states::ChatState, correction, csi, csi::ClientState, markers, reply::Reply,
 };
 use stanchion_stanza::{Stanza, stream::StreamFeatures};
 use support::{element, lacks, read, same, text};
@@ -31,6 +31,26 @@ fn corrections_are_read_as_in_xep_0308() {
         correction::Replace { id: text("bad1") },
     );
     lacks::<correction::Replace>("<replace xmlns='urn:xmpp:message-correct:0'/>", "id");
+}
+
+#[test]
+fn replies_are_read_as_in_xep_0461() {
+    same(
+        "<reply xmlns='urn:xmpp:reply:0' to='a@example.com/tablet' id='m1'/>",
+        Reply {
+            to: Some("a@example.com/tablet".parse().unwrap()),
+            id: text("m1"),
+        },
+    );
+    same(
+        "<reply xmlns='urn:xmpp:reply:0' id='m1'/>",
+        Reply {
+            to: None,
+            id: text("m1"),
+        },
+    );
+    lacks::<Reply>("<reply xmlns='urn:xmpp:reply:0' to='a@b'/>", "id");
+    assert!(read::<Reply>("<reply xmlns='urn:xmpp:reply:0' to='@' id='m1'/>").is_err());
 }
 
 #[test]

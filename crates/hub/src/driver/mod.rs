@@ -25,7 +25,7 @@ use crate::config::HubConfig;
 use crate::error::HubError;
 use crate::limits::HubLimits;
 use crate::router::{ConnectionId, Router, RouterConfig};
-use crate::state::{HubIdentity, Spool, StateDir};
+use crate::state::{HubIdentity, Kept, Spool, StateDir};
 use crate::stream::Negotiable;
 use connection::{Connection, Shared};
 use routing::{Routing, ToRouter};
@@ -255,22 +255,23 @@ fn prepare(config: HubConfig, domain: Jid) -> Result<Prepared, HubError> {
         None => (HubIdentity::make(domain.domain())?, fresh),
     };
     let directory = config.accounts.into_directory(domain.domain(), &*secret)?;
-    let (spool, stored) = match state {
+    let (spool, kept) = match state {
         Some(state) => {
-            let (spool, stored) = state.into_spool()?;
-            (Some(spool), stored)
+            let (spool, kept) = state.into_spool(config.limits)?;
+            (Some(spool), kept)
         }
-        None => (None, Vec::new()),
+        None => (None, Kept::default()),
     };
-    let router = Router::new(
+    let mut router = Router::new(
         RouterConfig {
             domain,
             accounts: directory.names(),
             limits: config.limits,
             resume_timeout: config.resume_timeout,
         },
-        stored,
+        kept.stored,
     );
+    router.restore_archives(kept.archived);
     Ok(Prepared {
         identity,
         directory,

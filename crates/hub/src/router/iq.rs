@@ -1,5 +1,6 @@
 //! Where iqs go (RFC 6121 §8), and what the hub answers itself: ping, service
-//! discovery, software version, roster, and the session request of old clients.
+//! discovery, software version, roster, archive, carbons, and the session request of old
+//! clients.
 
 use stanchion_stanza::payload::disco::{DiscoInfo, DiscoItems, Identity, Item as DiscoItem};
 use stanchion_stanza::payload::ping::Ping;
@@ -138,6 +139,12 @@ impl Router {
             ("query", ns::DISCO_INFO, false) => disco_info(child, "account", "registered"),
             ("query", ns::DISCO_ITEMS, false) => Ok(Some(self.sessions_of(local))),
             ("query", ns::ROSTER, false) if own => Ok(self.roster_get(local, question)),
+            ("query", ns::MAM, true) if own => {
+                self.query_archive(now, question.session, local, child)
+            }
+            ("prefs", ns::MAM, set) if own => self.archive_prefs(local, set, child),
+            ("enable", ns::CARBONS, true) if own => self.set_copies(question.session, true),
+            ("disable", ns::CARBONS, true) if own => self.set_copies(question.session, false),
             ("query", ns::ROSTER, true) if own => self.roster_set(now, question),
             ("blocklist", ns::BLOCKING, false) if own => {
                 self.block_list(question.session, question.asker)
@@ -146,6 +153,14 @@ impl Router {
             ("unblock", ns::BLOCKING, true) if own => self.unblock(now, question.asker, child),
             _ => Err(unavailable()),
         }
+    }
+
+    /// XEP-0280 §4, §5.
+    fn set_copies(&mut self, id: SessionId, wanted: bool) -> Answer {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.copies = wanted;
+        }
+        Ok(None)
     }
 
     /// XEP-0030 §8: an account's items are its available sessions.
@@ -256,7 +271,10 @@ fn disco_info(child: &Element, category: &'static str, kind: &'static str) -> An
         ns::DISCO_ITEMS,
         ns::BLOCKING,
         ns::PING,
+        ns::CARBONS,
+        ns::MAM,
         ns::OFFLINE,
+        ns::SID,
         ns::SM,
         VERSION,
     ];

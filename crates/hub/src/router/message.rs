@@ -1,5 +1,6 @@
 //! Where messages go (RFC 6121 §8.5), and which may be stored (XEP-0160, XEP-0334).
-//! What becomes of messages whose session ended is in `redirect`.
+//! What becomes of messages whose session ended is in `redirect`; `archive` and `copies`
+//! say what else happens to one.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -9,19 +10,71 @@ use stanchion_stanza::payload::hints::Hint;
 use stanchion_stanza::stanza::{DefinedCondition, ErrorType, MessageType, StanzaError};
 use stanchion_stanza::{Element, Message, Payload as _, ns};
 
-use super::{Fate, Now, Output, Persist, Place, Router, SessionId, StoredId, StoredMessage};
+use super::{
+    Fate, Now, Output, Persist, Place, Router, SessionId, StoredId, StoredMessage, copies,
+};
 use crate::stamp::stamp;
 
 /// Chat states (XEP-0085), worth nothing later.
 const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
 
 impl Router {
-    /// Routes a message whose sender is stamped on it.
-    pub(super) fn message(&mut self, now: Now, mut message: Message) -> Fate {
+    /// A message of a session, its sender stamped on it: routed, archived for both sides,
+    /// and copied to their other sessions.
+    pub(super) fn sent(&mut self, now: Now, sender: SessionId, mut message: Message) {
         if message.header.to.is_none() {
             // RFC 6120 §10.3.1: to the sender's own account.
             message.header.to = message.header.from.as_ref().map(|f| f.to_bare().into());
         }
+        let (Some(to), Some(session)) = (&message.header.to, self.sessions.get(&sender)) else {
+            return;
+        };
+        let own = session.local().to_owned();
+        let place = self.locate(to);
+        let receiver = match &place {
+            Place::Account(local) | Place::Absent(local) => Some(local.clone()),
+            Place::Session(id) => self.sessions.get(id).map(|s| s.local().to_owned()),
+            Place::Rooms | Place::Server | Place::Nobody | Place::Elsewhere => None,
+        };
+        self.strip_ids(&mut message);
+        let copied = copies::is_copied(&message);
+        // What one says to oneself is received, and there once.
+        if receiver.as_ref() != Some(&own) {
+            let archived = self.archive_sent(now, &own, &message);
+            if copied {
+                self.copy_sent(now, &own, &message, sender, archived);
+            }
+        }
+        let Some(receiver) = receiver else {
+            self.message(now, message);
+            return;
+        };
+        let pending = self.stamp_id(now, &receiver, &mut message);
+        let mut have = match place {
+            Place::Session(id) => vec![id],
+            _ => self.recipients(&receiver, true),
+        };
+        let copy = copied.then(|| message.clone());
+        let fate = self.message(now, message);
+        if !matches!(fate, Fate::Delivered | Fate::Stored) {
+            return;
+        }
+        if let Some(pending) = pending {
+            self.archive(now, pending);
+        }
+        if let Some(copy) = copy {
+            if fate == Fate::Stored {
+                have.clear();
+            }
+            if receiver == own {
+                have.push(sender);
+            }
+            self.copy_received(now, &receiver, &copy, &have);
+        }
+    }
+
+    /// Routes a message whose addresses are on it.
+    pub(super) fn message(&mut self, now: Now, message: Message) -> Fate {
         let Some(to) = &message.header.to else {
             return Fate::Dropped;
         };
@@ -173,6 +226,7 @@ impl Router {
                 letter: stored.letter,
                 since: stored.since,
                 stored: Some(stored.id),
+                own: false,
             });
         }
     }

@@ -15,10 +15,13 @@
 //! One file for each concern: `session` binds and ends, `management` is XEP-0198,
 //! `message`, `presence`, `subscription` and `iq` route, `redirect` finds new places
 //! for what a session leaves, `outbound` and `offline` are its queues, `roster` is data,
-//! and `blocking` stops what an account does not want.
+//! and `blocking` stops what an account does not want. `archive` keeps what was said, and
+//! `copies` tells an account's other sessions of it.
 //! Logging in happens before, in [`stream`](crate::stream).
 
+mod archive;
 mod blocking;
+mod copies;
 mod iq;
 mod management;
 mod message;
@@ -45,6 +48,7 @@ use stanchion_stanza::{
 };
 
 use crate::limits::HubLimits;
+use archive::Archive;
 use offline::Offline;
 pub use offline::StoredId;
 use outbound::{Held, Letter};
@@ -122,6 +126,21 @@ pub enum Persist {
     Store(StoredMessage),
     /// It was delivered, or its place is needed no more.
     Remove(StoredId),
+    /// Keep a message in an archive, as long as there is room for it there.
+    Archive(ArchivedMessage),
+}
+
+/// A message in an archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchivedMessage {
+    /// Its name in the archive, greater than those of earlier ones.
+    pub id: u64,
+    /// Localpart of the account whose archive it is.
+    pub account: String,
+    /// When it was archived.
+    pub at: SystemTime,
+    /// The stanza.
+    pub stanza: Vec<u8>,
 }
 
 /// What a stored stanza is.
@@ -218,6 +237,7 @@ struct Account {
     /// Whom it does not want to hear from (XEP-0191).
     blocked: BTreeSet<Jid>,
     offline: Offline,
+    archive: Archive,
 }
 
 #[derive(Debug)]
@@ -417,7 +437,7 @@ impl Router {
         match Stanza::from_element(element) {
             Ok(stanza) if self.is_blocked(now, id, &stanza) => {}
             Ok(Stanza::Message(message)) => {
-                self.message(now, message);
+                self.sent(now, id, message);
             }
             Ok(Stanza::Presence(presence)) => self.presence(now, id, presence),
             Ok(Stanza::Iq(iq)) => self.iq(now, id, iq),
@@ -555,6 +575,21 @@ impl Router {
                 letter,
                 since,
                 stored,
+                own: false,
+            });
+            self.touched.insert(id);
+        }
+    }
+
+    /// The same, with a stanza that is worth nothing to any other session: a copy of a
+    /// message that has gone its way, a page of an archive.
+    fn enqueue_own(&mut self, id: SessionId, letter: Arc<Letter>, since: SystemTime) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.outbound.push(Held {
+                letter,
+                since,
+                stored: None,
+                own: true,
             });
             self.touched.insert(id);
         }

@@ -47,6 +47,8 @@ pub(super) struct Held {
     pub(super) since: SystemTime,
     /// Its place in offline storage, which it keeps until it has arrived.
     pub(super) stored: Option<StoredId>,
+    /// It was made for this session, and goes with it.
+    pub(super) own: bool,
 }
 
 /// The queue: first what was sent, then what was not.
@@ -155,6 +157,7 @@ mod tests {
             letter: Letter::new(bytes.to_vec()),
             since: SystemTime::UNIX_EPOCH,
             stored: None,
+            own: false,
         }
     }
 

@@ -22,7 +22,7 @@ impl Router {
                 }
                 continue;
             }
-            if !held.letter.is_last_hope() {
+            if held.own || !held.letter.is_last_hope() {
                 continue;
             }
             let Some(stanza) = self.read(&held) else {

@@ -48,6 +48,8 @@ pub(super) struct Session {
     pub(super) heard: Instant,
     /// It was asked since whether it is there.
     pub(super) probed: bool,
+    /// Wants copies of the account's other messages (XEP-0280).
+    pub(super) copies: bool,
     pub(super) entropy: [u8; 24],
 }
 
@@ -193,6 +195,7 @@ impl Router {
                 directed: VecDeque::new(),
                 heard: now.monotonic,
                 probed: false,
+                copies: false,
                 entropy,
             },
         );

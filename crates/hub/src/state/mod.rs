@@ -1,5 +1,5 @@
 //! What outlives a hub: its certificate and key (`identity`), the secret that hides which
-//! users exist, and offline messages (`spool`). Here: the directory, its lock, and how a
+//! users exist, offline messages (`spool`) and archives (`annals`). Here: the directory, its lock, and how a
 //! file is replaced.
 //!
 //! | file | holds |
@@ -8,8 +8,10 @@
 //! | `cert.pem` | the certificate alone, for clients to trust |
 //! | `secret` | 32 random bytes, mode 0600 |
 //! | `offline.xml` | offline messages, mode 0600 |
+//! | `archive.xml` | archived messages, mode 0600 |
 //! | `lock` | locked while a hub runs |
 
+mod annals;
 mod identity;
 mod spool;
 
@@ -20,9 +22,9 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use crate::error::HubError;
-use crate::router::StoredMessage;
+use crate::limits::HubLimits;
 pub(crate) use identity::HubIdentity;
-pub(crate) use spool::Spool;
+pub(crate) use spool::{Kept, Spool};
 
 /// A locked state directory.
 #[derive(Debug)]
@@ -93,9 +95,9 @@ impl StateDir {
         }
     }
 
-    /// Offline storage, and what it holds. The lock goes with it.
-    pub(crate) fn into_spool(self) -> Result<(Spool, Vec<StoredMessage>), HubError> {
-        Spool::open(self)
+    /// Offline storage and archives, and what they hold. The lock goes with them.
+    pub(crate) fn into_spool(self, limits: HubLimits) -> Result<(Spool, Kept), HubError> {
+        Spool::open(self, limits)
     }
 }
 

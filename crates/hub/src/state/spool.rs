@@ -1,5 +1,6 @@
-//! Offline messages, and rooms with what was said in them, on disk: a journal of what was stored and what was removed, written
-//! anew when most of it is history. Which messages those are is the router's.
+//! Offline messages, and rooms with what was said in them, on disk: a journal of what was
+//! stored and what was removed, written anew when most of it is history. Which messages
+//! those are is the router's; archives are in `annals`, which is written along.
 //!
 //! What holds: once [`Spool::apply`] has returned, every message in it was written and
 //! handed to the disk (`fdatasync`), and outlives the death of the hub; as far as the disk
@@ -15,9 +16,11 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use stanchion_stanza::{Decoder, Element, Encoder, Limits, Scope, StreamEvent, Text};
 
+use super::annals::Annals;
 use super::{StateDir, failed, private, replace};
 use crate::error::HubError;
-use crate::router::{Keeping, Persist, StoredId, StoredMessage};
+use crate::limits::HubLimits;
+use crate::router::{ArchivedMessage, Keeping, Persist, StoredId, StoredMessage};
 use crate::stamp::milliseconds;
 
 const NS: &str = "urn:stanchion:hub:offline:0";
@@ -33,12 +36,23 @@ pub(crate) struct Spool {
     encoder: Encoder,
     live: usize,
     records: usize,
+    annals: Annals,
     _state: StateDir,
+}
+
+/// What is on disk at the start.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    /// In offline storage.
+    pub(crate) stored: Vec<StoredMessage>,
+    /// In the archives.
+    pub(crate) archived: Vec<ArchivedMessage>,
 }
 
 impl Spool {
     /// Reads the journal, and writes it anew without its history.
-    pub(super) fn open(state: StateDir) -> Result<(Self, Vec<StoredMessage>), HubError> {
+    pub(super) fn open(state: StateDir, bounds: HubLimits) -> Result<(Self, Kept), HubError> {
+        let (annals, archived) = Annals::open(&state.path, bounds)?;
         let path = state.path.join("offline.xml");
         let encoder = Encoder::new(Scope::empty(), limits());
         let messages = match fs::read(&path) {
@@ -60,9 +74,14 @@ impl Spool {
             live: messages.len(),
             records: messages.len(),
             path,
+            annals,
             _state: state,
         };
-        Ok((spool, messages))
+        let kept = Kept {
+            stored: messages,
+            archived,
+        };
+        Ok((spool, kept))
     }
 
     /// Where it is.
@@ -89,9 +108,15 @@ impl Spool {
                     bytes.push(b'\n');
                     self.live = self.live.saturating_sub(1);
                 }
+                Persist::Archive(_) => continue,
             }
+            self.records += 1;
         }
-        self.records += changes.len();
+        self.annals
+            .append(changes.iter().filter_map(|change| match change {
+                Persist::Archive(message) => Some(message),
+                _ => None,
+            }))?;
         self.file.write_all(&bytes)?;
         if stored {
             self.file.sync_data()?;
@@ -117,7 +142,7 @@ impl Spool {
 }
 
 /// A stanza of 16 MiB may take six times that as escaped text.
-fn limits() -> Limits {
+pub(super) fn limits() -> Limits {
     Limits::default().with_stanza_bytes(100 * 1024 * 1024)
 }
 
@@ -159,6 +184,7 @@ fn parse(bytes: &[u8]) -> Result<Vec<StoredMessage>, u64> {
                 Persist::Remove(id) => {
                     messages.remove(&id);
                 }
+                Persist::Archive(_) => return Err(offset),
             },
             Ok(Some(_)) => return Err(offset),
             Ok(None) => break,
@@ -219,7 +245,9 @@ mod tests {
     }
 
     fn open(folder: &tempfile::TempDir) -> (Spool, Vec<StoredMessage>) {
-        StateDir::open(folder.path()).unwrap().into_spool().unwrap()
+        let state = StateDir::open(folder.path()).unwrap();
+        let (spool, kept) = state.into_spool(HubLimits::default()).unwrap();
+        (spool, kept.stored)
     }
 
     #[test]
@@ -260,7 +288,8 @@ mod tests {
             b"<stored xmlns='urn:x'/>",
         )
         .unwrap();
-        let opened = StateDir::open(folder.path()).unwrap().into_spool();
+        let state = StateDir::open(folder.path()).unwrap();
+        let opened = state.into_spool(HubLimits::default());
         assert!(matches!(
             opened,
             Err(HubError::StateDamaged { offset: 0, .. })

@@ -290,6 +290,7 @@ pub struct Sender {
     sends: mpsc::Sender<SendCommand>,
     controls: mpsc::Sender<Control>,
     finds: mpsc::Sender<Find>,
+    events: broadcast::Sender<SessionEvent>,
 }
 
 impl Session {
@@ -362,6 +363,7 @@ impl Session {
                     sends,
                     controls,
                     finds,
+                    events: events.clone(),
                 },
                 events,
                 status,
@@ -500,6 +502,12 @@ impl Sender {
     /// [`FindError`].
     pub async fn find(&self, id: &str) -> Result<Option<Tracked>, FindError> {
         sent::find(&self.finds, id).await
+    }
+
+    /// As [`Session::events`].
+    #[must_use]
+    pub fn events(&self) -> broadcast::Receiver<SessionEvent> {
+        self.events.subscribe()
     }
 
     /// Takes in what an archive has (XEP-0313), in its order, as if it had just been

@@ -32,6 +32,7 @@ pub struct Outgoing {
     protection: Protection,
     mode: Mode,
     replaces: Option<String>,
+    id: Option<String>,
 }
 
 /// A message that nobody could send.
@@ -83,6 +84,7 @@ impl Outgoing {
             protection: Protection::default(),
             mode: Mode::default(),
             replaces: None,
+            id: None,
         }
     }
 
@@ -176,9 +178,25 @@ impl Outgoing {
         self
     }
 
+    /// The same, with its id given now and not when it is sent, and that id: for who notes
+    /// the message before it is sent. It is one message from here on: send it once, and no
+    /// clone of it.
+    #[must_use]
+    pub fn with_id(mut self) -> (Self, String) {
+        let id = Uuid::now_v7().to_string();
+        self.id = Some(id.clone());
+        (self, id)
+    }
+
+    /// The message as it is so far.
+    #[must_use]
+    pub const fn message(&self) -> &Message {
+        &self.message
+    }
+
     /// Gives it an id and what asks for its receipt.
     pub(super) fn prepare(self) -> Result<Prepared, InvalidMessage> {
-        let id = Uuid::now_v7().to_string();
+        let id = self.id.unwrap_or_else(|| Uuid::now_v7().to_string());
         let text = Text::new(id.clone())?;
         let mut message = self.message.with_id(text.clone());
         message.payloads.push(OriginId { id: text }.to_element());
@@ -236,6 +254,14 @@ mod tests {
         ] {
             assert!(stanza.contains(part), "{stanza}");
         }
+    }
+
+    #[test]
+    fn an_id_that_is_given_early_is_the_one_that_is_sent() {
+        let (message, id) = Outgoing::text("a@b".parse().unwrap(), "x")
+            .unwrap()
+            .with_id();
+        assert_eq!(message.prepare().unwrap().id, id);
     }
 
     #[test]

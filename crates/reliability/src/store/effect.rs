@@ -43,7 +43,10 @@ type Run = Box<dyn FnOnce(&Transaction<'_>) -> bool + Send>;
 /// slow belongs before it or after it, and what waits for the session never ends. One that takes longer than
 /// [`Effect::SLOW`] is logged; none is interrupted, as SQLite would roll the whole
 /// transaction back, with the changes of others in it. For the same reason a foreign key of
-/// its tables must not be deferred: violated, it would fail the transaction of all.
+/// its tables must not be deferred: violated, it would fail the transaction of all. And a
+/// virtual table, as of a full-text search, is made in a [transaction of its
+/// own](super::SqliteStore::transact): one that is made, filled and undone together fails the
+/// transaction of all, too.
 pub struct Effect(Run);
 
 /// What an [`Effect`] gave. It is there before the change is durable: wait for the answer

@@ -213,7 +213,7 @@ pub(crate) struct Device {
     pub(crate) host: Host,
     pub(crate) incoming: Incoming,
     pub(crate) transactor: Transactor,
-    _folder: Option<tempfile::TempDir>,
+    folder: Option<tempfile::TempDir>,
 }
 
 impl Device {
@@ -241,7 +241,7 @@ impl Device {
 
     /// As if its process were killed; gives what it leaves behind.
     pub(crate) fn kill(self) -> tempfile::TempDir {
-        self._folder.expect("a folder of its own")
+        self.folder.expect("a folder of its own")
     }
 
     /// The next process, in what one left behind.
@@ -255,9 +255,20 @@ impl Device {
         let connect = Arc::new(server.connector(user));
         let path = folder.path().join("store");
         let mut device = Self::over(connect, config, &path, services).await;
-        device._folder = Some(folder);
+        device.folder = Some(folder);
         device.connected().await;
         device
+    }
+
+    /// The same in the usual way.
+    pub(crate) async fn again(
+        server: &Real,
+        user: &str,
+        folder: tempfile::TempDir,
+        services: HostBuilder,
+    ) -> Self {
+        let config = SessionConfig::default();
+        Self::login_in(folder, server, user, services, config).await
     }
 
     /// The component that the server was started with.
@@ -293,7 +304,7 @@ impl Device {
             host,
             incoming,
             transactor,
-            _folder: None,
+            folder: None,
         }
     }
 
@@ -313,6 +324,34 @@ impl Device {
     pub(crate) async fn stop(self) {
         self.host.shutdown().await;
         self.session.shutdown().await.unwrap();
+    }
+
+    /// The same, but its folder stays.
+    pub(crate) async fn end(self) -> tempfile::TempDir {
+        self.host.shutdown().await;
+        self.session.shutdown().await.unwrap();
+        self.folder.expect("a folder of its own")
+    }
+
+    /// Ends it as a crash would; its folder stays, and is nobody's when this resolves.
+    pub(crate) async fn crash(self) -> tempfile::TempDir {
+        let Self {
+            session,
+            host,
+            incoming,
+            folder,
+            ..
+        } = self;
+        let folder = folder.expect("a folder of its own");
+        drop((session, host, incoming));
+        let free = async {
+            let opening = Opening::new(Seed::from_os().unwrap(), WallTime::from_unix_ms(0));
+            while SqliteStore::open(folder.path().join("store"), &opening).is_err() {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        };
+        soon(free).await;
+        folder
     }
 }
 

@@ -33,6 +33,12 @@ impl Server {
         Self::start_at(accounts, None, ([127, 0, 0, 1], 0).into()).await
     }
 
+    /// The same with what an earlier one left in that folder.
+    pub(crate) async fn start_in(accounts: &[&str], state: Option<&Path>) -> Self {
+        let anywhere = ([127, 0, 0, 1], 0).into();
+        Self::start_at(accounts, state.map(Path::to_owned), anywhere).await
+    }
+
     /// The same, at that address, with what is kept in that folder.
     pub(crate) async fn start_at(
         accounts: &[&str],
@@ -193,6 +199,19 @@ impl Device {
     pub(crate) async fn stop(self) {
         self.host.shutdown().await;
         self.session.shutdown().await.unwrap();
+    }
+
+    /// Ends it as a crash would: nothing more is kept, said or acknowledged. Gives its file
+    /// back once nobody has it.
+    pub(crate) async fn crash(self, file: &Path) {
+        drop(self);
+        let free = async {
+            let opening = Opening::new(Seed::from_os().unwrap(), WallTime::from_unix_ms(0));
+            while SqliteStore::open(file, &opening).is_err() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        soon(free).await;
     }
 }
 

@@ -17,7 +17,8 @@ use super::{
     Payload, PayloadError, bind, bind2, blocking, caps, carbons, channel_binding, chat_states,
     commands, component, conference, control, correction, csi, delay, delivery, disco, fast, forms,
     forward, framing, hints, last_activity, limits, mam, markers, muc, ping, pubsub, receipts,
-    register, roster, rsm, sasl, sasl2, sensordata, sid, sm, starttls, time, upload, version,
+    register, reply, roster, rsm, sasl, sasl2, sensordata, sid, sm, starttls, time, upload,
+    version,
 };
 use crate::ns;
 use crate::stanza::{DefinedCondition, StanzaError};
@@ -535,6 +536,7 @@ pub const ALL: &[Known] = &[
         ("XEP-0440", "§2")
     ),
     payload!(mam::Prefs, "archive preferences", ("XEP-0441", "§2")),
+    payload!(reply::Reply, "reply", ("XEP-0461", "§3")),
     payload!(limits::StreamLimits, "stream limits", ("XEP-0478", "§4")),
     payload!(fast::Feature, Answer, "FAST feature", ("XEP-0484", "§3.1")),
     payload!(

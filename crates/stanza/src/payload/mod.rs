@@ -34,6 +34,7 @@ pub mod ping;
 pub mod pubsub;
 pub mod receipts;
 pub mod register;
+pub mod reply;
 pub mod roster;
 pub mod rsm;
 pub mod sasl;

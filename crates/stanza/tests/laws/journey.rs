@@ -8,8 +8,8 @@ use stanchion_stanza::payload::sensordata::{Profile, Profiled};
 use stanchion_stanza::payload::{
     Payload, bind, bind2, blocking, caps, carbons, channel_binding, chat_states, commands,
     component, control, correction, csi, delay, delivery, disco, fast, forms, forward, framing,
-    hints, last_activity, limits, mam, markers, muc, ping, pubsub, receipts, register, roster, rsm,
-    sasl, sasl2, sensordata, sid, sm, starttls, time, upload, version,
+    hints, last_activity, limits, mam, markers, muc, ping, pubsub, receipts, register, reply,
+    roster, rsm, sasl, sasl2, sensordata, sid, sm, starttls, time, upload, version,
 };
 use stanchion_stanza::stanza::StanzaError;
 use stanchion_stanza::stream::StreamError;
@@ -174,6 +174,7 @@ payloads! {
     receipts::Request,
     register::Feature,
     register::Query,
+    reply::Reply,
     roster::Roster,
     rsm::Page,
     rsm::PageRequest,

@@ -1,6 +1,7 @@
 //! The router under test: a bench that plays all connections, and the laws in the files
 //! below.
 
+mod archive;
 mod laws;
 mod properties;
 mod routing;
@@ -26,6 +27,8 @@ pub(super) struct Bench {
     in_flight: BTreeMap<ConnectionId, Write>,
     pub(super) closed: BTreeMap<ConnectionId, Option<StreamError>>,
     pub(super) disk: BTreeMap<StoredId, StoredMessage>,
+    /// All that was ever archived, on disk.
+    pub(super) archived: Vec<ArchivedMessage>,
     /// Ids of all messages that were ever on it.
     pub(super) ever_stored: BTreeSet<String>,
     next: u64,
@@ -56,6 +59,7 @@ impl Bench {
             in_flight: BTreeMap::new(),
             closed: BTreeMap::new(),
             disk,
+            archived: Vec::new(),
             ever_stored: BTreeSet::new(),
             next: 0,
             prompt: true,
@@ -79,6 +83,7 @@ impl Bench {
                 Output::Persist(Persist::Remove(id)) => {
                     assert!(self.disk.remove(&id).is_some(), "{id:?} is not stored");
                 }
+                Output::Persist(Persist::Archive(message)) => self.archived.push(message),
                 Output::Send { connection, bytes } => {
                     let write = split(&bytes);
                     let before = self.in_flight.insert(connection, write);

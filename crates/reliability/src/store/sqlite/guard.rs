@@ -94,8 +94,10 @@ fn judge(context: &AuthContext<'_>) -> Authorization {
         | A::Insert { table_name }
         | A::Update { table_name, .. }
         | A::Delete { table_name } => is_apps(table_name) || SCHEMA.contains(table_name),
-        A::CreateTable { table_name }
-        | A::DropTable { table_name }
+        // SQLite makes that one for the first table whose rows are never renumbered, and
+        // refuses everybody else who would.
+        A::CreateTable { table_name } => is_apps(table_name) || *table_name == "sqlite_sequence",
+        A::DropTable { table_name }
         | A::AlterTable { table_name, .. }
         | A::Analyze { table_name } => is_apps(table_name),
         // Those that SQLite makes for a constraint have names of its own.
@@ -120,6 +122,12 @@ fn judge(context: &AuthContext<'_>) -> Authorization {
         A::CreateVtable { table_name, .. } | A::DropVtable { table_name, .. } => {
             is_apps(table_name)
         }
+        // Full-text search (FTS5) asks so whether its shadow tables changed. It changes
+        // nothing.
+        A::Pragma {
+            pragma_name,
+            pragma_value: None,
+        } => *pragma_name == "data_version",
         // Savepoints of its own are its own affair, as long as they have other names.
         A::Savepoint { savepoint_name, .. } => is_apps(savepoint_name),
         _ => false,

@@ -54,6 +54,7 @@ fn keep(rows: &mut BTreeMap<String, Vec<u8>>, wants: &[Output<RosterEvent>]) {
                 match change {
                     Change::Put { key, value } => drop(rows.insert(key, value)),
                     Change::Delete { key } => drop(rows.remove(&key)),
+                    Change::History(_) => panic!("a roster has no history"),
                 }
             }
         }
