@@ -505,3 +505,223 @@ fn a_row_of_rubble_is_as_none() {
         assert!(bench.asked.is_some(), "{value:?}");
     }
 }
+
+/// A small generator of steps, the same for each seed.
+struct Steps(u64);
+
+impl Steps {
+    fn below(&mut self, most: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % most
+    }
+}
+
+/// What went by the server: messages in the order of the archive, and those on their way to
+/// us, live or as copies, that a broken stream loses.
+struct World {
+    bench: Bench,
+    archived: usize,
+    wire: VecDeque<Vec<Message>>,
+    /// What the engine has, however it came.
+    engine: std::collections::BTreeSet<usize>,
+    /// From where on everything must come.
+    begin: usize,
+    carbons: bool,
+}
+
+impl World {
+    /// The number in an id such as `m7`.
+    fn number(id: &str) -> usize {
+        id[1..].parse().unwrap()
+    }
+
+    fn learn(&mut self) {
+        self.engine
+            .extend(self.bench.fed.drain(..).map(|id| Self::number(&id)));
+        // The law: what the row passes is in the engine.
+        if let Some(row) = self.bench.rows.get("last me@near.example") {
+            let row = std::str::from_utf8(row)
+                .unwrap()
+                .split_once('\n')
+                .unwrap()
+                .1;
+            let last = if row.is_empty() { 0 } else { Self::number(row) };
+            for n in self.begin..=last {
+                assert!(
+                    n < self.begin || self.engine.contains(&n),
+                    "{n} is passed: {last}"
+                );
+            }
+        }
+    }
+
+    /// A message is archived, and is on its way to us: directly, or as a copy.
+    fn comes(&mut self, direct: bool) {
+        self.archived += 1;
+        let n = self.archived;
+        let message = if direct {
+            message(&format!(
+                "<message from='peer@far.example/y' to='me@near.example' type='chat' id='m{n}'>\
+                 <body>b</body>\
+                 <stanza-id xmlns='urn:xmpp:sid:0' by='me@near.example' id='a{n}'/></message>"
+            ))
+        } else {
+            let mut copy = carbon("received", "", n);
+            let id = Text::new(format!("m{n}")).unwrap();
+            let Some(carbon) = copy.payloads.pop() else {
+                return;
+            };
+            let Carbon::Received(mut forwarded) = Carbon::from_element(&carbon).unwrap().unwrap()
+            else {
+                return;
+            };
+            if let Some(inner) = forwarded.element.as_mut() {
+                inner.set_attr("id", id);
+            }
+            copy.payloads.push(Carbon::Received(forwarded).to_element());
+            copy
+        };
+        if self.bench.archive.up && (direct || self.carbons) {
+            self.wire.push_back(vec![message]);
+        }
+    }
+
+    /// The next of what is on its way arrives. Two that were archived in a moment may come
+    /// the other way round, and the stream may break in between.
+    fn arrives(&mut self, breaks: bool) {
+        let group = self.wire.pop_front().unwrap_or_default();
+        for (at, message) in group.into_iter().enumerate() {
+            if at > 0 && breaks {
+                self.bench.give(Input::Tick);
+                self.lost(false);
+                return self.up(false);
+            }
+            if message.body().is_some() {
+                // The engine has it before it is handed over.
+                let id = message.header.id.as_deref().unwrap();
+                self.engine.insert(Self::number(id));
+                self.bench.give(Input::Received(&message));
+            } else {
+                self.bench.give(Input::Stanza(&message.into()));
+            }
+            self.learn();
+        }
+    }
+
+    fn answers(&mut self, most: usize) {
+        let Some((_, query)) = &self.bench.asked else {
+            return;
+        };
+        let from = match &query.page.clone().unwrap().position {
+            Position::After(id) => Self::number(id) + 1,
+            Position::Last => self.archived.max(1),
+            _ => 1,
+        };
+        let to = (from + most).min(self.archived + 1);
+        self.bench.page(from.min(to)..to, to > self.archived);
+        self.learn();
+    }
+
+    fn up(&mut self, resumed: bool) {
+        self.bench.up(resumed);
+        if !resumed && self.bench.archive.config.carbons {
+            let answer = Ok(None);
+            self.bench.give(Input::Answer {
+                tag: CARBONS,
+                answer,
+            });
+        }
+        self.carbons = self.bench.archive.copies;
+    }
+
+    fn lost(&mut self, resumed: bool) {
+        if !resumed {
+            self.wire.clear();
+            if let Some((tag, _)) = self.bench.asked.take() {
+                let answer = Err(RequestError::Lost);
+                self.bench.give(Input::Answer { tag, answer });
+            }
+        }
+        self.bench.give(Input::Down);
+    }
+
+    /// The process ends, and another one begins with its rows.
+    fn crashes(&mut self) {
+        self.wire.clear();
+        let rows = std::mem::take(&mut self.bench.rows);
+        let (config, now) = (self.bench.archive.config, self.bench.now);
+        self.bench = Bench::with(config, rows);
+        self.bench.now = now;
+    }
+}
+
+#[test]
+fn whatever_breaks_when_nothing_in_the_archive_is_passed_by() {
+    for seed in 1..=100 {
+        let mut steps = Steps(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed));
+        let mut world = World {
+            bench: Bench::new(seed % 3 != 0),
+            archived: 4,
+            wire: VecDeque::new(),
+            engine: std::collections::BTreeSet::new(),
+            begin: 5,
+            carbons: false,
+        };
+        world.up(false);
+        world.answers(1);
+        for _ in 0..120 {
+            world.bench.now += steps.below(25);
+            world.bench.give(Input::Tick);
+            world.learn();
+            let page = 1 + steps.below(4) as usize;
+            world.bench.room = [0, 1, 3, usize::MAX][steps.below(4) as usize];
+            match steps.below(14) {
+                0..=2 => world.comes(true),
+                3..=5 => world.comes(false),
+                6..=8 => world.arrives(steps.below(2) == 0),
+                9 | 10 => world.answers(page),
+                11 => {
+                    // Archived in one order, on their way in the other.
+                    world.comes(true);
+                    world.comes(false);
+                    if world.wire.len() > 1 && world.carbons {
+                        let mut last = world.wire.pop_back().unwrap();
+                        let before = world.wire.pop_back().unwrap();
+                        last.extend(before);
+                        world.wire.push_back(last);
+                    }
+                }
+                12 => {
+                    let resumed = steps.below(2) == 0;
+                    world.lost(resumed);
+                    // What comes meanwhile waits for a session that is resumed.
+                    if !resumed {
+                        world.archived += steps.below(5) as usize;
+                    }
+                    world.up(resumed);
+                }
+                _ => {
+                    world.crashes();
+                    world.archived += steps.below(5) as usize;
+                    world.up(false);
+                }
+            }
+            world.learn();
+        }
+        // In the end there is a session that lasts.
+        world.bench.room = usize::MAX;
+        world.lost(false);
+        world.up(false);
+        for _ in 0..200 {
+            world.bench.now += 5;
+            world.bench.give(Input::Tick);
+            world.answers(5);
+        }
+        let missed: Vec<_> = (5..=world.archived)
+            .filter(|n| !world.engine.contains(n))
+            .collect();
+        assert_eq!(missed, Vec::<usize>::new(), "seed {seed}");
+    }
+}
