@@ -388,6 +388,7 @@ async fn the_next_process_is_in_the_room_by_itself_and_misses_nothing() {
 }
 
 /// So many members say so many things each, while the server is killed twice.
+#[allow(clippy::print_stdout, reason = "how long it took is worth telling")]
 async fn storm(members: usize, each: usize) {
     let names: Vec<String> = (0..members).map(|n| format!("m{n:02}")).collect();
     let accounts: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -408,7 +409,7 @@ async fn storm(members: usize, each: usize) {
         devices.push(member.device);
     }
     let server = RefCell::new(Some(server));
-    let took = storm::storm(talkers, each, async || {
+    let took = storm::storm(talkers, each, each, async || {
         let before = server.take().unwrap();
         before.crash().await;
         let next = Server::start_at(&accounts, Some(state.clone()), address).await;

@@ -451,7 +451,7 @@ impl Room {
             self.from = match &self.position {
                 Some(id) if id.is_empty() => From::Beginning,
                 Some(id) => From::After(id.clone()),
-                None => self.from_time(),
+                None => self.since_heard(),
             };
             self.read(out);
         } else {
@@ -467,7 +467,7 @@ impl Room {
     }
 
     /// From when something was heard last, by our clock.
-    fn from_time(&self) -> From {
+    fn since_heard(&self) -> From {
         let margin = i64::try_from(MARGIN.as_millis()).unwrap_or(0);
         From::Time(datetime::utc(self.heard_wall.saturating_sub(margin)))
     }
@@ -589,7 +589,7 @@ impl Room {
             (Some(DefinedCondition::ItemNotFound), From::After(_)) => {
                 let room = self.jid.clone();
                 out.event(RoomEvent::Gap { room });
-                self.from = self.from_time();
+                self.from = self.since_heard();
                 self.read(out);
             }
             _ => {
