@@ -41,7 +41,8 @@
 //!   and synced before the sender can hear that they were counted. What waits
 //!   in the queue of a session, connected or hibernating, is in memory: a crash loses it,
 //!   an orderly stop moves it to offline storage. Archives are written, too, but not
-//!   waited for. Rosters, subscriptions and preferences are in memory only.
+//!   waited for. Rooms and what was said in them are kept with the offline messages; who
+//!   is in them is not. Rosters, subscriptions and preferences are in memory only.
 //! - Every queue has a bound ([`HubLimits`]). A client that does not read loses its
 //!   connection; one that does not acknowledge, its session; its messages do not get lost
 //!   with it. No client makes another one, or the hub, wait.

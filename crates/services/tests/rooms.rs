@@ -387,7 +387,35 @@ async fn the_next_process_is_in_the_room_by_itself_and_misses_nothing() {
     server.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_said_while_the_archive_is_read_comes_after_it() {
+    let server = Server::start(&["lamp", "phone"]).await;
+    let (lamp, phone, folder) = two(&server).await;
+    lamp.join("lamp").await;
+    let (there, _theirs) = phone.join("phone").await;
+    lamp.device.stop().await;
+    for n in 0..300 {
+        soon(there.say(n.to_string())).await.unwrap();
+    }
+    let talking = tokio::spawn(async move {
+        for n in 300..600 {
+            there.say(n.to_string()).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    });
+    let lamp = Member::start(&server, "lamp", folder.path()).await;
+    let (_, mut ours) = lamp.join("lamp").await;
+    for n in 0..600 {
+        assert_eq!(next(&mut ours).await, said("phone", &n.to_string()));
+    }
+    talking.await.unwrap();
+    lamp.device.stop().await;
+    phone.device.stop().await;
+    server.stop().await;
+}
+
 /// So many members say so many things each, while the server is killed twice.
+#[allow(clippy::print_stdout, reason = "how long it took is worth telling")]
 async fn storm(members: usize, each: usize) {
     let names: Vec<String> = (0..members).map(|n| format!("m{n:02}")).collect();
     let accounts: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -408,7 +436,7 @@ async fn storm(members: usize, each: usize) {
         devices.push(member.device);
     }
     let server = RefCell::new(Some(server));
-    let took = storm::storm(talkers, each, async || {
+    let took = storm::storm(talkers, each, each, async || {
         let before = server.take().unwrap();
         before.crash().await;
         let next = Server::start_at(&accounts, Some(state.clone()), address).await;

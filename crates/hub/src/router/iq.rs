@@ -46,7 +46,7 @@ impl Router {
                     self.answer(now, id, &iq, Err(too_large()));
                 }
             }
-            Place::Rooms => self.to_rooms(now, iq),
+            Place::Rooms => self.tell_rooms(now, iq),
             Place::Absent(_) | Place::Nobody => self.bounce_iq(now, &iq),
             Place::Elsewhere => {
                 let condition = DefinedCondition::RemoteServerNotFound;

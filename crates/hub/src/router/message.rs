@@ -93,7 +93,7 @@ impl Router {
                 _ => self.bounce(now, &message, unavailable()),
             },
             Place::Rooms => {
-                self.to_rooms(now, message);
+                self.tell_rooms(now, message);
                 Fate::Delivered
             }
             Place::Server | Place::Nobody => self.bounce(now, &message, unavailable()),

@@ -500,19 +500,19 @@ impl Router {
     }
 
     /// To a room, and what follows from it.
-    fn to_rooms(&mut self, now: Now, stanza: impl Into<Stanza>) {
+    fn tell_rooms(&mut self, now: Now, stanza: impl Into<Stanza>) {
         let next = &mut self.next_stored;
         let effects = self.rooms.take(now.wall, next, stanza.into());
-        self.from_rooms(now, effects);
+        self.carry_out(now, effects);
     }
 
     /// A session is gone from all rooms.
     fn gone_from_rooms(&mut self, now: Now, session: &Jid) {
         let effects = self.rooms.gone(now.wall, &mut self.next_stored, session);
-        self.from_rooms(now, effects);
+        self.carry_out(now, effects);
     }
 
-    fn from_rooms(&mut self, now: Now, effects: Effects) {
+    fn carry_out(&mut self, now: Now, effects: Effects) {
         let persist = effects.persist.into_iter().map(Output::Persist);
         self.outputs.extend(persist);
         for stanza in effects.stanzas {

@@ -137,7 +137,7 @@ impl Router {
     /// §8.5.2.1.2 and §8.5.3: dropped if nobody is there.
     fn route_presence(&mut self, now: Now, to: &Jid, presence: &Presence) {
         match self.locate(to) {
-            Place::Rooms => self.to_rooms(now, presence.clone()),
+            Place::Rooms => self.tell_rooms(now, presence.clone()),
             Place::Session(id) => self.deliver_presence(now, id, presence),
             Place::Account(_) if presence.kind != PresenceType::Error => {
                 for id in self.available_sessions(&to.to_bare()) {

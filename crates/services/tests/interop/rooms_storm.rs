@@ -13,7 +13,8 @@ use crate::server::{Device, Own};
 use crate::soon;
 use crate::storm::{Talker, storm};
 
-async fn killed_twice(kind: &str, members: usize, each: usize) {
+#[allow(clippy::print_stdout, reason = "how long it took is worth telling")]
+async fn killed_twice(kind: &str, members: usize, each: usize, pace: usize) {
     let own = Own::start(kind);
     let at = format!("hall@conference.{}", own.server.domain());
     let at: BareJid = at.parse().unwrap();
@@ -43,7 +44,7 @@ async fn killed_twice(kind: &str, members: usize, each: usize) {
         });
         devices.push(device);
     }
-    let took = storm(talkers, each, async || own.crash()).await;
+    let took = storm(talkers, each, pace, async || own.crash()).await;
     println!(
         "{kind}: {members} members, {} messages, 2 kills: {took:?}",
         members * each
@@ -61,16 +62,18 @@ async fn within(limit: u64, test: impl Future<Output = ()>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn prosody_is_killed_twice_and_each_member_sees_each_message_once() {
-    within(180, killed_twice("prosody", 8, 30)).await;
+    within(180, killed_twice("prosody", 8, 30, 30)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn ejabberd_is_killed_twice_and_each_member_sees_each_message_once() {
-    within(180, killed_twice("ejabberd", 8, 30)).await;
+    within(180, killed_twice("ejabberd", 8, 30, 30)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 #[ignore = "takes minutes; the same in small runs always"]
 async fn prosody_is_killed_twice_and_fifty_members_see_two_thousand_messages_once() {
-    within(900, killed_twice("prosody", 50, 40)).await;
+    // Its archive is a file that is read from the beginning for each page: a flood would
+    // drown it, as it would drown people.
+    within(900, killed_twice("prosody", 50, 40, 1)).await;
 }

@@ -1,10 +1,11 @@
 //! Many members of one room who all talk while something happens to the server: each of
 //! them sees each message once, and of each sender in order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+use stanchion_reliability::session::Sent;
 use stanchion_services::rooms::{Room, RoomMessages};
 use tokio::sync::mpsc;
 
@@ -35,9 +36,15 @@ pub(crate) struct Talker {
     pub(crate) messages: RoomMessages,
 }
 
-/// Each says so many things, and all see all of them; after a third and two thirds `kills`
+/// Each says so many things, `pace` of them before the first was heard, and all see all of
+/// them; after a third and two thirds `kills`
 /// is done. Tells how long that took.
-pub(crate) async fn storm<K, F>(talkers: Vec<Talker>, each: usize, mut kills: K) -> Duration
+pub(crate) async fn storm<K, F>(
+    talkers: Vec<Talker>,
+    each: usize,
+    pace: usize,
+    mut kills: K,
+) -> Duration
 where
     K: FnMut() -> F,
     F: Future<Output = ()>,
@@ -52,7 +59,7 @@ where
             talker.name,
             tokio::spawn(read(talker.messages, total, progress)),
         ));
-        writers.push(tokio::spawn(talk(talker.room, each)));
+        writers.push(tokio::spawn(talk(talker.room, each, pace)));
     }
     for count in 1..=total {
         heard.recv().await.expect("the first member reads");
@@ -101,16 +108,23 @@ async fn read(
 }
 
 /// All that is said is shown by the room in the end.
-async fn talk(room: Room, each: usize) {
-    let mut sent = Vec::new();
+async fn talk(room: Room, each: usize, pace: usize) {
+    let mut sent = VecDeque::new();
     for n in 0..each {
-        sent.push(room.say(n.to_string()).await.unwrap());
+        if sent.len() >= pace {
+            heard(sent.pop_front()).await;
+        }
+        sent.push_back(room.say(n.to_string()).await.unwrap());
     }
-    for sent in sent {
-        let outcome = sent.outcome().await.unwrap();
-        assert!(
-            format!("{outcome:?}").starts_with("Acknowledged"),
-            "{outcome:?}"
-        );
+    while !sent.is_empty() {
+        heard(sent.pop_front()).await;
     }
+}
+
+async fn heard(sent: Option<Sent>) {
+    let outcome = sent.unwrap().outcome().await.unwrap();
+    assert!(
+        format!("{outcome:?}").starts_with("Acknowledged"),
+        "{outcome:?}"
+    );
 }

@@ -109,9 +109,10 @@ fn as_received(room: &BareJid, result: &ArchiveResult) -> Option<Message> {
         return None;
     }
     let by_room = |p: &stanchion_stanza::Element, who| p.attr(who) == Some(room.as_str());
-    message.payloads.retain(|p| {
-        !(StanzaId::matches(p) && by_room(p, "by")) && !(Delay::matches(p) && by_room(p, "from"))
-    });
+    let own = |p: &stanchion_stanza::Element| {
+        (StanzaId::matches(p) && by_room(p, "by")) || (Delay::matches(p) && by_room(p, "from"))
+    };
+    message.payloads.retain(|p| !own(p));
     let room = Jid::from(room.clone());
     if let Some(delay) = &result.forwarded.delay {
         let delay = Delay {

@@ -10,34 +10,31 @@
 //! A room without archive gives what was missed as history (§7.2.14), of as many seconds as
 //! nothing was heard: clocks need not agree.
 
+mod presence;
+mod reading;
+
 use std::time::Duration;
 
 use stanchion_reliability::engine::Now;
-use stanchion_stanza::payload::datetime;
 use stanchion_stanza::payload::disco::DiscoInfo;
-use stanchion_stanza::payload::forms::{Form, FormType};
-use stanchion_stanza::payload::mam::{ArchiveResult, Fin};
-use stanchion_stanza::payload::muc::{History, Join, Owner, Status, User};
+use stanchion_stanza::payload::mam::Fin;
+use stanchion_stanza::payload::muc::{History, Join};
 use stanchion_stanza::payload::ping::Ping;
-use stanchion_stanza::stanza::{DefinedCondition, PresenceType, StanzaError};
-use stanchion_stanza::{BareJid, Element, Jid, Message, Payload, Presence, Text, ns};
+use stanchion_stanza::stanza::{DefinedCondition, PresenceType};
+use stanchion_stanza::{BareJid, Element, Jid, Payload, Presence, Text, ns};
 
 use super::super::error::JoinError;
 use super::super::event::{Departure, Occupant, RoomEvent};
-use super::super::options::{JoinOptions, OnConflict, OnCreation, RoomsConfig};
+use super::super::options::{JoinOptions, RoomsConfig};
 use super::Out;
-use super::archive::{self, From, Page};
-use super::occupants::{News, Occupants};
+use super::archive::{From, Page};
+use super::occupants::Occupants;
 use super::row::Row;
 use crate::request::RequestError;
 use crate::service::{Change, Output, Request};
 
-/// Between two tries at an inbox that is full, or an archive that does not answer.
-const PAUSE: Duration = Duration::from_millis(500);
 /// The first and the longest time between two tries to enter.
 const RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(300));
-/// Silent archives in a row after which we do without.
-const SILENT: u32 = 5;
 /// How much more history is asked for than time has passed, for what was on its way.
 const MARGIN: Duration = Duration::from_secs(30);
 /// What is kept of a room may be so many messages, or so long, behind: what comes again is
@@ -45,8 +42,6 @@ const MARGIN: Duration = Duration::from_secs(30);
 const BEHIND: (u32, Duration) = (32, Duration::from_secs(2));
 /// When a resumed session is checked, and how much later for each room.
 const CHECK: (Duration, Duration) = (Duration::from_secs(5), Duration::from_millis(100));
-/// Other nicknames that are tried at most.
-const NICKS: u32 = 8;
 
 /// What was asked, in which try to enter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -318,126 +313,6 @@ impl Room {
         Some(history)
     }
 
-    /// What a presence of the room says. Gives whether we are out for good.
-    pub(super) fn presence(
-        &mut self,
-        now: Now,
-        nick: Option<&str>,
-        presence: &Presence,
-        config: &RoomsConfig,
-        out: &mut Out,
-    ) -> bool {
-        let said = presence.payload::<User>().ok().flatten();
-        let said = said.unwrap_or_default();
-        match presence.kind {
-            PresenceType::Error => {
-                let error = presence.error().unwrap_or_default();
-                return self.refused(now, error, config, out);
-            }
-            PresenceType::Available => {
-                self.heard(now);
-                if let Some(nick) = nick {
-                    self.shows(nick, &said, out);
-                }
-            }
-            PresenceType::Unavailable => {
-                self.heard(now);
-                return match nick {
-                    Some(nick) => self.hides(now, nick, said, out),
-                    None => false,
-                };
-            }
-            _ => {}
-        }
-        false
-    }
-
-    fn refused(
-        &mut self,
-        now: Now,
-        error: StanzaError,
-        config: &RoomsConfig,
-        out: &mut Out,
-    ) -> bool {
-        if self.phase != Phase::Entering {
-            // Another nickname was refused, or another presence.
-            let room = self.jid.clone();
-            let error = Box::new(error);
-            out.event(RoomEvent::Denied { room, error });
-            return false;
-        }
-        if error.condition == DefinedCondition::Conflict
-            && let OnConflict::Append(tries) = self.options.on_conflict
-            && self.conflicts < tries.min(NICKS)
-        {
-            self.conflicts += 1;
-            self.nick.push('_');
-            if self.address(&self.nick).is_some() {
-                self.enter(now, config, out);
-                return false;
-            }
-        }
-        let error = JoinError::of(self.jid.clone(), error);
-        self.not_entered(now, error, out)
-    }
-
-    /// Gives whether we are out for good.
-    fn not_entered(&mut self, now: Now, error: JoinError, out: &mut Out) -> bool {
-        if self.again && error.may_pass() {
-            self.nick.clone_from(&self.wanted);
-            self.conflicts = 0;
-            self.try_later(now);
-            return false;
-        }
-        let room = self.jid.clone();
-        out.event(RoomEvent::Refused { room, error });
-        true
-    }
-
-    fn try_later(&mut self, now: Now) {
-        let pause = RETRY
-            .0
-            .saturating_mul(1 << self.failures.min(8))
-            .min(RETRY.1);
-        self.failures += 1;
-        self.attempt += 1;
-        self.phase = Phase::Waiting(Next::Enter);
-        self.until = Some(now.monotonic + pause);
-        self.ping_at = None;
-    }
-
-    /// Somebody is in the room.
-    fn shows(&mut self, nick: &str, said: &User, out: &mut Out) {
-        let room = || self.jid.clone();
-        match self.occupants.shows(nick, said.items.first()) {
-            News::Arrived(occupant) => out.event(RoomEvent::Arrived {
-                room: room(),
-                occupant,
-            }),
-            News::Changed(occupant) => out.event(RoomEvent::Changed {
-                room: room(),
-                occupant,
-            }),
-            News::Nothing => {}
-        }
-        // A service of old says so by the nickname alone.
-        let ourselves = said.has(Status::SelfPresence) || nick == self.nick;
-        if ourselves {
-            nick.clone_into(&mut self.nick);
-        }
-        if ourselves && self.phase == Phase::Entering {
-            let created = said.has(Status::RoomCreated);
-            self.until = None;
-            if created && self.options.on_creation == OnCreation::Instant && !self.again {
-                self.phase = Phase::Unlocking;
-                let form = Owner::Configure(Form::new(FormType::Submit)).to_element();
-                self.request(What::Unlock, Request::set(Some(self.jid()), form), out);
-            } else {
-                self.entered(created, out);
-            }
-        }
-    }
-
     /// We are in.
     fn entered(&mut self, created: bool, out: &mut Out) {
         self.give_up = None;
@@ -451,7 +326,7 @@ impl Room {
             self.from = match &self.position {
                 Some(id) if id.is_empty() => From::Beginning,
                 Some(id) => From::After(id.clone()),
-                None => self.from_time(),
+                None => self.since_heard(),
             };
             self.read(out);
         } else {
@@ -464,18 +339,6 @@ impl Room {
         }
         self.again = true;
         self.keep(out);
-    }
-
-    /// From when something was heard last, by our clock.
-    fn from_time(&self) -> From {
-        let margin = i64::try_from(MARGIN.as_millis()).unwrap_or(0);
-        From::Time(datetime::utc(self.heard_wall.saturating_sub(margin)))
-    }
-
-    /// Where the archive ends: what comes later is read when it was missed.
-    fn ask_for_end(&self, out: &mut Out) {
-        let query = archive::ask_for_end().to_element();
-        self.request(What::End, Request::set(Some(self.jid()), query), out);
     }
 
     fn open(&mut self, out: &mut Out) {
@@ -505,100 +368,6 @@ impl Room {
             }
         }
         false
-    }
-
-    fn pause(&mut self, now: Now, next: Next) {
-        self.phase = Phase::Waiting(next);
-        self.until = Some(now.monotonic + PAUSE);
-    }
-
-    // ---- the archive ----------------------------------------------------------------
-
-    fn read(&mut self, out: &mut Out) {
-        self.phase = Phase::Reading;
-        self.until = None;
-        // Nobody else is asked under that number.
-        let tag = out.next + 1;
-        let queryid = Text::new(format!("r{tag}")).unwrap_or_default();
-        let query = self.page.ask(queryid, &self.from).to_element();
-        self.request(What::Page, Request::set(Some(self.jid()), query), out);
-    }
-
-    /// A message of the archive, from the room itself.
-    pub(super) fn page_has(&mut self, result: &ArchiveResult) {
-        if self.phase == Phase::Reading {
-            self.page.take(&self.jid, result);
-        }
-    }
-
-    fn page_ends(&mut self, fin: &Fin, out: &mut Out) {
-        self.page.ends(fin);
-        self.silent = 0;
-        self.give(out);
-    }
-
-    fn give(&mut self, out: &mut Out) {
-        if self.page.rest().is_empty() {
-            return self.page_is_kept(out);
-        }
-        self.phase = Phase::Giving;
-        self.until = None;
-        let tag = out.tag(&self.jid, self.asks(What::Give));
-        out.put(Output::Archived {
-            tag,
-            messages: self.page.rest().to_vec(),
-        });
-    }
-
-    /// The engine has kept so many.
-    pub(super) fn archived(&mut self, now: Now, taken: usize, out: &mut Out) -> bool {
-        if self.phase == Phase::Giving {
-            self.page.kept(taken);
-            if taken == 0 {
-                self.pause(now, Next::Give);
-            } else {
-                self.give(out);
-            }
-        }
-        false
-    }
-
-    fn page_is_kept(&mut self, out: &mut Out) {
-        if let Some(last) = self.page.last().cloned() {
-            self.from = From::After(last.clone());
-            self.position = Some(last);
-            self.keep(out);
-        }
-        if self.page.is_complete() {
-            self.settled = true;
-            self.open(out);
-        } else {
-            self.read(out);
-        }
-    }
-
-    /// The archive does not answer, or not that.
-    fn page_fails(&mut self, now: Now, error: &RequestError, out: &mut Out) {
-        let condition = error.refusal().map(|error| error.condition);
-        match (condition, &self.from) {
-            (None, _) if self.silent < SILENT => {
-                self.silent += 1;
-                self.pause(now, Next::Read);
-            }
-            // It does not go back so far, or not by that id.
-            (Some(DefinedCondition::ItemNotFound), From::After(_)) => {
-                let room = self.jid.clone();
-                out.event(RoomEvent::Gap { room });
-                self.from = self.from_time();
-                self.read(out);
-            }
-            _ => {
-                let room = self.jid.clone();
-                out.event(RoomEvent::Gap { room });
-                self.settled = false;
-                self.open(out);
-            }
-        }
     }
 
     // ---- answers --------------------------------------------------------------------
@@ -707,78 +476,6 @@ impl Room {
         self.heard = now.monotonic;
         self.heard_wall = now.wall.as_unix_ms();
         self.ping_at = None;
-    }
-
-    /// Somebody is gone. Gives whether we are out for good.
-    fn hides(&mut self, now: Now, nick: &str, said: User, out: &mut Out) -> bool {
-        let room = self.jid.clone();
-        let item = said.items.first();
-        let ourselves = said.has(Status::SelfPresence) || nick == self.nick;
-        if said.has(Status::NickChanged)
-            && let Some(to) = item.and_then(|i| i.nick.as_deref())
-        {
-            self.occupants.renames(nick, to);
-            if ourselves {
-                to.clone_into(&mut self.nick);
-                to.clone_into(&mut self.wanted);
-                self.keep(out);
-            }
-            let (from, to) = (nick.to_owned(), to.to_owned());
-            out.event(RoomEvent::Renamed { room, from, to });
-            return false;
-        }
-        let known = self.occupants.leaves(nick).is_some();
-        let why = departure(said);
-        if !ourselves {
-            if known {
-                let nick = nick.to_owned();
-                out.event(RoomEvent::Gone { room, nick, why });
-            }
-            return false;
-        }
-        if self.nick_inside().is_none() {
-            // Of an occupant of ours that is older than this try.
-            return false;
-        }
-        if why.is_accident() {
-            out.event(RoomEvent::Lost { room });
-            self.hold(false, out);
-            self.try_later(now);
-            return false;
-        }
-        out.event(RoomEvent::Left { room, why });
-        true
-    }
-
-    /// The room itself says something in a message.
-    pub(super) fn says(&mut self, user: User, out: &mut Out) {
-        let room = self.jid.clone();
-        if let Some(decline) = user.decline {
-            let (by, reason) = (decline.from, decline.reason);
-            out.event(RoomEvent::Declined { room, by, reason });
-        } else if !user.statuses.is_empty() {
-            let statuses = user.statuses;
-            out.event(RoomEvent::Configured { room, statuses });
-        }
-    }
-
-    /// The room sent something back. If it says that we are not in it, we enter again.
-    pub(super) fn refuses(&mut self, message: &Message, out: &mut Out) {
-        let error = message.error().unwrap_or_default();
-        if error.condition == DefinedCondition::NotAcceptable && self.phase == Phase::Inside {
-            return self.thrown_out(out);
-        }
-        let (room, error) = (self.jid.clone(), Box::new(error));
-        out.event(RoomEvent::Denied { room, error });
-    }
-
-    pub(super) fn says_subject(&mut self, nick: Option<&str>, subject: Text, out: &mut Out) {
-        self.subject = Some(subject.clone());
-        out.event(RoomEvent::Subject {
-            room: self.jid.clone(),
-            by: nick.map(str::to_owned),
-            subject,
-        });
     }
 
     /// A message is kept and handed over.
@@ -918,42 +615,4 @@ fn read<P: Payload>(answer: &Result<Option<Element>, RequestError>) -> Option<P>
 const fn is_nowhere(condition: DefinedCondition) -> bool {
     use DefinedCondition as C;
     matches!(condition, C::RemoteServerNotFound | C::RemoteServerTimeout)
-}
-
-/// Why somebody is gone (§16.6).
-fn departure(said: User) -> Departure {
-    let item = said.items.first();
-    let by = item.and_then(|i| i.actor.clone());
-    let by = by.and_then(|a| {
-        a.nick
-            .map(Text::into_string)
-            .or(a.jid.map(|j| j.to_string()))
-    });
-    let reason = item.and_then(|i| i.reason.clone()).map(Text::into_string);
-    if let Some(destroy) = said.destroy {
-        return Departure::Destroyed {
-            instead: destroy.jid,
-            reason: destroy.reason.map(Text::into_string),
-        };
-    }
-    // An error is told as a kick by some (§9.7).
-    let cases = [
-        (
-            Status::Banned,
-            Departure::Banned {
-                by: by.clone(),
-                reason: reason.clone(),
-            },
-        ),
-        (Status::RemovedByError, Departure::Error),
-        (Status::ServiceShutdown, Departure::Shutdown),
-        (Status::Kicked, Departure::Kicked { by, reason }),
-        (Status::RemovedByAffiliation, Departure::NotMember),
-        (Status::RemovedAsNonMember, Departure::NotMember),
-    ];
-    let statuses = said.statuses;
-    let found = cases
-        .into_iter()
-        .find(|(status, _)| statuses.contains(status));
-    found.map_or(Departure::Left, |(_, why)| why)
 }
