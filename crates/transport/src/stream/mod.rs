@@ -170,8 +170,9 @@ impl XmppStream {
     /// This is a component's stream from now on (XEP-0114 §3), after its handshake: what
     /// comes in `jabber:component:accept` is read as `jabber:client`, stanzas of
     /// `jabber:client` go out in the stream's own namespace, and those that have no
-    /// sender or no recipient get `ours`. Without effect over a WebSocket, where there are
-    /// no components.
+    /// sender or no recipient get `ours`; but presence without recipient does not go out,
+    /// for there is nobody to spread it. Without effect over a WebSocket, where there are no
+    /// components.
     pub fn of_component(&mut self, ours: &Jid) {
         if let Framing::Document(document) = &mut self.framing {
             document.of_component(Stamp::new(ours));

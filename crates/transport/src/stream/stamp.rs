@@ -27,15 +27,22 @@ impl Stamp {
     }
 
     /// Appends whole elements to `out`, as the encoder wrote them: there are no comments,
-    /// CDATA sections or instructions, and no bare `<` in a value.
+    /// CDATA sections or instructions, and no bare `<` in a value. Presence without
+    /// recipient is left out: it is for those who subscribed, and whom a client's server
+    /// knows; a component's knows nobody.
     pub(super) fn put(&self, elements: &[u8], out: &mut Vec<u8>) {
         let mut rest = elements;
         let mut depth = 0_usize;
+        // Where an element began that is left out.
+        let mut left_out = None;
         while let Some(at) = rest.iter().position(|b| *b == b'<') {
             let (before, tag) = rest.split_at(at);
             out.extend_from_slice(before);
             let (tag, behind) = tag.split_at(end_of_tag(tag));
             let name = name_length(tag);
+            if depth == 0 && &tag[1..name] == b"presence" && !has(&tag[name..], b"to") {
+                left_out = Some(out.len());
+            }
             out.extend_from_slice(&tag[..name]);
             if depth == 0 && is_stanza(&tag[1..name]) {
                 for attribute in [&b"from"[..], b"to"] {
@@ -53,6 +60,11 @@ impl Stamp {
                 depth = depth.saturating_sub(1);
             } else if !tag.ends_with(b"/>") {
                 depth += 1;
+            }
+            if depth == 0
+                && let Some(at) = left_out.take()
+            {
+                out.truncate(at);
             }
             rest = behind;
         }
@@ -123,11 +135,11 @@ mod tests {
         assert_eq!(
             stamped(
                 "<iq to='x' type='get' id='a from=>'><iq xmlns='urn:x' a='1'/><b>/></b></iq>\
-                 <r xmlns='urn:xmpp:sm:3'/> <presence/><message to='x'><body>from=</body></message>"
+                 <r xmlns='urn:xmpp:sm:3'/> <iq id='b'/><message to='x'><body>from=</body></message>"
             ),
             format!(
                 "before<iq from={OURS} to='x' type='get' id='a from=>'><iq xmlns='urn:x' a='1'/>\
-                 <b>/></b></iq><r xmlns='urn:xmpp:sm:3'/> <presence from={OURS} to={OURS}/>\
+                 <b>/></b></iq><r xmlns='urn:xmpp:sm:3'/> <iq from={OURS} to={OURS} id='b'/>\
                  <message from={OURS} to='x'><body>from=</body></message>"
             )
         );
@@ -144,6 +156,24 @@ mod tests {
             stamped("<iq xfrom='1' from='2' tot='3'/>"),
             format!("before<iq to={OURS} xfrom='1' from='2' tot='3'/>")
         );
+    }
+
+    #[test]
+    fn presence_for_nobody_in_particular_does_not_go_out() {
+        for presence in [
+            "<presence/>",
+            "<presence type='unavailable' id='to='></presence>",
+            "<presence><show>away</show><presence to='x'/><c xmlns='u'/></presence>",
+        ] {
+            let around = format!("<iqs/>{presence}<iqs/>");
+            assert_eq!(stamped(&around), "before<iqs/><iqs/>");
+        }
+        let direct = stamped("<presence to='x'><show>away</show></presence>");
+        assert!(
+            direct.ends_with("to='x'><show>away</show></presence>"),
+            "{direct}"
+        );
+        assert!(direct.contains("<presence from="), "{direct}");
     }
 
     #[test]
