@@ -9,6 +9,7 @@
 pub mod disco;
 pub mod host;
 pub mod ping;
+pub mod pubsub;
 pub mod request;
 pub mod service;
 pub mod shelf;

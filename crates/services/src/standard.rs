@@ -8,6 +8,7 @@ use stanchion_stanza::payload::disco::Identity;
 use crate::disco::Disco;
 use crate::host::{Host, HostBuilder, Incoming, Requests};
 use crate::ping::Pings;
+use crate::pubsub::{self, Pubsub};
 
 /// How they behave.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +25,7 @@ pub struct StandardConfig {
 #[derive(Debug)]
 pub struct Standard {
     host: Host,
+    pubsub: Pubsub,
 }
 
 impl Standard {
@@ -48,14 +50,24 @@ impl Standard {
         }
         builder.add(Disco::default());
         builder.add(Pings::default());
-        let (host, incoming) = builder.start(sender, receiver, stanzas, store).await?;
-        Ok((Self { host }, incoming))
+        let pubsub = builder.add(pubsub::State::default());
+        let (host, incoming) = builder
+            .start(sender, receiver, stanzas, store.clone())
+            .await?;
+        let pubsub = Pubsub::new(pubsub, host.requests(), store);
+        Ok((Self { host, pubsub }, incoming))
     }
 
     /// Asks others.
     #[must_use]
     pub fn requests(&self) -> Requests {
         self.host.requests()
+    }
+
+    /// Publishes and subscribes.
+    #[must_use]
+    pub fn pubsub(&self) -> Pubsub {
+        self.pubsub.clone()
     }
 
     /// Ends them; call it before the session ends.

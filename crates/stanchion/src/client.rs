@@ -6,6 +6,7 @@ use stanchion_reliability::session::{
     FindError, Outgoing, SendError, Sender, Sent, Session, SessionError, SessionEvent, Status,
     Tracked,
 };
+use stanchion_services::pubsub::Pubsub;
 use stanchion_services::{Requests, Standard};
 use stanchion_stanza::BareJid;
 use tokio::sync::{broadcast, watch};
@@ -100,6 +101,12 @@ impl Client {
     #[must_use]
     pub fn requests(&self) -> Requests {
         self.services.requests()
+    }
+
+    /// Publishes and subscribes (XEP-0060, XEP-0163).
+    #[must_use]
+    pub fn pubsub(&self) -> Pubsub {
+        self.services.pubsub()
     }
 
     /// Ends the client properly: what is accepted is durable, what is handled is

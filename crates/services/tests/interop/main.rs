@@ -9,6 +9,7 @@
 
 mod foreign;
 mod ping;
+mod pubsub;
 mod server;
 
 use std::future::Future;

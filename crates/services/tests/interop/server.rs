@@ -9,7 +9,7 @@ use serde_json::Value;
 use stanchion_connect::{Account, ConnectConfig, Connector, Endpoint, Endpoints};
 use stanchion_reliability::Session;
 use stanchion_reliability::session::{SessionConfig, Status};
-use stanchion_reliability::store::{Opening, Seed, SqliteStore, WallTime};
+use stanchion_reliability::store::{Opening, Seed, SqliteStore, Transactor, WallTime};
 use stanchion_services::{Host, HostBuilder, Incoming};
 use stanchion_transport::TlsMode;
 use stanchion_transport::tls::Roots;
@@ -90,6 +90,7 @@ pub(crate) struct Device {
     pub(crate) session: Session,
     pub(crate) host: Host,
     pub(crate) incoming: Incoming,
+    pub(crate) store: Transactor,
     _folder: tempfile::TempDir,
 }
 
@@ -112,6 +113,7 @@ impl Device {
                 .await
                 .unwrap();
         let sender = session.sender();
+        let store = transactor.clone();
         let started = services.start(sender, receiver, stanzas, transactor).await;
         let (host, incoming) = started.unwrap();
         let mut status = session.status();
@@ -121,7 +123,15 @@ impl Device {
             session,
             host,
             incoming,
+            store,
             _folder: folder,
+        }
+    }
+
+    pub(crate) fn full(&self) -> stanchion_stanza::FullJid {
+        match &*self.session.status().borrow() {
+            Status::Connected { jid, .. } => jid.clone(),
+            other => panic!("not connected: {other:?}"),
         }
     }
 
