@@ -4,7 +4,7 @@
 use stanchion_stanza::payload::disco::{DiscoInfo, DiscoItems, Identity, Item as DiscoItem};
 use stanchion_stanza::payload::ping::Ping;
 use stanchion_stanza::stanza::{DefinedCondition, ErrorType, IqKind, StanzaError};
-use stanchion_stanza::{BareJid, Element, Iq, Payload as _, Text, ns};
+use stanchion_stanza::{BareJid, Element, Iq, Jid, Payload as _, Text, ns};
 
 use super::message::{too_large, unavailable};
 use super::{Now, Place, Router, SessionId};
@@ -50,6 +50,10 @@ impl Router {
                 let condition = DefinedCondition::RemoteServerNotFound;
                 let error = StanzaError::new(ErrorType::Cancel, condition);
                 self.answer(now, id, &iq, Err(error));
+            }
+            Place::Pubsub => {
+                let answer = self.ask_pubsub(now, id, &iq);
+                self.answer(now, id, &iq, answer);
             }
             Place::Server | Place::Account(_) => {
                 let Some(asker) = self.sessions.get(&id).map(|s| s.bare()) else {
@@ -100,9 +104,25 @@ impl Router {
             ("session", ns::SESSION, true) => Ok(None),
             ("query", VERSION, false) => Ok(Some(version())),
             ("query", ns::DISCO_INFO, false) => disco_info(child, "server", "im"),
-            ("query", ns::DISCO_ITEMS, false) => Ok(Some(DiscoItems::default().to_element())),
+            ("query", ns::DISCO_ITEMS, false) => Ok(Some(self.services())),
             _ => Err(unavailable()),
         }
+    }
+
+    /// The services beside the accounts.
+    fn services(&self) -> Element {
+        let domain = format!("{}.{}", super::pubsub::LABEL, self.domain.domain());
+        let pubsub = Jid::new(&domain).ok();
+        let items = pubsub.into_iter().map(|jid| DiscoItem {
+            jid,
+            node: None,
+            name: None,
+        });
+        DiscoItems {
+            node: None,
+            items: items.collect(),
+        }
+        .to_element()
     }
 
     /// To a bare address, on whose behalf the hub answers (RFC 6121 §8.5.2.1.3). To
@@ -124,6 +144,9 @@ impl Router {
             ("query", ns::DISCO_ITEMS, false) => Ok(Some(self.sessions_of(local))),
             ("query", ns::ROSTER, false) if own => Ok(Some(self.roster_get(local, question))),
             ("query", ns::ROSTER, true) if own => self.roster_set(now, question),
+            ("pubsub", _, set) => {
+                self.ask_account_pubsub(now, local, question.session, set, child)
+            }
             _ => Err(unavailable()),
         }
     }

@@ -39,7 +39,9 @@ impl Router {
                 MessageType::Chat => self.message_to_account(now, &local, message, now.wall),
                 _ => self.bounce(now, &message, unavailable()),
             },
-            Place::Server | Place::Nobody => self.bounce(now, &message, unavailable()),
+            Place::Server | Place::Pubsub | Place::Nobody => {
+                self.bounce(now, &message, unavailable())
+            }
             Place::Elsewhere => {
                 let condition = DefinedCondition::RemoteServerNotFound;
                 self.bounce(

@@ -14,7 +14,8 @@
 //!
 //! One file for each concern: `session` binds and ends, `management` is XEP-0198,
 //! `message`, `presence`, `subscription` and `iq` route, `redirect` finds new places
-//! for what a session leaves, `outbound` and `offline` are its queues, `roster` is data.
+//! for what a session leaves, `outbound` and `offline` are its queues, `roster` is data,
+//! `pubsub` is a service of its own.
 //! Logging in happens before, in [`stream`](crate::stream).
 
 mod iq;
@@ -23,6 +24,7 @@ mod message;
 mod offline;
 mod outbound;
 mod presence;
+mod pubsub;
 mod redirect;
 mod roster;
 mod session;
@@ -191,6 +193,7 @@ pub struct Router {
     dirty: BTreeSet<ConnectionId>,
     /// Sessions whose queues changed and whose bounds are to be looked at.
     touched: BTreeSet<SessionId>,
+    nodes: pubsub::Nodes,
 }
 
 #[derive(Debug, Default)]
@@ -226,6 +229,8 @@ enum Stage {
 enum Place {
     /// The hub itself.
     Server,
+    /// Its publish/subscribe service.
+    Pubsub,
     /// An account: localpart.
     Account(String),
     /// A session.
@@ -282,6 +287,7 @@ impl Router {
             outputs: VecDeque::new(),
             dirty: BTreeSet::new(),
             touched: BTreeSet::new(),
+            nodes: pubsub::Nodes::default(),
         };
         for message in stored {
             router.next_stored = router.next_stored.max(message.id.0 + 1);
@@ -417,7 +423,12 @@ impl Router {
     /// Where `to` leads.
     fn locate(&self, to: &Jid) -> Place {
         if to.domain() != self.domain.domain() {
-            return Place::Elsewhere;
+            let below = to.domain().strip_suffix(self.domain.domain());
+            let label = below.and_then(|label| label.strip_suffix('.'));
+            return match (label, to.local()) {
+                (Some(pubsub::LABEL), None) => Place::Pubsub,
+                _ => Place::Elsewhere,
+            };
         }
         let Some(local) = to.local() else {
             return Place::Server;

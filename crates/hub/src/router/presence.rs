@@ -142,6 +142,7 @@ impl Router {
             Place::Account(_)
             | Place::Absent(_)
             | Place::Server
+            | Place::Pubsub
             | Place::Nobody
             | Place::Elsewhere => {}
         }

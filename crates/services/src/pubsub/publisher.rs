@@ -142,6 +142,17 @@ impl Publisher {
         Ok(self.look().await?.1)
     }
 
+    /// How many payloads it took so far, in all its lives: the number of the last item. An
+    /// application whose payloads have an order goes on from there after a crash.
+    ///
+    /// # Errors
+    /// [`PubsubError::Ended`].
+    pub async fn taken(&self) -> Result<u64, PubsubError> {
+        let id = self.id;
+        let taken = move |state: &mut State, _| state.taken(id);
+        self.handle.call(taken).await?.ok_or(PubsubError::Ended)
+    }
+
     /// What it has done in this life.
     ///
     /// # Errors

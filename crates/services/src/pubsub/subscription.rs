@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use stanchion_reliability::store::rusqlite::{self, OptionalExtension as _, Transaction, params};
-use stanchion_reliability::store::{EffectFailure, TransactError, Transactor};
+use stanchion_reliability::store::{EffectError, EffectFailure, TransactError, Transactor};
 use stanchion_stanza::payload::pubsub::NodeConfig;
 use stanchion_stanza::{Element, Jid, Text};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -162,6 +162,17 @@ impl Subscription {
         }
         let handed = self.fetched.pop_front().ok_or(PubsubError::Ended)?;
         Ok(self.event(handed, in_hand))
+    }
+
+    /// What is at hand already, without waiting: to commit several at once, see
+    /// [`Item::commit_all`].
+    pub fn next_now(&mut self) -> Option<NodeEvent> {
+        if self.fetched.is_empty() {
+            return None;
+        }
+        let in_hand = Arc::clone(&self.in_hand).try_acquire_owned().ok()?;
+        let handed = self.fetched.pop_front()?;
+        Some(self.event(handed, in_hand))
     }
 
     fn event(&self, handed: Handed, in_hand: OwnedSemaphorePermit) -> NodeEvent {
@@ -327,7 +338,7 @@ impl Item {
     /// # Errors
     /// [`ItemError`].
     pub async fn commit(self) -> Result<(), ItemError> {
-        commit(&self.store, self.done, |_| Ok::<_, rusqlite::Error>(())).await
+        commit(&self.store, vec![self.done], |_| Ok::<_, rusqlite::Error>(())).await
     }
 
     /// Commits the item together with an effect in tables of the store's file whose names
@@ -344,7 +355,25 @@ impl Item {
         E: Into<EffectFailure>,
         F: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
     {
-        commit(&self.store, self.done.clone(), effect).await
+        commit(&self.store, vec![self.done.clone()], effect).await
+    }
+
+    /// Commits several items and their effect at once: all are durable when this resolves,
+    /// or none ever is. One transaction costs about as much as one item's.
+    ///
+    /// # Errors
+    /// [`ItemError`]; nothing is kept then.
+    pub async fn commit_all<T, E, F>(items: &[Self], effect: F) -> Result<T, ItemError>
+    where
+        T: Send + Default + 'static,
+        E: Into<EffectFailure>,
+        F: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let Some(first) = items.first() else {
+            return Ok(T::default());
+        };
+        let done = items.iter().map(|item| item.done.clone()).collect();
+        commit(&first.store, done, effect).await
     }
 }
 
@@ -387,14 +416,14 @@ impl Gap {
         F: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
     {
         match &self.done {
-            Some(done) => commit(&self.store, done.clone(), effect).await,
+            Some(done) => commit(&self.store, vec![done.clone()], effect).await,
             None => Ok(self.store.transact(effect).await?),
         }
     }
 }
 
 /// The effect and the row, or neither.
-async fn commit<T, E, F>(store: &Transactor, done: Done, effect: F) -> Result<T, ItemError>
+async fn commit<T, E, F>(store: &Transactor, done: Vec<Done>, effect: F) -> Result<T, ItemError>
 where
     T: Send + 'static,
     E: Into<EffectFailure>,
@@ -403,14 +432,26 @@ where
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     let touched = i64::try_from(since.unwrap_or_default().as_secs()).unwrap_or(i64::MAX);
     let gave = store.transact(move |tx| {
-        if !done.write(tx, touched)? {
-            return Ok(None);
+        for done in &done {
+            if !done.write(tx, touched)? {
+                return Err(Box::new(Holes) as EffectFailure);
+            }
         }
         let gave = effect(tx).map_err(Into::into)?;
-        Ok::<_, EffectFailure>(Some(gave))
+        Ok::<_, EffectFailure>(gave)
     });
-    gave.await?.ok_or(ItemError::TooManyHoles)
+    match gave.await {
+        Err(TransactError::Effect(EffectError::Failed(failure))) if failure.is::<Holes>() => {
+            Err(ItemError::TooManyHoles)
+        }
+        gave => Ok(gave?),
+    }
 }
+
+/// Nothing of a transaction is to be kept: a row would hold too many holes.
+#[derive(Debug, thiserror::Error)]
+#[error("too many holes")]
+struct Holes;
 
 impl Done {
     /// Changes the row. False if it holds no more, and then nothing is changed.

@@ -14,7 +14,7 @@ use stanchion_stanza::payload::pubsub::{
     SubscriptionState,
 };
 use stanchion_stanza::payload::rsm::{PageRequest, Position};
-use stanchion_stanza::stanza::PresenceType;
+use stanchion_stanza::stanza::{IqKind, PresenceType};
 use stanchion_stanza::{Element, Jid, Payload as _, Presence, Stanza, Text};
 
 use crate::foreign::Foreign;
@@ -52,8 +52,8 @@ fn open() -> NodeConfig {
 /// A device whose publish/subscribe is under test.
 async fn device(server: &Real, name: &str) -> (Device, Pubsub) {
     let mut services = HostBuilder::new();
-    services.add(Disco::default());
     services.add(Announcer::default());
+    services.add(Disco::default());
     let handle = services.add(State::default());
     let device = Device::start(server, name, services).await;
     let pubsub = Pubsub::new(handle, device.host.requests(), device.store.clone());
@@ -93,6 +93,21 @@ impl Service for Announcer {
                 self.up = true;
                 self.announce();
             }
+            // Who sees our capabilities asks what they stand for (XEP-0115 §6.2).
+            Input::Stanza(Stanza::Iq(iq)) => {
+                if let IqKind::Get(query) = &iq.kind
+                    && DiscoInfo::matches(query)
+                    && query.attr("node").is_some()
+                {
+                    let info = DiscoInfo {
+                        node: query.attr_text("node"),
+                        ..self.info.clone()
+                    };
+                    let answer = iq.result(Some(info.to_element()));
+                    self.outputs.push_back(answer.into());
+                    return Taken::Yes;
+                }
+            }
             Input::Stanza(Stanza::Presence(presence))
                 if presence.kind == PresenceType::Subscribe =>
             {
@@ -113,10 +128,21 @@ impl Service for Announcer {
     }
 }
 
-async fn items(subscription: &mut stanchion_services::pubsub::Subscription, count: usize) -> Vec<Item> {
+#[track_caller]
+fn items(
+    subscription: &mut stanchion_services::pubsub::Subscription,
+    count: usize,
+) -> impl Future<Output = Vec<Item>> {
+    soon(async move { take(subscription, count).await })
+}
+
+async fn take(
+    subscription: &mut stanchion_services::pubsub::Subscription,
+    count: usize,
+) -> Vec<Item> {
     let mut items = Vec::new();
     while items.len() < count {
-        match soon(subscription.next()).await.unwrap() {
+        match subscription.next().await.unwrap() {
             NodeEvent::Item(item) => items.push(item),
             other => panic!("{other:?} after {items:?}"),
         }
@@ -170,7 +196,7 @@ async fn what_slixmpp_publishes_comes_once_and_in_order() {
         let mut subscription = soon(again).await.unwrap();
         assert_eq!(texts(&items(&mut subscription, 1).await), ["e1"]);
 
-        other.tell(&format!("retract {service} {node} e")).await;
+        soon(at.retract(node.clone(), vec![text("e")], true)).await.unwrap();
         let event = soon(subscription.next()).await.unwrap();
         assert!(matches!(&event, NodeEvent::Retracted(ids) if ids[0] == "e"), "{event:?}");
         soon(at.purge(node.clone())).await.unwrap();
@@ -183,8 +209,6 @@ async fn what_slixmpp_publishes_comes_once_and_in_order() {
         soon(at.delete(node)).await.unwrap();
         let event = soon(subscription.next()).await.unwrap();
         assert!(matches!(event, NodeEvent::Deleted(None)), "{event:?}");
-        let event = soon(subscription.next()).await.unwrap();
-        assert!(matches!(event, NodeEvent::Refused(_)), "{event:?}");
         other.end().await;
         device.stop().await;
     }
@@ -276,9 +300,12 @@ async fn an_owner_is_told_what_the_service_really_set_and_who_is_there() {
         assert!(mine.iter().any(|s| s.jid == own), "{mine:?}");
         let theirs = soon(at.subscribers(node.clone())).await.unwrap();
         assert_eq!(theirs[0].jid, own);
-        let affiliations = soon(at.affiliations(None)).await.unwrap();
-        let owner = affiliations.iter().find(|(name, _)| *name == node);
-        assert_eq!(owner.map(|(_, a)| *a), Some(Affiliation::Owner));
+        // Prosody cannot tell.
+        if server.is_ejabberd() {
+            let affiliations = soon(at.affiliations(None)).await.unwrap();
+            let owner = affiliations.iter().find(|(name, _)| *name == node);
+            assert_eq!(owner.map(|(_, a)| *a), Some(Affiliation::Owner));
+        }
         let friend: Jid = format!("friend@{}", server.domain()).parse().unwrap();
         let set = at.set_affiliate(node.clone(), friend.clone(), Affiliation::Publisher);
         soon(set).await.unwrap();
@@ -323,6 +350,10 @@ async fn contacts_see_what_each_other_publishes_at_their_accounts() {
         other.says("interested").await;
         other.tell(&format!("befriend {}", lamp.full().to_bare())).await;
         other.says("befriended").await;
+
+        // ejabberd creates none by itself here.
+        other.tell("create own urn:example:mood").await;
+        other.says("created").await;
 
         // Friendship takes a few stanzas both ways: publish until it is there.
         let expected: Jid = format!("{user}@{}", server.domain()).parse().unwrap();

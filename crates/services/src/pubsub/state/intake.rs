@@ -163,6 +163,8 @@ pub(crate) struct Intake {
     asked_latest: bool,
     failures: u32,
     not_before: Duration,
+    /// The node was deleted.
+    pauses: bool,
     check_at: Option<Duration>,
     chunk: usize,
     largest: usize,
@@ -205,6 +207,7 @@ impl Intake {
             asked_latest: false,
             failures: 0,
             not_before: Duration::ZERO,
+            pauses: false,
             check_at: None,
             chunk: CHUNK / 2,
             largest: 1,
@@ -275,8 +278,10 @@ impl Intake {
             }
             Event::Purge { .. } => self.tell(Handed::Purged),
             Event::Delete { redirect, .. } => {
+                // Not at once: some services would create it anew.
                 self.subscribed = false;
                 self.latest = true;
+                self.pauses = true;
                 self.tell(Handed::Deleted(redirect));
             }
             Event::Configuration { form, .. } => {
@@ -429,6 +434,9 @@ impl Intake {
                 lane.probe = true;
             }
         }
+        if std::mem::take(&mut self.pauses) {
+            self.not_before = now + LONGEST;
+        }
         if self.busy || self.unkept || now < self.not_before {
             return None;
         }
@@ -561,8 +569,15 @@ impl Intake {
                     asked,
                     probe,
                 },
-                Answer::Items { items, .. },
+                Answer::Items { items, page, .. },
             ) => {
+                // Some services give a part (XEP-0059 §2.1): what is not in it may be there.
+                let count = page.and_then(|page| page.count).unwrap_or(0);
+                let count = usize::try_from(count).unwrap_or(usize::MAX);
+                let part = (items.len() + 1..=asked.len()).contains(&count) && !items.is_empty();
+                if part {
+                    self.chunk = items.len().clamp(1, CHUNK);
+                }
                 for item in items {
                     self.measure(&item);
                     if let Some(place) = item.id.as_deref().and_then(Place::of)
@@ -575,7 +590,7 @@ impl Intake {
                         self.numbered(place, Some(item), changes);
                     }
                 }
-                if let Some(lane) = self.lanes.get_mut(&stream).filter(|_| !probe) {
+                if let Some(lane) = self.lanes.get_mut(&stream).filter(|_| !probe && !part) {
                     lane.lacks(&asked);
                 }
                 self.advance(&stream);
@@ -601,14 +616,19 @@ impl Intake {
         changes: &mut Vec<Change>,
     ) -> bool {
         let fetches = errand != Errand::Subscribe;
-        if fetches && matches!(error, RequestError::Lost | RequestError::TimedOut { .. }) {
+        let too_large = matches!(
+            error.refusal().map(|refusal| refusal.condition),
+            Some(DefinedCondition::ResourceConstraint | DefinedCondition::PolicyViolation)
+        );
+        let lost = matches!(error, RequestError::Lost | RequestError::TimedOut { .. });
+        if fetches && (lost || too_large) {
             // Perhaps the answer was too large for the stream.
             self.chunk = (self.chunk / 2).max(1);
             self.largest = self.largest.saturating_mul(2).min(BYTES);
         }
         let condition = error.refusal().map(|refusal| refusal.condition);
         let no_node = condition == Some(DefinedCondition::ItemNotFound);
-        if fetches && !no_node && !is_transient(error) {
+        if fetches && !no_node && !too_large && condition.is_some() && !is_transient(error) {
             // The node keeps no items, or shows none: what is live is all there is.
             tracing::debug!(node = %self.node, %error, "items cannot be asked for");
             self.no_items = true;

@@ -214,6 +214,11 @@ impl State {
         Some((outflow.counters, outflow.stream().clone(), outflow.len()))
     }
 
+    /// The number of a publisher's last item.
+    pub(crate) fn taken(&self, publisher: u64) -> Option<u64> {
+        self.outflows.get(&publisher).map(Outflow::last_number)
+    }
+
     // ---- subscriptions --------------------------------------------------------------
 
     /// Subscribes to a node, from where the rows say.

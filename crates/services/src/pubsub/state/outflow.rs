@@ -244,6 +244,10 @@ impl Outflow {
         &self.stream
     }
 
+    pub(crate) const fn last_number(&self) -> u64 {
+        self.next_number - 1
+    }
+
     /// How many wait.
     pub(crate) fn len(&self) -> usize {
         self.queue.len()
@@ -275,8 +279,8 @@ impl Outflow {
     pub(crate) fn restore_head(&mut self, value: &[u8]) -> Option<()> {
         let mut parts = std::str::from_utf8(value).ok()?.split(';');
         self.stream = StreamId::parse(parts.next()?)?;
-        self.next_number = parts.next()?.parse().ok()?;
-        self.next_position = parts.next()?.parse().ok()?;
+        self.next_number = parts.next()?.parse().ok().filter(|n| *n > 0)?;
+        self.next_position = parts.next()?.parse().ok().filter(|n| *n > 0)?;
         self.config.lane = Lane::of(parts.next()?);
         Some(())
     }

@@ -19,17 +19,18 @@ class PubsubClient(Client):
         self.add_event_handler("pubsub_delete", lambda m: say("deleted"))
 
     def published(self, message):
-        for item in message["pubsub_event"]["items"]:
+        for item in list(message["pubsub_event"]["items"]["substanzas"]):
             payload = item["payload"]
             text = "" if payload is None else payload.text
             say("event", message["from"], item["id"], text)
 
     def retracted(self, message):
-        for item in message["pubsub_event"]["items"]:
+        for item in list(message["pubsub_event"]["items"]["substanzas"]):
             say("retracted", item["id"])
 
     async def do_create(self, service, node):
-        await self["xep_0060"].create_node(service, node)
+        to = None if service == "own" else service
+        await self["xep_0060"].create_node(to, node)
         say("created", node)
 
     async def do_subscribe(self, service, node):
@@ -57,7 +58,7 @@ class PubsubClient(Client):
 
     async def do_items(self, service, node):
         result = await self["xep_0060"].get_items(service, node)
-        for item in result["pubsub"]["items"]:
+        for item in list(result["pubsub"]["items"]["substanzas"]):
             payload = item["payload"]
             say("item", item["id"], payload.text)
         say("items-end")
