@@ -144,9 +144,7 @@ impl Router {
             ("query", ns::DISCO_ITEMS, false) => Ok(Some(self.sessions_of(local))),
             ("query", ns::ROSTER, false) if own => Ok(Some(self.roster_get(local, question))),
             ("query", ns::ROSTER, true) if own => self.roster_set(now, question),
-            ("pubsub", _, set) => {
-                self.ask_account_pubsub(now, local, question.session, set, child)
-            }
+            ("pubsub", _, set) => self.ask_account_pubsub(now, local, question.session, set, child),
             _ => Err(unavailable()),
         }
     }

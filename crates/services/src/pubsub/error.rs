@@ -228,7 +228,11 @@ mod tests {
             (ErrorType::Cancel, D::ItemNotFound, false),
             (ErrorType::Modify, D::NotAcceptable, false),
         ] {
-            assert_eq!(is_transient(&refused(kind, condition)), passes, "{condition}");
+            assert_eq!(
+                is_transient(&refused(kind, condition)),
+                passes,
+                "{condition}"
+            );
         }
         assert!(is_transient(&RequestError::Lost));
     }

@@ -256,9 +256,7 @@ impl PubsubService {
     /// [`PubsubError`].
     pub async fn defaults(&self) -> Result<NodeConfig, PubsubError> {
         match self.ask_owner(Owner::Default { form: None }).await? {
-            Owner::Default { form: Some(form) } => {
-                NodeConfig::from_form(&form).map_err(unreadable)
-            }
+            Owner::Default { form: Some(form) } => NodeConfig::from_form(&form).map_err(unreadable),
             _ => Err(PubsubError::Unexpected("the default configuration")),
         }
     }
@@ -610,12 +608,18 @@ mod tests {
             item_expire: Some(Limit::At(604_800)),
             ..NodeConfig::default()
         };
-        let told: Vec<_> = differences(&wish.to_form(FormType::Submit), &set.to_form(FormType::Form))
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let told: Vec<_> = differences(
+            &wish.to_form(FormType::Submit),
+            &set.to_form(FormType::Form),
+        )
+        .iter()
+        .map(ToString::to_string)
+        .collect();
         assert_eq!(told, ["pubsub#max_items is \"256\", not \"10000\""]);
-        let told = differences(&wish.to_form(FormType::Submit), &NodeConfig::default().to_form(FormType::Form));
+        let told = differences(
+            &wish.to_form(FormType::Submit),
+            &NodeConfig::default().to_form(FormType::Form),
+        );
         assert_eq!(told.len(), 3, "nothing is known of these");
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
 use super::error::{PubsubError, Reason};
-use super::state::{Publishing, PublisherCounters, Stage, State, StreamId};
+use super::state::{PublisherCounters, Publishing, Stage, State, StreamId};
 use crate::slot::Handle;
 
 /// Between two looks for room.

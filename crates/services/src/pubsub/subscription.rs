@@ -338,7 +338,10 @@ impl Item {
     /// # Errors
     /// [`ItemError`].
     pub async fn commit(self) -> Result<(), ItemError> {
-        commit(&self.store, vec![self.done], |_| Ok::<_, rusqlite::Error>(())).await
+        commit(&self.store, vec![self.done], |_| {
+            Ok::<_, rusqlite::Error>(())
+        })
+        .await
     }
 
     /// Commits the item together with an effect in tables of the store's file whose names

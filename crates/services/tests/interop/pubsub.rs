@@ -165,7 +165,9 @@ async fn what_slixmpp_publishes_comes_once_and_in_order() {
         soon(at.create(Some(node.clone()), &open())).await.unwrap();
         let mut other = Foreign::start("pubsub.py", &server, &server.add("other")).await;
         for id in ["a", "b"] {
-            other.tell(&format!("publish {service} {node} {id} {id}1")).await;
+            other
+                .tell(&format!("publish {service} {node} {id} {id}1"))
+                .await;
             other.says("published").await;
         }
         let config = SubscriptionConfig::default();
@@ -176,7 +178,9 @@ async fn what_slixmpp_publishes_comes_once_and_in_order() {
         let first = items(&mut subscription, 2).await;
         assert_eq!(texts(&first), ["a1", "b1"], "{server:?}");
         for (id, text) in [("c", "c1"), ("a", "a2"), ("a", "a2"), ("d", "d1")] {
-            other.tell(&format!("publish {service} {node} {id} {text}")).await;
+            other
+                .tell(&format!("publish {service} {node} {id} {text}"))
+                .await;
             other.says("published").await;
         }
         let more = items(&mut subscription, 3).await;
@@ -196,9 +200,14 @@ async fn what_slixmpp_publishes_comes_once_and_in_order() {
         let mut subscription = soon(again).await.unwrap();
         assert_eq!(texts(&items(&mut subscription, 1).await), ["e1"]);
 
-        soon(at.retract(node.clone(), vec![text("e")], true)).await.unwrap();
+        soon(at.retract(node.clone(), vec![text("e")], true))
+            .await
+            .unwrap();
         let event = soon(subscription.next()).await.unwrap();
-        assert!(matches!(&event, NodeEvent::Retracted(ids) if ids[0] == "e"), "{event:?}");
+        assert!(
+            matches!(&event, NodeEvent::Retracted(ids) if ids[0] == "e"),
+            "{event:?}"
+        );
         soon(at.purge(node.clone())).await.unwrap();
         let mut event = soon(subscription.next()).await.unwrap();
         // Some servers tell of each item.
@@ -227,7 +236,10 @@ async fn what_we_publish_reaches_slixmpp_and_a_subscriber_of_ours_by_number() {
         let publisher = soon(publisher).await.unwrap();
         let first = soon(publisher.publish(value("1"))).await.unwrap();
         let stream = soon(publisher.stream()).await.unwrap();
-        assert_eq!(soon(first.confirmed()).await.unwrap(), *format!("{stream}.1"));
+        assert_eq!(
+            soon(first.confirmed()).await.unwrap(),
+            *format!("{stream}.1")
+        );
 
         let mut other = Foreign::start("pubsub.py", &server, &server.add("other")).await;
         other.tell(&format!("subscribe {service} {node}")).await;
@@ -280,14 +292,21 @@ async fn an_owner_is_told_what_the_service_really_set_and_who_is_there() {
             Ok(created) => created,
             Err(error) => {
                 assert!(error.reason().is_some(), "{error}");
-                let wish = NodeConfig { title: wish.title, ..open() };
-                soon(at.create_or_configure(node.clone(), &wish)).await.unwrap()
+                let wish = NodeConfig {
+                    title: wish.title,
+                    ..open()
+                };
+                soon(at.create_or_configure(node.clone(), &wish))
+                    .await
+                    .unwrap()
             }
         };
         assert_eq!(created.config.title, Some(text("Readings")));
         assert_eq!(created.config.access_model, Some(AccessModel::Open));
         println!("{}: {:?}", server.domain(), created.differences);
-        let again = soon(at.create(Some(node.clone()), &open())).await.unwrap_err();
+        let again = soon(at.create(Some(node.clone()), &open()))
+            .await
+            .unwrap_err();
         assert!(again.to_string().contains("configure it"), "{again}");
         let nodes = soon(at.nodes()).await.unwrap();
         assert!(nodes.iter().any(|(name, _)| *name == node), "{nodes:?}");
@@ -310,12 +329,19 @@ async fn an_owner_is_told_what_the_service_really_set_and_who_is_there() {
         let set = at.set_affiliate(node.clone(), friend.clone(), Affiliation::Publisher);
         soon(set).await.unwrap();
         let affiliates = soon(at.affiliates(node.clone())).await.unwrap();
-        assert!(affiliates.contains(&(friend, Affiliation::Publisher)), "{affiliates:?}");
-        soon(at.unsubscribe(own, node.clone(), subscribed.subid)).await.unwrap();
+        assert!(
+            affiliates.contains(&(friend, Affiliation::Publisher)),
+            "{affiliates:?}"
+        );
+        soon(at.unsubscribe(own, node.clone(), subscribed.subid))
+            .await
+            .unwrap();
 
         for n in 1..=5 {
             let item = WireItem::of(Some(text(n.to_string())), value(&n.to_string()));
-            soon(at.publish_once(node.clone(), item, None)).await.unwrap();
+            soon(at.publish_once(node.clone(), item, None))
+                .await
+                .unwrap();
         }
         let two = soon(at.items(node.clone(), Some(2))).await.unwrap();
         assert_eq!(two.len(), 2);
@@ -329,7 +355,9 @@ async fn an_owner_is_told_what_the_service_really_set_and_who_is_there() {
             None => assert_eq!(page.items.len(), 5, "the service does not page"),
         }
         println!("{}: pages: {}", server.domain(), page.page.is_some());
-        soon(at.retract(node.clone(), vec![text("1")], true)).await.unwrap();
+        soon(at.retract(node.clone(), vec![text("1")], true))
+            .await
+            .unwrap();
         assert_eq!(soon(at.items(node.clone(), None)).await.unwrap().len(), 4);
         soon(at.delete(node.clone())).await.unwrap();
         let gone = soon(at.items(node, None)).await.unwrap_err();
@@ -348,7 +376,9 @@ async fn contacts_see_what_each_other_publishes_at_their_accounts() {
         let mut other = Foreign::start("pubsub.py", &server, &user).await;
         other.tell("notify urn:example:mood").await;
         other.says("interested").await;
-        other.tell(&format!("befriend {}", lamp.full().to_bare())).await;
+        other
+            .tell(&format!("befriend {}", lamp.full().to_bare()))
+            .await;
         other.says("befriended").await;
 
         // ejabberd creates none by itself here.
@@ -359,7 +389,9 @@ async fn contacts_see_what_each_other_publishes_at_their_accounts() {
         let expected: Jid = format!("{user}@{}", server.domain()).parse().unwrap();
         let seen = async {
             for n in 0.. {
-                other.tell(&format!("publish own urn:example:mood current happy{n}")).await;
+                other
+                    .tell(&format!("publish own urn:example:mood current happy{n}"))
+                    .await;
                 other.says("published").await;
                 let next = tokio::time::timeout(Duration::from_millis(500), contacts.next());
                 if let Ok(news) = next.await {
@@ -373,7 +405,14 @@ async fn contacts_see_what_each_other_publishes_at_their_accounts() {
         let Event::Items { items, .. } = news.event else {
             panic!("{news:?}");
         };
-        assert!(items[0].payload.as_ref().unwrap().text().starts_with("happy"));
+        assert!(
+            items[0]
+                .payload
+                .as_ref()
+                .unwrap()
+                .text()
+                .starts_with("happy")
+        );
 
         // Our own account, with who may see it said, and kept until it is confirmed.
         let mut config = PublisherConfig::default();
@@ -383,7 +422,9 @@ async fn contacts_see_what_each_other_publishes_at_their_accounts() {
         });
         let publisher = soon(pubsub.publisher(None, name, config)).await.unwrap();
         let publication = publisher.publish_with_id(text("current"), value("glad"));
-        soon(soon(publication).await.unwrap().confirmed()).await.unwrap();
+        soon(soon(publication).await.unwrap().confirmed())
+            .await
+            .unwrap();
         let own = lamp.full().to_bare();
         let line = other.says(&format!("event {own} current")).await;
         assert!(line.ends_with("glad"), "{line}");
@@ -432,7 +473,10 @@ async fn who_begins_with_what_is_new_gets_nothing_older() {
         let mut subscription = soon(pubsub.subscribe(service, node, config)).await.unwrap();
         let rest = items(&mut subscription, 1).await;
         let rest = rest.last().unwrap();
-        assert!(rest.place().unwrap().number > 100, "nothing old comes later: {rest:?}");
+        assert!(
+            rest.place().unwrap().number > 100,
+            "nothing old comes later: {rest:?}"
+        );
         lamp.stop().await;
     }
 }

@@ -54,12 +54,19 @@ pub(crate) async fn publish(options: &Options) {
     // The number of a payload is its item's: it goes on where its store says.
     let mut next = publisher.taken().await.unwrap() + 1;
     say(&format!("began {next}"));
+    let payload =
+        |number: u64| Element::new("n", NS).with_text(Text::new(number.to_string()).unwrap());
+    if next == 1 {
+        // The node is there before a subscriber comes: some services would make it theirs.
+        let first = publisher.publish(payload(1)).await.unwrap();
+        first.confirmed().await.unwrap();
+        next = 2;
+        say("there");
+    }
     let work = async {
         while next <= items {
             let last = (next + BATCH - 1).min(items);
-            let payloads = (next..=last).map(|number| {
-                Element::new("n", NS).with_text(Text::new(number.to_string()).unwrap())
-            });
+            let payloads = (next..=last).map(payload);
             publisher.publish_all(payloads).await.unwrap();
             next = last + 1;
             say(&format!("taken {last}"));
@@ -86,13 +93,15 @@ pub(crate) async fn subscribe(options: &Options) {
         tx.execute_batch(
             "CREATE TABLE IF NOT EXISTS app_effects (at INTEGER PRIMARY KEY, number INTEGER, late INTEGER);
              CREATE TABLE IF NOT EXISTS app_gaps (first INTEGER, last INTEGER);",
-        )
+        )?;
+        let last = "SELECT coalesce(max(number), 0) FROM app_effects";
+        tx.query_row(last, [], |row| row.get::<_, i64>(0))
     });
-    made.await.unwrap();
+    // What took effect and was not said before the end of the last life.
+    say(&format!("effect {}", made.await.unwrap()));
     let config = SubscriptionConfig::default();
     let subscription = client.pubsub.subscribe(service, node, config);
     let mut subscription = subscription.await.unwrap();
-    say("began");
     let work = async {
         loop {
             let mut events = vec![subscription.next().await.unwrap()];

@@ -96,7 +96,12 @@ pub(crate) async fn run(options: &Options) {
         .collect();
     plan.sort_unstable();
     let mut plan = plan.into_iter().peekable();
-    let mut ends = [run.start(0), run.start(1)];
+    let mut publisher = run.start(0);
+    let there =
+        async { while publisher.lines.next_line().await.unwrap().expect("it runs") != "there" {} };
+    let there = tokio::time::timeout(PATIENCE, there).await;
+    there.expect("the node is there in time");
+    let mut ends = [publisher, run.start(1)];
     let (mut effects, mut done) = (0, false);
     let mut killed = [0_u32; 2];
     while !done || effects < items {
@@ -112,7 +117,10 @@ pub(crate) async fn run(options: &Options) {
         };
         let Some(line) = line.unwrap() else {
             let status = ends[which].child.wait().await.unwrap();
-            panic!("the {} ended by itself: {status}, seed {seed}", NAMES[which]);
+            panic!(
+                "the {} ended by itself: {status}, seed {seed}",
+                NAMES[which]
+            );
         };
         match line.split_once(' ') {
             Some(("effect", number)) => effects = number.parse().unwrap(),
@@ -157,11 +165,23 @@ fn conclude(found: &Effects, items: u64, seed: u64) {
     }
     let missing: Vec<_> = (1..=items).filter(|n| !times.contains_key(n)).collect();
     let twice: Vec<_> = times.iter().filter(|(_, times)| **times > 1).collect();
-    assert!(missing.is_empty(), "missing: {missing:?}, gaps {:?}, seed {seed}", found.gaps);
+    assert!(
+        missing.is_empty(),
+        "missing: {missing:?}, gaps {:?}, seed {seed}",
+        found.gaps
+    );
     assert!(twice.is_empty(), "more than once: {twice:?}, seed {seed}");
     assert_eq!(found.numbers.len() as u64, items);
-    assert!(found.gaps.is_empty(), "told as gaps: {:?}, seed {seed}", found.gaps);
-    let disorder = found.numbers.windows(2).filter(|pair| pair[0] > pair[1]).count();
+    assert!(
+        found.gaps.is_empty(),
+        "told as gaps: {:?}, seed {seed}",
+        found.gaps
+    );
+    let disorder = found
+        .numbers
+        .windows(2)
+        .filter(|pair| pair[0] > pair[1])
+        .count();
     assert_eq!(disorder as u64, found.late, "out of order, seed {seed}");
 }
 

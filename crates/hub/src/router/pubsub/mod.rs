@@ -60,7 +60,10 @@ impl Router {
     /// A request to the service.
     pub(super) fn ask_pubsub(&mut self, now: Now, id: SessionId, iq: &Iq) -> Done {
         let (Some(session), Some(service)) = (self.sessions.get(&id), iq.header.to.clone()) else {
-            return Err(refuse(ErrorType::Cancel, DefinedCondition::ServiceUnavailable));
+            return Err(refuse(
+                ErrorType::Cancel,
+                DefinedCondition::ServiceUnavailable,
+            ));
         };
         let full: Jid = (*session.address).clone();
         let asker = Asker {
@@ -88,7 +91,10 @@ impl Router {
         child: &Element,
     ) -> Done {
         let (Some(session), Some(service)) = (self.sessions.get(&id), self.bare(local)) else {
-            return Err(refuse(ErrorType::Cancel, DefinedCondition::ServiceUnavailable));
+            return Err(refuse(
+                ErrorType::Cancel,
+                DefinedCondition::ServiceUnavailable,
+            ));
         };
         let full: Jid = (*session.address).clone();
         let asker = Asker {
@@ -114,7 +120,10 @@ impl Router {
             let answer = self.pubsub_owner(now, asker, set, owner)?;
             Ok(answer.map(|answer| answer.to_element()))
         } else {
-            Err(refuse(ErrorType::Cancel, DefinedCondition::ServiceUnavailable))
+            Err(refuse(
+                ErrorType::Cancel,
+                DefinedCondition::ServiceUnavailable,
+            ))
         }
     }
 
@@ -146,7 +155,11 @@ impl Router {
 
     // ---- anybody --------------------------------------------------------------------
 
-    fn pubsub_get(&mut self, asker: &Asker<'_>, get: Request) -> Result<Option<Answer>, StanzaError> {
+    fn pubsub_get(
+        &mut self,
+        asker: &Asker<'_>,
+        get: Request,
+    ) -> Result<Option<Answer>, StanzaError> {
         match get {
             Request::Items {
                 node: name,
@@ -203,7 +216,9 @@ impl Router {
     ) -> Result<Option<Answer>, StanzaError> {
         match set {
             Request::Create { node, configure } => {
-                let config = configure.map(|form| NodeConfig::from_form(&form)).transpose();
+                let config = configure
+                    .map(|form| NodeConfig::from_form(&form))
+                    .transpose();
                 let config = config.map_err(|_| refuse_form())?.unwrap_or_default();
                 let instant = node.is_none();
                 let node = match node {
@@ -217,7 +232,9 @@ impl Router {
                 node,
                 items,
                 options,
-            } => self.publish(now, asker, node, items, options.as_ref()).map(Some),
+            } => self
+                .publish(now, asker, node, items, options.as_ref())
+                .map(Some),
             Request::Retract { node, ids, notify } => {
                 let found = self.node(asker, &node)?;
                 if !found.may_publish(&asker.bare) {
@@ -244,7 +261,10 @@ impl Router {
                 }
                 let found = self.readable(asker, &node)?;
                 if found.subscribers.len() >= PEOPLE && !found.subscribers.contains(&jid) {
-                    return Err(refuse(ErrorType::Wait, DefinedCondition::ResourceConstraint));
+                    return Err(refuse(
+                        ErrorType::Wait,
+                        DefinedCondition::ResourceConstraint,
+                    ));
                 }
                 found.subscribers.insert(jid.clone());
                 Ok(Some(Answer::Subscribed(subscription(jid, node))))
@@ -322,7 +342,9 @@ impl Router {
         let (Some(item), None) = (items.next(), items.next()) else {
             return Err(lacks(Condition::ItemRequired));
         };
-        let payload = item.payload.ok_or_else(|| lacks(Condition::PayloadRequired))?;
+        let payload = item
+            .payload
+            .ok_or_else(|| lacks(Condition::PayloadRequired))?;
         let id = match item.id {
             Some(id) if id.len() > NAME => {
                 return Err(refuse(ErrorType::Modify, DefinedCondition::NotAcceptable));
@@ -335,7 +357,9 @@ impl Router {
             let config = options.clone().unwrap_or_default().0;
             self.create_node(asker, name.clone(), &config)?;
         }
-        let bytes = self.letter(&payload).map_err(|_| super::message::too_large())?;
+        let bytes = self
+            .letter(&payload)
+            .map_err(|_| super::message::too_large())?;
         let bytes = bytes.bytes().len() + id.len() + 256;
         let node = self.node(asker, &name)?;
         if !node.may_publish(&asker.bare) {
@@ -485,7 +509,10 @@ impl Router {
                     } else if node.affiliations.len() < PEOPLE {
                         node.affiliations.insert(jid, affiliation);
                     } else {
-                        return Err(refuse(ErrorType::Wait, DefinedCondition::ResourceConstraint));
+                        return Err(refuse(
+                            ErrorType::Wait,
+                            DefinedCondition::ResourceConstraint,
+                        ));
                     }
                 }
                 Ok(None)
@@ -528,9 +555,8 @@ impl Router {
 
     fn pubsub_items(&self, asker: &Asker<'_>) -> Done {
         let all = self.nodes.by_name.iter();
-        let here = all.filter(|((host, _), node)| {
-            *host == asker.host && node.may_read(&asker.bare)
-        });
+        let here =
+            all.filter(|((host, _), node)| *host == asker.host && node.may_read(&asker.bare));
         let items = here.map(|((_, name), _)| DiscoItem {
             jid: asker.service.clone(),
             node: Some(name.clone()),

@@ -143,7 +143,10 @@ impl Node {
         let mut form = Form::of(FormType::Result, form_type)
             .with(field("pubsub#owner", Text::from(&*self.owner)))
             .with(field("pubsub#max_items", Text::from(self.most)))
-            .with(field("pubsub#access_model", Text::from(self.access.clone())));
+            .with(field(
+                "pubsub#access_model",
+                Text::from(self.access.clone()),
+            ));
         if let Some(title) = &self.title {
             form = form.with(field("pubsub#title", title.clone()));
         }
@@ -254,9 +257,7 @@ impl Node {
     /// Those of these ids that are there, each with its size.
     pub(super) fn by_ids<'a>(&'a self, ids: &'a [Text]) -> impl Iterator<Item = (Item, usize)> {
         let found = ids.iter().filter_map(|id| self.by_id.get(id));
-        found
-            .filter_map(|at| self.items.get(at))
-            .map(Self::show)
+        found.filter_map(|at| self.items.get(at)).map(Self::show)
     }
 
     /// All, the oldest first, each with its size.

@@ -178,7 +178,10 @@ mod tests {
         assert!(cursor.item(1) && cursor.item(2) && cursor.gap(3, 9) && cursor.item(10));
         cursor.touched = 1_700_000_000;
         assert_eq!(cursor.to_bytes(), b"1-10;3-9;1700000000");
-        assert_eq!(StreamCursor::parse(&cursor.to_bytes()), Some(cursor.clone()));
+        assert_eq!(
+            StreamCursor::parse(&cursor.to_bytes()),
+            Some(cursor.clone())
+        );
         assert!(cursor.item(5), "what was missing came late");
         assert_eq!(cursor.to_bytes(), b"1-10;3-4,6-9;1700000000");
         for broken in [&b""[..], b"1-2", b"1-2;;x", b"1;;5", b"\xff;;1"] {
@@ -208,9 +211,11 @@ mod tests {
             stanchion_stanza::codec::parse_element(xml.as_bytes(), &scope, &limits).unwrap()
         };
         let print = |xml: &str| Print::of("a", Some(&element(xml)));
-        let one = print("<v xmlns='urn:x' a='1' b='2'>on<!/>"
-            .replace("<!/>", "</v>")
-            .as_str());
+        let one = print(
+            "<v xmlns='urn:x' a='1' b='2'>on<!/>"
+                .replace("<!/>", "</v>")
+                .as_str(),
+        );
         assert_eq!(one, print("<p:v b='2' a='1' xmlns:p='urn:x'>on</p:v>"));
         for other in [
             "<v xmlns='urn:y' a='1' b='2'>on</v>",
@@ -220,7 +225,10 @@ mod tests {
         ] {
             assert_ne!(one, print(other), "{other}");
         }
-        assert_ne!(one, Print::of("b", Some(&element("<v xmlns='urn:x' a='1' b='2'>on</v>"))));
+        assert_ne!(
+            one,
+            Print::of("b", Some(&element("<v xmlns='urn:x' a='1' b='2'>on</v>")))
+        );
     }
 
     #[test]

@@ -354,12 +354,7 @@ impl Intake {
         self.advance(&place.stream);
     }
 
-    fn lane(
-        &mut self,
-        stream: &StreamId,
-        silent: bool,
-        changes: &mut Vec<Change>,
-    ) -> &mut Lane {
+    fn lane(&mut self, stream: &StreamId, silent: bool, changes: &mut Vec<Change>) -> &mut Lane {
         self.uses += 1;
         if !self.lanes.contains_key(stream) && self.lanes.len() >= LANES {
             let oldest = self.lanes.iter().min_by_key(|(_, lane)| lane.used);
@@ -598,7 +593,14 @@ impl Intake {
             }
             // No items: a whole set that is empty (XEP-0059 §2.2).
             (Errand::Latest | Errand::Last, _) => self.latest(now, Vec::new(), changes),
-            (Errand::Ids { stream, asked, probe }, _) => {
+            (
+                Errand::Ids {
+                    stream,
+                    asked,
+                    probe,
+                },
+                _,
+            ) => {
                 if let Some(lane) = self.lanes.get_mut(&stream).filter(|_| !probe) {
                     lane.lacks(&asked);
                 }
@@ -732,7 +734,8 @@ impl Intake {
             });
             return;
         }
-        let print = |item: &Item| Print::of(item.id.as_deref().unwrap_or(""), item.payload.as_ref());
+        let print =
+            |item: &Item| Print::of(item.id.as_deref().unwrap_or(""), item.payload.as_ref());
         let prints: Vec<_> = items.iter().map(print).collect();
         let news = prints.iter().any(|p| !self.foreign.knows(*p));
         let joins = match self.foreign.last() {
@@ -750,7 +753,8 @@ impl Intake {
             }
         }
         for item in held {
-            let shown = |p: &Print| Some(p.id) == item.id.as_deref().map(|id| Print::of(id, None).id);
+            let shown =
+                |p: &Print| Some(p.id) == item.id.as_deref().map(|id| Print::of(id, None).id);
             if item.payload.is_some() || !prints.iter().any(shown) {
                 self.foreign(item);
             }
@@ -804,10 +808,15 @@ pub(crate) fn foreign_key(name: &str) -> String {
 
 /// Bytes of an element, about. Elements nest no deeper than the codec allows.
 fn size_of(element: &Element, sum: usize) -> usize {
-    let attrs = element.attrs().map(|a| a.name().len() + a.value().len() + 4);
+    let attrs = element
+        .attrs()
+        .map(|a| a.name().len() + a.value().len() + 4);
     let own = 2 * element.name().len() + element.ns().len() + 16 + attrs.sum::<usize>();
-    element.nodes().iter().fold(sum + own, |sum, node| match node {
-        Node::Text(text) => sum + text.len(),
-        Node::Element(child) => size_of(child, sum),
-    })
+    element
+        .nodes()
+        .iter()
+        .fold(sum + own, |sum, node| match node {
+            Node::Text(text) => sum + text.len(),
+            Node::Element(child) => size_of(child, sum),
+        })
 }

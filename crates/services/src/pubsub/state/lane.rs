@@ -141,7 +141,11 @@ impl Lane {
     pub(crate) fn lacks_all(&mut self) {
         let mut number = self.next;
         while number <= self.target && !self.ready.contains_key(&number) {
-            let until = self.ready.range(number..).next().map_or(self.target, |(n, _)| n - 1);
+            let until = self
+                .ready
+                .range(number..)
+                .next()
+                .map_or(self.target, |(n, _)| n - 1);
             self.gone.insert(number, until.min(self.target));
             number = until.saturating_add(1);
         }
@@ -293,7 +297,17 @@ mod tests {
         lane.lacks(&[1, 2]);
         assert_eq!(numbers(&mut lane), [(1, 2), (3, 3)]);
         let late = give(&mut lane, 2);
-        assert!(matches!(late, Some(Step::Item { number: 2, late: true, .. })), "{late:?}");
+        assert!(
+            matches!(
+                late,
+                Some(Step::Item {
+                    number: 2,
+                    late: true,
+                    ..
+                })
+            ),
+            "{late:?}"
+        );
         assert_eq!(give(&mut lane, 2), None, "and comes once");
     }
 
@@ -316,10 +330,24 @@ mod tests {
         lane.lacks(&[4001]);
         lane.offer(4002, item(4002));
         let step = lane.step();
-        assert!(matches!(step, Some(Step::Item { from: 1, number: 4002, .. })), "{step:?}");
+        assert!(
+            matches!(
+                step,
+                Some(Step::Item {
+                    from: 1,
+                    number: 4002,
+                    ..
+                })
+            ),
+            "{step:?}"
+        );
         lane.lacks(&[4003]);
         lane.offer(4004, item(4004));
-        assert_eq!(numbers(&mut lane), [(4003, 4003), (4004, 4004)], "from then on it does");
+        assert_eq!(
+            numbers(&mut lane),
+            [(4003, 4003), (4004, 4004)],
+            "from then on it does"
+        );
     }
 
     #[test]

@@ -8,6 +8,9 @@ mod outflow;
 mod place;
 mod ranges;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,8 +29,8 @@ use intake::Intake;
 use outflow::{NotTaken, Outflow};
 
 pub(crate) use cursor::{Foreign, HOLES, Print, StreamCursor};
-pub(crate) use intake::{Handed, Kept, begun_key, foreign_key, stream_key};
 pub use intake::{Beginning, SubscriptionConfig};
+pub(crate) use intake::{Handed, Kept, begun_key, foreign_key, stream_key};
 pub use outflow::{Overflow, PublisherConfig, PublisherCounters, Stage};
 pub(crate) use outflow::{PAYLOAD, Tell, Wake};
 pub use place::{Place, StreamId};
@@ -206,10 +209,7 @@ impl State {
     }
 
     /// What a publisher has done, its stream, and how many publications wait.
-    pub(crate) fn publisher(
-        &self,
-        publisher: u64,
-    ) -> Option<(PublisherCounters, StreamId, usize)> {
+    pub(crate) fn publisher(&self, publisher: u64) -> Option<(PublisherCounters, StreamId, usize)> {
         let outflow = self.outflows.get(&publisher)?;
         Some((outflow.counters, outflow.stream().clone(), outflow.len()))
     }
@@ -294,8 +294,7 @@ impl State {
     }
 
     fn event(&mut self, message: &Message) -> Taken {
-        let (Some(from), Ok(Some(event))) =
-            (&message.header.from, message.payload::<Event>())
+        let (Some(from), Ok(Some(event))) = (&message.header.from, message.payload::<Event>())
         else {
             return Taken::No;
         };
@@ -441,7 +440,10 @@ impl Service for State {
 
     /// What we look out for at our contacts (XEP-0163 §3).
     fn features(&self) -> Vec<Text> {
-        let follows = self.follows.values().filter(|f| f.open.load(Ordering::Relaxed));
+        let follows = self
+            .follows
+            .values()
+            .filter(|f| f.open.load(Ordering::Relaxed));
         let mut features: Vec<_> = follows
             .filter_map(|follow| Text::new(format!("{}+notify", follow.node)).ok())
             .collect();

@@ -215,7 +215,6 @@ pub(crate) struct Outflow {
     pub(crate) room: Option<Wake>,
 }
 
-
 impl Outflow {
     /// A new one, with its first row still to be kept.
     pub(crate) fn new(to: Option<Jid>, node: Text, name: String, entropy: u64) -> Self {
@@ -254,7 +253,10 @@ impl Outflow {
     }
 
     pub(crate) fn configure(&mut self, config: PublisherConfig) {
-        self.create = config.create.as_ref().map(|config| config.to_form(FormType::Submit));
+        self.create = config
+            .create
+            .as_ref()
+            .map(|config| config.to_form(FormType::Submit));
         if self.create.is_some() && self.state == Node::Assumed {
             self.state = Node::Wanted;
         }

@@ -71,7 +71,10 @@ mod tests {
     fn an_id_tells_a_place_or_is_foreign() {
         let place = Place::of("00000000000000ff.17").unwrap();
         assert_eq!(place.stream, StreamId::random(255));
-        assert_eq!((place.number, place.to_string().as_str()), (17, "00000000000000ff.17"));
+        assert_eq!(
+            (place.number, place.to_string().as_str()),
+            (17, "00000000000000ff.17")
+        );
         for foreign in [
             "current",
             "00000000000000ff",
