@@ -3,6 +3,7 @@
 
 mod laws;
 mod properties;
+mod pubsub;
 mod routing;
 
 use std::collections::BTreeMap;
