@@ -12,7 +12,7 @@ use stanchion_connect::{Account, ConnectConfig, Connector, Endpoint, Endpoints};
 use stanchion_hub::{Accounts, Fingerprint, Hub, HubConfig};
 use stanchion_reliability::Session;
 use stanchion_reliability::session::{SessionConfig, Status};
-use stanchion_reliability::store::{Opening, Seed, SqliteStore, WallTime};
+use stanchion_reliability::store::{Opening, Seed, SqliteStore, Transactor, WallTime};
 use stanchion_services::{Host, HostBuilder, Incoming};
 use stanchion_transport::TlsMode;
 use tokio::sync::oneshot;
@@ -69,6 +69,7 @@ pub(crate) struct Device {
     pub(crate) session: Session,
     pub(crate) host: Host,
     pub(crate) incoming: Incoming,
+    pub(crate) store: Transactor,
 }
 
 impl Device {
@@ -101,13 +102,14 @@ impl Device {
                 .unwrap();
         let sender = session.sender();
         let (host, incoming) = services
-            .start(sender, receiver, stanzas, transactor)
+            .start(sender, receiver, stanzas, transactor.clone())
             .await
             .unwrap();
         Self {
             session,
             host,
             incoming,
+            store: transactor,
         }
     }
 

@@ -75,10 +75,13 @@ impl Bench {
             connection: who,
             element,
         });
-        let answers = self.heard(who).into_iter().filter_map(|stanza| match stanza {
-            Stanza::Iq(iq) => Some(iq),
-            _ => None,
-        });
+        let answers = self
+            .heard(who)
+            .into_iter()
+            .filter_map(|stanza| match stanza {
+                Stanza::Iq(iq) => Some(iq),
+                _ => None,
+            });
         let answer = answers.last().expect("every request is answered");
         assert_eq!(answer.header.from.unwrap().as_str(), to);
         let answer = match answer.kind {
@@ -127,7 +130,12 @@ impl Seen {
         self.answer.unwrap();
     }
 
-    fn refused(self) -> (stanchion_stanza::stanza::DefinedCondition, Option<Condition>) {
+    fn refused(
+        self,
+    ) -> (
+        stanchion_stanza::stanza::DefinedCondition,
+        Option<Condition>,
+    ) {
         let error = self.answer.unwrap_err();
         let fault = Fault::of(&error).map(|fault| fault.condition);
         (error.condition, fault)
@@ -156,7 +164,10 @@ fn a_node_keeps_its_latest_items_and_a_new_one_of_an_id_replaces_the_old() {
     let page = |position| items("n", None, &[], Some(PageRequest::of(2, position)));
     assert_eq!(bench.held(a, &page(Position::First)), ["3", "1"]);
     assert_eq!(bench.held(a, &page(Position::After(text("1")))), ["4"]);
-    assert_eq!(bench.held(a, &page(Position::Before(text("4")))), ["3", "1"]);
+    assert_eq!(
+        bench.held(a, &page(Position::Before(text("4")))),
+        ["3", "1"]
+    );
     assert_eq!(bench.held(a, &page(Position::Last)), ["1", "4"]);
     assert_eq!(bench.held(a, &page(Position::Index(2))), ["4"]);
     let again = bench.set(a, &create("n", &config(3))).refused();
@@ -168,7 +179,11 @@ fn a_node_keeps_its_latest_items_and_a_new_one_of_an_id_replaces_the_old() {
 #[test]
 fn subscribers_hear_of_items_in_order_and_nobody_else_does() {
     let mut bench = Bench::new();
-    let (a, b, c) = (bench.online("a", "x"), bench.online("b", "x"), bench.online("c", "x"));
+    let (a, b, c) = (
+        bench.online("a", "x"),
+        bench.online("b", "x"),
+        bench.online("c", "x"),
+    );
     bench.set(a, &create("n", &config(10))).done();
     bench.set(b, &subscribe("n", "b@hub.example")).done();
     let forged = bench.set(c, &subscribe("n", "b@hub.example")).refused();
@@ -203,7 +218,11 @@ fn subscribers_hear_of_items_in_order_and_nobody_else_does() {
     assert_eq!(told, ["1", "2", "-1"]);
     assert!(bench.events(c).is_empty());
     let forbidden = bench.set(b, &publish("n", "3")).refused();
-    assert_eq!(forbidden.0, DefinedCondition::Forbidden, "publishers alone publish");
+    assert_eq!(
+        forbidden.0,
+        DefinedCondition::Forbidden,
+        "publishers alone publish"
+    );
 }
 
 #[test]
@@ -223,7 +242,11 @@ fn a_whitelist_lets_in_whom_the_owner_lists() {
         affiliations: vec![("b@hub.example".parse().unwrap(), affiliation)],
     };
     let own = bench.ask(b, SERVICE, true, &list(Affiliation::Owner).to_element());
-    assert_eq!(own.refused().0, DefinedCondition::Forbidden, "nobody lists himself");
+    assert_eq!(
+        own.refused().0,
+        DefinedCondition::Forbidden,
+        "nobody lists himself"
+    );
     let member = list(Affiliation::Member).to_element();
     bench.ask(a, SERVICE, true, &member).done();
     assert_eq!(bench.held(b, &items("n", None, &[], None)), ["1"]);
@@ -238,14 +261,20 @@ fn nodes_at_an_account_are_its_own_and_made_by_publishing() {
     bench.ask(a, "a@hub.example", true, &mood).done();
     bench.ask(a, "a@hub.example", true, &mood).done();
     let look = items("urn:example:mood", None, &[], None).to_element();
-    let seen = bench.ask(a, "a@hub.example", false, &look).answer.unwrap().unwrap();
+    let seen = bench
+        .ask(a, "a@hub.example", false, &look)
+        .answer
+        .unwrap()
+        .unwrap();
     let Answer::Items { items, .. } = Answer::from_element(&seen).unwrap() else {
         panic!("{seen:?}")
     };
     assert_eq!(items.len(), 1);
     // Who does not see the presence sees no account.
     for child in [&look, &mood] {
-        let refused = bench.ask(b, "a@hub.example", child == &mood, child).refused();
+        let refused = bench
+            .ask(b, "a@hub.example", child == &mood, child)
+            .refused();
         assert_eq!(refused.0, DefinedCondition::ServiceUnavailable);
     }
 }
@@ -270,7 +299,11 @@ fn an_owner_empties_and_deletes_a_node_and_nobody_else_can() {
     bench.ask(a, SERVICE, true, &purge).done();
     assert!(bench.held(a, &items("n", None, &[], None)).is_empty());
     bench.ask(a, SERVICE, true, &delete).done();
-    let heard: Vec<_> = bench.events(b).into_iter().map(|(_, event)| event).collect();
+    let heard: Vec<_> = bench
+        .events(b)
+        .into_iter()
+        .map(|(_, event)| event)
+        .collect();
     let node = text("n");
     assert_eq!(
         heard,
@@ -291,7 +324,9 @@ fn nodes_of_one_owner_and_sizes_have_bounds() {
     let mut bench = Bench::new();
     let a = bench.online("a", "x");
     for n in 0..256 {
-        bench.set(a, &create(&n.to_string(), &config(10_000))).done();
+        bench
+            .set(a, &create(&n.to_string(), &config(10_000)))
+            .done();
     }
     let more = bench.set(a, &create("more", &config(1))).refused();
     assert_eq!(more.1, Some(Condition::MaxNodesExceeded));
