@@ -15,7 +15,7 @@ use stanchion::{Client, ClientBuilder, Jid};
 const NS: &str = "urn:example:readings";
 
 /// Publishes values, and gives the items' ids.
-async fn publish(
+pub(crate) async fn publish(
     client: ClientBuilder,
     service: Jid,
     node: Text,
@@ -44,7 +44,7 @@ async fn publish(
 }
 
 /// Takes so many values.
-async fn take(
+pub(crate) async fn take(
     client: ClientBuilder,
     service: Jid,
     node: Text,

@@ -29,8 +29,14 @@ class PubsubClient(Client):
             say("retracted", item["id"])
 
     async def do_create(self, service, node):
-        to = None if service == "own" else service
-        await self["xep_0060"].create_node(to, node)
+        if service == "own":
+            form = self["xep_0004"].make_form(ftype="submit")
+            kind = "http://jabber.org/protocol/pubsub#node_config"
+            form.add_field(var="FORM_TYPE", ftype="hidden", value=kind)
+            form.add_field(var="pubsub#access_model", value="presence")
+            await self["xep_0060"].create_node(None, node, config=form)
+        else:
+            await self["xep_0060"].create_node(service, node)
         say("created", node)
 
     async def do_subscribe(self, service, node):
