@@ -5,6 +5,8 @@
 //! pubsub take JID PASSWORD STORE SERVICE NODE COUNT
 //! ```
 
+#![allow(clippy::print_stdout, reason = "an example tells what it does")]
+
 use std::error::Error;
 
 use stanchion::services::pubsub::{PublisherConfig, SubscriptionConfig};

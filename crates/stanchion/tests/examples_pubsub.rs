@@ -6,7 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
-#[allow(dead_code, clippy::print_stdout, reason = "an example's own main")]
+#[allow(dead_code, reason = "an example's own main")]
 #[path = "../examples/pubsub.rs"]
 mod pubsub;
 

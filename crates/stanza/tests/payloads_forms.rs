@@ -248,7 +248,7 @@ fn a_broken_page_is_refused() {
         match number {
             // ejabberd says so where it knows no index.
             "-1" => {
-                let page = Page::from_element(&element(&set(&first))).unwrap();
+                let page = read::<Page>(&set(&first)).unwrap();
                 assert_eq!(page.range.unwrap().index, None);
             }
             _ => invalid::<Page>(&set(&first), "first", "index"),

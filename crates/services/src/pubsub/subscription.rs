@@ -219,7 +219,7 @@ impl Subscription {
             Handed::Retracted(ids) => NodeEvent::Retracted(ids),
             Handed::Purged => NodeEvent::Purged,
             Handed::Deleted(redirect) => NodeEvent::Deleted(redirect),
-            Handed::Configured(config) => NodeEvent::Configured(config.map(Box::new)),
+            Handed::Configured(config) => NodeEvent::Configured(config),
             Handed::Pending => NodeEvent::Pending,
             Handed::Unsubscribed => NodeEvent::Unsubscribed,
             Handed::Refused(reason) => NodeEvent::Refused(reason),

@@ -621,7 +621,7 @@ fn choose(
     let count = node.len();
     let size = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
     let paged = page.is_some();
-    let page = page.unwrap_or_else(|| PageRequest {
+    let page = page.unwrap_or(PageRequest {
         max: latest,
         position: Position::Last,
     });

@@ -32,7 +32,7 @@ const HELD: usize = 256;
 const LANES: usize = 256;
 
 /// Items asked for by id at once.
-const CHUNK: usize = 64;
+const CHUNK: usize = 256;
 
 /// Bytes of items asked for at once, about: half of what a client takes in one stanza.
 const BYTES: usize = 128 * 1024;
@@ -104,7 +104,7 @@ pub(crate) enum Handed {
     Retracted(Vec<Text>),
     Purged,
     Deleted(Option<Text>),
-    Configured(Option<NodeConfig>),
+    Configured(Option<Box<NodeConfig>>),
     Pending,
     Unsubscribed,
     Refused(Reason),
@@ -286,7 +286,7 @@ impl Intake {
             }
             Event::Configuration { form, .. } => {
                 let config = form.and_then(|form| NodeConfig::from_form(&form).ok());
-                self.tell(Handed::Configured(config));
+                self.tell(Handed::Configured(config.map(Box::new)));
             }
             Event::Subscription(subscription) => match subscription.state {
                 Some(SubscriptionState::Subscribed) => self.latest = true,

@@ -10,7 +10,7 @@ use super::cursor::StreamCursor;
 use super::ranges::Ranges;
 
 /// Items that wait for earlier ones. Beyond, the latest are forgotten, and asked for again.
-const READY: usize = 256;
+const READY: usize = 512;
 
 /// What goes out.
 #[derive(Debug, Clone, PartialEq, Eq)]

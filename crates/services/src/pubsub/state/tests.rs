@@ -271,8 +271,10 @@ fn nothing_is_sent_before_it_is_durable() {
 #[test]
 fn after_a_lost_stream_all_without_an_answer_go_again_in_order() {
     let mut bench = Bench::up(false);
-    let mut config = PublisherConfig::default();
-    config.window = 3;
+    let config = PublisherConfig {
+        window: 3,
+        ..PublisherConfig::default()
+    };
     let publisher = bench.publisher(config);
     for content in ["a", "b", "c", "d"] {
         bench.publish(publisher, content);
@@ -381,8 +383,10 @@ fn what_an_earlier_life_kept_goes_first_and_no_number_is_used_twice() {
 #[test]
 fn a_full_queue_makes_wait_or_the_oldest_unsent_gives_way() {
     let mut bench = Bench::new();
-    let mut config = PublisherConfig::default();
-    config.capacity = 2;
+    let mut config = PublisherConfig {
+        capacity: 2,
+        ..PublisherConfig::default()
+    };
     let publisher = bench.publisher(config.clone());
     bench.publish(publisher, "a");
     bench.publish(publisher, "b");
@@ -409,8 +413,10 @@ fn a_full_queue_makes_wait_or_the_oldest_unsent_gives_way() {
 #[test]
 fn alarms_find_room_whatever_else_is_under_way() {
     let mut bench = Bench::up(false);
-    let mut config = PublisherConfig::default();
-    config.window = 64;
+    let mut config = PublisherConfig {
+        window: 64,
+        ..PublisherConfig::default()
+    };
     let at = service();
     for node in ["1", "2", "3"] {
         let wake = Wake(Box::new(|| {}));
@@ -544,8 +550,10 @@ fn a_foreign_item_that_is_not_among_the_latest_leaves_a_gap() {
 fn who_begins_with_what_is_new_waits_until_that_is_durable() {
     let mut bench = Bench::up(false);
     bench.prompt = false;
-    let mut config = SubscriptionConfig::default();
-    config.beginning = Beginning::New;
+    let config = SubscriptionConfig {
+        beginning: Beginning::New,
+        ..SubscriptionConfig::default()
+    };
     let id = bench.subscribe(Kept::default(), config);
     bench.settled(id, vec![numbered(1), numbered(2)]);
     bench.event("pubsub.home.example", vec![numbered(3)]);
