@@ -3,8 +3,8 @@
 //! It starts without installation or configuration, makes its own certificate, and speaks
 //! what clients need: STARTTLS and direct TLS, SCRAM with channel binding, one-to-one
 //! messages with offline storage, presence and subscriptions, rosters, stream management
-//! with resumption. It knows no other servers, no rooms, no archive; whoever needs
-//! those, or thousands of users, wants Prosody or ejabberd.
+//! with resumption, publish/subscribe. It knows no other servers, no rooms, no archive;
+//! whoever needs those, or thousands of users, wants Prosody or ejabberd.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {

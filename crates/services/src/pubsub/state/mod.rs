@@ -2,6 +2,7 @@
 //! or an event is, and what is to be kept. What each does is in `outflow` and `intake`.
 
 mod cursor;
+mod handed;
 mod intake;
 mod lane;
 mod outflow;
@@ -29,8 +30,8 @@ use intake::Intake;
 use outflow::{NotTaken, Outflow};
 
 pub(crate) use cursor::{Foreign, HOLES, Print, StreamCursor};
-pub use intake::{Beginning, SubscriptionConfig};
-pub(crate) use intake::{Handed, Kept, begun_key, foreign_key, stream_key};
+pub use handed::{Beginning, SubscriptionConfig};
+pub(crate) use handed::{Handed, Kept, begun_key, foreign_key, stream_key};
 pub use outflow::{Overflow, PublisherConfig, PublisherCounters, Stage};
 pub(crate) use outflow::{PAYLOAD, Tell, Wake};
 pub use place::{Place, StreamId};
