@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use stanchion_stanza::payload::forms::FormType;
 use stanchion_stanza::payload::pubsub::{
-    Answer, Event, Item, NodeConfig, Request as Ask, SubscribeOptions, SubscriptionState,
+    Answer, Event, Item, NodeConfig, Request as Ask, SubscriptionState,
 };
 use stanchion_stanza::stanza::DefinedCondition;
 use stanchion_stanza::xml::Node;
