@@ -3,7 +3,8 @@
 //! It starts without installation or configuration, makes its own certificate, and speaks
 //! what clients need: STARTTLS and direct TLS, SCRAM with channel binding, one-to-one
 //! messages with offline storage, an archive and carbons, presence and subscriptions,
-//! rosters, stream management with resumption. It knows no other servers and no rooms;
+//! rosters, rooms, publish/subscribe, stream management with resumption. It knows no other
+//! servers;
 //! whoever needs those, or thousands of users, wants Prosody or ejabberd.
 //!
 //! ```

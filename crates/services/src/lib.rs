@@ -34,6 +34,7 @@ pub mod host;
 pub mod last_activity;
 pub mod ping;
 pub mod presence;
+pub mod pubsub;
 pub mod registration;
 pub mod request;
 pub mod rooms;

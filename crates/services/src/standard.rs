@@ -17,6 +17,7 @@ use crate::host::{Host, HostBuilder, Incoming, Requests};
 use crate::last_activity::{Activity, LastActivities};
 use crate::ping::Pings;
 use crate::presence::{PresenceConfig, Presences, Present};
+use crate::pubsub::{self, Pubsub};
 use crate::rooms::{self, Rooms, RoomsConfig};
 use crate::roster::{Contacts, Policy, Roster};
 use crate::time::Times;
@@ -74,6 +75,7 @@ pub struct Standard {
     rooms: Rooms,
     chat: Chat,
     archive: Archives,
+    pubsub: Pubsub,
 }
 
 impl Standard {
@@ -121,15 +123,17 @@ impl Standard {
             false => Chats::default(),
         };
         let chats = builder.add(chats);
+        let pubsub = builder.add(pubsub::State::default());
         let builder = builder.history(config.history);
         let own = sender.clone();
         let (host, incoming) = builder
-            .start(sender.clone(), receiver, stanzas, store)
+            .start(sender.clone(), receiver, stanzas, store.clone())
             .await?;
         let requests = host.requests();
         let (chat, follower) = Chat::start(chats, sender, host.history());
         let standard = Self {
             follower,
+            pubsub: Pubsub::new(pubsub, requests.clone(), store),
             chat,
             archive: Archives::new(archive, requests.clone()),
             host,
@@ -209,6 +213,12 @@ impl Standard {
     #[must_use]
     pub const fn rooms(&self) -> &Rooms {
         &self.rooms
+    }
+
+    /// Publishes and subscribes.
+    #[must_use]
+    pub fn pubsub(&self) -> Pubsub {
+        self.pubsub.clone()
     }
 
     /// Ends them; call it before the session ends.

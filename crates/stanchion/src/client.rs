@@ -15,6 +15,7 @@ use stanchion_services::commands::Commands;
 use stanchion_services::disco::Discovery;
 use stanchion_services::last_activity::Activity;
 use stanchion_services::presence::Presences;
+use stanchion_services::pubsub::Pubsub;
 use stanchion_services::registration::{self, RegistrationError};
 use stanchion_services::rooms::Rooms;
 use stanchion_services::roster::Roster;
@@ -197,6 +198,12 @@ impl Client {
     #[must_use]
     pub const fn archive(&self) -> &Archives {
         self.services.archive()
+    }
+
+    /// Publishes and subscribes (XEP-0060, XEP-0163).
+    #[must_use]
+    pub fn pubsub(&self) -> Pubsub {
+        self.services.pubsub()
     }
 
     /// Ends the client properly: what is accepted is durable, what is handled is

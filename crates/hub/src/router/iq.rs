@@ -5,7 +5,7 @@
 use stanchion_stanza::payload::disco::{DiscoInfo, DiscoItems, Identity, Item as DiscoItem};
 use stanchion_stanza::payload::ping::Ping;
 use stanchion_stanza::stanza::{DefinedCondition, ErrorType, IqKind, StanzaError};
-use stanchion_stanza::{BareJid, Element, Iq, Payload as _, Text, ns};
+use stanchion_stanza::{BareJid, Element, Iq, Jid, Payload as _, Text, ns};
 
 use super::message::{too_large, unavailable};
 use super::{Now, Place, Router, SessionId};
@@ -52,6 +52,10 @@ impl Router {
                 let condition = DefinedCondition::RemoteServerNotFound;
                 let error = StanzaError::new(ErrorType::Cancel, condition);
                 self.answer(now, id, &iq, Err(error));
+            }
+            Place::Pubsub => {
+                let answer = self.ask_pubsub(now, id, &iq);
+                self.answer(now, id, &iq, answer);
             }
             Place::Server | Place::Account(_) => {
                 let Some(asker) = self.sessions.get(&id).map(|s| s.bare()) else {
@@ -107,16 +111,22 @@ impl Router {
         }
     }
 
-    /// What there is beside accounts.
+    /// The services beside the accounts.
     fn services(&self) -> Element {
         let rooms = self.rooms.domain().map(|jid| DiscoItem {
             jid: jid.clone(),
             node: None,
             name: Some(Text::from_static("Rooms")),
         });
+        let domain = format!("{}.{}", super::pubsub::LABEL, self.domain.domain());
+        let pubsub = Jid::new(&domain).ok().map(|jid| DiscoItem {
+            jid,
+            node: None,
+            name: None,
+        });
         DiscoItems {
             node: None,
-            items: rooms.into_iter().collect(),
+            items: rooms.into_iter().chain(pubsub).collect(),
         }
         .to_element()
     }
@@ -151,6 +161,7 @@ impl Router {
             }
             ("block", ns::BLOCKING, true) if own => self.block(now, question.asker, child),
             ("unblock", ns::BLOCKING, true) if own => self.unblock(now, question.asker, child),
+            ("pubsub", _, set) => self.ask_account_pubsub(now, local, question.session, set, child),
             _ => Err(unavailable()),
         }
     }

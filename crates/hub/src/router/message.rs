@@ -34,7 +34,7 @@ impl Router {
         let receiver = match &place {
             Place::Account(local) | Place::Absent(local) => Some(local.clone()),
             Place::Session(id) => self.sessions.get(id).map(|s| s.local().to_owned()),
-            Place::Rooms | Place::Server | Place::Nobody | Place::Elsewhere => None,
+            Place::Rooms | Place::Pubsub | Place::Server | Place::Nobody | Place::Elsewhere => None,
         };
         self.strip_ids(&mut message);
         let copied = copies::is_copied(&message);
@@ -96,7 +96,9 @@ impl Router {
                 self.tell_rooms(now, message);
                 Fate::Delivered
             }
-            Place::Server | Place::Nobody => self.bounce(now, &message, unavailable()),
+            Place::Server | Place::Pubsub | Place::Nobody => {
+                self.bounce(now, &message, unavailable())
+            }
             Place::Elsewhere => {
                 let condition = DefinedCondition::RemoteServerNotFound;
                 self.bounce(

@@ -17,6 +17,7 @@
 //! for what a session leaves, `outbound` and `offline` are its queues, `roster` is data,
 //! and `blocking` stops what an account does not want. `archive` keeps what was said, and
 //! `copies` tells an account's other sessions of it.
+//! `rooms` and `pubsub` are services of their own.
 //! Logging in happens before, in [`stream`](crate::stream).
 
 mod archive;
@@ -28,6 +29,7 @@ mod message;
 mod offline;
 mod outbound;
 mod presence;
+mod pubsub;
 mod redirect;
 mod rooms;
 mod roster;
@@ -228,6 +230,7 @@ pub struct Router {
     dirty: BTreeSet<ConnectionId>,
     /// Sessions whose queues changed and whose bounds are to be looked at.
     touched: BTreeSet<SessionId>,
+    nodes: pubsub::Nodes,
 }
 
 #[derive(Debug, Default)]
@@ -266,6 +269,8 @@ enum Stage {
 enum Place {
     /// The hub itself.
     Server,
+    /// Its publish/subscribe service.
+    Pubsub,
     /// An account: localpart.
     Account(String),
     /// A session.
@@ -325,6 +330,7 @@ impl Router {
             outputs: VecDeque::new(),
             dirty: BTreeSet::new(),
             touched: BTreeSet::new(),
+            nodes: pubsub::Nodes::default(),
         };
         // What was said needs the room.
         let (rooms, rest): (Vec<_>, Vec<_>) =
@@ -472,9 +478,14 @@ impl Router {
     /// Where `to` leads.
     fn locate(&self, to: &Jid) -> Place {
         if to.domain() != self.domain.domain() {
-            return match self.rooms.has(to) {
-                true => Place::Rooms,
-                false => Place::Elsewhere,
+            if self.rooms.has(to) {
+                return Place::Rooms;
+            }
+            let below = to.domain().strip_suffix(self.domain.domain());
+            let label = below.and_then(|label| label.strip_suffix('.'));
+            return match (label, to.local()) {
+                (Some(pubsub::LABEL), None) => Place::Pubsub,
+                _ => Place::Elsewhere,
             };
         }
         let Some(local) = to.local() else {

@@ -147,6 +147,7 @@ impl Router {
             Place::Account(_)
             | Place::Absent(_)
             | Place::Server
+            | Place::Pubsub
             | Place::Nobody
             | Place::Elsewhere => {}
         }

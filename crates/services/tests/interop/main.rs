@@ -14,6 +14,7 @@ mod facts;
 mod foreign;
 mod ping;
 mod presence;
+mod pubsub;
 mod registration;
 mod rooms;
 mod rooms_storm;
@@ -26,7 +27,11 @@ use std::future::Future;
 use std::time::Duration;
 
 /// What takes longer hangs.
-pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
-    let limit = Duration::from_secs(30);
-    tokio::time::timeout(limit, what).await.expect("in time")
+#[track_caller]
+pub(crate) fn soon<T>(what: impl Future<Output = T>) -> impl Future<Output = T> {
+    let (limit, caller) = (Duration::from_secs(30), std::panic::Location::caller());
+    async move {
+        let done = tokio::time::timeout(limit, what).await;
+        done.unwrap_or_else(|_| panic!("not in time at {caller}"))
+    }
 }

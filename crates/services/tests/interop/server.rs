@@ -314,6 +314,13 @@ impl Device {
         soon(up).await.unwrap();
     }
 
+    pub(crate) fn full(&self) -> stanchion_stanza::FullJid {
+        match &*self.session.status().borrow() {
+            Status::Connected { jid, .. } => jid.clone(),
+            other => panic!("not connected: {other:?}"),
+        }
+    }
+
     pub(crate) fn jid(&self) -> stanchion_stanza::Jid {
         match &*self.session.status().borrow() {
             Status::Connected { jid, .. } => jid.clone().into(),

@@ -12,7 +12,7 @@ use stanchion_connect::{Account, ConnectConfig, Connector, Endpoint, Endpoints};
 use stanchion_hub::{Accounts, Fingerprint, Hub, HubConfig, HubError};
 use stanchion_reliability::Session;
 use stanchion_reliability::session::{SessionConfig, Status};
-use stanchion_reliability::store::{Opening, Seed, SqliteStore, StoreError, WallTime};
+use stanchion_reliability::store::{Opening, Seed, SqliteStore, StoreError, Transactor, WallTime};
 use stanchion_services::{Host, HostBuilder, Incoming};
 use stanchion_transport::TlsMode;
 use tokio::sync::oneshot;
@@ -112,6 +112,7 @@ pub(crate) struct Device {
     pub(crate) session: Session,
     pub(crate) host: Host,
     pub(crate) incoming: Incoming,
+    pub(crate) store: Transactor,
 }
 
 impl Device {
@@ -172,13 +173,14 @@ impl Device {
                 .unwrap();
         let sender = session.sender();
         let (host, incoming) = services
-            .start(sender, receiver, stanzas, transactor)
+            .start(sender, receiver, stanzas, transactor.clone())
             .await
             .unwrap();
         Self {
             session,
             host,
             incoming,
+            store: transactor,
         }
     }
 

@@ -83,12 +83,17 @@ impl Payload for PageRequest {
     }
 }
 
+fn is_negative(number: &str) -> bool {
+    number.parse::<i64>().is_ok_and(|number| number < 0)
+}
+
 /// The ends of a page that has items.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Range {
     /// The first item: what to ask for what is [before](Position::Before).
     pub first: Text,
-    /// Where that item is in the whole, counted from 0; may be approximate.
+    /// Where that item is in the whole, counted from 0; may be approximate. `None` also if
+    /// it is negative, as ejabberd has it where it knows none.
     pub index: Option<u32>,
     /// The last item: what to ask for what is [after](Position::After).
     pub last: Text,
@@ -118,7 +123,10 @@ impl Payload for Page {
             (Some(_), None) => return Err(lacks("last")),
             (Some(first), Some(last)) => Some(Range {
                 first: first.text_value(),
-                index: parsed(first, "first", "index")?,
+                index: match first.attr("index") {
+                    Some(below) if is_negative(below) => None,
+                    _ => parsed(first, "first", "index")?,
+                },
                 last,
             }),
         };

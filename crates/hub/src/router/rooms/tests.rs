@@ -28,7 +28,13 @@ impl Bench {
         self.hear(client)
     }
 
-    fn ask(&mut self, client: ConnectionId, to: &str, kind: &str, inside: &str) -> Vec<Element> {
+    fn ask_room(
+        &mut self,
+        client: ConnectionId,
+        to: &str,
+        kind: &str,
+        inside: &str,
+    ) -> Vec<Element> {
         self.say(
             client,
             &format!("<iq to='{to}' type='{kind}' id='q'>{inside}</iq>"),
@@ -41,7 +47,7 @@ impl Bench {
         let owner = self.online("a", "x");
         let heard = self.enter(owner, "owner", "");
         assert_eq!(codes(&heard[0]), ["110", "201"]);
-        self.ask(
+        self.ask_room(
             owner,
             ROOM,
             "set",
@@ -61,7 +67,7 @@ impl Bench {
     }
 
     fn page(&mut self, client: ConnectionId, set: &str) -> Vec<Element> {
-        self.ask(
+        self.ask_room(
             client,
             ROOM,
             "set",
@@ -105,7 +111,7 @@ fn a_new_room_is_its_makers_until_it_is_configured() {
         condition(&bench.enter(guest, "guest", "")[0]),
         "item-not-found"
     );
-    bench.ask(
+    bench.ask_room(
         owner,
         ROOM,
         "set",
@@ -226,7 +232,7 @@ fn the_archive_is_read_by_pages_and_by_whoever_may_enter() {
     // Banned: nothing to read.
     let guest = bench.online("b", "x");
     assert_eq!(archived(&bench.page(guest, "")).len(), 5);
-    bench.ask(
+    bench.ask_room(
         owner,
         ROOM,
         "set",
@@ -244,17 +250,17 @@ fn a_ping_to_oneself_tells_whether_one_is_in_the_room() {
     let ping = "<ping xmlns='urn:xmpp:ping'/>";
     let to = format!("{ROOM}/owner");
     assert_eq!(
-        bench.ask(owner, &to, "get", ping)[0].attr("type"),
+        bench.ask_room(owner, &to, "get", ping)[0].attr("type"),
         Some("result")
     );
     let guest = bench.online("b", "x");
     assert_eq!(
-        condition(&bench.ask(guest, &to, "get", ping)[0]),
+        condition(&bench.ask_room(guest, &to, "get", ping)[0]),
         "not-acceptable"
     );
     let nobody = format!("{ROOM}/nobody");
     assert_eq!(
-        condition(&bench.ask(owner, &nobody, "get", ping)[0]),
+        condition(&bench.ask_room(owner, &nobody, "get", ping)[0]),
         "item-not-found"
     );
 }
@@ -322,7 +328,7 @@ fn what_was_said_is_there_after_a_restart_and_no_more_than_the_bound() {
     let after = archived(&bench.page(owner, &format!("<after>{}</after>", before[2].0)));
     assert_eq!(after[0].1, "m5");
     // Destroyed, nothing of it is kept.
-    bench.ask(
+    bench.ask_room(
         owner,
         ROOM,
         "set",
@@ -388,11 +394,11 @@ fn the_hub_says_where_its_rooms_are_and_they_say_what_they_are() {
             .attr("jid")
             .map(str::to_owned)
     };
-    let heard = bench.ask(owner, "hub.example", "get", items);
+    let heard = bench.ask_room(owner, "hub.example", "get", items);
     assert_eq!(first(&heard).as_deref(), Some("rooms.hub.example"));
-    let heard = bench.ask(owner, "rooms.hub.example", "get", items);
+    let heard = bench.ask_room(owner, "rooms.hub.example", "get", items);
     assert_eq!(first(&heard).as_deref(), Some(ROOM));
-    let heard = bench.ask(owner, ROOM, "get", info);
+    let heard = bench.ask_room(owner, ROOM, "get", info);
     let query = heard[0].children().next().unwrap();
     let features: Vec<_> = query.children().filter_map(|c| c.attr("var")).collect();
     assert!(

@@ -4,6 +4,7 @@
 mod archive;
 mod laws;
 mod properties;
+mod pubsub;
 mod routing;
 
 use std::collections::BTreeMap;
