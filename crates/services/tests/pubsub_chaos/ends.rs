@@ -8,7 +8,8 @@ use stanchion_reliability::store::rusqlite;
 use stanchion_services::pubsub::{Item, NodeEvent, PublisherConfig, SubscriptionConfig};
 use stanchion_stanza::payload::pubsub::{AccessModel, Limit, NodeConfig};
 use stanchion_stanza::{Element, Jid, Text};
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::sync::watch;
 
 use crate::Options;
 use crate::place::Client;
@@ -16,6 +17,11 @@ use crate::place::Client;
 const NS: &str = "urn:example:chaos";
 /// Publications given at once, and items committed at once, at most.
 const BATCH: u64 = 32;
+/// What the node holds.
+const HELD: u64 = 10_000;
+/// So far the publisher is ahead of the effects: what the node holds no longer is a gap in
+/// truth.
+const LEAD: u64 = HELD / 2;
 
 fn say(line: &str) {
     let mut out = std::io::stdout().lock();
@@ -23,11 +29,12 @@ fn say(line: &str) {
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-/// Ends with the orchestrator.
-async fn end_of_input() {
-    let mut input = tokio::io::stdin();
-    let mut bytes = [0; 64];
-    while input.read(&mut bytes).await.is_ok_and(|n| n > 0) {}
+/// Ends with the orchestrator, whose lines say how many took effect.
+async fn follow(effects: watch::Sender<u64>) {
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        effects.send_replace(line.parse().unwrap());
+    }
 }
 
 fn place_of(options: &Options) -> (Option<Jid>, Text) {
@@ -46,7 +53,7 @@ pub(crate) async fn publish(options: &Options) {
     config.create = Some(NodeConfig {
         access_model: Some(AccessModel::Open),
         persist_items: Some(true),
-        max_items: Some(Limit::At(10_000)),
+        max_items: Some(Limit::At(HELD)),
         ..NodeConfig::default()
     });
     let publisher = client.pubsub.publisher(service, node, config);
@@ -54,6 +61,7 @@ pub(crate) async fn publish(options: &Options) {
     // The number of a payload is its item's: it goes on where its store says.
     let mut next = publisher.taken().await.unwrap() + 1;
     say(&format!("began {next}"));
+    let (effects, mut effective) = watch::channel(0);
     let payload =
         |number: u64| Element::new("n", NS).with_text(Text::new(number.to_string()).unwrap());
     if next == 1 {
@@ -66,6 +74,8 @@ pub(crate) async fn publish(options: &Options) {
     let work = async {
         while next <= items {
             let last = (next + BATCH - 1).min(items);
+            let near = effective.wait_for(|effects| last <= effects + LEAD);
+            near.await.unwrap();
             let payloads = (next..=last).map(payload);
             publisher.publish_all(payloads).await.unwrap();
             next = last + 1;
@@ -79,7 +89,7 @@ pub(crate) async fn publish(options: &Options) {
     };
     tokio::select! {
         () = work => {}
-        () = end_of_input() => {}
+        () = follow(effects) => {}
     }
     client.stop().await;
 }
@@ -131,7 +141,7 @@ pub(crate) async fn subscribe(options: &Options) {
     };
     tokio::select! {
         () = work => {}
-        () = end_of_input() => {}
+        () = follow(watch::channel(0).0) => {}
     }
     client.stop().await;
 }

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use stanchion_reliability::store::{Opening, Seed, SqliteStore, Store as _, WallTime, rusqlite};
-use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
 use crate::Options;
@@ -20,6 +20,14 @@ const PATIENCE: Duration = Duration::from_secs(90);
 struct End {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl End {
+    async fn tell(&mut self, effects: u64) {
+        let line = format!("{effects}\n");
+        let input = self.child.stdin.as_mut().unwrap();
+        input.write_all(line.as_bytes()).await.unwrap();
+    }
 }
 
 struct Run {
@@ -123,7 +131,10 @@ pub(crate) async fn run(options: &Options) {
             );
         };
         match line.split_once(' ') {
-            Some(("effect", number)) => effects = number.parse().unwrap(),
+            Some(("effect", number)) => {
+                effects = number.parse().unwrap();
+                ends[0].tell(effects).await;
+            }
             None if line == "done" => done = true,
             _ => {}
         }
@@ -136,6 +147,9 @@ pub(crate) async fn run(options: &Options) {
             killed[which] += 1;
             done &= which != 0;
             ends[which] = run.start(which);
+            if which == 0 {
+                ends[0].tell(effects).await;
+            }
         }
     }
     let took = began.elapsed();
