@@ -25,7 +25,9 @@ use crate::builder::{StartError, StoreChoice, open};
 /// It speaks as its domain, or as one address there, and gets what is for any address of
 /// the domain; but what it confirms, it confirms as that one, so senders should send to it
 /// and to no other. Messages are kept, told apart and confirmed as with any client; there is no stream management under them,
-/// no presence and no roster. A stream to this machine itself may do without TLS, and
+/// no presence and no roster. As no presence tells senders that a component is back, what
+/// they sent meanwhile waits for their timers, for up to
+/// [`RtoConfig::max`](stanchion_reliability::engine::RtoConfig::max). A stream to this machine itself may do without TLS, and
 /// counts as protected.
 ///
 /// ```no_run

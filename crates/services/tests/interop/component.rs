@@ -163,9 +163,12 @@ async fn cloud_at(server: &Real, path: &Path) -> Device {
     cloud
 }
 
+/// No presence tells that a component is back, so what came back or was lost waits for its
+/// timer, by default for up to a minute.
 fn impatient() -> SessionConfig {
     let mut config = SessionConfig::default();
     config.backoff.cap = Duration::from_secs(2);
+    config.engine.rto.max = Duration::from_secs(3);
     config
 }
 

@@ -145,7 +145,8 @@ impl Real {
     pub(crate) fn start_again(&self) {
         let dir = self.about["dir"].as_str().unwrap();
         let started = xtask(&["servers", "start", "--dir", dir]).output().unwrap();
-        assert!(started.status.success());
+        let complaint = String::from_utf8_lossy(&started.stderr);
+        assert!(started.status.success(), "{complaint}");
     }
 
     pub(crate) fn connector(&self, user: &str) -> Connector {
@@ -282,6 +283,7 @@ impl Device {
         let mut config = SessionConfig::default();
         config.presence = None;
         config.backoff.cap = Duration::from_secs(2);
+        config.engine.rto.max = Duration::from_secs(3);
         Self::over(connect, config, path, services).await
     }
 
