@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use stanchion::Incoming;
+use stanchion::services::Incoming;
 use stanchion::session::{Outgoing, Sent, Status};
 use stanchion::{Client, ClientBuilder, Outcome};
 use tokio::task::{JoinHandle, JoinSet};

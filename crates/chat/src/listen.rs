@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 use stanchion::Client;
-use stanchion::Incoming;
+use stanchion::services::Incoming;
 use stanchion::stanza::Message;
 use tokio::time::Instant;
 

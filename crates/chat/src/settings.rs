@@ -12,15 +12,16 @@ use std::time::Duration;
 use clap::Args;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
-use stanchion::Incoming;
 use stanchion::connect::config::Plaintext;
 use stanchion::connect::registry::{RegistryError, Server, ServerRegistry, read_place};
 use stanchion::connect::{Account, ConnectConfig, Connector, Endpoint, Endpoints};
 use stanchion::reliability::registry::{RegistryFault, SqliteRegistry};
 use stanchion::reliability::store::StoreError;
+use stanchion::services::Incoming;
 use stanchion::session::{SessionConfig, SessionError};
 use stanchion::transport::TlsMode;
-use stanchion::{BareJid, Client, ClientBuilder, Fingerprint, Roots, StartError};
+use stanchion::transport::security::Fingerprint;
+use stanchion::{BareJid, Client, ClientBuilder, Roots, StartError};
 use stanchion_sasl::Credentials;
 use tokio::time::Instant;
 

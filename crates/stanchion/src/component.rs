@@ -9,6 +9,7 @@ use stanchion_connect::Endpoint;
 use stanchion_connect::component::{ComponentConfig, ComponentConnector};
 use stanchion_connect::config::Plaintext;
 use stanchion_reliability::session::{Session, SessionConfig};
+use stanchion_services::presence::Status;
 use stanchion_services::{Incoming, Standard, StandardConfig};
 use stanchion_stanza::payload::disco::Identity;
 use stanchion_stanza::{BareJid, Text};
@@ -62,6 +63,9 @@ impl ComponentBuilder {
     pub(crate) fn new(address: BareJid) -> Self {
         let here = Host::Ip(std::net::Ipv4Addr::LOCALHOST.into());
         let mut services = StandardConfig::default();
+        // A domain has no presence of its own, and no roster at its server.
+        services.presence.status = Status::unavailable();
+        services.roster_when_asked = true;
         services.identity = Some(Identity {
             category: Text::from_static("component"),
             kind: Text::from_static("generic"),

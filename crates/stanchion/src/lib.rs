@@ -69,7 +69,5 @@ pub use stanchion_transport as transport;
 pub use builder::{ClientBuilder, StartError};
 pub use client::Client;
 pub use stanchion_reliability::outcome::{InDoubt, NotDelivered, Outcome};
-pub use stanchion_services::Incoming;
 pub use stanchion_stanza::{BareJid, Jid};
-pub use stanchion_transport::security::Fingerprint;
 pub use stanchion_transport::tls::Roots;

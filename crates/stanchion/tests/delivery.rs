@@ -12,9 +12,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use stanchion::Incoming;
 use stanchion::connect::registry::{MemoryRegistry, ServerRegistry as _};
 use stanchion::connect::{Account, Endpoint, Endpoints};
+use stanchion::services::Incoming;
 use stanchion::session::{Lane, Outgoing, SendError, SessionEvent, Status};
 use stanchion::transport::TlsMode;
 use stanchion::{Client, ClientBuilder, InDoubt, NotDelivered, Outcome, StartError};

@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 use std::future::ready;
 use std::path::Path;
 
-use stanchion::Incoming;
+use stanchion::services::Incoming;
 use stanchion::session::{Received, SessionEvent, Status};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::block_in_place;

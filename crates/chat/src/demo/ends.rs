@@ -138,7 +138,7 @@ pub(super) async fn phone(settings: &Settings) -> Outcome {
     Ok(Exit::Done)
 }
 
-async fn start(settings: &Settings) -> Result<(Client, stanchion::Incoming), Failure> {
+async fn start(settings: &Settings) -> Result<(Client, stanchion::services::Incoming), Failure> {
     settings
         .start(None, |session| session.backoff.cap = RETRY)
         .await

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
+use stanchion::BareJid;
 use stanchion::connect::Endpoint;
 use stanchion::connect::registry::{Server, ServerRegistry as _};
 use stanchion::reliability::registry::SqliteRegistry;
-use stanchion::{BareJid, Fingerprint};
+use stanchion::transport::security::Fingerprint;
 use stanchion_sasl::mechanism::Mechanism;
 
 use super::entry::{Entry, endpoint, mechanism};

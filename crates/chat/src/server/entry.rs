@@ -9,7 +9,8 @@ use stanchion::connect::config::Plaintext;
 use stanchion::connect::registry::{Server, read_place};
 use stanchion::connect::{Account, ConnectConfig, Connector, Endpoint, Endpoints};
 use stanchion::stanza::Text;
-use stanchion::{BareJid, Fingerprint, Roots};
+use stanchion::transport::security::Fingerprint;
+use stanchion::{BareJid, Roots};
 use stanchion_sasl::mechanism::Mechanism;
 use stanchion_sasl::policy::ChannelBindingPolicy;
 
