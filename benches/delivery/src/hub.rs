@@ -2,7 +2,7 @@
 //! loopback.
 
 use clap::Args;
-use stanchion_hub::{Accounts, Hub, HubConfig};
+use stanchion_hub::{Accounts, Hub, HubConfig, HubLimits};
 use tokio::sync::oneshot;
 
 use crate::ends::{DOMAIN, Ends, FROM, Run, TO};
@@ -31,6 +31,11 @@ pub async fn run(plan: &Plan) -> Result<(), String> {
         starttls: None,
         direct_tls: any,
         accounts: Accounts::open_demo(accounts).map_err(|e| told(&e))?,
+        limits: HubLimits {
+            // A broker keeps none either.
+            archive_messages: 0,
+            ..HubLimits::default()
+        },
         ..HubConfig::default()
     })
     .await

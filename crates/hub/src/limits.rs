@@ -43,7 +43,7 @@ pub struct HubLimits {
     pub offline_messages: usize,
     /// Bytes of those; as before. Default 16 MiB.
     pub offline_bytes: usize,
-    /// Messages in one account's archive. Beyond, the oldest go. Default 2000.
+    /// Messages in one account's archive. Beyond, the oldest go; 0 is no archive. Default 2000.
     pub archive_messages: usize,
     /// Bytes of those; as before. Default 8 MiB.
     pub archive_bytes: usize,

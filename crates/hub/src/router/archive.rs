@@ -131,6 +131,11 @@ impl Router {
         });
     }
 
+    /// Whether there are archives, and a message is for them.
+    fn archives(&self, message: &Message) -> bool {
+        self.limits.archive_messages > 0 && is_kept(message)
+    }
+
     /// Gives a message that `local` receives its id in that account's archive, if it is to
     /// be there.
     pub(super) fn stamp_id(
@@ -140,7 +145,7 @@ impl Router {
         message: &mut Message,
     ) -> Option<Pending> {
         let other = message.header.from.clone()?;
-        if !is_kept(message) || !self.wants_archived(local, &other) {
+        if !self.archives(message) || !self.wants_archived(local, &other) {
             return None;
         }
         let by = self.bare(local)?;
@@ -164,7 +169,7 @@ impl Router {
         message: &Message,
     ) -> Option<Text> {
         let other = message.header.to.clone()?;
-        if !is_kept(message) || !self.wants_archived(local, &other) {
+        if !self.archives(message) || !self.wants_archived(local, &other) {
             return None;
         }
         let id = self.accounts.get_mut(local)?.archive.next_id(now.wall);
