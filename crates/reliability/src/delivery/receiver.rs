@@ -6,7 +6,8 @@ use stanchion_stanza::payload::delivery::{Boot, Epoch, IdPrefix, MAX_SEQ, Verdic
 
 use crate::mutant;
 
-/// Seqs from `low` on that have a slot. A sender transmits two thirds as many.
+/// Seqs from `low` on that have a slot: as many as a sender transmits, who says its `low`
+/// along with each.
 pub const SPAN: u64 = 96;
 /// Epochs of a channel that are remembered.
 pub const EPOCHS: usize = 4;

@@ -13,10 +13,10 @@ use stanchion_stanza::payload::delivery::{Boot, Epoch, IdPrefix, Verdict, Verdic
 use super::receiver::Coordinates;
 use crate::mutant;
 
-/// Seqs from `low` on that may be transmitted; a receiver holds half as many again. Its
-/// time is that of two flushes at the receiver and one here, one after the other: with
-/// half as many the disks would set the pace, not the processors.
-pub const WINDOW: u64 = 64;
+/// Seqs from `low` on that may be transmitted; a receiver has a slot for each. A window
+/// takes as long as two flushes at the receiver and one here, one after the other: with a
+/// third as many the disks would set the pace, not the processors.
+pub const WINDOW: u64 = 96;
 /// Ends of epochs that are still to be applied to messages in the store.
 pub(super) const TRIALS: usize = 8;
 /// Rotations in one process life. A restore of this store takes one; a restore of the

@@ -10,7 +10,7 @@ use crate::store::Retention;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EngineConfig {
-    /// Messages to one recipient that may be without verdict. Default 64, and no more with
+    /// Messages to one recipient that may be without verdict. Default 96, and no more with
     /// a recipient that speaks the delivery protocol.
     pub window: usize,
     /// Messages without outcome that are held in memory, shared by the lanes that have
@@ -26,7 +26,7 @@ pub struct EngineConfig {
     /// Bytes of their stanzas, beyond which no more is accepted. Default 64 MiB.
     pub outbox_bytes: u64,
     /// Received messages that the application may hold without committing them; the
-    /// rest waits in the store. Default 128: two windows of one sender.
+    /// rest waits in the store. Default 128: more than a window of one sender.
     pub hand_over: usize,
     /// Received messages that may wait for the application in all, in the store. More
     /// are sent back as `resource-constraint`, and their senders try again. Default
@@ -53,7 +53,7 @@ pub struct EngineConfig {
 impl Default for EngineConfig {
     fn default() -> Self {
         Self {
-            window: 64,
+            window: 96,
             in_memory: 4096,
             lanes: 10_000,
             devices: 10_000,

@@ -88,7 +88,7 @@ const ARRIVING: usize = 256;
 const COMMITTING: usize = 2048;
 /// Messages of one lane in memory: two windows, so that one is loaded while the other is
 /// on its way.
-const OF_A_LANE: usize = 128;
+const OF_A_LANE: usize = 192;
 /// Verdicts that wait for a stream.
 const VERDICTS: usize = 1024;
 /// How often what is past its retention is removed from the store.
