@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use stanchion::transport::tls::Roots;
 
-use crate::bare;
+use crate::bare::{self, Form};
 use crate::ends::{Ends, FROM, Run, TO};
 use crate::figure::{self, told};
 use crate::server::Server;
@@ -37,10 +37,11 @@ pub async fn run(plan: &Plan) -> Result<(), String> {
         server.password(user)?;
     }
     let folder = tempfile::tempdir().map_err(|e| told(&e))?;
-    let (mut runs, mut bare) = (Vec::new(), Vec::new());
+    let (mut runs, mut bare, mut bodies) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..plan.rounds {
         // Alone each: neither has the other's sessions beside it.
-        bare.push(bare::run(&server, plan.together).await?);
+        bare.push(bare::run(&server, Form::Delivery, plan.together).await?);
+        bodies.push(bare::run(&server, Form::Body, plan.together).await?);
         let stores = folder.path().join(round.to_string());
         std::fs::create_dir(&stores).map_err(|e| told(&e))?;
         let mut ends = Ends::start(&stores, &server.domain, |user, builder| {
@@ -54,6 +55,8 @@ pub async fn run(plan: &Plan) -> Result<(), String> {
         runs.push(ends.deliver(plan.together, plan.single).await?);
         ends.stop().await?;
     }
+    let bodies = figure::median(bodies);
+    figure::print("delivery/Prosody, bare, bodies alone", bodies, "1/s");
     figure::print("delivery/Prosody, bare", figure::median(bare), "1/s");
     Run::print("Prosody", &runs);
     Ok(())

@@ -18,23 +18,55 @@ const LAW: &str = "what the service promises, by its own tests";
 /// The longest that the tests of one service may take on one server.
 const LIMIT: Duration = Duration::from_secs(10 * 60);
 
-/// A service: how it is called, its scenarios over the hub, and its module among the tests
-/// on real servers.
+/// A service: how it is called, its scenarios over the hub, and the beginnings of the names
+/// of its tests on real servers.
 struct Service {
     case: &'static str,
     scenarios: &'static str,
-    module: &'static str,
+    real: &'static [&'static str],
 }
 
-const fn service(case: &'static str, scenarios: &'static str, module: &'static str) -> Service {
+const fn service(
+    case: &'static str,
+    scenarios: &'static str,
+    real: &'static [&'static str],
+) -> Service {
     Service {
         case,
         scenarios,
-        module,
+        real,
     }
 }
 
-const SERVICES: &[Service] = &[service("service: ping, requests", "host", "ping::")];
+const SERVICES: &[Service] = &[
+    service("service: requests, ping", "host", &["ping::"]),
+    service(
+        "service: roster, presence, discovery, blocking",
+        "presence",
+        &["presence::"],
+    ),
+    service(
+        "service: chat, history",
+        "chat",
+        &["chat::slixmpp_and_we_c"],
+    ),
+    service(
+        "service: archive, carbons",
+        "archive",
+        &[
+            "chat::slixmpp_and_we_g",
+            "chat::slixmpp_and_we_f",
+            "chat::w",
+        ],
+    ),
+    service("service: rooms", "rooms", &["rooms"]),
+    service("service: publish/subscribe", "pubsub", &["pubsub::"]),
+    service("service: commands", "commands", &["commands::"]),
+    service("service: registration", "", &["registration::"]),
+    service("service: version, time, last activity", "", &["facts::"]),
+    service("service: upload", "upload", &["upload::"]),
+    service("service: component", "", &["component::"]),
+];
 
 /// Tells of each service on those servers.
 pub(super) fn rows(
@@ -59,9 +91,9 @@ pub(super) fn rows(
             if interrupt.seen() {
                 return Ok(());
             }
-            let (target, filter) = match make {
-                Make::Hub => (service.scenarios, ""),
-                _ => (test::INTEROP, service.module),
+            let (target, filters) = match make {
+                Make::Hub => (service.scenarios, &[][..]),
+                _ => (test::INTEROP, service.real),
             };
             let begin = Instant::now();
             let mut figures = Figures::default();
@@ -69,7 +101,7 @@ pub(super) fn rows(
                 None => Verdict::NotRun("it has no such tests".to_owned()),
                 Some(program) => {
                     let mut command = Command::new(program);
-                    command.arg(filter).current_dir(program::root());
+                    command.args(filters).current_dir(program::root());
                     if let (Some(servers), true) = (&servers, *make != Make::Hub) {
                         servers.tell(&mut command)?;
                         command.env("STANCHION_TEST_SERVER", make.name().to_lowercase());
