@@ -433,16 +433,16 @@ fn an_answer_has_1_to_32_verdicts() {
 }
 
 #[test]
-fn an_epoch_ends_with_at_most_64_verdicts_that_are_final() {
+fn an_epoch_ends_with_at_most_96_verdicts_that_are_final() {
     let of = |verdicts: &str| {
         let empty = &CLOSED[..CLOSED.find('>').unwrap()];
         format!("{empty}>{verdicts}</closed>")
     };
-    for (count, state) in [(0, "d"), (64, "d"), (64, "v"), (64, "m")] {
+    for (count, state) in [(0, "d"), (96, "d"), (96, "v"), (96, "m")] {
         let read = read::<Closed>(&of(&many(count, state))).unwrap();
         assert_eq!(read.verdicts.len(), count);
     }
-    invalid::<Closed>(&of(&many(65, "d")), "closed", "v");
+    invalid::<Closed>(&of(&many(97, "d")), "closed", "v");
     for state in ["h", "o", "z", "late", "x"] {
         invalid::<Closed>(&of(&many(1, state)), "v", "s");
     }

@@ -63,7 +63,11 @@ const SERVICES: &[Service] = &[
     service("service: publish/subscribe", "pubsub", &["pubsub::"]),
     service("service: commands", "commands", &["commands::"]),
     service("service: registration", "", &["registration::"]),
-    service("service: version, time, last activity", "", &["facts::"]),
+    service(
+        "service: version, time, last activity",
+        "facts",
+        &["facts::"],
+    ),
     service("service: upload", "upload", &["upload::"]),
     service("service: component", "", &["component::"]),
 ];
