@@ -48,7 +48,7 @@ fn stanza(form: Form, to: &BareJid, n: usize) -> Result<(String, Vec<u8>), Strin
         .with_body(text(body(n))?);
     if form == Form::Delivery {
         let seq = n as u64 + 1;
-        let name = |s| Device::new(s).ok_or("no device's name");
+        let name = |s| Device::new(s).map_err(|e| told(&e));
         let deliver = Deliver {
             from: name("bench-sender-0000")?,
             to: Some(Place {
@@ -59,7 +59,7 @@ fn stanza(form: Form, to: &BareJid, n: usize) -> Result<(String, Vec<u8>), Strin
                 index: 1,
                 random: 0x1234_5678,
             },
-            channel: Channel::new("c").ok_or("no channel's name")?,
+            channel: Channel::new("c").map_err(|e| told(&e))?,
             seq,
             low: seq.saturating_sub(90).max(1),
             id: IdPrefix::of(&id),
