@@ -457,7 +457,11 @@ impl Engine {
             }
             Input::Loaded(loaded) => self.loaded(loaded),
             Input::Connected { stream, protection } => self.stream_ready(stream, protection),
-            Input::Disconnected => self.connected = false,
+            Input::Disconnected => {
+                self.connected = false;
+                // What the next stream is to carry of it is told then.
+                self.outputs.retain(|o| !matches!(o, Output::Transmit(_)));
+            }
             Input::Resumable(token) => self.resumable(token),
             Input::Blamed => self.blame(),
             Input::MostBytes(bytes) => self.poison.most_bytes = bytes,

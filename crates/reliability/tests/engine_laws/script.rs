@@ -193,6 +193,10 @@ impl Script {
     }
 
     /// The next answer of a store that waits.
+    pub(crate) fn now(&self) -> stanchion_reliability::engine::Now {
+        clock(self.now, self.ahead)
+    }
+
     pub(crate) fn store_answers_once(&mut self) {
         self.answer_one();
         self.drain();

@@ -1,6 +1,6 @@
 //! Streams: resumption, counts, and servers that fall silent or lie (XEP-0198).
 
-use stanchion_reliability::engine::{Input, ReconnectReason};
+use stanchion_reliability::engine::{Input, Output, ReconnectReason};
 
 use crate::script::{SECOND, Script};
 
@@ -215,4 +215,22 @@ fn what_is_heard_on_an_unmanaged_stream_does_not_prove_that_anything_leaves() {
         s.receive(&format!("<presence from='peer@x/{n}'/>"));
     }
     assert!(s.gave_up.is_some());
+}
+
+#[test]
+fn what_was_not_written_when_the_stream_was_lost_is_not_given_to_the_next() {
+    let mut s = Script::new();
+    s.connect();
+    // As by a driver whose store has no room: nothing is polled between the two.
+    let now = s.now();
+    let ping = stanchion_stanza::Element::new("presence", "jabber:client");
+    s.engine.handle(now, Input::Transmit(ping));
+    s.engine.handle(now, Input::Disconnected);
+    loop {
+        match s.engine.poll_output() {
+            Output::Wait(_) => break,
+            Output::Transmit(bytes) => panic!("{bytes:?} without a stream"),
+            _ => {}
+        }
+    }
 }
