@@ -1,14 +1,13 @@
 //! XMPP ping (XEP-0199), both roles: answers, and asks. When to probe one's own
 //! connection is the engine's affair.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use stanchion_reliability::engine::Now;
 use stanchion_stanza::payload::ping::Ping;
 use stanchion_stanza::stanza::IqKind;
 use stanchion_stanza::{Jid, Payload as _, Stanza, Text, ns};
-
-use std::collections::VecDeque;
 
 use crate::host::Requests;
 use crate::request::RequestError;

@@ -24,8 +24,8 @@ impl Backlog {
         self.bytes
     }
 
-    /// Whether another message may be taken. Its own bytes may go past the bound, or none
-    /// that is larger than it could ever be.
+    /// Whether another message may be taken. The last one may go past the bound on bytes:
+    /// otherwise one that is larger than the bound could never be sent.
     pub(in crate::engine) const fn has_room(&self, messages: usize, bytes: u64) -> bool {
         self.messages < messages && self.bytes < bytes
     }
