@@ -3,7 +3,7 @@
 //! Installs through apt when it may (root, or sudo without a password) and
 //! says so; otherwise names the one command to run.
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Context as _, Failure, Outcome};
 use crate::program;
 use crate::servers::prosody;
 use std::path::{Path, PathBuf};
@@ -45,12 +45,46 @@ const LIBSTROPHE: Need = Need {
     present: || Path::new("/usr/include/strophe.h").exists() && program::find("cc").is_some(),
 };
 
+const VENV: Need = Need {
+    what: "Python's virtual environments (for devices that are not ours)",
+    packages: &["python3", "python3-venv"],
+    present: || {
+        let mut python = Command::new("/usr/bin/python3");
+        program::read(python.args(["-c", "import ensurepip, venv"])).is_ok()
+    },
+};
+const MOSQUITTO: Need = Need {
+    what: "mosquitto (an MQTT broker)",
+    packages: &["mosquitto"],
+    present: || mosquitto().is_some(),
+};
+const LIBCOAP: Need = Need {
+    what: "libcoap's server",
+    packages: &["libcoap3-bin"],
+    present: || {
+        program::find("coap-server").is_some() || program::find("coap-server-notls").is_some()
+    },
+};
+
+/// What is installed in a virtual environment of the project's own, and never linked: a
+/// client with sensor data and control, an RFID reader and another decoder of its
+/// protocol, a Modbus device, a car.
+const PEERS: [&str; 5] = [
+    "slixmpp==1.17.0",
+    "llrpkit==0.3.0",
+    "pyllrp==3.1.1",
+    "pymodbus==3.16.1",
+    "ELM327-emulator==4.0.0",
+];
+
 /// Makes sure that all is there; without `servers`, of the compiler only.
 ///
 /// # Errors
 /// `Failure::Missing` with the command to run when it may not install.
 pub(crate) fn ensure(servers: bool) -> Outcome {
-    let all = [COMPILER, PROSODY, EJABBERD, SLIXMPP, LIBSTROPHE];
+    let all = [
+        COMPILER, PROSODY, EJABBERD, SLIXMPP, LIBSTROPHE, VENV, MOSQUITTO, LIBCOAP,
+    ];
     let needs = if servers { &all[..] } else { &all[..1] };
     let missing: Vec<&Need> = needs.iter().filter(|need| !(need.present)()).collect();
     if missing.is_empty() {
@@ -96,6 +130,39 @@ pub(crate) fn python() -> Option<PathBuf> {
         program::read(Command::new(python).args(["-c", "import slixmpp; slixmpp.ClientXMPP"]))
             .is_ok()
     })
+}
+
+/// The broker: Debian has it where only root looks.
+fn mosquitto() -> Option<PathBuf> {
+    let at = PathBuf::from("/usr/sbin/mosquitto");
+    program::find("mosquitto").or_else(|| at.exists().then_some(at))
+}
+
+/// The Python of the virtual environment that has the [`PEERS`]; made if it is not there.
+///
+/// # Errors
+/// What stands in the way: no network, as a rule.
+pub(crate) fn peers() -> Outcome<PathBuf> {
+    let folder = program::root().join("target/peers");
+    let (python, stamp) = (folder.join("bin/python"), folder.join("peers.txt"));
+    let wanted = PEERS.join("\n");
+    if std::fs::read_to_string(&stamp).is_ok_and(|there| there == wanted) {
+        return Ok(python);
+    }
+    println!("Installing {} into {}", PEERS.join(", "), folder.display());
+    let mut venv = Command::new("/usr/bin/python3");
+    program::run(venv.args(["-m", "venv", "--clear"]).arg(&folder))?;
+    let mut pip = Command::new(&python);
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ]);
+    program::run(pip.args(PEERS))?;
+    std::fs::write(&stamp, wanted).doing("write", &stamp)?;
+    Ok(python)
 }
 
 /// `apt-get`, with sudo where needed; none when this user may not install.

@@ -291,7 +291,8 @@ impl InteropServers {
         command
             .env("STANCHION_TEST_SERVERS", &self.file)
             .env("STANCHION_XTASK", servers::own_program()?)
-            .env("STANCHION_PYTHON", python);
+            .env("STANCHION_PYTHON", python)
+            .env("STANCHION_PEERS", requirements::peers()?);
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use super::{Package, TextFile, Violation, line_of};
 const RULE: &str = "floor";
 
 /// The crates' floors, bottom up.
-const FLOORS: [(&str, u8); 11] = [
+const FLOORS: [(&str, u8); 12] = [
     ("stanchion-stanza", 0),
     ("stanchion-transport", 1),
     ("stanchion-sasl", 1),
@@ -21,6 +21,7 @@ const FLOORS: [(&str, u8); 11] = [
     // Beside the floors, too, and for tests only, so it may use the test kit.
     ("stanchion-simulator", 4),
     ("stanchion-services", 4),
+    ("stanchion-device", 5),
     ("stanchion", 6),
     ("stanchion-chat", 7),
 ];

@@ -53,6 +53,12 @@ impl fmt::Display for Color {
     }
 }
 
+impl From<Color> for Text {
+    fn from(color: Color) -> Self {
+        Self::checked(color.to_string())
+    }
+}
+
 /// What a parameter is set to. Dates and times stay text, in the forms of XML Schema;
 /// [`datetime::utc`](crate::payload::datetime::utc) writes a moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -183,7 +189,7 @@ impl Parameter {
             Value::Boolean(value) => (words.boolean, Text::from(*value)),
             Value::Bool(value) if words.short => (words.boolean, Text::from(*value)),
             Value::Bool(value) => (BOOL, Text::from(*value)),
-            Value::Color(value) => (words.color, Text::checked(value.to_string())),
+            Value::Color(value) => (words.color, Text::from(*value)),
             Value::Date(value) => (words.date, value.clone()),
             Value::DateTime(value) => (words.date_time, value.clone()),
             Value::Double(value) => (words.double, value.clone().into()),

@@ -1,0 +1,2 @@
+//! Adapters for real protocols, each behind a feature of its name and on its own: none
+//! knows another.
