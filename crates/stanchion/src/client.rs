@@ -2,6 +2,8 @@
 
 use secrecy::SecretString;
 use stanchion_connect::Endpoint;
+#[cfg(feature = "device")]
+use stanchion_device::{Devices, ThingHost, Things};
 use stanchion_reliability::engine::Counters;
 use stanchion_reliability::session::{
     FindError, Outgoing, Protection, SendError, Sender, Sent, Session, SessionError, SessionEvent,
@@ -30,7 +32,9 @@ use crate::component::ComponentBuilder;
 /// nothing that was accepted or acknowledged is lost.
 #[derive(Debug)]
 pub struct Client {
-    // Ends before the session does: fields drop in order.
+    // These end before the session does: fields drop in order.
+    #[cfg(feature = "device")]
+    devices: Devices,
     services: Standard,
     session: Session,
 }
@@ -47,8 +51,17 @@ impl Client {
         ComponentBuilder::new(address)
     }
 
-    pub(crate) const fn new(session: Session, services: Standard) -> Self {
-        Self { services, session }
+    pub(crate) const fn new(
+        session: Session,
+        services: Standard,
+        #[cfg(feature = "device")] devices: Devices,
+    ) -> Self {
+        Self {
+            #[cfg(feature = "device")]
+            devices,
+            services,
+            session,
+        }
     }
 
     /// Hands a message over; resolves once it is durable. Waits while the outbox is
@@ -204,6 +217,20 @@ impl Client {
     #[must_use]
     pub fn pubsub(&self) -> Pubsub {
         self.services.pubsub()
+    }
+
+    /// The things of others: read, watched and set (XEP-0323, XEP-0325).
+    #[cfg(feature = "device")]
+    #[must_use]
+    pub const fn things(&self) -> &Things {
+        self.devices.things()
+    }
+
+    /// Our own things, if [`ClientBuilder::things`] was called.
+    #[cfg(feature = "device")]
+    #[must_use]
+    pub const fn thing_host(&self) -> Option<&ThingHost> {
+        self.devices.host()
     }
 
     /// Ends the client properly: what is accepted is durable, what is handled is

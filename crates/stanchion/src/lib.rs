@@ -58,8 +58,11 @@ mod builder;
 mod client;
 pub mod component;
 mod first;
+mod wiring;
 
 pub use stanchion_connect as connect;
+#[cfg(feature = "device")]
+pub use stanchion_device as device;
 pub use stanchion_reliability as reliability;
 pub use stanchion_reliability::session;
 pub use stanchion_services as services;
