@@ -12,6 +12,7 @@ use std::time::Duration;
 use clap::Args;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
+use stanchion::builder::StartError;
 use stanchion::connect::config::Plaintext;
 use stanchion::connect::registry::{RegistryError, Server, ServerRegistry, read_place};
 use stanchion::connect::{Account, ConnectConfig, Connector, Endpoint, Endpoints};
@@ -21,7 +22,7 @@ use stanchion::services::Incoming;
 use stanchion::session::{SessionConfig, SessionError};
 use stanchion::transport::TlsMode;
 use stanchion::transport::security::Fingerprint;
-use stanchion::{BareJid, Client, ClientBuilder, Roots, StartError};
+use stanchion::{BareJid, Client, ClientBuilder, Roots};
 use stanchion_sasl::Credentials;
 use tokio::time::Instant;
 

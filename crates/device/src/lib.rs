@@ -29,13 +29,13 @@
 
 pub mod adapter;
 pub mod adapters;
-mod devices;
+pub mod devices;
 pub mod host;
 pub mod model;
 pub mod remote;
 
 pub use adapter::{Adapter, AdapterError, Link, Order, OrderError, Report, Stop};
-pub use devices::{Added, Devices};
+pub use devices::Devices;
 pub use host::{HostConfig, ThingHost};
 pub use model::{FieldSpec, ParameterSpec, Reading, Sample, ThingSpec};
 pub use remote::Things;

@@ -54,7 +54,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod builder;
+pub mod builder;
 mod client;
 pub mod component;
 mod first;
@@ -69,7 +69,7 @@ pub use stanchion_services as services;
 pub use stanchion_stanza as stanza;
 pub use stanchion_transport as transport;
 
-pub use builder::{ClientBuilder, StartError};
+pub use builder::ClientBuilder;
 pub use client::Client;
 pub use stanchion_reliability::outcome::{InDoubt, NotDelivered, Outcome};
 pub use stanchion_stanza::{BareJid, Jid};

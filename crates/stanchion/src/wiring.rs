@@ -6,7 +6,8 @@ use stanchion_reliability::session::{Receiver, Session, Stanzas};
 use stanchion_reliability::store::Transactor;
 use stanchion_services::{Incoming, Standard, StandardConfig};
 
-use crate::{Client, StartError};
+use crate::Client;
+use crate::builder::StartError;
 
 /// A session that runs, and what is to stand over it.
 pub(crate) struct Wiring {
