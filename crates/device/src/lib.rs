@@ -38,4 +38,3 @@ pub use adapter::{Adapter, AdapterError, Link, Order, OrderError, Report, Stop};
 pub use devices::Devices;
 pub use host::{HostConfig, ThingHost};
 pub use model::{FieldSpec, ParameterSpec, Reading, Sample, ThingSpec};
-pub use remote::Things;

@@ -3,7 +3,9 @@
 use secrecy::SecretString;
 use stanchion_connect::Endpoint;
 #[cfg(feature = "device")]
-use stanchion_device::{Devices, ThingHost, Things};
+use stanchion_device::remote::Things;
+#[cfg(feature = "device")]
+use stanchion_device::{Devices, ThingHost};
 use stanchion_reliability::engine::Counters;
 use stanchion_reliability::session::{
     FindError, Outgoing, Protection, SendError, Sender, Sent, Session, SessionError, SessionEvent,
