@@ -5,6 +5,8 @@
 //! - [`adapter`]: the seam to a protocol, and the task that keeps an adapter going;
 //! - [`adapters`]: those that there are, each behind a feature of its own;
 //! - [`host`]: our things on XMPP, read and set by others;
+//! - [`outflow`]: our readings on their way to others, in the words of [`format`];
+//! - [`sink`]: where readings of others are kept;
 //! - [`remote`]: the things of others.
 //!
 //! ```
@@ -30,9 +32,13 @@
 pub mod adapter;
 pub mod adapters;
 pub mod devices;
+pub mod format;
 pub mod host;
+pub mod json;
 pub mod model;
+pub mod outflow;
 pub mod remote;
+pub mod sink;
 
 pub use adapter::{Adapter, AdapterError, Link, Order, OrderError, Report, Stop};
 pub use devices::Devices;

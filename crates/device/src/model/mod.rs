@@ -8,6 +8,7 @@ mod spec;
 mod value;
 
 pub use sample::{Reading, Sample};
+pub(crate) use sampling::time as sampling_time;
 pub use sampling::{Sampler, Sampling};
 pub use spec::{FieldSpec, Kind, ParameterKind, ParameterSpec, SettingError, ThingSpec};
 pub use stanchion_stanza::payload::control::{Parameter as Setting, Value as SettingValue};
