@@ -11,6 +11,7 @@ use stanchion_reliability::session::{
     FindError, Outgoing, Protection, SendError, Sender, Sent, Session, SessionError, SessionEvent,
     Status, Tracked,
 };
+use stanchion_reliability::store::Transactor;
 use stanchion_services::archive::Archives;
 use stanchion_services::blocking::Blocking;
 use stanchion_services::chat::Chat;
@@ -39,6 +40,7 @@ pub struct Client {
     devices: Devices,
     services: Standard,
     session: Session,
+    store: Transactor,
 }
 
 impl Client {
@@ -56,6 +58,7 @@ impl Client {
     pub(crate) const fn new(
         session: Session,
         services: Standard,
+        store: Transactor,
         #[cfg(feature = "device")] devices: Devices,
     ) -> Self {
         Self {
@@ -63,6 +66,7 @@ impl Client {
             devices,
             services,
             session,
+            store,
         }
     }
 
@@ -233,6 +237,13 @@ impl Client {
     #[must_use]
     pub const fn thing_host(&self) -> Option<&ThingHost> {
         self.devices.host()
+    }
+
+    /// The store's file, or its stand-in in memory, for an application's own tables beside
+    /// the messages: see [`Received::commit_with`](stanchion_reliability::session::Received::commit_with).
+    #[must_use]
+    pub fn store(&self) -> Transactor {
+        self.store.clone()
     }
 
     /// Ends the client properly: what is accepted is durable, what is handled is

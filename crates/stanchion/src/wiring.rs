@@ -34,8 +34,9 @@ impl Wiring {
             |builder| Devices::add(builder, self.things),
         )
         .await?;
-        let devices = added.start(&services, sender, store);
-        Ok((Client::new(self.session, services, devices), incoming))
+        let devices = added.start(&services, sender, store.clone());
+        let client = Client::new(self.session, services, store, devices);
+        Ok((client, incoming))
     }
 
     /// Starts the services.
@@ -47,9 +48,10 @@ impl Wiring {
             sender,
             self.receiver,
             self.stanzas,
-            self.store,
+            self.store.clone(),
         )
         .await?;
-        Ok((Client::new(self.session, services), incoming))
+        let client = Client::new(self.session, services, self.store);
+        Ok((client, incoming))
     }
 }

@@ -162,11 +162,13 @@ impl Task {
         let stop = self.stop.clone();
         let stopping = stop.wanted();
         tokio::pin!(stopping);
-        let mut is_stopping = false;
+        // Nothing more comes in; what waits is handed over.
+        let mut is_over = false;
         loop {
             let at = match self.queue.due() {
-                Some(due) if !is_stopping => Some(self.started + due),
+                Some(due) if !is_over => Some(self.started + due),
                 Some(_) => Some(Instant::now()),
+                None if is_over => return,
                 None => None,
             };
             tokio::select! {
@@ -177,14 +179,11 @@ impl Task {
                         return;
                     }
                 }
-                sample = self.samples.recv(), if !self.queue.blocks() => match sample {
+                sample = self.samples.recv(), if !is_over && !self.queue.blocks() => match sample {
                     Some(sample) => self.push(sample),
-                    None => return,
+                    None => is_over = true,
                 },
-                () = &mut stopping, if !is_stopping => {
-                    is_stopping = true;
-                    self.samples.close();
-                }
+                () = &mut stopping, if !self.samples.is_closed() => self.samples.close(),
             }
         }
     }
