@@ -67,6 +67,19 @@ impl Flow {
     }
 }
 
+/// Shows how an outflow is. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct FlowGauge([watch::Receiver<Flow>; 3]);
+
+impl FlowGauge {
+    /// How it is.
+    #[must_use]
+    pub fn flow(&self) -> Flow {
+        let flows = self.0.iter().map(|lane| *lane.borrow());
+        flows.fold(Flow::default(), Flow::plus)
+    }
+}
+
 /// The readings' way to somebody, running. Dropping it leaves out what waits here.
 #[derive(Debug)]
 pub struct Outflow {
@@ -132,8 +145,13 @@ impl Outflow {
     /// How it is.
     #[must_use]
     pub fn flow(&self) -> Flow {
-        let flows = self.lanes.iter().map(|lane| *lane.flow.borrow());
-        flows.fold(Flow::default(), Flow::plus)
+        self.gauge().flow()
+    }
+
+    /// Where that can be seen, also after its end.
+    #[must_use]
+    pub fn gauge(&self) -> FlowGauge {
+        FlowGauge(self.lanes.each_ref().map(|lane| lane.flow.clone()))
     }
 
     /// Ends it: hands over what waits, for as long as `within`; what is left is given back
