@@ -30,6 +30,7 @@
 pub mod adapter;
 pub mod adapters;
 mod devices;
+pub mod history;
 pub mod host;
 pub mod model;
 pub mod remote;
