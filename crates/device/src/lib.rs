@@ -33,6 +33,7 @@ pub mod adapter;
 pub mod adapters;
 pub mod devices;
 pub mod format;
+pub mod history;
 pub mod host;
 pub mod json;
 pub mod model;

@@ -128,6 +128,9 @@ pub const STANZAS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
 pub const STREAM: &str = "http://etherx.jabber.org/streams";
 /// Stream error conditions (RFC 6120 §4.9).
 pub const STREAMS: &str = "urn:ietf:params:xml:ns:xmpp-streams";
+/// Commands to things that act once, this project's own (see
+/// [`payload::thing_command`](crate::payload::thing_command)).
+pub const THING_COMMAND: &str = "urn:stanchion:command:0";
 /// Entity time (XEP-0202).
 pub const TIME: &str = "urn:xmpp:time";
 /// STARTTLS negotiation (RFC 6120 §5).
@@ -204,6 +207,7 @@ pub(crate) const KNOWN: &[&str] = &[
     STANZAS,
     STREAM,
     STREAMS,
+    THING_COMMAND,
     TIME,
     TLS,
     UPLOAD,

@@ -17,8 +17,8 @@ use super::{
     Payload, PayloadError, bind, bind2, blocking, caps, carbons, channel_binding, chat_states,
     commands, component, conference, control, correction, csi, delay, delivery, disco, fast, forms,
     forward, framing, hints, last_activity, limits, mam, markers, muc, ping, pubsub, receipts,
-    register, reply, roster, rsm, sasl, sasl2, sensordata, sid, sm, starttls, time, upload,
-    version,
+    register, reply, roster, rsm, sasl, sasl2, sensordata, sid, sm, starttls, thing_command, time,
+    upload, version,
 };
 use crate::ns;
 use crate::stanza::{DefinedCondition, StanzaError};
@@ -573,6 +573,16 @@ pub const ALL: &[Known] = &[
     ),
     payload!(delivery::Jids, "addresses of a device", (ns::DELIVERY, "")),
     payload!(delivery::At, "device and store", (ns::DELIVERY, "")),
+    payload!(
+        thing_command::Command,
+        "command that acts once",
+        (ns::THING_COMMAND, "")
+    ),
+    payload!(
+        thing_command::CommandOutcome,
+        "outcome of a command",
+        (ns::THING_COMMAND, "")
+    ),
 ];
 
 /// Every typed view of a form.

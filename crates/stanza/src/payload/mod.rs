@@ -43,6 +43,7 @@ pub mod sensordata;
 pub mod sid;
 pub mod sm;
 pub mod starttls;
+pub mod thing_command;
 pub mod time;
 pub mod upload;
 pub mod version;

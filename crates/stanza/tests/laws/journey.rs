@@ -9,7 +9,7 @@ use stanchion_stanza::payload::{
     Payload, bind, bind2, blocking, caps, carbons, channel_binding, chat_states, commands,
     component, control, correction, csi, delay, delivery, disco, fast, forms, forward, framing,
     hints, last_activity, limits, mam, markers, muc, ping, pubsub, receipts, register, reply,
-    roster, rsm, sasl, sasl2, sensordata, sid, sm, starttls, time, upload, version,
+    roster, rsm, sasl, sasl2, sensordata, sid, sm, starttls, thing_command, time, upload, version,
 };
 use stanchion_stanza::stanza::StanzaError;
 use stanchion_stanza::stream::StreamError;
@@ -216,6 +216,8 @@ payloads! {
     starttls::Failure,
     starttls::Proceed,
     starttls::StartTls,
+    thing_command::Command,
+    thing_command::CommandOutcome,
     time::Time,
     upload::FileTooLarge,
     upload::Request,
