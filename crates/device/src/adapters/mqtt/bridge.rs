@@ -212,6 +212,7 @@ impl Run<'_> {
                 tracing::warn!(%topic, length, "a publication is too long, and left out");
                 Ok(())
             }
+            Event::Written => Ok(()),
             Event::Acknowledged(pkid) => {
                 self.orders.acknowledged(pkid);
                 Ok(())

@@ -51,6 +51,8 @@ pub(super) enum Event {
     TooLong { topic: String, length: usize },
     /// The broker has what we published under that id.
     Acknowledged(u16),
+    /// All that was to be sent is with the system now.
+    Written,
     /// The broker has taken a subscription, or not those of its filters.
     Subscribed { pkid: u16, refused: Vec<usize> },
 }
@@ -111,7 +113,12 @@ impl Connection {
             resumed: false,
         };
         connection.send(&Packet::Connect(connect))?;
-        match connection.frame().await? {
+        let answer = loop {
+            if let Some(answer) = connection.frame().await? {
+                break answer;
+            }
+        };
+        match answer {
             Frame::Packet(Packet::ConnAck(ack)) if ack.code == ConnectReturnCode::Success => {
                 connection.resumed = ack.session_present;
                 Ok(connection)
@@ -180,7 +187,9 @@ impl Connection {
     /// What comes next; writes and pings meanwhile. Cancel-safe.
     pub(super) async fn next(&mut self) -> Result<Event, AdapterError> {
         loop {
-            let frame = self.frame().await?;
+            let Some(frame) = self.frame().await? else {
+                return Ok(Event::Written);
+            };
             if let Some(event) = self.event(frame)? {
                 return Ok(event);
             }
@@ -285,22 +294,24 @@ impl Connection {
         next.map_err(|error| self.misbehaved(&error.to_string()))
     }
 
-    async fn frame(&mut self) -> Result<Frame, AdapterError> {
+    /// The next frame; none once all is written.
+    async fn frame(&mut self) -> Result<Option<Frame>, AdapterError> {
         if std::mem::take(&mut self.unheard) {
             // What was not read was no silence of the broker's.
             self.ping_at = Instant::now() + self.keep_alive;
         }
         loop {
             if let Some(frame) = self.framed()? {
-                return Ok(frame);
+                return Ok(Some(frame));
             }
             let ping_at = self.ping_at;
             tokio::select! {
                 biased;
                 read = poll_fn(|cx| self.poll(cx)) => {
                     let length = match read {
-                        Ok(0) => return Err(self.lost(io::ErrorKind::UnexpectedEof.into())),
-                        Ok(length) => length,
+                        Ok(None) => return Ok(None),
+                        Ok(Some(0)) => return Err(self.lost(io::ErrorKind::UnexpectedEof.into())),
+                        Ok(Some(length)) => length,
                         Err(error) => return Err(self.lost(error)),
                     };
                     self.framing.feed(&self.chunk[..length]);
@@ -326,17 +337,21 @@ impl Connection {
         written.map_err(|error| AdapterError::Misuse(format!("to the broker: {error}")))
     }
 
-    /// Writes, and reads if what is written does not pile up.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    /// Writes, and reads if what is written does not pile up. Nothing, once all is written.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<usize>>> {
+        let had_to_write = !self.is_flushed();
         if let Poll::Ready(error) = self.poll_write(cx) {
             return Poll::Ready(Err(error));
+        }
+        if had_to_write && self.is_flushed() {
+            return Poll::Ready(Ok(None));
         }
         if self.out.len() >= MAX_OUT {
             return Poll::Pending;
         }
         let mut read = ReadBuf::new(&mut self.chunk);
         std::task::ready!(Pin::new(&mut self.pipe).poll_read(cx, &mut read))?;
-        Poll::Ready(Ok(read.filled().len()))
+        Poll::Ready(Ok(Some(read.filled().len())))
     }
 
     /// Writes what can be written. Ready with what went wrong.

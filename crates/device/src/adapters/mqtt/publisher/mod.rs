@@ -204,7 +204,7 @@ impl Run<'_> {
             Event::Subscribed { refused, .. } if !refused.is_empty() => {
                 tracing::warn!("the broker does not let us read commands; grant it there");
             }
-            Event::Subscribed { .. } => {}
+            Event::Subscribed { .. } | Event::Written => {}
         }
         Ok(())
     }
