@@ -20,10 +20,42 @@ pub use queue::{LeftOut, Pressure, Queue, QueueConfig};
 pub use way::{ToNode, ToRecipient, Way, WayError};
 
 use crate::adapter::{Stop, Stopper};
-use crate::model::Sample;
+use crate::model::{Sample, ThingSpec};
 
 /// Samples on their way to a queue.
 const INPUT: usize = 64;
+
+/// A sample's readings by the lanes of their fields, in the order of [`Lane::ALL`]; what is
+/// not described goes with telemetry.
+#[must_use]
+pub fn by_lane(spec: Option<&ThingSpec>, sample: Sample) -> Vec<(Lane, Sample)> {
+    let lane = |field: &str| {
+        let described = spec.and_then(|spec| spec.field(field));
+        described.map_or(Lane::Telemetry, |field| field.lane)
+    };
+    let Sample {
+        thing,
+        at,
+        readings,
+    } = sample;
+    let mut parts = Lane::ALL.map(|lane| (lane, Vec::new()));
+    for reading in readings {
+        let lane = lane(&reading.field);
+        let part = parts.iter_mut().find(|(one, _)| *one == lane);
+        if let Some((_, part)) = part {
+            part.push(reading);
+        }
+    }
+    let parts = parts.into_iter().filter(|(_, part)| !part.is_empty());
+    let sample = |readings| Sample {
+        thing: thing.clone(),
+        at,
+        readings,
+    };
+    parts
+        .map(|(lane, readings)| (lane, sample(readings)))
+        .collect()
+}
 
 /// Which readings somebody gets, and how they wait.
 #[derive(Debug, Clone, Default)]
@@ -333,6 +365,25 @@ mod tests {
         let gave_up = tokio::time::timeout(Duration::from_secs(60), give).await;
         assert!(gave_up.is_err());
         assert_eq!(outflow.flow().left_out, LeftOut::default());
+    }
+
+    #[test]
+    fn a_sample_is_split_by_the_lanes_of_its_fields() {
+        use crate::model::{FieldSpec, Kind, Reading};
+        let text = Text::from_static;
+        let smoke = FieldSpec::new(text("smoke"), Kind::Boolean).in_lane(Lane::Alarm);
+        let spec = ThingSpec::new(text("hall")).with_field(smoke);
+        let mut both = sample(21);
+        let smoke = Reading::automatic(text("smoke"), Value::Boolean(true));
+        both.readings.push(smoke.clone());
+        let parts = by_lane(Some(&spec), both.clone());
+        let lanes: Vec<_> = parts.iter().map(|(lane, _)| *lane).collect();
+        assert_eq!(lanes, [Lane::Alarm, Lane::Telemetry]);
+        assert_eq!(parts[0].1.readings, [smoke]);
+        let [(Lane::Telemetry, whole)] = &by_lane(None, both.clone())[..] else {
+            panic!("not described, so not split")
+        };
+        assert_eq!(*whole, both);
     }
 
     #[tokio::test(start_paused = true)]
