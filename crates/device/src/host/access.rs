@@ -147,6 +147,20 @@ impl Access {
         self.any(who, own, names)
     }
 
+    /// Whether anything at all may be read.
+    #[must_use]
+    pub fn may_read_something(&self, who: Option<&Jid>, own: Option<&BareJid>) -> bool {
+        let names = |g: &Grant| g.things != Names::None && g.read != Names::None;
+        self.any(who, own, names)
+    }
+
+    /// Whether anything at all may be set.
+    #[must_use]
+    pub fn may_set_something(&self, who: Option<&Jid>, own: Option<&BareJid>) -> bool {
+        let names = |g: &Grant| g.things != Names::None && g.set != Names::None;
+        self.any(who, own, names)
+    }
+
     fn any(
         &self,
         who: Option<&Jid>,

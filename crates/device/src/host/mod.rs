@@ -21,11 +21,13 @@ use crate::model::{Sample, ThingSpec};
 
 pub use access::{Access, Grant, Names};
 pub use config::{HostConfig, HostEvent};
-pub use state::State;
+pub use state::{Job, Jobs, Plan, PlannedOrder, Refusal, State};
 pub use table::{Latest, MOST_FIELDS, MOST_THINGS, TableError};
 
 /// Samples that a listener may be behind before what is taken in waits for it.
 const ROOM: usize = 1024;
+/// What may wait to be done outside the services' task.
+const JOBS: usize = 256;
 
 /// Our things, as others reach them. Cheap to clone; its work ends with the client.
 #[derive(Debug, Clone)]
@@ -47,19 +49,28 @@ struct Shared {
 pub struct Added {
     handle: Handle<State>,
     commands: mpsc::Receiver<Received>,
+    jobs: mpsc::Receiver<Job>,
+    config: HostConfig,
 }
 
 /// Adds it.
 pub fn add(builder: &mut HostBuilder, config: HostConfig) -> Added {
-    let (handle, commands) = builder.add_claiming(State::new(config));
-    Added { handle, commands }
+    let (jobs_in, jobs) = mpsc::channel(JOBS);
+    let put = Box::new(move |job| jobs_in.try_send(job).map_err(|e| e.into_inner()));
+    let (handle, commands) = builder.add_claiming(State::new(config.clone(), put));
+    Added {
+        handle,
+        commands,
+        jobs,
+        config,
+    }
 }
 
 impl Added {
     /// Runs it, with what its services were started with.
     #[must_use]
     pub fn start(self, sender: Sender, store: Transactor) -> ThingHost {
-        let _ = (self.commands, sender, store);
+        let _ = (self.commands, sender, store, self.jobs, self.config);
         ThingHost {
             handle: self.handle,
             shared: Arc::default(),
