@@ -2,7 +2,7 @@
 
 use stanchion_reliability::session::Sender;
 use stanchion_reliability::store::Transactor;
-use stanchion_services::{Handle, HostBuilder, Standard};
+use stanchion_services::{HostBuilder, Standard};
 
 use crate::host::{self, HostConfig, ThingHost};
 use crate::remote::{self, Things};
@@ -17,7 +17,7 @@ pub struct Devices {
 /// What was added to the services of a session, before they run.
 #[derive(Debug)]
 pub struct Added {
-    remote: Handle<remote::State>,
+    remote: remote::Added,
     host: Option<host::Added>,
 }
 
@@ -47,12 +47,10 @@ impl Added {
     /// Runs it over the services that it was added to.
     #[must_use]
     pub fn start(self, services: &Standard, sender: Sender, store: Transactor) -> Devices {
-        let requests = services.requests();
-        let discovery = services.discovery().clone();
         let host = self.host;
         Devices {
-            host: host.map(|host| host.start(sender.clone(), store.clone())),
-            things: Things::new(self.remote, requests, discovery, sender, store),
+            host: host.map(|host| host.start(sender.clone(), store)),
+            things: self.remote.start(services, sender),
         }
     }
 }

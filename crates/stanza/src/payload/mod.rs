@@ -23,6 +23,7 @@ pub mod forms;
 pub mod forward;
 pub mod framing;
 pub mod hints;
+pub mod iot_events;
 pub mod known;
 pub mod last_activity;
 pub mod limits;
