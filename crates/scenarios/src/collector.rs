@@ -9,6 +9,7 @@ use stanchion::Client;
 use stanchion::reliability::store::rusqlite::Transaction;
 use stanchion::services::Incoming;
 use stanchion_device::format::from_message;
+use stanchion_device::model::Sample;
 use stanchion_device::sink::Table;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -31,7 +32,12 @@ pub(crate) struct Kept {
     pub(crate) readings: usize,
     /// Alarms (fields of that name): when each was raised, and how long it took.
     pub(crate) alarms: Vec<(Duration, Duration)>,
+    /// When each sample was measured, and when it came; the first 100,000.
+    pub(crate) arrivals: Vec<(Duration, Duration)>,
 }
+
+/// Arrivals that are remembered.
+const ARRIVALS: usize = 100_000;
 
 /// The field of alarms.
 pub(crate) const ALARM: &str = "alarm";
@@ -118,10 +124,9 @@ async fn keep(
         let raised = samples
             .iter()
             .filter(|s| s.readings.iter().any(|r| &*r.field == ALARM));
-        let raised: Vec<_> = raised
-            .map(|s| Duration::from_millis(u64::try_from(s.at.as_unix_ms()).unwrap_or(0)))
-            .map(|at| (at, arrived.saturating_sub(at)))
-            .collect();
+        let at = |s: &Sample| Duration::from_millis(u64::try_from(s.at.as_unix_ms()).unwrap_or(0));
+        let raised: Vec<_> = raised.map(at).map(|at| (at, arrived.saturating_sub(at))).collect();
+        let arrivals: Vec<_> = samples.iter().map(|s| (at(s), arrived)).collect();
         let kept = table
             .keep(&received, samples)
             .await
@@ -129,6 +134,9 @@ async fn keep(
         told.send_modify(|all| {
             all.readings += kept;
             all.alarms.extend(raised);
+            if all.arrivals.len() < ARRIVALS {
+                all.arrivals.extend(arrivals);
+            }
         });
     }
     Ok(())

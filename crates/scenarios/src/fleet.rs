@@ -40,6 +40,28 @@ impl Device {
         let (client, _) = client.start().await.doing("start a device")?;
         let to: Jid = format!("{to}@{DOMAIN}").parse().doing("an account")?;
         let way = ToRecipient::new(client.sender(), to, Profile::Nf, None);
+        Self::over(user, client, way, config)
+    }
+
+    /// The same, for whom a newer reading is worth more than an older one.
+    pub(crate) async fn start_newest_first(
+        user: String,
+        client: ClientBuilder,
+        to: &str,
+        config: OutflowConfig,
+    ) -> Result<Self, Failure> {
+        let (client, _) = client.start().await.doing("start a device")?;
+        let to: Jid = format!("{to}@{DOMAIN}").parse().doing("an account")?;
+        let way = ToRecipient::new(client.sender(), to, Profile::Nf, None).newest_first();
+        Self::over(user, client, way, config)
+    }
+
+    fn over(
+        user: String,
+        client: Client,
+        way: ToRecipient,
+        config: OutflowConfig,
+    ) -> Result<Self, Failure> {
         let outflow = Outflow::start(Arc::new(way), config);
         let reported = BTreeMap::new();
         Ok(Self {
@@ -88,6 +110,12 @@ pub(crate) fn count(values: &Values) -> usize {
 
 /// Puts what was kept to account: nothing lost, doubled, out of order or made up.
 pub(crate) fn account(report: &mut Report, reported: &Values, kept: &Values) {
+    let misordered = account_unordered(report, reported, kept);
+    report.none("readings out of order", misordered);
+}
+
+/// The same where order does not count; gives how many were out of it.
+pub(crate) fn account_unordered(report: &mut Report, reported: &Values, kept: &Values) -> usize {
     let (mut lost, mut doubled, mut misordered, mut invented) = (0, 0, 0, 0);
     let none = Vec::new();
     for (key, reported) in reported {
@@ -114,6 +142,6 @@ pub(crate) fn account(report: &mut Report, reported: &Values, kept: &Values) {
         .count();
     report.none("readings lost", lost);
     report.none("readings doubled", doubled);
-    report.none("readings out of order", misordered);
     report.none("readings that nobody sent", invented);
+    misordered
 }

@@ -7,11 +7,15 @@
     reason = "it talks to a terminal"
 )]
 
+mod car;
 mod collector;
 mod failure;
 mod fleet;
+mod light_switch;
+mod loads;
 mod medical;
 mod meters;
+mod power;
 mod relay;
 mod report;
 mod server;
@@ -61,6 +65,12 @@ enum Scenario {
     Medical,
     /// A thousand meters; ten minutes without a server, scaled
     Meters,
+    /// A thousand commands to a lamp while connections are cut, and some that expire
+    LightSwitch,
+    /// A car in tunnels; the newest position first
+    Car,
+    /// A hundred loads are shed in two seconds, and a stranger is refused
+    Power,
 }
 
 /// What a scenario is run with.
@@ -118,5 +128,8 @@ async fn run(scenario: Scenario, setting: &Setting) -> Result<Report, Failure> {
     match scenario {
         Scenario::Medical => medical::run(setting).await,
         Scenario::Meters => meters::run(setting).await,
+        Scenario::LightSwitch => light_switch::run(setting).await,
+        Scenario::Car => car::run(setting).await,
+        Scenario::Power => power::run(setting).await,
     }
 }

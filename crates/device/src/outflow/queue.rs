@@ -48,6 +48,16 @@ impl Default for QueueConfig {
     }
 }
 
+impl QueueConfig {
+    /// The same, with a message for each sample, at once: for what must not wait for others.
+    #[must_use]
+    pub const fn one_by_one(mut self) -> Self {
+        self.batch = 1;
+        self.within = Duration::ZERO;
+        self
+    }
+}
+
 /// What was left out so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LeftOut {

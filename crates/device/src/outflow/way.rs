@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use stanchion_reliability::session::{Lane, Outgoing, SendError, Sender};
 use stanchion_services::pubsub::Publisher;
+use stanchion_stanza::payload::delivery::Channel;
 use stanchion_stanza::payload::sensordata::Profile;
 use stanchion_stanza::{Element, Jid};
 use tokio::time::sleep;
@@ -46,7 +47,11 @@ pub struct ToRecipient {
     to: Jid,
     profile: Profile,
     within: Option<Duration>,
+    newest_first: bool,
 }
+
+/// The channel of readings whose order does not count.
+const UNORDERED: &str = "newest-first";
 
 impl ToRecipient {
     /// To that address, in the words of that profile. With a time, what has not arrived by
@@ -58,12 +63,25 @@ impl ToRecipient {
             to,
             profile,
             within,
+            newest_first: false,
         }
+    }
+
+    /// The same, the newest batch first, whatever waits: for positions, say. Lanes then say
+    /// nothing.
+    #[must_use]
+    pub const fn newest_first(mut self) -> Self {
+        self.newest_first = true;
+        self
     }
 
     fn message(&self, batch: &[Sample], lane: Lane) -> (Outgoing, String) {
         let element = element_of(batch, self.profile);
-        let message = Outgoing::payload(self.to.clone(), element).lane(lane);
+        let message = Outgoing::payload(self.to.clone(), element);
+        let message = match Channel::new(UNORDERED) {
+            Ok(channel) if self.newest_first => message.unordered(channel),
+            _ => message.lane(lane),
+        };
         let message = match self.within {
             Some(time) => message.within(time),
             None => message,
