@@ -5,6 +5,7 @@
 mod sample;
 mod sampling;
 mod spec;
+pub mod units;
 mod value;
 
 pub use sample::{Reading, Sample};
