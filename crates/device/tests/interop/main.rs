@@ -8,3 +8,4 @@
 #![allow(dead_code, reason = "each uses a part")]
 
 mod peer;
+mod serial;
