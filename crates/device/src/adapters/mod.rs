@@ -3,3 +3,7 @@
 
 #[cfg(feature = "mqtt")]
 pub mod mqtt;
+#[cfg(feature = "serial")]
+pub mod serial;
+#[cfg(feature = "simulated")]
+pub mod simulated;

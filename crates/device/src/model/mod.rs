@@ -5,6 +5,7 @@
 mod sample;
 pub(crate) mod sampling;
 mod spec;
+pub mod units;
 mod value;
 
 pub use sample::{Reading, Sample};

@@ -9,3 +9,4 @@
 
 mod mqtt;
 mod peer;
+mod serial;
