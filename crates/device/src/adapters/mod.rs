@@ -1,2 +1,7 @@
 //! Adapters for real protocols, each behind a feature of its name and on its own: none
 //! knows another.
+
+#[cfg(feature = "coap")]
+pub mod coap;
+#[cfg(feature = "modbus")]
+pub mod modbus;
