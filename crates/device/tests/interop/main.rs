@@ -7,4 +7,8 @@
 )]
 #![allow(dead_code, reason = "each uses a part")]
 
+#[cfg(feature = "modbus")]
+mod kept;
+#[cfg(feature = "modbus")]
+mod modbus;
 mod peer;
