@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use stanchion_connect::backoff::BackoffPolicy;
-use stanchion_device::adapter::{
-    AdapterEvent, Supervisor, SupervisorConfig, from_adapters,
-};
+use stanchion_device::adapter::{AdapterEvent, Supervisor, SupervisorConfig, from_adapters};
 use stanchion_device::model::{Setting, SettingValue, Value};
 use stanchion_device::{Adapter, Order, OrderError, Report, Sample};
 use stanchion_stanza::Text;

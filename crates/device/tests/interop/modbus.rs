@@ -12,10 +12,7 @@ use stanchion_stanza::Text;
 use crate::kept::Kept;
 use crate::peer::{Peer, free_port, listening, python};
 
-const SCRIPT: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/tests/interop/peers/modbus.py"
-);
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/peers/modbus.py");
 
 const POINTS: &str = r"
     [[points]]
@@ -135,7 +132,10 @@ async fn reads_and_sets(kept: &mut Kept, log: &Path) {
     assert_eq!(told["model"], Value::String(Text::from_static("Pump 7")));
     assert_eq!(told["third"], Value::Boolean(true));
     assert_eq!(told["pump"], Value::Boolean(false));
-    assert!(!told.contains_key("absent"), "the device has no such register");
+    assert!(
+        !told.contains_key("absent"),
+        "the device has no such register"
+    );
 
     let on = SettingValue::Boolean(true);
     let target = SettingValue::Double("21.5".parse().unwrap());
@@ -145,17 +145,29 @@ async fn reads_and_sets(kept: &mut Kept, log: &Path) {
     kept.has("pump", &Value::Boolean(true)).await;
     kept.has("target", &numeric("21.5", "Cel")).await;
 
-    let too_much = kept.set("boiler", &[("level", SettingValue::Int(101))]).await;
+    let too_much = kept
+        .set("boiler", &[("level", SettingValue::Int(101))])
+        .await;
     assert!(matches!(too_much, Err(OrderError::Refused(_))));
     assert_eq!(written(log).len(), 2, "what is out of bounds is not sent");
-    let refused = kept.set("boiler", &[("refused", SettingValue::Int(1))]).await;
-    assert!(matches!(refused, Err(OrderError::Refused(_))), "{refused:?}");
+    let refused = kept
+        .set("boiler", &[("refused", SettingValue::Int(1))])
+        .await;
+    assert!(
+        matches!(refused, Err(OrderError::Refused(_))),
+        "{refused:?}"
+    );
 
-    assert_eq!(kept.set("boiler", &[("busy", SettingValue::Int(7))]).await, Ok(()));
+    assert_eq!(
+        kept.set("boiler", &[("busy", SettingValue::Int(7))]).await,
+        Ok(())
+    );
     let tries = written(log).iter().filter(|w| w.1 == 50).count();
     assert_eq!(tries, 3, "twice it is busy");
 
-    let silent = kept.set("boiler", &[("silent", SettingValue::Int(1))]).await;
+    let silent = kept
+        .set("boiler", &[("silent", SettingValue::Int(1))])
+        .await;
     assert!(matches!(silent, Err(OrderError::InDoubt(_))), "{silent:?}");
     kept.has("silent", &Value::Int(1)).await;
 }
@@ -227,7 +239,11 @@ async fn two_hundred_registers_are_read_in_two_requests() {
     const ROUNDS: u64 = 100;
     let folder = tempfile::tempdir().unwrap();
     let (port, log) = (free_port(), folder.path().join("log"));
-    let words = ["tcp".to_owned(), port.to_string(), log.display().to_string()];
+    let words = [
+        "tcp".to_owned(),
+        port.to_string(),
+        log.display().to_string(),
+    ];
     let _peer = Peer::start(python(), &[&[SCRIPT.to_owned()], &words[..]].concat());
     listening(port).await;
     let points: String = (0..200)

@@ -284,10 +284,7 @@ mod tests {
         let wrong = [
             ("", "`tcp`"),
             ("tcp = 'meter'", "`tcp`"),
-            (
-                "tcp = 'm:502'\nserial = { device = '/dev/ttyS0' }",
-                "`tcp`",
-            ),
+            ("tcp = 'm:502'\nserial = { device = '/dev/ttyS0' }", "`tcp`"),
             ("serial = { device = 'x', baud = 1 }", "`serial.baud`"),
             ("serial = { device = 'x' }\nunit = 0", "`unit`"),
             ("tcp = 'm:502'\npoll = '1ms'", "`poll`"),

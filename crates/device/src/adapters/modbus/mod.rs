@@ -121,7 +121,10 @@ impl Adapter {
             Fault::Broken(source) => AdapterError::connection(self.place.clone(), source),
             Fault::Silent => {
                 let silent = std::io::ErrorKind::TimedOut.into();
-                let what = format!("{} does not answer; is it on, and is `unit` right?", self.place);
+                let what = format!(
+                    "{} does not answer; is it on, and is `unit` right?",
+                    self.place
+                );
                 AdapterError::connection(what, silent)
             }
             Fault::Garbled(what) => AdapterError::PeerMisbehaved {

@@ -180,11 +180,7 @@ pub(super) enum NoValue {
 }
 
 impl Point {
-    pub(super) fn new(
-        config: &PointConfig,
-        thing: &Text,
-        device: &Config,
-    ) -> Result<Self, Misuse> {
+    pub(super) fn new(config: &PointConfig, thing: &Text, device: &Config) -> Result<Self, Misuse> {
         let key = format!("points.{}", config.name);
         let wrong = |what: &str| Err(misuse(&key, what));
         let name = text(&key, &config.name)?;
@@ -193,7 +189,9 @@ impl Point {
             None => thing.clone(),
         };
         let is_bits = config.kind.is_bits();
-        let of = config.of.unwrap_or(if is_bits { Type::Bool } else { Type::U16 });
+        let of = config
+            .of
+            .unwrap_or(if is_bits { Type::Bool } else { Type::U16 });
         if is_bits && of != Type::Bool {
             return wrong("a coil or discrete input is a `bool`");
         }
@@ -229,7 +227,12 @@ impl Point {
         if numeric && matches!(of, Type::Bool | Type::String) {
             return wrong("`scale`, `offset`, `decimals` and `unit` are for numbers");
         }
-        within(&format!("{key}.decimals"), config.decimals.unwrap_or(0), 0, 12)?;
+        within(
+            &format!("{key}.decimals"),
+            config.decimals.unwrap_or(0),
+            0,
+            12,
+        )?;
         let decimals = match config.decimals {
             Some(decimals) => decimals.into(),
             None if of.is_float() => 3,
@@ -484,9 +487,8 @@ mod tests {
     use super::*;
 
     fn point(rest: &str) -> Point {
-        let text = format!(
-            "tcp = 'm:502'\n[[points]]\nname = 'p'\nkind = 'holding'\naddress = 1\n{rest}"
-        );
+        let text =
+            format!("tcp = 'm:502'\n[[points]]\nname = 'p'\nkind = 'holding'\naddress = 1\n{rest}");
         let config: Config = toml::from_str(&text).unwrap();
         config.check().unwrap().remove(0)
     }
@@ -548,10 +550,7 @@ mod tests {
     #[test]
     fn no_number_is_no_value() {
         let float = point("type = 'f32'");
-        assert_eq!(
-            float.value_of_words(&[0x7FC0, 0]),
-            Err(NoValue::NotANumber)
-        );
+        assert_eq!(float.value_of_words(&[0x7FC0, 0]), Err(NoValue::NotANumber));
         let text = point("type = 'string'\nlength = 1");
         assert_eq!(text.value_of_words(&[0xFFFE]), Err(NoValue::NoText));
     }

@@ -187,11 +187,10 @@ impl Request {
             {
                 Ok(Answer::Written)
             }
-            (Self::WriteRegisters { address, words }, Response::WriteMultipleRegisters(at, many))
-                if *address == at && count(words.len()) == many =>
-            {
-                Ok(Answer::Written)
-            }
+            (
+                Self::WriteRegisters { address, words },
+                Response::WriteMultipleRegisters(at, many),
+            ) if *address == at && count(words.len()) == many => Ok(Answer::Written),
             _ => Err(other()),
         }
     }
@@ -308,9 +307,7 @@ impl Wire {
             let rest = &self.kept[at..];
             let pdu = match rest.get(1) {
                 None if unit == self.unit => break,
-                Some(function) if unit == self.unit && *function == wanted => {
-                    request.answered_by()
-                }
+                Some(function) if unit == self.unit && *function == wanted => request.answered_by(),
                 Some(function) if unit == self.unit && *function == wanted | 0x80 => 2,
                 // Noise, or the answer of another unit, or what we said ourselves.
                 _ => {
@@ -394,7 +391,9 @@ mod tests {
 
     #[test]
     fn coils_are_packed_from_the_lowest_bit_on() {
-        let bits = [true, false, true, true, false, false, true, true, true, false];
+        let bits = [
+            true, false, true, true, false, false, true, true, true, false,
+        ];
         let request = Request::WriteCoils {
             address: 0x13,
             bits: bits.to_vec(),

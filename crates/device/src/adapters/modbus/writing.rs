@@ -67,9 +67,8 @@ impl Adapter {
         }
         (settings.iter())
             .map(|setting| {
-                let named = |p: &&super::Point| {
-                    p.thing == *order.thing() && p.field.name == setting.name
-                };
+                let named =
+                    |p: &&super::Point| p.thing == *order.thing() && p.field.name == setting.name;
                 let point = self.points.iter().find(named);
                 let parameter = point.and_then(|p| p.parameter.as_ref());
                 let (Some(point), Some(parameter)) = (point, parameter) else {
@@ -144,9 +143,9 @@ impl Adapter {
     async fn verify(&self, run: &mut Run, request: &Request, name: &str) -> Written {
         let (read, wanted) = match request {
             Request::Read { .. } => return Written::Done,
-            Request::WriteCoil { address, on } => (one(super::Table::Coil, *address), vec![
-                u16::from(*on),
-            ]),
+            Request::WriteCoil { address, on } => {
+                (one(super::Table::Coil, *address), vec![u16::from(*on)])
+            }
             Request::WriteCoils { address, bits } => (
                 one(super::Table::Coil, *address),
                 bits.iter().take(1).map(|on| u16::from(*on)).collect(),

@@ -214,14 +214,7 @@ mod tests {
             path: &path,
             ..Options::default()
         };
-        let bytes = request(
-            Kind::Confirmable,
-            0x7D34,
-            &[],
-            Method::Get,
-            &options,
-            &[],
-        );
+        let bytes = request(Kind::Confirmable, 0x7D34, &[], Method::Get, &options, &[]);
         // RFC 7252, appendix A, figure 16.
         let shown = [&[0x40, 1, 0x7D, 0x34, 0xBB], &b"temperature"[..]].concat();
         assert_eq!(bytes, Some(shown));
@@ -232,7 +225,11 @@ mod tests {
         assert_eq!(Message::decode(&[]), None);
         assert_eq!(Message::decode(&[0x80, 0x45, 0, 1]), None, "version 2");
         assert_eq!(Message::decode(&[0x60, 0, 0, 1, 0xFF]), None, "not empty");
-        assert_eq!(Message::decode(&[0x60, 0x45, 0, 1, 0xFF]), None, "no payload");
+        assert_eq!(
+            Message::decode(&[0x60, 0x45, 0, 1, 0xFF]),
+            None,
+            "no payload"
+        );
         assert_eq!(Message::decode(&[0x49, 0x45, 0, 1]), None, "token too long");
         // An unknown critical option: 9 is OSCORE's.
         let message = Message::decode(&[0x60, 0x45, 0, 1, 0x90]).unwrap();

@@ -33,6 +33,16 @@ impl Observation {
         }
     }
 
+    /// When the newest notification came.
+    pub(super) const fn at(&self) -> Duration {
+        self.at
+    }
+
+    /// The number of the newest notification.
+    pub(super) const fn number(&self) -> u32 {
+        self.sequence
+    }
+
     /// Whether a notification of that number is newer than what is known.
     pub(super) fn is_older_than(&self, now: Duration, sequence: u32) -> bool {
         let (old, new) = (self.sequence, sequence);
