@@ -7,3 +7,7 @@ pub mod mqtt;
 pub mod serial;
 #[cfg(feature = "simulated")]
 pub mod simulated;
+#[cfg(feature = "coap")]
+pub mod coap;
+#[cfg(feature = "modbus")]
+pub mod modbus;
