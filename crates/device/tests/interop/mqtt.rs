@@ -93,6 +93,7 @@ impl Mosquitto {
 /// Another client of the broker.
 struct Client {
     client: AsyncClient,
+    echo: String,
     heard: mpsc::UnboundedReceiver<Publish>,
     task: JoinHandle<()>,
 }
@@ -101,13 +102,16 @@ impl Client {
     async fn connect(broker: &Mosquitto, id: &str, filters: &[&str]) -> Self {
         let mut options = MqttOptions::new(id, "127.0.0.1", broker.port);
         options.set_max_packet_size(1 << 20, 1 << 20);
+        // What a device is told while it is away waits for it.
+        options.set_clean_session(id != "device");
         let (client, mut events) = AsyncClient::new(options, 64);
-        for filter in filters {
-            client.subscribe(*filter, QoS::AtLeastOnce).await.unwrap();
+        let echo = format!("echo/{id}");
+        for filter in filters.iter().copied().chain([&*echo]) {
+            client.subscribe(filter, QoS::AtLeastOnce).await.unwrap();
         }
         let (ready, is_ready) = oneshot::channel();
         let (hear, heard) = mpsc::unbounded_channel();
-        let mut waits_for = filters.len();
+        let mut waits_for = filters.len() + 1;
         let mut ready = Some(ready);
         let task = tokio::spawn(async move {
             // It ends with its broker.
@@ -127,9 +131,17 @@ impl Client {
         timeout(PATIENCE, is_ready).await.unwrap().unwrap();
         Self {
             client,
+            echo,
             heard,
             task,
         }
+    }
+
+    /// Resolves once the broker has all that was published; what came before is passed by.
+    async fn settled(&mut self) {
+        let echo = self.echo.clone();
+        self.publish(&echo, "").await;
+        self.hears(&echo).await;
     }
 
     async fn publish(&self, topic: &str, payload: impl Into<Vec<u8>>) {
@@ -186,12 +198,14 @@ impl Heard {
         found.unwrap_or_else(|_| panic!("{what} never came"))
     }
 
-    async fn thing(&mut self, id: &str, fields: usize) -> ThingSpec {
+    /// A thing with so many fields and parameters.
+    async fn thing(&mut self, id: &str, fields: usize, parameters: usize) -> ThingSpec {
         let described = |report: &Report| match report {
             Report::Things(things) => {
                 let mut things = things.iter();
                 let thing = things.find(|thing| &*thing.node.id == id)?;
-                (thing.fields.len() == fields).then(|| thing.clone())
+                let is_whole = thing.fields.len() == fields && thing.parameters.len() == parameters;
+                is_whole.then(|| thing.clone())
             }
             _ => None,
         };
@@ -266,7 +280,7 @@ async fn outcome(answer: oneshot::Receiver<Result<(), OrderError>>) -> Result<()
 
 const DEVICE: &str = r#""dev": {"ids": ["d1"], "name": "Plug"}, "avty_t": "d1/there""#;
 
-async fn announce(device: &Client) {
+async fn announce(device: &mut Client) {
     let power = format!(
         r#"{{"~": "d1", "stat_t": "~/state", "val_tpl": "{{{{ value_json.power | float }}}}",
             "unit_of_meas": "W", "uniq_id": "d1p", {DEVICE}}}"#
@@ -293,6 +307,7 @@ async fn announce(device: &Client) {
     device
         .retain("d1/state", r#"{"power": 0.5, "relay": "OFF"}"#)
         .await;
+    device.settled().await;
 }
 
 /// Does what its relay is told, as long as it lives.
@@ -309,13 +324,13 @@ fn obey(mut device: Client) -> JoinHandle<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_announced_device_is_a_thing_that_speaks_and_obeys_and_outlives_its_broker() {
     let mut broker = Mosquitto::start_durable().await;
-    let device = Client::connect(&broker, "device", &["d1/relay/set"]).await;
-    announce(&device).await;
+    let mut device = Client::connect(&broker, "device", &["d1/relay/set"]).await;
+    announce(&mut device).await;
     let (kept, mut heard) = take_in(Config::new(broker.broker("gateway")));
     let control = kept.control();
 
-    let thing = heard.thing("d1", 2).await;
-    assert_eq!((&*thing.label, thing.parameters.len()), ("Plug", 2));
+    let thing = heard.thing("d1", 2, 2).await;
+    assert_eq!(&*thing.label, "Plug");
     assert!(thing.field("relay").unwrap().writable);
     assert!(thing.field("odd").is_none());
     let retained = heard.reading("power").await;
@@ -378,10 +393,10 @@ async fn an_announced_device_is_a_thing_that_speaks_and_obeys_and_outlives_its_b
 async fn an_order_is_done_only_once_the_state_says_so() {
     let broker = Mosquitto::start().await;
     let mut device = Client::connect(&broker, "device", &["d1/relay/set"]).await;
-    announce(&device).await;
+    announce(&mut device).await;
     let (kept, mut heard) = take_in(Config::new(broker.broker("gateway")));
     let control = kept.control();
-    heard.thing("d1", 2).await;
+    heard.thing("d1", 2, 2).await;
     heard.reading("relay").await;
     let off = || setting("relay", SettingValue::Boolean(false));
 
@@ -424,7 +439,7 @@ async fn an_order_is_done_only_once_the_state_says_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_came_while_we_were_away_is_told_as_old_and_confirms_nothing() {
     let broker = Mosquitto::start().await;
-    let device = Client::connect(&broker, "device", &[]).await;
+    let mut device = Client::connect(&broker, "device", &[]).await;
     let config: Config = toml::from_str(&format!(
         "broker = {{ host = '127.0.0.1', port = {}, tls = 'off', client_id = 'gateway' }}\n\
          [[points]]\nthing = 'd1'\nfield = 'level'\nkind = 'int'\ntopic = 'tank/level'\n\
@@ -433,16 +448,18 @@ async fn what_came_while_we_were_away_is_told_as_old_and_confirms_nothing() {
     ))
     .unwrap();
     let (kept, mut heard) = take_in(config.clone());
-    heard.thing("d1", 1).await;
+    heard.thing("d1", 1, 1).await;
     heard.connected().await;
     // Its first value shows that it is subscribed to.
     device.retain("tank/level", r#"{"cm": 1}"#).await;
     heard.reading("level").await;
     device.retain("tank/level", "").await;
+    device.settled().await;
     kept.shutdown().await;
     device.publish("tank/level", r#"{"cm": 77}"#).await;
     let too_long = format!(r#"{{"cm": 78, "pad": "{}"}}"#, "x".repeat(300_000));
     device.publish("tank/level", too_long).await;
+    device.settled().await;
 
     let (kept, mut heard) = take_in(config);
     let answer = order(
@@ -504,7 +521,8 @@ async fn our_things_stand_on_the_broker_as_discovery_and_take_commands() {
         Client::connect(&broker, "watcher", &["homeassistant/#", "stanchion/#"]).await;
     let mut kept_there = std::collections::BTreeMap::new();
     let all = async {
-        while kept_there.len() < 7 {
+        let there = "stanchion/gw/lamp/status";
+        while kept_there.len() < 7 || kept_there.get(there).is_none_or(|text| text != "online") {
             let publish = watcher.heard.recv().await.unwrap();
             kept_there.insert(publish.topic, publish.payload);
         }
@@ -553,9 +571,11 @@ async fn our_things_stand_on_the_broker_as_discovery_and_take_commands() {
     timeout(PATIENCE, status).await.unwrap();
     up.connected().await;
     // The retained command is not obeyed after the restart.
-    assert!(wanted.try_recv().is_err());
+    watcher.publish("stanchion/gw/lamp/level/set", "7").await;
+    let next = timeout(PATIENCE, wanted.recv()).await.unwrap().unwrap();
+    assert_eq!(next.setting.value, SettingValue::Int(7));
 
-    // Without a word of goodbye, the will speaks; with one, we do.
+    // Without a word of goodbye, the will speaks.
     drop(kept);
     let will =
         async { while &*watcher.hears("stanchion/gw/status").await.payload != b"offline" {} };
@@ -569,11 +589,12 @@ async fn what_we_publish_is_not_taken_in_again() {
     feed.tell(&Report::Things(vec![lamp()]));
     feed.tell(&lamp_is(true));
     up.connected().await;
-    let mut watcher = Client::connect(&broker, "watcher", &["stanchion/gw/lamp/on/state"]).await;
+    let topics = ["stanchion/gw/lamp/on/state", "stanchion/gw/status"];
+    let mut watcher = Client::connect(&broker, "watcher", &topics).await;
     watcher.hears("stanchion/gw/lamp/on/state").await;
 
     // Another device is announced after all that, so that it is seen last.
-    announce(&watcher).await;
+    announce(&mut watcher).await;
     let (ours, mut heard) = take_in(Config::new(broker.broker("in")));
     let mut things = Vec::new();
     let seen = |report: &Report| {
@@ -590,7 +611,7 @@ async fn what_we_publish_is_not_taken_in_again() {
     let mut config = Config::new(broker.broker("neighbour"));
     config.leave_out.clear();
     let (theirs, mut heard) = take_in(config);
-    let thing = heard.thing("stanchion_gw_lamp", 2).await;
+    let thing = heard.thing("stanchion_gw_lamp", 2, 2).await;
     assert_eq!(&*thing.label, "lamp");
     assert_eq!(thing.field("lamp__temperature").unwrap().unit, "°C");
     let reading = heard.reading("lamp__on").await;
@@ -598,6 +619,10 @@ async fn what_we_publish_is_not_taken_in_again() {
     for kept in [publisher, ours, theirs] {
         kept.shutdown().await;
     }
+    // We said goodbye.
+    let status =
+        async { while &*watcher.hears("stanchion/gw/status").await.payload != b"offline" {} };
+    timeout(PATIENCE, status).await.unwrap();
 }
 
 fn password_file(folder: &Path, name: &str, word: &str) -> PathBuf {
@@ -677,10 +702,10 @@ async fn with_tls_the_certificate_is_checked() {
     kept.shutdown().await;
 
     config.broker.ca_file = Some(broker.folder.path().join("cert.pem"));
-    let device = Client::connect(&broker, "device", &[]).await;
-    announce(&device).await;
+    let mut device = Client::connect(&broker, "device", &[]).await;
+    announce(&mut device).await;
     let (kept, mut heard) = take_in(config);
-    heard.thing("d1", 2).await;
+    heard.thing("d1", 2, 2).await;
     assert_eq!(as_f64(&heard.reading("power").await.value), Some(0.5));
     kept.shutdown().await;
 }

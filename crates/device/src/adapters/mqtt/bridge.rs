@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use super::config::{Config, Misuse, Session};
 use super::connection::{Connection, Event, Greeting};
 use super::orders::Orders;
-use super::registry::{Changes, Registry};
+use super::registry::{Age, Changes, Registry};
 use crate::adapter::{AdapterError, Link, Report, Stop, wall_clock};
 use crate::model::{Sample, ThingSpec};
 
@@ -256,9 +256,13 @@ impl Run<'_> {
         }
         // Of a thing that was never told nobody could make anything.
         self.tell_changes(link).await?;
-        let fresh = !publish.retain && self.mark.is_behind();
+        let age = match publish.retain {
+            true => Age::Retained,
+            false if self.mark.is_behind() => Age::Now,
+            false => Age::Late,
+        };
         let now = Instant::now();
-        let outcome = self.registry.published(topic, payload, fresh, now);
+        let outcome = self.registry.published(topic, payload, age, now);
         if !outcome.wanted {
             // Of a session of before, with other topics.
             self.connection.unsubscribe(vec![topic.clone()])?;
@@ -276,7 +280,7 @@ impl Run<'_> {
             let stale = Report::Stale(outcome.stale);
             self.connection.report(link, stale).await?;
         }
-        if fresh {
+        if age == Age::Now {
             for (place, value) in &outcome.read {
                 self.orders.read(*place, value);
             }

@@ -239,7 +239,7 @@ impl Connection {
             return;
         }
         let written = poll_fn(|cx| {
-            if let Poll::Ready(_) = self.poll_write(cx) {
+            if self.poll_write(cx).is_ready() {
                 return Poll::Ready(());
             }
             match self.is_flushed() {

@@ -31,6 +31,8 @@ struct Held {
     part: String,
     /// What each outlet said last.
     last: Vec<Option<Value>>,
+    /// Whether it said something over this connection.
+    heard: Vec<bool>,
     /// What each topic of availability said last.
     there: Vec<Option<bool>>,
     /// By [`Rule`] and [`Held::there`].
@@ -70,6 +72,18 @@ struct Thing {
     label: Option<Text>,
     entities: BTreeSet<Id>,
     stale: bool,
+}
+
+/// How old a publication is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Age {
+    /// It is of now.
+    Now,
+    /// It waited for us.
+    Late,
+    /// It is what the broker keeps for whoever comes. One after another value of the same
+    /// connection is the older one: it comes with each subscription to its topic.
+    Retained,
 }
 
 /// What a publication came to.
@@ -272,6 +286,7 @@ impl Registry {
         let held = Held {
             part,
             last: vec![None; entity.outlets.len()],
+            heard: vec![false; entity.outlets.len()],
             there: vec![None; entity.availability.len()],
             online: true,
             expires_at: None,
@@ -337,16 +352,17 @@ impl Registry {
         // The values of before are stale already.
         for held in self.entities.values_mut() {
             held.expires_at = None;
+            held.heard.fill(false);
         }
         self.soonest = None;
     }
 
-    /// Something was published, now if `fresh`, or some time ago.
+    /// Something was published.
     pub(super) fn published(
         &mut self,
         topic: &str,
         payload: &str,
-        fresh: bool,
+        age: Age,
         now: Instant,
     ) -> Outcome {
         let mut outcome = Outcome::default();
@@ -358,7 +374,7 @@ impl Registry {
         for route in routes {
             match route {
                 Route::State(id, outlet) => {
-                    self.state(id, outlet, &payload, fresh, now, &mut outcome);
+                    self.state(id, outlet, &payload, age, now, &mut outcome);
                 }
                 Route::Availability(id, at) => self.availability(id, at, &payload, &mut outcome),
             }
@@ -371,7 +387,7 @@ impl Registry {
         id: Id,
         outlet: usize,
         payload: &Payload<'_>,
-        fresh: bool,
+        age: Age,
         now: Instant,
         outcome: &mut Outcome,
     ) {
@@ -385,6 +401,10 @@ impl Registry {
         let Some(value) = source.value(payload) else {
             return;
         };
+        if std::mem::replace(&mut held.heard[outlet], true) && age == Age::Retained {
+            return;
+        }
+        let fresh = age == Age::Now;
         held.last[outlet] = Some(value.clone());
         if let (true, Some(good_for)) = (fresh, held.entity.expires) {
             let at = now + good_for;
@@ -597,24 +617,31 @@ mod tests {
         let (topics, _) = registry.subscriptions();
         assert_eq!(topics, ["n1", "n1/there"]);
 
-        let old = registry.published("n1", r#"{"t": 20}"#, false, now);
+        let old = registry.published("n1", r#"{"t": 20}"#, Age::Retained, now);
         assert_eq!(told(&old), [("temperature", true)]);
-        let fresh = registry.published("n1", r#"{"t": 21}"#, true, now);
+        let fresh = registry.published("n1", r#"{"t": 21}"#, Age::Now, now);
         assert_eq!(told(&fresh), [("temperature", false)]);
-        assert!(told(&registry.published("n1", "{}", true, now)).is_empty());
+        assert!(told(&registry.published("n1", "{}", Age::Now, now)).is_empty());
+        // With another subscription what is kept comes once more.
+        let again = registry.published("n1", r#"{"t": 20}"#, Age::Retained, now);
+        assert!(told(&again).is_empty());
 
-        let lost = registry.published("n1/there", "offline", true, now);
+        let lost = registry.published("n1/there", "offline", Age::Now, now);
         assert_eq!(lost.stale, ["n1"]);
-        let held_back = registry.published("n1", r#"{"t": 22}"#, true, now);
+        let held_back = registry.published("n1", r#"{"t": 22}"#, Age::Now, now);
         assert!(told(&held_back).is_empty());
-        let back = registry.published("n1/there", "online", true, now);
+        let back = registry.published("n1/there", "online", Age::Now, now);
         assert_eq!(told(&back), [("temperature", true)]);
 
         assert_eq!(registry.announced(AT, ""), []);
         let changes = registry.changes();
         assert_eq!(changes.gone, ["n1"]);
         assert_eq!(registry.subscriptions().1, ["n1", "n1/there"]);
-        assert!(!registry.published("n1", r#"{"t": 22}"#, true, now).wanted);
+        assert!(
+            !registry
+                .published("n1", r#"{"t": 22}"#, Age::Now, now)
+                .wanted
+        );
     }
 
     #[test]
@@ -622,13 +649,13 @@ mod tests {
         let mut registry = registry();
         let now = Instant::now();
         registry.announced(AT, SENSOR);
-        registry.published("n1", r#"{"t": 21}"#, true, now);
+        registry.published("n1", r#"{"t": 21}"#, Age::Now, now);
         let end = registry.expires_at().unwrap();
         assert_eq!(end, now + Duration::from_secs(60));
         assert!(registry.expire(now).is_empty());
         assert_eq!(registry.expire(end), ["n1"]);
         assert!(registry.expire(end).is_empty());
-        let fresh = registry.published("n1", r#"{"t": 21}"#, true, end);
+        let fresh = registry.published("n1", r#"{"t": 21}"#, Age::Now, end);
         assert_eq!(told(&fresh), [("temperature", false)]);
     }
 
@@ -685,12 +712,12 @@ mod tests {
         assert_eq!(registry.announcements.len(), MAX_ANNOUNCEMENTS);
         for at in 0..MAX_FIELDS + 10 {
             let topic = format!("homeassistant/sensor/o0/f{at}/config");
-            let payload = format!(r#"{{"stat_t": "t/0", "dev": {{"ids": "o0"}}}}"#);
+            let payload = r#"{"stat_t": "t/0", "dev": {"ids": "o0"}}"#;
             registry.announcements.remove(&topic);
             registry
                 .announcements
                 .remove(&format!("homeassistant/sensor/o{}/config", 2000 + at));
-            registry.announced(&topic, &payload);
+            registry.announced(&topic, payload);
         }
         assert_eq!(
             registry.outlets_of(&Text::from_static("o0")).count(),
