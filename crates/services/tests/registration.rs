@@ -28,8 +28,8 @@ async fn an_account_is_made_in_band_and_its_name_is_then_taken() {
     soon(connector.register(&password)).await.unwrap();
     let again = soon(connector.register(&password)).await.unwrap_err();
     assert!(matches!(again, RegisterError::Taken(_)), "{again}");
-    let theirs = server.connector("phone").register(&password);
-    let theirs = soon(theirs).await.unwrap_err();
+    let phone = server.connector("phone");
+    let theirs = soon(phone.register(&password)).await.unwrap_err();
     assert!(matches!(theirs, RegisterError::Taken(_)), "{theirs}");
 
     // It is an account as any other.
