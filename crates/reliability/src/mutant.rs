@@ -109,6 +109,10 @@ pub const ALL: &[(&str, &str)] = &[
         "a message below the peer's `low` moves only if its boot was never accepted",
     ),
     (
+        "doubt-unsent",
+        "what was never transmitted in an epoch that ends moves on, whatever `low` is told",
+    ),
+    (
         "send-while-closing",
         "nothing is sent in an epoch that is being closed",
     ),
