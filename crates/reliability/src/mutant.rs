@@ -90,7 +90,7 @@ pub const ALL: &[(&str, &str)] = &[
     ),
     (
         "window-unbounded",
-        "only 32 seqs from `low` on are transmitted",
+        "only a window of seqs from `low` on is transmitted",
     ),
     (
         "cancel-beyond-window",
