@@ -148,10 +148,16 @@ impl Gateway {
         });
         match config {
             Ok(config) => {
-                if let Err(failure) = self.become_as(config).await {
-                    tracing::error!(message = %failure.message, "the configuration is in force in part");
-                } else {
-                    tracing::info!("the configuration was read again");
+                let done = self.become_as(config).await;
+                let mut seen = self.board.0.lock().unwrap_or_else(PoisonError::into_inner);
+                seen.reloads += 1;
+                drop(seen);
+                match done {
+                    Ok(()) => tracing::info!("the configuration was read again"),
+                    Err(failure) => tracing::error!(
+                        message = %failure.message,
+                        "the configuration is in force in part"
+                    ),
                 }
             }
             Err(failure) => {
@@ -246,7 +252,6 @@ impl Gateway {
         let mut seen = self.board.0.lock().unwrap_or_else(PoisonError::into_inner);
         seen.stations = self.stations.values().map(Station::view).collect();
         seen.pumps = self.pumps.values().map(Pump::view).collect();
-        seen.reloads += 1;
     }
 
     /// In one line.
