@@ -400,6 +400,7 @@ count = 3
     fn what_is_wrong_is_named() {
         for (change, told) in [
             (("[metrics]", "[metric]"), "unknown field"),
+            (("within = \"1h\"", "wihtin = \"1h\""), "unknown field"),
             (
                 ("type = ", "connection = \"other\"\ntype = "),
                 "no connection `other`",
