@@ -32,6 +32,7 @@ pub mod adapters;
 mod devices;
 pub mod history;
 pub mod host;
+pub mod json;
 pub mod model;
 pub mod remote;
 
