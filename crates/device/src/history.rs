@@ -1,7 +1,8 @@
 //! What things told, remembered for a while: a ring in the store, bounded by age and count
 //! for each thing, written many at a time.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use stanchion_reliability::store::rusqlite::{self, params};
@@ -17,7 +18,8 @@ use crate::model::{Reading, Sample};
 pub struct HistoryConfig {
     /// For how long. Default 7 days.
     pub age: Duration,
-    /// Readings at most, the newest; at least 1. Default 10,000.
+    /// Readings at most, the newest, and a sixteenth more for a while; at least 1. Default
+    /// 10,000.
     pub readings: u32,
 }
 
@@ -35,15 +37,26 @@ impl Default for HistoryConfig {
 pub struct History {
     store: Transactor,
     config: HistoryConfig,
+    /// Readings of each thing since it was last looked at what is too much of it.
+    since: Arc<Mutex<BTreeMap<Text, u32>>>,
 }
 
+/// Things that are counted at once; of others nothing is forgotten later than of these.
+const COUNTED: usize = 20_000;
+
 impl History {
-    /// The ring in that store: made if it is not there.
+    /// The ring in that store: made if it is not there. What is too old by the time `now` is
+    /// forgotten.
     ///
     /// # Errors
     /// [`TransactError`].
-    pub async fn open(store: Transactor, config: HistoryConfig) -> Result<Self, TransactError> {
-        let make = store.transact(|tx| {
+    pub async fn open(
+        store: Transactor,
+        config: HistoryConfig,
+        now: WallTime,
+    ) -> Result<Self, TransactError> {
+        let oldest = now.before(config.age).as_unix_ms();
+        let make = store.transact(move |tx| {
             tx.execute_batch(
                 "CREATE TABLE IF NOT EXISTS app_stanchion_readings (
                      number INTEGER PRIMARY KEY,
@@ -54,10 +67,16 @@ impl History {
                  ) STRICT;
                  CREATE INDEX IF NOT EXISTS app_stanchion_readings_of
                      ON app_stanchion_readings (thing, at, number)",
-            )
+            )?;
+            // Of things that are gone, too.
+            tx.execute("DELETE FROM app_stanchion_readings WHERE at < ?1", [oldest])
         });
         make.await?;
-        Ok(Self { store, config })
+        Ok(Self {
+            store,
+            config,
+            since: Arc::default(),
+        })
     }
 
     /// Remembers samples, all in one transaction, and forgets what is too much of their
@@ -68,14 +87,13 @@ impl History {
     pub async fn remember(&self, now: WallTime, samples: Vec<Sample>) -> Result<(), TransactError> {
         let oldest = now.before(self.config.age).as_unix_ms();
         let most = i64::from(self.config.readings.max(1));
+        let full = self.full(&samples);
         let write = move |tx: &rusqlite::Transaction<'_>| {
-            let mut things = BTreeSet::new();
             let mut insert = tx.prepare_cached(
                 "INSERT INTO app_stanchion_readings (thing, at, field, value)
                  VALUES (?1, ?2, ?3, ?4)",
             )?;
             for sample in &samples {
-                things.insert(&*sample.thing);
                 for reading in &sample.readings {
                     insert.execute(params![
                         &*sample.thing,
@@ -93,13 +111,35 @@ impl History {
                      SELECT at, number FROM app_stanchion_readings WHERE thing = ?1
                      ORDER BY at DESC, number DESC LIMIT 1 OFFSET ?2)",
             )?;
-            for thing in things {
-                old.execute(params![thing, oldest])?;
-                more.execute(params![thing, most])?;
+            for thing in &full {
+                old.execute(params![&**thing, oldest])?;
+                more.execute(params![&**thing, most])?;
             }
             Ok::<_, rusqlite::Error>(())
         };
         self.store.transact(write).await
+    }
+
+    /// Things of which enough came to look at what is too much.
+    fn full(&self, samples: &[Sample]) -> Vec<Text> {
+        let enough = (self.config.readings / 16).max(1);
+        let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        if since.len() > COUNTED {
+            since.clear();
+        }
+        let mut full = Vec::new();
+        for sample in samples {
+            let came = u32::try_from(sample.readings.len()).unwrap_or(u32::MAX);
+            let count = since.entry(sample.thing.clone()).or_default();
+            *count = count.saturating_add(came);
+            if *count >= enough {
+                *count = 0;
+                full.push(sample.thing.clone());
+            }
+        }
+        full.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+        full.dedup();
+        full
     }
 
     /// What a thing told in that period, in Unix milliseconds with both ends in it: the
@@ -165,7 +205,9 @@ mod tests {
             age: Duration::from_secs(10),
             readings: 3,
         };
-        let history = History::open(store, config).await.unwrap();
+        let history = History::open(store, config, WallTime::from_unix_ms(0))
+            .await
+            .unwrap();
         let now = WallTime::from_unix_ms(5_000);
         let of_a = (1..=5).map(|second| level("a", second));
         let all = of_a.chain([level("b", 1)]).collect();
