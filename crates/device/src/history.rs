@@ -223,7 +223,7 @@ mod tests {
     #[tokio::test]
     async fn the_newest_of_a_period_come_first_if_there_are_too_many_and_in_their_order() {
         let store = Transactor::in_memory().unwrap();
-        let history = History::open(store, HistoryConfig::default())
+        let history = History::open(store, HistoryConfig::default(), WallTime::from_unix_ms(0))
             .await
             .unwrap();
         let now = WallTime::from_unix_ms(9_000);
