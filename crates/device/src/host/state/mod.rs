@@ -28,16 +28,16 @@ use super::{HostConfig, HostEvent};
 use crate::adapter::{AdapterEvent, OrderError, Report};
 use crate::model::{Reading, Sample};
 
-pub use control::{MOST_THINGS_AT_ONCE, Plan, PlannedOrder, Refusal, together};
-pub use readouts::{MOST_OF_ONE_ACCOUNT, MOST_READOUTS, MOST_WAIT};
+pub(super) use control::together;
+pub use control::{Plan, PlannedOrder, Refusal};
 
 use control::{Asker, Before, Repeats};
 use readouts::Readouts;
 
 /// Requests to set something that may be under way at once.
-pub const MOST_SETS: usize = 256;
+const MOST_SETS: usize = 256;
 /// The same, of one account.
-pub const MOST_SETS_OF_ONE_ACCOUNT: usize = 32;
+const MOST_SETS_OF_ONE_ACCOUNT: usize = 32;
 
 /// What is to be done outside; its end is told by the number.
 #[derive(Debug)]
@@ -407,7 +407,7 @@ impl State {
 
 /// In the words of a command's outcome.
 #[must_use]
-pub const fn result_of(outcome: &Result<(), OrderError>) -> CommandResult {
+pub(super) const fn result_of(outcome: &Result<(), OrderError>) -> CommandResult {
     match outcome {
         Ok(()) => CommandResult::Done,
         Err(OrderError::Expired) => CommandResult::Expired,
