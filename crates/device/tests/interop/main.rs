@@ -7,4 +7,7 @@
 )]
 #![allow(dead_code, reason = "each uses a part")]
 
+#[path = "../client/mod.rs"]
+mod client;
 mod peer;
+mod remote;
