@@ -82,6 +82,7 @@ impl Thing {
         let user = server.add("thing");
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/peers");
         let mut child = tokio::process::Command::new(python())
+            .args(["-W", "ignore"])
             .arg(folder.join("slixmpp_thing.py"))
             .arg(format!("{user}@{}", server.text("domain")))
             .args([&user, "127.0.0.1", &server.port().to_string()])

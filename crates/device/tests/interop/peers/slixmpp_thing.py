@@ -10,8 +10,33 @@ import asyncio
 import sys
 
 import slixmpp
+from slixmpp.plugins.xep_0323 import sensordata
 from slixmpp.plugins.xep_0323.device import Device as Sensor
 from slixmpp.plugins.xep_0325.device import Device as Actuator
+from slixmpp.xmlstream.handler import Callback
+from slixmpp.xmlstream.matcher import StanzaPath
+
+
+class Patience:
+    """In place of the plugin's timer, whose `reset` cannot be called."""
+
+    def __init__(self, interval, function, args):
+        self.interval, self.function, self.args = interval, function, args
+        self.handle = None
+
+    def start(self):
+        loop = asyncio.get_running_loop()
+        self.handle = loop.call_later(self.interval, self.function, *self.args)
+
+    def cancel(self):
+        self.handle.cancel()
+
+    def reset(self):
+        self.cancel()
+        self.start()
+
+
+sensordata.TimerReset = Patience
 
 
 def say(*words):
@@ -70,9 +95,6 @@ class Thing(slixmpp.ClientXMPP):
             cancel(iq)
 
         self.remove_handler("Sensordata Event:Cancel")
-        from slixmpp.xmlstream.handler import Callback
-        from slixmpp.xmlstream.matcher import StanzaPath
-
         self.register_handler(Callback("Cancel", StanzaPath("iq@type=get/cancel"), cancelled))
 
     async def started(self, _event):
@@ -80,9 +102,6 @@ class Thing(slixmpp.ClientXMPP):
         self.send_presence()
         await self["xep_0199"].send_ping(self.boundjid.domain)
         say("online", self.boundjid.full)
-        # What other threads send goes out when the loop wakes.
-        while True:
-            await asyncio.sleep(0.05)
 
 
 async def main():
