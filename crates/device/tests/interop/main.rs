@@ -14,3 +14,7 @@ mod modbus;
 mod mqtt;
 mod peer;
 mod serial;
+#[path = "../client/mod.rs"]
+mod client;
+mod peer;
+mod remote;
