@@ -54,7 +54,11 @@ impl Fleet {
     #[must_use]
     pub fn named(kind: Kind, prefix: &str, count: usize, interval: Duration, seed: u64) -> Self {
         let interval = interval.max(Duration::from_millis(1));
-        let prefix = if Text::new(prefix).is_ok() { prefix } else { kind.name() };
+        let prefix = if Text::new(prefix).is_ok() {
+            prefix
+        } else {
+            kind.name()
+        };
         let id = |number| Text::new(format!("{prefix}-{number}")).unwrap_or_default();
         let mut things = Vec::with_capacity(count);
         let mut due = BinaryHeap::with_capacity(count);
@@ -75,7 +79,10 @@ impl Fleet {
     /// What they are described by.
     #[must_use]
     pub fn specs(&self) -> Vec<ThingSpec> {
-        self.ids.iter().map(|id| self.kind.spec(id.clone())).collect()
+        self.ids
+            .iter()
+            .map(|id| self.kind.spec(id.clone()))
+            .collect()
     }
 
     /// When the next sample is due; `None` if there are no things.

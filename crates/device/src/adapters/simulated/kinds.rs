@@ -57,9 +57,8 @@ impl Kind {
     /// What such a thing is described by. Everything that it says is told.
     pub(super) fn spec(self, id: Text) -> ThingSpec {
         let text = Text::from_static;
-        let measure = |name, unit| {
-            FieldSpec::numeric(text(name), text(unit)).sampled(Sampling::ALL)
-        };
+        let measure =
+            |name, unit| FieldSpec::numeric(text(name), text(unit)).sampled(Sampling::ALL);
         let field = |name, kind| FieldSpec::new(text(name), kind).sampled(Sampling::ALL);
         let spec = ThingSpec::new(id);
         match self {
@@ -72,9 +71,8 @@ impl Kind {
                     spec.with_field(measure(vital.field, vital.unit))
                 });
                 let alarm = FieldSpec::new(text("alarm"), ValueKind::Boolean);
-                spec.with_field(field("waveform", ValueKind::String)).with_field(
-                    alarm.of(Categories::STATUS).in_lane(Lane::Alarm),
-                )
+                spec.with_field(field("waveform", ValueKind::String))
+                    .with_field(alarm.of(Categories::STATUS).in_lane(Lane::Alarm))
             }
             Self::Lamp => {
                 let writable = |mut field: FieldSpec| {
@@ -144,11 +142,17 @@ pub(super) struct Thing {
 enum Keeps {
     Thermometer,
     /// In watt-seconds.
-    Meter { energy: f64 },
+    Meter {
+        energy: f64,
+    },
     /// Where the heart is in its beat, from 0 to 1.
-    Patient { beat: f64 },
+    Patient {
+        beat: f64,
+    },
     Lamp(Lamp),
-    TagReader { reads: i64 },
+    TagReader {
+        reads: i64,
+    },
 }
 
 #[derive(Debug, Clone, Default)]
@@ -175,11 +179,7 @@ impl Thing {
             }),
             Kind::TagReader => Keeps::TagReader { reads: 0 },
         };
-        Self {
-            random,
-            own,
-            keeps,
-        }
+        Self { random, own, keeps }
     }
 
     /// What it measures at that time, `interval` after the last.
@@ -271,7 +271,8 @@ impl Lamp {
             _ => String::new(),
         };
         let at = at.as_millis();
-        self.commands.push_back(format!("{at} {}={value}", setting.name));
+        self.commands
+            .push_back(format!("{at} {}={value}", setting.name));
     }
 
     fn tell(&self, out: &mut Readings) {
@@ -288,7 +289,8 @@ struct Readings(Vec<Reading>);
 
 impl Readings {
     fn push(&mut self, field: &'static str, value: Value) {
-        self.0.push(Reading::automatic(Text::from_static(field), value));
+        self.0
+            .push(Reading::automatic(Text::from_static(field), value));
     }
 
     fn measure(&mut self, field: &'static str, unit: &'static str, value: f64, decimals: usize) {

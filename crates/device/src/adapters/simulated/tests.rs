@@ -3,8 +3,8 @@
 use super::*;
 use std::collections::BTreeMap;
 
-use crate::adapter::{Stopper, from_adapters};
 use crate::adapter::{Report, Supervisor, SupervisorConfig};
+use crate::adapter::{Stopper, from_adapters};
 use crate::model::{Setting, SettingValue, Value, as_f64, kind_of};
 use stanchion_stanza::payload::datetime;
 
@@ -19,7 +19,9 @@ const KINDS: [Kind; 5] = [
 
 fn value<'a>(measured: &'a [crate::model::Reading], field: &str) -> &'a Value {
     let reading = measured.iter().find(|r| &*r.field == field);
-    &reading.unwrap_or_else(|| panic!("no {field}: {measured:?}")).value
+    &reading
+        .unwrap_or_else(|| panic!("no {field}: {measured:?}"))
+        .value
 }
 
 fn number_of(measured: &Measured, field: &str) -> f64 {
@@ -36,7 +38,11 @@ fn on(to: bool) -> Vec<Setting> {
 #[test]
 fn the_same_seed_measures_the_same_and_another_does_not() {
     for kind in KINDS {
-        let of = |seed| Fleet::new(kind, 5, SECOND, seed).take(50).collect::<Vec<_>>();
+        let of = |seed| {
+            Fleet::new(kind, 5, SECOND, seed)
+                .take(50)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(of(7), of(7), "{kind:?}");
         assert_ne!(of(7), of(8), "{kind:?}");
     }
@@ -134,7 +140,10 @@ fn a_lamp_counts_what_it_did_and_remembers_the_last_of_it() {
     };
     let commands: Vec<_> = commands.split("; ").collect();
     assert_eq!(commands.len(), REMEMBERED);
-    assert_eq!((commands[0], commands[15]), ("4000 on=true", "19000 on=false"));
+    assert_eq!(
+        (commands[0], commands[15]),
+        ("4000 on=true", "19000 on=false")
+    );
     // The other one did nothing, and what is refused is not done.
     let level = vec![
         on(true).remove(0),
@@ -143,8 +152,12 @@ fn a_lamp_counts_what_it_did_and_remembers_the_last_of_it() {
             value: SettingValue::Int(101),
         },
     ];
-    fleet.set(&Text::from_static("lamp-1"), &level, SECOND).unwrap_err();
-    fleet.set(&Text::from_static("lamp-3"), &on(true), SECOND).unwrap_err();
+    fleet
+        .set(&Text::from_static("lamp-1"), &level, SECOND)
+        .unwrap_err();
+    fleet
+        .set(&Text::from_static("lamp-3"), &on(true), SECOND)
+        .unwrap_err();
     let other = fleet.find(|m| m.thing == "lamp-1").unwrap();
     assert_eq!(value(&other.readings, "actuations"), &Value::Long(0));
 }
@@ -170,7 +183,10 @@ fn what_cannot_be_is_named() {
         Adapter::new(config).map(drop).map_err(|e| e.to_string())
     };
     assert_eq!(made("kind = 'lamp'"), Ok(()));
-    assert_eq!(made("kind = 'tag-reader'\ncount = 5\nlatency = '50ms'"), Ok(()));
+    assert_eq!(
+        made("kind = 'tag-reader'\ncount = 5\nlatency = '50ms'"),
+        Ok(())
+    );
     for (toml, word) in [
         ("kind = 'dog'", "dog"),
         ("kind = 'lamp'\ncount = 0", "count"),
@@ -190,7 +206,10 @@ fn order(
     thing: &'static str,
     to: bool,
     within: Duration,
-) -> (Order, tokio::sync::oneshot::Receiver<Result<(), OrderError>>) {
+) -> (
+    Order,
+    tokio::sync::oneshot::Receiver<Result<(), OrderError>>,
+) {
     Order::new(Text::from_static(thing), on(to), Instant::now() + within)
 }
 
@@ -225,7 +244,9 @@ async fn orders_take_their_time_are_done_once_and_expired_ones_never() {
     let (stopper, stop) = Stopper::new();
     let began = Instant::now();
     let task = tokio::spawn(async move {
-        crate::Adapter::run(&mut adapter, &mut link, &stop).await.unwrap();
+        crate::Adapter::run(&mut adapter, &mut link, &stop)
+            .await
+            .unwrap();
     });
     let (late, late_answer) = order("lamp-1", true, SECOND / 2);
     let (first, first_answer) = order("lamp-1", true, 10 * SECOND);

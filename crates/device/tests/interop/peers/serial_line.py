@@ -93,8 +93,7 @@ def main():
     line, other = pty.openpty()
     tty.setraw(other)
     name = os.ttyname(other)
-    # The adapter is to see the end of the line when this program ends, so the other end
-    # stays with it alone once it has opened it; until then nobody else may close it.
+    # Our end of it stays open, too: the adapter comes and goes, and is no end of the line.
     new = link + ".new"
     os.symlink(name, new)
     os.replace(new, link)
