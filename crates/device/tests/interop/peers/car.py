@@ -4,8 +4,14 @@
 usage: car.py PORT
 """
 
+import os
 import sys
+import tempfile
 import time
+
+# It writes its log into the folder in which it is.
+folder = tempfile.TemporaryDirectory()
+os.chdir(folder.name)
 
 from elm import Elm, obd_message
 
