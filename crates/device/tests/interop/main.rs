@@ -7,8 +7,7 @@
 )]
 #![allow(dead_code, reason = "each uses a part")]
 
-#[cfg(feature = "modbus")]
+mod coap;
 mod kept;
-#[cfg(feature = "modbus")]
 mod modbus;
 mod peer;
