@@ -142,7 +142,7 @@ async fn a_server_is_observed_asked_and_set_and_comes_back() {
         .await;
     kept.values.clear();
     let level = [("level", SettingValue::Int(7))];
-    let soon = kept.order("house", &level, Duration::from_millis(300));
+    let soon = kept.order("house", &level, Duration::from_millis(1));
     let later = kept.order("house", &level, Duration::from_secs(60));
     let _peer = server(port, &[]);
     reads(&mut kept).await;
