@@ -5,3 +5,9 @@
 pub mod coap;
 #[cfg(feature = "modbus")]
 pub mod modbus;
+#[cfg(feature = "mqtt")]
+pub mod mqtt;
+#[cfg(feature = "serial")]
+pub mod serial;
+#[cfg(feature = "simulated")]
+pub mod simulated;

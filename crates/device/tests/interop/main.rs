@@ -10,4 +10,6 @@
 mod coap;
 mod kept;
 mod modbus;
+mod mqtt;
 mod peer;
+mod serial;
