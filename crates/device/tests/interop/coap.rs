@@ -232,3 +232,25 @@ async fn a_command_whose_answer_is_lost_is_in_doubt() {
     kept.has("data", &text("cold")).await;
     kept.supervisor.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_server_says_that_it_has_becomes_fields() {
+    let port = free();
+    let _peer = server(port, &[]);
+    let head = format!("server = '127.0.0.1:{port}'\nthing = 'house'\ndiscover = true");
+    let config: Config = toml::from_str(&head).unwrap();
+    let mut kept = Kept::start("house", Adapter::new(config).unwrap());
+    let known = |report: &Report| match report {
+        Report::Things(things) => things.iter().any(|thing| thing.field("/time").is_some()),
+        _ => false,
+    };
+    kept.until(|_, report| known(report)).await;
+    // Of what can be observed, the second value comes by itself.
+    kept.until(|kept, _| kept.values.contains_key("/time"))
+        .await;
+    let first = kept.values["/time"].clone();
+    kept.until(|kept, _| kept.values["/time"] != first).await;
+    kept.until(|kept, _| kept.values.contains_key("/example_data"))
+        .await;
+    kept.supervisor.shutdown().await;
+}
