@@ -64,8 +64,10 @@ impl Kept {
 
     /// Waits until it has told that value.
     pub(crate) async fn has(&mut self, field: &str, value: &Value) {
+        let since = Instant::now();
         while self.values.get(field) != Some(value) {
             self.next().await;
+            assert!(since.elapsed() < PATIENCE, "{field}: {:?}", self.values);
         }
     }
 

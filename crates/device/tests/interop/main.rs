@@ -7,9 +7,8 @@
 )]
 #![allow(dead_code, reason = "each uses a part")]
 
-#[cfg(feature = "modbus")]
+mod coap;
 mod kept;
-#[cfg(feature = "modbus")]
 mod modbus;
 mod mqtt;
 mod peer;
