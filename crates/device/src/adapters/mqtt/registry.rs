@@ -406,7 +406,9 @@ impl Registry {
         }
         let fresh = age == Age::Now;
         held.last[outlet] = Some(value.clone());
-        if let (true, Some(good_for)) = (fresh, held.entity.expires) {
+        // One of before is good for no longer than a new one.
+        let begins = fresh || (held.expires_at.is_none() && !held.expired);
+        if let (true, Some(good_for)) = (begins, held.entity.expires) {
             let at = now + good_for;
             held.expires_at = Some(at);
             held.expired = false;
