@@ -15,6 +15,7 @@ mod fuzz;
 mod measure;
 mod program;
 mod requirements;
+mod scenario;
 mod servers;
 mod simulate;
 mod test;
@@ -47,6 +48,8 @@ enum Command {
     Fuzz(fuzz::Command),
     /// Run devices and servers that fail, by seed, against the laws of delivery
     Simulate(simulate::Command),
+    /// A fleet at work on a server that fails: wards, meters, lamps, cars
+    Scenario(scenario::Command),
     /// Run the benchmarks and report their medians
     Bench(bench::Command),
     /// Check the rules of the house
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Command::Servers(command) => servers::run(command),
         Command::Fuzz(command) => fuzz::run(&command),
         Command::Simulate(command) => simulate::run(&command),
+        Command::Scenario(command) => scenario::run(&command),
         Command::Bench(command) => bench::run(&command),
         Command::Tidy(command) => tidy::run(&command),
         Command::Ci => ci::run(),

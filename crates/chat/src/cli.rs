@@ -10,6 +10,8 @@ use tracing_subscriber::EnvFilter;
 use crate::exit::{Failure, Outcome};
 use crate::terminal::harmless;
 use crate::{chaos, demo, doctor, hub, inbox, lint, listen, outbox, send, server};
+#[cfg(all(feature = "gateway", unix))]
+use crate::{collect, gateway};
 
 /// Reliable messages over XMPP, for things and people
 #[derive(Debug, Parser)]
@@ -36,6 +38,10 @@ enum Verb {
     #[command(hide = true)]
     ChaosEnd(Box<chaos::Command>),
     Hub(hub::Command),
+    #[cfg(all(feature = "gateway", unix))]
+    Gateway(gateway::Command),
+    #[cfg(all(feature = "gateway", unix))]
+    Collect(Box<collect::Command>),
     Lint(lint::Command),
 }
 
@@ -108,6 +114,10 @@ async fn verb(verb: Verb) -> Outcome {
         Verb::DemoEnd(command) => Box::pin(demo::run_end(*command)).await,
         Verb::ChaosEnd(command) => Box::pin(chaos::run(*command)).await,
         Verb::Hub(command) => hub::run(command).await,
+        #[cfg(all(feature = "gateway", unix))]
+        Verb::Gateway(command) => Box::pin(gateway::run(command)).await,
+        #[cfg(all(feature = "gateway", unix))]
+        Verb::Collect(command) => Box::pin(collect::run(*command)).await,
         Verb::Lint(command) => lint::run(&command),
     }
 }

@@ -9,6 +9,8 @@
 //! stanchion demo
 //! stanchion outbox list
 //! stanchion hub --user alice:secret
+//! stanchion gateway --config gateway.toml
+//! stanchion collect --jid cloud@example.org
 //! stanchion lint capture.xml
 //! ```
 //!
@@ -24,9 +26,13 @@
 mod age;
 mod chaos;
 mod cli;
+#[cfg(all(feature = "gateway", unix))]
+mod collect;
 mod demo;
 mod doctor;
 mod exit;
+#[cfg(all(feature = "gateway", unix))]
+mod gateway;
 mod hub;
 mod inbox;
 mod interrupt;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use clap::Args;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
+use stanchion::builder::StartError;
 use stanchion::connect::config::Plaintext;
 use stanchion::connect::registry::{RegistryError, Server, ServerRegistry, read_place};
 use stanchion::connect::{Account, ConnectConfig, Connector, Endpoint, Endpoints};
@@ -21,7 +22,7 @@ use stanchion::services::Incoming;
 use stanchion::session::{SessionConfig, SessionError};
 use stanchion::transport::TlsMode;
 use stanchion::transport::security::Fingerprint;
-use stanchion::{BareJid, Client, ClientBuilder, Roots, StartError};
+use stanchion::{BareJid, Client, ClientBuilder, Roots};
 use stanchion_sasl::Credentials;
 use tokio::time::Instant;
 
@@ -368,15 +369,24 @@ impl Settings {
         over: Option<Instant>,
         change: impl FnOnce(&mut SessionConfig),
     ) -> Result<(Client, Incoming), Failure> {
+        self.start_as(over, |client| client.session_config(change))
+            .await
+    }
+
+    /// The same; `describe` has the last word on the client.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub(crate) async fn start_as(
+        &self,
+        over: Option<Instant>,
+        describe: impl FnOnce(ClientBuilder) -> ClientBuilder,
+    ) -> Result<(Client, Incoming), Failure> {
         let store = match &self.store {
             Some(store) => store.clone(),
             None => default_store(&self.server.account.jid)?,
         };
-        let mut client = self
-            .client()
-            .roster_when_asked()
-            .store_file(&store)
-            .session_config(change);
+        let mut client = describe(self.client().roster_when_asked().store_file(&store));
         if let Some(over) = over {
             let left = over.saturating_duration_since(Instant::now());
             client = client.first_within(left - (left / 4).min(TO_TELL));
@@ -569,6 +579,15 @@ pub(crate) fn password(
         (Some(path), _, _) | (None, None, Some(path)) => read_password(path).map(Some),
         (None, password, _) => Ok(password),
     }
+}
+
+/// A component's secret, from where passwords are.
+#[cfg(all(feature = "gateway", unix))]
+pub(crate) fn secret(args: &ConnectionArgs) -> Result<SecretString, Failure> {
+    let secret = password(args.password_file.as_deref(), None)?;
+    secret.ok_or_else(|| {
+        Failure::usage("no secret: set STANCHION_PASSWORD, or give --password-file FILE")
+    })
 }
 
 /// From a file that only its owner can read. Never from an argument, which every user

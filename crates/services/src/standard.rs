@@ -91,6 +91,24 @@ impl Standard {
         stanzas: Stanzas,
         store: Transactor,
     ) -> Result<(Self, Incoming), TransactError> {
+        let (standard, incoming, ()) =
+            Self::start_with(config, sender, receiver, stanzas, store, |_| ()).await?;
+        Ok((standard, incoming))
+    }
+
+    /// The same with more services, which `add` adds; what it gives is given back. They see
+    /// stanzas after discovery and before all others.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_with<T>(
+        config: StandardConfig,
+        sender: Sender,
+        receiver: Receiver,
+        stanzas: Stanzas,
+        store: Transactor,
+        add: impl FnOnce(&mut HostBuilder) -> T,
+    ) -> Result<(Self, Incoming, T), TransactError> {
         let mut builder = HostBuilder::new();
         if let Some(identity) = config.identity {
             builder = builder.identity(identity);
@@ -101,6 +119,7 @@ impl Standard {
         // Before discovery: it answers for the nodes of its commands.
         let provider = builder.add(Provider::new(getrandom::u64().unwrap_or_default()));
         let disco = builder.add(Disco::default());
+        let added = add(&mut builder);
         let activity = builder.add(LastActivities::new(config.last_activity));
         builder.add(Pings::default());
         builder.add(Times::in_zone(config.zone_minutes));
@@ -146,7 +165,7 @@ impl Standard {
             blocking: Blocking::new(blocks, requests),
             attention: Attention::new(states),
         };
-        Ok((standard, incoming))
+        Ok((standard, incoming, added))
     }
 
     /// Runs commands of others, and offers our own (XEP-0050).

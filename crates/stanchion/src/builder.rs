@@ -9,6 +9,8 @@ use stanchion_connect::config::{ConfigError, Plaintext};
 use stanchion_connect::factory::ConnectionFactory;
 use stanchion_connect::registry::ServerRegistry;
 use stanchion_connect::{Account, Connect, ConnectConfig, Connector, Endpoint, Endpoints};
+#[cfg(feature = "device")]
+use stanchion_device::HostConfig;
 use stanchion_reliability::session::{Session, SessionConfig, SessionError};
 use stanchion_reliability::store::{
     Image, MemoryStore, Opening, Seed, SqliteStore, Store, StoreError, TransactError, Transactor,
@@ -18,7 +20,7 @@ use stanchion_services::archive::Beginning;
 use stanchion_services::history::HistoryConfig;
 use stanchion_services::presence::{PresenceConfig, Status};
 use stanchion_services::roster::Policy;
-use stanchion_services::{Incoming, Standard, StandardConfig};
+use stanchion_services::{Incoming, StandardConfig};
 use stanchion_stanza::{BareJid, Presence, Text, xml::InvalidChar};
 use stanchion_transport::security::Fingerprint;
 use stanchion_transport::tls::Roots;
@@ -26,6 +28,7 @@ use stanchion_transport::{Host, TlsMode};
 
 use crate::Client;
 use crate::first::FirstWithin;
+use crate::wiring::Wiring;
 
 /// Why a client did not start.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +78,8 @@ pub struct ClientBuilder {
     store: Option<StoreChoice>,
     session: SessionConfig,
     services: StandardConfig,
+    #[cfg(feature = "device")]
+    things: Option<HostConfig>,
     first_within: Option<Duration>,
     keep_presence: bool,
     subscriptions: Policy,
@@ -95,6 +100,8 @@ impl ClientBuilder {
             store: None,
             session: SessionConfig::default(),
             services: StandardConfig::default(),
+            #[cfg(feature = "device")]
+            things: None,
             first_within: None,
             keep_presence: false,
             subscriptions: Policy::default(),
@@ -298,6 +305,14 @@ impl ClientBuilder {
         Ok(Connector::new(account, config)?)
     }
 
+    /// Have things of our own, which others read and set
+    /// ([`Client::thing_host`]). Default: none.
+    #[cfg(feature = "device")]
+    pub fn things(mut self, config: HostConfig) -> Self {
+        self.things = Some(config);
+        self
+    }
+
     /// Opens the store and starts to connect. Resolves before there is a connection:
     /// messages can be sent at once, and are kept until there is one.
     ///
@@ -335,10 +350,16 @@ impl ClientBuilder {
         services.presence = presence;
         let (session, receiver, stanzas) =
             Session::start_with_stanzas(connector, store, session).await?;
-        let sender = session.sender();
-        let (services, incoming) =
-            Standard::start(services, sender, receiver, stanzas, transactor).await?;
-        Ok((Client::new(session, services), incoming))
+        let wiring = Wiring {
+            session,
+            receiver,
+            stanzas,
+            store: transactor,
+            services,
+            #[cfg(feature = "device")]
+            things: self.things,
+        };
+        wiring.client().await
     }
 }
 

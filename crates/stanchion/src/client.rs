@@ -2,11 +2,16 @@
 
 use secrecy::SecretString;
 use stanchion_connect::Endpoint;
+#[cfg(feature = "device")]
+use stanchion_device::remote::Things;
+#[cfg(feature = "device")]
+use stanchion_device::{Devices, ThingHost};
 use stanchion_reliability::engine::Counters;
 use stanchion_reliability::session::{
     FindError, Outgoing, Protection, SendError, Sender, Sent, Session, SessionError, SessionEvent,
     Status, Tracked,
 };
+use stanchion_reliability::store::Transactor;
 use stanchion_services::archive::Archives;
 use stanchion_services::blocking::Blocking;
 use stanchion_services::chat::Chat;
@@ -30,9 +35,12 @@ use crate::component::ComponentBuilder;
 /// nothing that was accepted or acknowledged is lost.
 #[derive(Debug)]
 pub struct Client {
-    // Ends before the session does: fields drop in order.
+    // These end before the session does: fields drop in order.
+    #[cfg(feature = "device")]
+    devices: Devices,
     services: Standard,
     session: Session,
+    store: Transactor,
 }
 
 impl Client {
@@ -47,8 +55,19 @@ impl Client {
         ComponentBuilder::new(address)
     }
 
-    pub(crate) const fn new(session: Session, services: Standard) -> Self {
-        Self { services, session }
+    pub(crate) const fn new(
+        session: Session,
+        services: Standard,
+        store: Transactor,
+        #[cfg(feature = "device")] devices: Devices,
+    ) -> Self {
+        Self {
+            #[cfg(feature = "device")]
+            devices,
+            services,
+            session,
+            store,
+        }
     }
 
     /// Hands a message over; resolves once it is durable. Waits while the outbox is
@@ -204,6 +223,27 @@ impl Client {
     #[must_use]
     pub fn pubsub(&self) -> Pubsub {
         self.services.pubsub()
+    }
+
+    /// The things of others: read, watched and set (XEP-0323, XEP-0325).
+    #[cfg(feature = "device")]
+    #[must_use]
+    pub const fn things(&self) -> &Things {
+        self.devices.things()
+    }
+
+    /// Our own things, if [`ClientBuilder::things`] was called.
+    #[cfg(feature = "device")]
+    #[must_use]
+    pub const fn thing_host(&self) -> Option<&ThingHost> {
+        self.devices.host()
+    }
+
+    /// The store's file, or its stand-in in memory, for an application's own tables beside
+    /// the messages: see [`Received::commit_with`](stanchion_reliability::session::Received::commit_with).
+    #[must_use]
+    pub fn store(&self) -> Transactor {
+        self.store.clone()
     }
 
     /// Ends the client properly: what is accepted is durable, what is handled is

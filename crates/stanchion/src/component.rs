@@ -8,9 +8,11 @@ use secrecy::SecretString;
 use stanchion_connect::Endpoint;
 use stanchion_connect::component::{ComponentConfig, ComponentConnector};
 use stanchion_connect::config::Plaintext;
+#[cfg(feature = "device")]
+use stanchion_device::HostConfig;
 use stanchion_reliability::session::{Session, SessionConfig};
 use stanchion_services::presence::Status;
-use stanchion_services::{Incoming, Standard, StandardConfig};
+use stanchion_services::{Incoming, StandardConfig};
 use stanchion_stanza::payload::disco::Identity;
 use stanchion_stanza::{BareJid, Text};
 use stanchion_transport::security::Fingerprint;
@@ -19,6 +21,7 @@ use stanchion_transport::{Host, TlsMode};
 
 use crate::Client;
 use crate::builder::{StartError, StoreChoice, open};
+use crate::wiring::Wiring;
 
 /// Describes a component: a service in the cloud, say, that is a domain of its own beside
 /// its server's. Only the secret and the store have no default.
@@ -54,6 +57,8 @@ pub struct ComponentBuilder {
     store: Option<StoreChoice>,
     session: SessionConfig,
     services: StandardConfig,
+    #[cfg(feature = "device")]
+    things: Option<HostConfig>,
 }
 
 impl ComponentBuilder {
@@ -83,6 +88,8 @@ impl ComponentBuilder {
             store: None,
             session,
             services,
+            #[cfg(feature = "device")]
+            things: None,
         }
     }
 
@@ -159,6 +166,14 @@ impl ComponentBuilder {
         self
     }
 
+    /// Have things of our own, which others read and set
+    /// ([`Client::thing_host`]). Default: none.
+    #[cfg(feature = "device")]
+    pub fn things(mut self, config: HostConfig) -> Self {
+        self.things = Some(config);
+        self
+    }
+
     /// Opens the store and starts to connect. Resolves before there is a connection:
     /// messages can be sent at once, and are kept until there is one.
     ///
@@ -177,9 +192,15 @@ impl ComponentBuilder {
         services.hand_over = Some(self.session.engine.hand_over);
         let (session, receiver, stanzas) =
             Session::start_with_stanzas(connector, store, self.session).await?;
-        let sender = session.sender();
-        let (services, incoming) =
-            Standard::start(services, sender, receiver, stanzas, transactor).await?;
-        Ok((Client::new(session, services), incoming))
+        let wiring = Wiring {
+            session,
+            receiver,
+            stanzas,
+            store: transactor,
+            services,
+            #[cfg(feature = "device")]
+            things: self.things,
+        };
+        wiring.client().await
     }
 }

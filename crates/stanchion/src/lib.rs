@@ -54,19 +54,22 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod builder;
+pub mod builder;
 mod client;
 pub mod component;
 mod first;
+mod wiring;
 
 pub use stanchion_connect as connect;
+#[cfg(feature = "device")]
+pub use stanchion_device as device;
 pub use stanchion_reliability as reliability;
 pub use stanchion_reliability::session;
 pub use stanchion_services as services;
 pub use stanchion_stanza as stanza;
 pub use stanchion_transport as transport;
 
-pub use builder::{ClientBuilder, StartError};
+pub use builder::ClientBuilder;
 pub use client::Client;
 pub use stanchion_reliability::outcome::{InDoubt, NotDelivered, Outcome};
 pub use stanchion_stanza::{BareJid, Jid};

@@ -12,12 +12,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use stanchion::builder::StartError;
 use stanchion::connect::registry::{MemoryRegistry, ServerRegistry as _};
 use stanchion::connect::{Account, Endpoint, Endpoints};
 use stanchion::services::Incoming;
 use stanchion::session::{Lane, Outgoing, SendError, SessionEvent, Status};
 use stanchion::transport::TlsMode;
-use stanchion::{Client, ClientBuilder, InDoubt, NotDelivered, Outcome, StartError};
+use stanchion::{Client, ClientBuilder, InDoubt, NotDelivered, Outcome};
 use stanchion_hub::{Accounts, Fingerprint, Hub, HubConfig};
 use tokio::sync::broadcast;
 use tokio::sync::oneshot;

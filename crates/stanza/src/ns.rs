@@ -52,6 +52,14 @@ pub const IOT_CONTROL_IEEE: &str = "urn:ieee:iot:ctr:1.0";
 pub const IOT_CONTROL_NF: &str = "urn:nf:iot:ctr:1.0";
 /// The same, as some spell it.
 pub const IOT_CONTROL_NFI: &str = "urn:nfi:iot:ctr:1.0";
+/// Subscriptions to sensor data (the XSF's inbox, 2014).
+pub const IOT_EVENTS: &str = "urn:xmpp:iot:events";
+/// Subscriptions to sensor data, compact (IEEE P1451-99).
+pub const IOT_EVENTS_IEEE: &str = "urn:ieee:iot:events:1.0";
+/// The same, as most of its speakers spell it.
+pub const IOT_EVENTS_NF: &str = "urn:nf:iot:events:1.0";
+/// The same, as some spell it.
+pub const IOT_EVENTS_NFI: &str = "urn:nfi:iot:events:1.0";
 /// Sensor data (XEP-0323).
 pub const IOT_SENSORDATA: &str = "urn:xmpp:iot:sensordata";
 /// Sensor data, compact (IEEE P1451-99).
@@ -128,6 +136,9 @@ pub const STANZAS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
 pub const STREAM: &str = "http://etherx.jabber.org/streams";
 /// Stream error conditions (RFC 6120 §4.9).
 pub const STREAMS: &str = "urn:ietf:params:xml:ns:xmpp-streams";
+/// Commands to things that act once, this project's own (see
+/// [`payload::thing_command`](crate::payload::thing_command)).
+pub const THING_COMMAND: &str = "urn:stanchion:command:0";
 /// Entity time (XEP-0202).
 pub const TIME: &str = "urn:xmpp:time";
 /// STARTTLS negotiation (RFC 6120 §5).
@@ -166,6 +177,10 @@ pub(crate) const KNOWN: &[&str] = &[
     IOT_CONTROL_IEEE,
     IOT_CONTROL_NF,
     IOT_CONTROL_NFI,
+    IOT_EVENTS,
+    IOT_EVENTS_IEEE,
+    IOT_EVENTS_NF,
+    IOT_EVENTS_NFI,
     IOT_SENSORDATA,
     IOT_SENSORDATA_IEEE,
     IOT_SENSORDATA_NF,
@@ -204,6 +219,7 @@ pub(crate) const KNOWN: &[&str] = &[
     STANZAS,
     STREAM,
     STREAMS,
+    THING_COMMAND,
     TIME,
     TLS,
     UPLOAD,

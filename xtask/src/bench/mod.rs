@@ -11,6 +11,7 @@ mod delivery;
 mod durable;
 mod herd;
 mod memory;
+mod size;
 mod workspace;
 
 use crate::failure::{Failure, Outcome};
@@ -42,6 +43,8 @@ enum Name {
     Delivery,
     /// What a million messages that wait take of memory
     Memory,
+    /// The smallest useful client beside those of other makes: program and memory
+    Size,
 }
 
 /// What a benchmark found out.
@@ -72,6 +75,7 @@ pub(crate) fn run(command: &Command) -> Outcome {
             Name::Durable => durable::run()?,
             Name::Delivery => delivery::run()?,
             Name::Memory => memory::run()?,
+            Name::Size => size::run()?,
         };
         if command.json {
             report.values.iter().for_each(|value| value.print(true));

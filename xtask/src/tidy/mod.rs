@@ -163,6 +163,7 @@ fn files(root: &Path) -> Outcome<Vec<TextFile>> {
         "benches/delivery/target",
         "benches/logins/target",
         "benches/peers/target",
+        "benches/size/target",
         ".git",
         "fuzz/work",
         "fuzz/artifacts",

@@ -3,3 +3,11 @@
 
 #[cfg(feature = "mqtt")]
 pub mod mqtt;
+#[cfg(feature = "serial")]
+pub mod serial;
+#[cfg(feature = "simulated")]
+pub mod simulated;
+#[cfg(feature = "coap")]
+pub mod coap;
+#[cfg(feature = "modbus")]
+pub mod modbus;

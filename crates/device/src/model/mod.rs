@@ -5,9 +5,11 @@
 mod sample;
 pub(crate) mod sampling;
 mod spec;
+pub mod units;
 mod value;
 
 pub use sample::{Reading, Sample};
+pub(crate) use sampling::time as sampling_time;
 pub use sampling::{Sampler, Sampling};
 pub use spec::{FieldSpec, Kind, ParameterKind, ParameterSpec, SettingError, ThingSpec};
 pub use stanchion_stanza::payload::control::{Parameter as Setting, Value as SettingValue};

@@ -8,4 +8,9 @@
 #![allow(dead_code, reason = "each uses a part")]
 
 mod mqtt;
+#[cfg(feature = "modbus")]
+mod kept;
+#[cfg(feature = "modbus")]
+mod modbus;
 mod peer;
+mod serial;

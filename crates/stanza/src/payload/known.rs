@@ -16,9 +16,9 @@ use super::sensordata::{Profile, Profiled};
 use super::{
     Payload, PayloadError, bind, bind2, blocking, caps, carbons, channel_binding, chat_states,
     commands, component, conference, control, correction, csi, delay, delivery, disco, fast, forms,
-    forward, framing, hints, last_activity, limits, mam, markers, muc, ping, pubsub, receipts,
-    register, reply, roster, rsm, sasl, sasl2, sensordata, sid, sm, starttls, time, upload,
-    version,
+    forward, framing, hints, iot_events, last_activity, limits, mam, markers, muc, ping, pubsub,
+    receipts, register, reply, roster, rsm, sasl, sasl2, sensordata, sid, sm, starttls,
+    thing_command, time, upload, version,
 };
 use crate::ns;
 use crate::stanza::{DefinedCondition, StanzaError};
@@ -487,6 +487,21 @@ pub const ALL: &[Known] = &[
     compact!(control::SetResponse, "answer to parameters set"),
     compact!(control::ParameterError, "error of a parameter"),
     compact!(control::GetForm, "request for a control form"),
+    payload!(
+        iot_events::Subscribe,
+        "subscription to sensor data",
+        (ns::IOT_EVENTS, "")
+    ),
+    payload!(
+        iot_events::Unsubscribe,
+        "end of a subscription to sensor data",
+        (ns::IOT_EVENTS, "")
+    ),
+    compact!(iot_events::Subscribe, "subscription to sensor data"),
+    compact!(
+        iot_events::Unsubscribe,
+        "end of a subscription to sensor data"
+    ),
     payload!(markers::Markable, "markable", ("XEP-0333", "§4.1")),
     payload!(markers::Displayed, "displayed marker", ("XEP-0333", "§4.2")),
     each!(hints::Hint, "processing hint", ("XEP-0334", "§4")),
@@ -573,6 +588,16 @@ pub const ALL: &[Known] = &[
     ),
     payload!(delivery::Jids, "addresses of a device", (ns::DELIVERY, "")),
     payload!(delivery::At, "device and store", (ns::DELIVERY, "")),
+    payload!(
+        thing_command::Command,
+        "command that acts once",
+        (ns::THING_COMMAND, "")
+    ),
+    payload!(
+        thing_command::CommandOutcome,
+        "outcome of a command",
+        (ns::THING_COMMAND, "")
+    ),
 ];
 
 /// Every typed view of a form.

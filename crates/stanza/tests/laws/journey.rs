@@ -8,8 +8,9 @@ use stanchion_stanza::payload::sensordata::{Profile, Profiled};
 use stanchion_stanza::payload::{
     Payload, bind, bind2, blocking, caps, carbons, channel_binding, chat_states, commands,
     component, control, correction, csi, delay, delivery, disco, fast, forms, forward, framing,
-    hints, last_activity, limits, mam, markers, muc, ping, pubsub, receipts, register, reply,
-    roster, rsm, sasl, sasl2, sensordata, sid, sm, starttls, time, upload, version,
+    hints, iot_events, last_activity, limits, mam, markers, muc, ping, pubsub, receipts, register,
+    reply, roster, rsm, sasl, sasl2, sensordata, sid, sm, starttls, thing_command, time, upload,
+    version,
 };
 use stanchion_stanza::stanza::StanzaError;
 use stanchion_stanza::stream::StreamError;
@@ -152,6 +153,8 @@ payloads! {
     forward::Forwarded,
     framing::Close,
     framing::Open,
+    iot_events::Subscribe,
+    iot_events::Unsubscribe,
     last_activity::LastActivity,
     limits::StreamLimits,
     mam::ArchiveResult,
@@ -216,6 +219,8 @@ payloads! {
     starttls::Failure,
     starttls::Proceed,
     starttls::StartTls,
+    thing_command::Command,
+    thing_command::CommandOutcome,
     time::Time,
     upload::FileTooLarge,
     upload::Request,
@@ -315,6 +320,8 @@ fn profiled_payloads_survive(element: &Element) {
         control::ParameterError,
         control::Set,
         control::SetResponse,
+        iot_events::Subscribe,
+        iot_events::Unsubscribe,
         sensordata::Accepted,
         sensordata::Cancel,
         sensordata::Done,

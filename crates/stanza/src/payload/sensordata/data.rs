@@ -112,9 +112,23 @@ impl Fields {
     }
 
     /// Reads the data. A field of an unknown type is left out; one of a known type whose
-    /// value is none of that type is an error.
+    /// value is none of that type is an error. What a compact device says of itself, without
+    /// a node, is of one whose id is empty.
     fn read(element: View<'_>, words: &Dialect) -> Result<Self, PayloadError> {
         let nodes = element.children().filter(|c| c.is(words.node, words.ns));
+        let mut nodes: Vec<_> = nodes
+            .map(|n| NodeFields::read(n, words))
+            .collect::<Result<_, _>>()?;
+        // A device that is one thing names no node in the compact profiles.
+        let own = element
+            .children()
+            .filter(|c| words.short && c.is(words.timestamp, words.ns));
+        let own = own.map(|t| Timestamp::read(t, words));
+        let timestamps = own.collect::<Result<Vec<_>, _>>()?;
+        if !timestamps.is_empty() {
+            let node = Node::new(Text::default());
+            nodes.push(NodeFields { node, timestamps });
+        }
         Ok(Self {
             id: RequestId::read(element, words.fields, words)?,
             done: if words.short {
@@ -122,9 +136,7 @@ impl Fields {
             } else {
                 flag(element, "done")
             },
-            nodes: nodes
-                .map(|n| NodeFields::read(n, words))
-                .collect::<Result<_, _>>()?,
+            nodes,
         })
     }
 

@@ -56,6 +56,27 @@ impl Profile {
         !matches!(self, Self::Legacy)
     }
 
+    /// The namespace of subscriptions, and the feature of a device that tells by itself.
+    #[must_use]
+    pub const fn events(self) -> &'static str {
+        match self {
+            Self::Legacy => ns::IOT_EVENTS,
+            Self::Ieee => ns::IOT_EVENTS_IEEE,
+            Self::Nf => ns::IOT_EVENTS_NF,
+            Self::Nfi => ns::IOT_EVENTS_NFI,
+        }
+    }
+
+    pub(crate) const fn events_words(self) -> &'static Dialect {
+        static WORDS: [Dialect; 4] = [
+            Dialect::long(Profile::Legacy.events()),
+            Dialect::compact(Profile::Ieee.events()),
+            Dialect::compact(Profile::Nf.events()),
+            Dialect::compact(Profile::Nfi.events()),
+        ];
+        &WORDS[self as usize]
+    }
+
     pub(crate) const fn sensor_data_words(self) -> &'static Dialect {
         static WORDS: [Dialect; 4] = [
             Dialect::long(Profile::Legacy.sensor_data()),

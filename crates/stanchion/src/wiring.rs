@@ -1,0 +1,57 @@
+//! The services over a session, put together for both kinds of client.
+
+#[cfg(feature = "device")]
+use stanchion_device::{Devices, HostConfig};
+use stanchion_reliability::session::{Receiver, Session, Stanzas};
+use stanchion_reliability::store::Transactor;
+use stanchion_services::{Incoming, Standard, StandardConfig};
+
+use crate::Client;
+use crate::builder::StartError;
+
+/// A session that runs, and what is to stand over it.
+pub(crate) struct Wiring {
+    pub(crate) session: Session,
+    pub(crate) receiver: Receiver,
+    pub(crate) stanzas: Stanzas,
+    pub(crate) store: Transactor,
+    pub(crate) services: StandardConfig,
+    #[cfg(feature = "device")]
+    pub(crate) things: Option<HostConfig>,
+}
+
+impl Wiring {
+    /// Starts the services.
+    #[cfg(feature = "device")]
+    pub(crate) async fn client(self) -> Result<(Client, Incoming), StartError> {
+        let (sender, store) = (self.session.sender(), self.store);
+        let (services, incoming, added) = Standard::start_with(
+            self.services,
+            sender.clone(),
+            self.receiver,
+            self.stanzas,
+            store.clone(),
+            |builder| Devices::add(builder, self.things),
+        )
+        .await?;
+        let devices = added.start(&services, sender, store.clone());
+        let client = Client::new(self.session, services, store, devices);
+        Ok((client, incoming))
+    }
+
+    /// Starts the services.
+    #[cfg(not(feature = "device"))]
+    pub(crate) async fn client(self) -> Result<(Client, Incoming), StartError> {
+        let sender = self.session.sender();
+        let (services, incoming) = Standard::start(
+            self.services,
+            sender,
+            self.receiver,
+            self.stanzas,
+            self.store.clone(),
+        )
+        .await?;
+        let client = Client::new(self.session, services, self.store);
+        Ok((client, incoming))
+    }
+}

@@ -1,0 +1,54 @@
+//! `cargo xtask scenario`: the acceptance scenarios, built for speed, with all that follows
+//! on the command line. What they do, and count, is in `crates/scenarios`.
+
+use crate::failure::{Failure, Outcome};
+use crate::{program, requirements, servers};
+use clap::Args;
+
+const PROGRAM: &str = "stanchion-scenarios";
+
+#[derive(Debug, Args)]
+#[command(disable_help_flag = true)]
+pub(crate) struct Command {
+    /// The scenario, and its options: `--help` lists them
+    #[arg(
+        value_name = "SCENARIO",
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    words: Vec<String>,
+}
+
+/// Carries out the command.
+///
+/// # Errors
+/// `Failure::Red` when a promise was broken.
+pub(crate) fn run(command: &Command) -> Outcome {
+    let stanchion = program::build("stanchion-chat", "stanchion", true)?;
+    let scenarios = program::build(PROGRAM, PROGRAM, true)?;
+    let mut scenario = std::process::Command::new(scenarios);
+    scenario
+        .args(&command.words)
+        .env("STANCHION_BIN", stanchion)
+        .env("STANCHION_XTASK", servers::own_program()?);
+    if command
+        .words
+        .iter()
+        .any(|word| PEERS.contains(&word.as_str()))
+    {
+        scenario.env("STANCHION_PEERS", requirements::peers()?);
+    }
+    let status = scenario.status().map_err(|source| Failure::Spawn {
+        program: PROGRAM.to_owned(),
+        source,
+    })?;
+    match status.code() {
+        Some(0) => Ok(()),
+        // It said which.
+        Some(1) => Err(Failure::Red("a promise was broken".to_owned())),
+        _ => Err(Failure::Red(format!("the scenario failed ({status})"))),
+    }
+}
+
+/// Those that need other people's devices.
+const PEERS: [&str; 2] = ["rfid", "car"];
