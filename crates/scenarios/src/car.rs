@@ -91,7 +91,11 @@ fn resumed(report: &mut Report, fleet: &Collector, opened: &[Duration]) {
     }
     let two = Duration::from_secs(2);
     let soon = after.count() == opened.len() && after.permille(1000).is_some_and(|t| t <= two);
-    report.promise("a position within 2 s of each tunnel's end", soon, after.summary());
+    report.promise(
+        "a position within 2 s of each tunnel's end",
+        soon,
+        after.summary(),
+    );
     report.none("tunnels after which an older position came first", stale);
 }
 

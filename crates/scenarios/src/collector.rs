@@ -125,7 +125,10 @@ async fn keep(
             .iter()
             .filter(|s| s.readings.iter().any(|r| &*r.field == ALARM));
         let at = |s: &Sample| Duration::from_millis(u64::try_from(s.at.as_unix_ms()).unwrap_or(0));
-        let raised: Vec<_> = raised.map(at).map(|at| (at, arrived.saturating_sub(at))).collect();
+        let raised: Vec<_> = raised
+            .map(at)
+            .map(|at| (at, arrived.saturating_sub(at)))
+            .collect();
         let arrivals: Vec<_> = samples.iter().map(|s| (at(s), arrived)).collect();
         let kept = table
             .keep(&received, samples)

@@ -49,7 +49,10 @@ pub(crate) async fn run(setting: &Setting) -> Result<Report, Failure> {
             let level = level(batch * AT_A_TIME + n);
             given.spawn(async move {
                 let began = Instant::now();
-                (things.set(&to, command(level).within(WITHIN)).await, began.elapsed())
+                (
+                    things.set(&to, command(level).within(WITHIN)).await,
+                    began.elapsed(),
+                )
             });
         }
         // One end each, while the commands are on their way.
@@ -73,7 +76,10 @@ pub(crate) async fn run(setting: &Setting) -> Result<Report, Failure> {
     let done = lamp.done();
     report.figure("commands", COMMANDS);
     report.figure("cuts", cuts);
-    report.figure("connections", lamp_relay.connections() + switch_relay.connections());
+    report.figure(
+        "connections",
+        lamp_relay.connections() + switch_relay.connections(),
+    );
     report.figure("time", format!("{:.1} s", took.as_secs_f64()));
     report.figure("until the lamp's word was there", times.summary());
     let mut counts: HashMap<i32, usize> = HashMap::new();
@@ -82,15 +88,33 @@ pub(crate) async fn run(setting: &Setting) -> Result<Report, Failure> {
     }
     let acted = |n: usize| counts.get(&level(n)).copied().unwrap_or(0);
     let missing = (0..COMMANDS).filter(|n| acted(*n) == 0).count();
-    let first = failed.first().map(|e| format!("{}, such as: {e}", failed.len()));
-    report.promise("commands without the lamp's word", failed.is_empty(), first.unwrap_or_default());
+    let first = failed
+        .first()
+        .map(|e| format!("{}, such as: {e}", failed.len()));
+    report.promise(
+        "commands without the lamp's word",
+        failed.is_empty(),
+        first.unwrap_or_default(),
+    );
     report.none("commands that were not carried out", missing);
-    report.none("commands that were carried out twice", counts.values().filter(|n| **n > 1).count());
-    report.none("actuations after their time", done.iter().filter(|a| a.late).count());
+    report.none(
+        "commands that were carried out twice",
+        counts.values().filter(|n| **n > 1).count(),
+    );
+    report.none(
+        "actuations after their time",
+        done.iter().filter(|a| a.late).count(),
+    );
     report.promise("actuations", done.len() == COMMANDS, done.len());
-    let ghosts = (COMMANDS..COMMANDS + LATE).filter(|n| acted(*n) > 0).count();
+    let ghosts = (COMMANDS..COMMANDS + LATE)
+        .filter(|n| acted(*n) > 0)
+        .count();
     report.none("commands carried out of those that expired", ghosts);
-    report.promise("expired commands told as such", wrong == 0, format!("{expired} of {LATE}"));
+    report.promise(
+        "expired commands told as such",
+        wrong == 0,
+        format!("{expired} of {LATE}"),
+    );
     lamp.stop().await?;
     switch.shutdown().await.doing("end the switch")?;
     server.stop().await?;

@@ -61,10 +61,16 @@ impl Loads {
         loads: Vec<(String, Manner)>,
         controller: &str,
     ) -> Result<Self, Failure> {
-        let who = format!("{controller}@{DOMAIN}").parse().doing("an account")?;
+        let who = format!("{controller}@{DOMAIN}")
+            .parse()
+            .doing("an account")?;
         let mut config = HostConfig::default();
         config.access = Access::default().with(Grant::to_all(Allowed::accounts([who])));
-        let (client, _) = client.things(config).start().await.doing("start the loads")?;
+        let (client, _) = client
+            .things(config)
+            .start()
+            .await
+            .doing("start the loads")?;
         let host = client.thing_host().cloned();
         let host = host.ok_or_else(|| Failure::of("the loads have no host"))?;
         let book = Book::default();
@@ -79,7 +85,9 @@ impl Loads {
         host.attach(supervisor.control());
         // All things are there before anybody asks.
         if let Some(AdapterEvent { adapter, report }) = heard.recv().await {
-            host.take(AdapterEvent { adapter, report }).await.doing("take things in")?;
+            host.take(AdapterEvent { adapter, report })
+                .await
+                .doing("take things in")?;
         }
         let passing_on = tokio::spawn(async move {
             while let Some(event) = heard.recv().await {
@@ -98,7 +106,10 @@ impl Loads {
 
     /// What was done so far.
     pub(crate) fn done(&self) -> Vec<Actuation> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.book
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub(crate) async fn stop(self) -> Result<(), Failure> {

@@ -64,7 +64,10 @@ pub(crate) async fn run(setting: &Setting) -> Result<Report, Failure> {
         match (manner(n), outcome) {
             (Manner::Obeys, Ok(_)) => confirmed += 1,
             (Manner::Refuses, Err(SetError::Refused { why, .. })) => named.push((name(n), why)),
-            (Manner::Silent, Err(error @ (SetError::InDoubt { .. } | SetError::Expired { .. }))) => {
+            (
+                Manner::Silent,
+                Err(error @ (SetError::InDoubt { .. } | SetError::Expired { .. })),
+            ) => {
                 named.push((name(n), error.to_string()));
             }
             (_, outcome) => wrong.push(format!("{}: {outcome:?}", name(n))),
@@ -86,7 +89,11 @@ pub(crate) async fn run(setting: &Setting) -> Result<Report, Failure> {
     let shed = done.iter().filter(|a| a.level == 0).count();
     report.promise("loads shed, each once", shed == LOADS - LOCKED - DEAD, shed);
     let first = wrong.first().cloned().unwrap_or_default();
-    report.promise("loads of which something else was told", wrong.is_empty(), first);
+    report.promise(
+        "loads of which something else was told",
+        wrong.is_empty(),
+        first,
+    );
     report.promise("all told within 2 s", took <= WITHIN, format!("{took:.2?}"));
     let is_refused = matches!(refused, Err(SetError::Forbidden { .. }));
     let told = refused.map_or_else(|e| e.to_string(), |_| "carried out".to_owned());
@@ -125,6 +132,9 @@ async fn shed(
     within: Duration,
 ) -> (Result<(), SetError>, Duration) {
     let began = Instant::now();
-    let outcome = by.things().set(to, command(load, level).within(within)).await;
+    let outcome = by
+        .things()
+        .set(to, command(load, level).within(within))
+        .await;
     (outcome.map(drop), began.elapsed())
 }

@@ -7,10 +7,10 @@
 )]
 #![allow(dead_code, reason = "each uses a part")]
 
-mod mqtt;
 #[cfg(feature = "modbus")]
 mod kept;
 #[cfg(feature = "modbus")]
 mod modbus;
+mod mqtt;
 mod peer;
 mod serial;
