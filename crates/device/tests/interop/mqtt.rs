@@ -391,7 +391,7 @@ async fn an_announced_device_is_a_thing_that_speaks_and_obeys_and_outlives_its_b
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_is_done_only_once_the_state_says_so() {
-    let broker = Mosquitto::start().await;
+    let mut broker = Mosquitto::start().await;
     let mut device = Client::connect(&broker, "device", &["d1/relay/set"]).await;
     announce(&mut device).await;
     let (kept, mut heard) = take_in(Config::new(broker.broker("gateway")));
@@ -433,6 +433,13 @@ async fn an_order_is_done_only_once_the_state_says_so() {
     );
     device.retain("d1/there", "online").await;
     heard.reading("relay").await;
+
+    // The broker is lost after it had the command.
+    let answer = order(&control, off(), PATIENCE);
+    device.hears("d1/relay/set").await;
+    broker.kill();
+    let doubt = outcome(answer).await;
+    assert!(matches!(doubt, Err(OrderError::InDoubt(_))), "{doubt:?}");
     kept.shutdown().await;
 }
 
