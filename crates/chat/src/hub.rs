@@ -43,6 +43,9 @@ pub(crate) struct Command {
     /// not have, such as slixmpp 1.8
     #[arg(long)]
     no_channel_binding: bool,
+    /// Let anybody make an account in band (XEP-0077); such accounts go with the hub
+    #[arg(long)]
+    registration: bool,
     /// Print where it listens as one JSON object
     #[arg(long)]
     json: bool,
@@ -62,6 +65,7 @@ pub(crate) async fn run(command: Command) -> Outcome {
         state: command.state.clone(),
         accounts,
         channel_binding: !command.no_channel_binding,
+        registration: command.registration,
         limits: HubLimits {
             connections: command.max_connections,
             ..HubLimits::default()
@@ -87,8 +91,9 @@ fn accounts(command: &Command) -> Result<Accounts, Failure> {
         return match &command.accounts {
             Some(path) => Accounts::open(path)
                 .map_err(|e| Failure::usage(format!("{}: {}", path.display(), one_line(&e)))),
+            None if command.registration => Ok(Accounts::new()),
             None => Err(Failure::usage(
-                "nobody could log in: give --user NAME:PASSWORD, or --accounts FILE",
+                "nobody could log in: give --user NAME:PASSWORD, --accounts FILE, or --registration",
             )),
         };
     }

@@ -4,17 +4,21 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
 use std::{fs, io};
 
 use hmac::{Hmac, Mac as _};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use sha2::Sha256;
 use stanchion_sasl::SaslCondition;
 use stanchion_sasl::accounts::{AccountStore, StoreUnavailable};
 use stanchion_sasl::mechanism::ScramHash;
 use stanchion_sasl::scram::keys::{BadStoredKeys, StoredKeys};
+use stanchion_stanza::stanza::{DefinedCondition, ErrorType, StanzaError};
 use stanchion_stanza::{Jid, jid::JidError};
 use zeroize::Zeroizing;
+
+use crate::stream::Registrar;
 
 /// Iterations for keys that are derived from a password here.
 pub(crate) const ITERATIONS: u32 = 10_000;
@@ -222,6 +226,7 @@ impl Accounts {
         self,
         domain: &str,
         hub_secret: &[u8],
+        registered: usize,
     ) -> Result<Directory, AccountsError> {
         let mut keys = BTreeMap::new();
         for (name, secret) in self.entries {
@@ -239,7 +244,9 @@ impl Accounts {
         }
         let directory = Directory {
             domain: domain.to_owned(),
-            keys,
+            hub_secret: Zeroizing::new(hub_secret.to_vec()),
+            most: keys.len().saturating_add(registered),
+            keys: RwLock::new(keys),
         };
         if directory.hashes().is_empty() {
             return Err(AccountsError::NoCommonHash);
@@ -281,24 +288,30 @@ fn salt_for(secret: &[u8], name: &str) -> [u8; 16] {
 /// The keys of all accounts, as SASL asks for them.
 pub(crate) struct Directory {
     domain: String,
-    keys: BTreeMap<String, Vec<StoredKeys>>,
+    hub_secret: Zeroizing<Vec<u8>>,
+    /// Accounts, those made in band included.
+    most: usize,
+    keys: RwLock<Keys>,
 }
+
+type Keys = BTreeMap<String, Vec<StoredKeys>>;
 
 impl Directory {
     /// The hashes that every account has keys for, strongest first. With no accounts,
     /// all.
     pub(crate) fn hashes(&self) -> Vec<ScramHash> {
+        let all = self.read();
         let has = |keys: &[StoredKeys], hash| keys.iter().any(|k| k.hash() == hash);
         ScramHash::STRONGEST_FIRST
             .into_iter()
-            .filter(|hash| self.keys.values().all(|keys| has(keys, *hash)))
+            .filter(|hash| all.values().all(|keys| has(keys, *hash)))
             .collect()
     }
 
     /// The iterations that most keys have, for unknown users to look alike.
     pub(crate) fn iterations(&self) -> u32 {
         let mut counts = BTreeMap::<u32, usize>::new();
-        for keys in self.keys.values().flatten() {
+        for keys in self.read().values().flatten() {
             *counts.entry(keys.iterations()).or_default() += 1;
         }
         let most = counts.into_iter().max_by_key(|(_, count)| *count);
@@ -307,7 +320,44 @@ impl Directory {
 
     /// The localparts.
     pub(crate) fn names(&self) -> Vec<String> {
-        self.keys.keys().cloned().collect()
+        self.read().keys().cloned().collect()
+    }
+
+    /// A writer that panicked has changed nothing: it inserts whole accounts.
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Keys> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether there may be another account of that name.
+    fn is_free(&self, keys: &Keys, local: &str) -> Result<(), StanzaError> {
+        if keys.contains_key(local) {
+            let taken = DefinedCondition::Conflict;
+            return Err(StanzaError::new(ErrorType::Cancel, taken));
+        }
+        if keys.len() >= self.most {
+            let full = DefinedCondition::ResourceConstraint;
+            return Err(StanzaError::new(ErrorType::Wait, full));
+        }
+        Ok(())
+    }
+}
+
+impl Registrar for Directory {
+    fn register(&self, name: &str, password: &SecretString) -> Result<String, StanzaError> {
+        let unfit = || StanzaError::new(ErrorType::Modify, DefinedCondition::NotAcceptable);
+        let local = localpart(name).filter(|local| !local.is_empty());
+        let local = local.ok_or_else(unfit)?;
+        if password.expose_secret().is_empty() {
+            return Err(unfit());
+        }
+        self.is_free(&self.read(), &local)?;
+        let salt = salt_for(&self.hub_secret, &local);
+        let stored = derive(password, &salt).map_err(|_| unfit())?;
+        // Another connection may have been faster meanwhile.
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        self.is_free(&keys, &local)?;
+        keys.insert(local.clone(), stored);
+        Ok(local)
     }
 }
 
@@ -317,7 +367,8 @@ impl AccountStore for Directory {
         username: &str,
         hash: ScramHash,
     ) -> Result<Option<StoredKeys>, StoreUnavailable> {
-        let keys = localpart(username).and_then(|local| self.keys.get(&local));
+        let all = self.read();
+        let keys = localpart(username).and_then(|local| all.get(&local));
         Ok(keys.and_then(|keys| keys.iter().find(|k| k.hash() == hash).cloned()))
     }
 
@@ -345,7 +396,7 @@ mod tests {
     use super::*;
 
     fn directory(toml: &str) -> Result<Directory, AccountsError> {
-        Accounts::from_toml(toml)?.into_directory("example.org", &[7; 32])
+        Accounts::from_toml(toml)?.into_directory("example.org", &[7; 32], 2)
     }
 
     #[test]
@@ -386,6 +437,29 @@ mod tests {
         assert_eq!(mixed.hashes(), [ScramHash::Sha256]);
         let none = directory(&format!("[accounts]\na = ['{sha256}']\nb = ['{sha1}']"));
         assert!(matches!(none, Err(AccountsError::NoCommonHash)));
+    }
+
+    #[test]
+    fn as_many_accounts_are_made_as_may_be_each_name_once() {
+        let directory = directory("[accounts]\na = 'x'").unwrap();
+        let register = |name: &str, password: &str| {
+            let made = directory.register(name, &password.to_owned().into());
+            made.map_err(|error| error.condition)
+        };
+        assert_eq!(register("A", "y"), Err(DefinedCondition::Conflict));
+        for (name, password) in [("b", ""), ("", "x"), ("b@c", "x"), ("b", "\u{7}")] {
+            let refused = register(name, password);
+            assert_eq!(refused, Err(DefinedCondition::NotAcceptable), "{name:?}");
+        }
+        assert_eq!(register("B", "secret").as_deref(), Ok("b"));
+        assert_eq!(register("b", "other"), Err(DefinedCondition::Conflict));
+        let keys = directory.scram_keys("b", ScramHash::Sha256).unwrap();
+        assert!(keys.unwrap().fits_password("secret"));
+        assert_eq!(register("c", "x").as_deref(), Ok("c"));
+        assert_eq!(
+            register("d", "x"),
+            Err(DefinedCondition::ResourceConstraint)
+        );
     }
 
     #[test]

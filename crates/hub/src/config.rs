@@ -33,6 +33,10 @@ pub struct HubConfig {
     /// (TLS 1.3; slixmpp 1.8 is one), cannot log in then, bound or not: RFC 5802 §6 has
     /// the hub refuse who claims that nothing was offered. For them, set it to false.
     pub channel_binding: bool,
+    /// Whether anybody may make an account, inside TLS and before a login (XEP-0077 §3.1),
+    /// up to [`HubLimits::registered`] of them. Default false. Such accounts are in memory
+    /// only, and go with the hub.
+    pub registration: bool,
     /// The bounds.
     pub limits: HubLimits,
     /// For how long a session waits for its client to resume it (XEP-0198 §5), in whole
@@ -50,6 +54,7 @@ impl Default for HubConfig {
             accounts: Accounts::new(),
             plain: false,
             channel_binding: true,
+            registration: false,
             limits: HubLimits::default(),
             resume_timeout: Duration::from_secs(300),
         }

@@ -43,7 +43,8 @@
 //!   in the queue of a session, connected or hibernating, is in memory: a crash loses it,
 //!   an orderly stop moves it to offline storage. Archives are written, too, but not
 //!   waited for. Rooms and what was said in them are kept with the offline messages; who
-//!   is in them is not. Rosters, subscriptions and preferences are in memory only.
+//!   is in them is not. Rosters, subscriptions, preferences and accounts that
+//!   were made in band are in memory only.
 //! - Every queue has a bound ([`HubLimits`]). A client that does not read loses its
 //!   connection; one that does not acknowledge, its session; its messages do not get lost
 //!   with it. No client makes another one, or the hub, wait.

@@ -20,6 +20,10 @@ pub struct HubLimits {
     pub stanza_bytes: usize,
     /// Failed logins of one connection before it is closed. Default 3.
     pub login_attempts: u32,
+    /// Accounts made in band (XEP-0077) since the hub started. One more is refused with
+    /// `resource-constraint`. A connection may try as often as it may fail to log in.
+    /// Default 256.
+    pub registered: usize,
     /// How long a connection may take to log in, TLS included, and then once more to
     /// bind a resource or resume a session. Default 30 s.
     pub login_time: Duration,
@@ -76,6 +80,7 @@ impl Default for HubLimits {
             sessions: 16,
             stanza_bytes: 240 * 1024,
             login_attempts: 3,
+            registered: 256,
             login_time: Duration::from_secs(30),
             outbound_stanzas: 500,
             outbound_bytes: 4 * 1024 * 1024,

@@ -62,7 +62,7 @@ const SERVICES: &[Service] = &[
     service("service: rooms", "rooms", &["rooms"]),
     service("service: publish/subscribe", "pubsub", &["pubsub::"]),
     service("service: commands", "commands", &["commands::"]),
-    service("service: registration", "", &["registration::"]),
+    service("service: registration", "registration", &["registration::"]),
     service(
         "service: version, time, last activity",
         "facts",

@@ -158,7 +158,7 @@ fn check(files: &[TextFile], packages: &[Package]) -> Vec<Violation> {
 /// Every text file of the project: what a build or a run leaves behind is none
 /// of it.
 fn files(root: &Path) -> Outcome<Vec<TextFile>> {
-    const SKIP: [&str; 8] = [
+    const SKIP: [&str; 9] = [
         "target",
         "benches/delivery/target",
         "benches/logins/target",

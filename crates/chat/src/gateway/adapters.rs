@@ -1,13 +1,13 @@
 //! Adapters by the names that a configuration has for them.
 
 use stanchion_device::Adapter;
-use stanchion_device::adapters::mqtt;
+use stanchion_device::adapters::{coap, modbus, mqtt, serial, simulated};
 
 use super::config;
 use crate::exit::{Failure, one_line};
 
 /// The names that there are.
-pub(super) const KINDS: [&str; 1] = ["mqtt"];
+pub(super) const KINDS: [&str; 5] = ["coap", "modbus", "mqtt", "serial", "simulated"];
 
 /// The adapter that is described.
 ///
@@ -24,7 +24,11 @@ pub(super) fn make(described: &config::Adapter) -> Result<Box<dyn Adapter>, Fail
         }};
     }
     Ok(match described.kind.as_str() {
+        "coap" => adapter!(coap),
+        "modbus" => adapter!(modbus),
         "mqtt" => adapter!(mqtt),
+        "serial" => adapter!(serial),
+        "simulated" => adapter!(simulated),
         other => {
             let kinds = KINDS.join(", ");
             return Err(wrong(&format!(

@@ -146,6 +146,12 @@ impl Connection {
                     stream.reset();
                     stream.set_limits(self.shared.limits.inbound());
                 }
+                Output::Registered { account } => {
+                    let input = ToRouter::Registered(account);
+                    if self.to_router.send(input).await.is_err() {
+                        return self.router_gone(stream);
+                    }
+                }
                 Output::LoggedIn { account } => {
                     if self.log_in(account).await.is_none() {
                         return Over::Lost;

@@ -26,7 +26,7 @@ use crate::error::HubError;
 use crate::limits::HubLimits;
 use crate::router::{ConnectionId, Router, RouterConfig};
 use crate::state::{HubIdentity, Kept, Spool, StateDir};
-use crate::stream::Negotiable;
+use crate::stream::{Negotiable, Registrar};
 use connection::{Connection, Shared};
 use routing::{Routing, ToRouter};
 
@@ -96,6 +96,7 @@ impl Hub {
         let (starttls_at, direct_at) = (config.starttls, config.direct_tls);
         let limits = config.limits;
         let (plain, bound) = (config.plain, config.channel_binding);
+        let registers = config.registration;
         // Before the state directory: who started the hub twice is told of the address.
         let starttls = listen(starttls_at).await?;
         let direct_tls = listen(direct_at).await?;
@@ -109,12 +110,21 @@ impl Hub {
                 .await
                 .map_err(|_| HubError::Fault)??
         };
-        let acceptor = TlsAcceptor::new(prepared.identity.to_tls()?)?;
+        let Prepared {
+            identity,
+            directory,
+            secret,
+            spool,
+            router,
+        } = prepared;
+        let acceptor = TlsAcceptor::new(identity.to_tls()?)?;
         let fingerprint = acceptor.sha256();
+        let directory = Arc::new(directory);
         let negotiable = Negotiable {
             domain,
-            policy: Arc::new(policy(&prepared, &limits, plain, bound)),
-            accounts: Arc::new(prepared.directory),
+            registrar: registers.then(|| Arc::clone(&directory) as Arc<dyn Registrar>),
+            policy: Arc::new(policy(&directory, *secret, &limits, plain, bound)),
+            accounts: directory,
             localpart,
             max_bytes: limits.inbound().stanza_bytes,
             login_time: limits.login_time,
@@ -124,14 +134,14 @@ impl Hub {
             direct_tls,
             addresses,
             fingerprint,
-            certificate_pem: prepared.identity.certificate_pem().to_owned(),
+            certificate_pem: identity.certificate_pem().to_owned(),
             shared: Arc::new(Shared {
                 negotiable,
                 acceptor,
                 limits,
             }),
-            router: prepared.router,
-            spool: prepared.spool,
+            router,
+            spool,
         })
     }
 
@@ -254,7 +264,10 @@ fn prepare(config: HubConfig, domain: Jid) -> Result<Prepared, HubError> {
         Some(state) => (state.identity(domain.domain())?, state.secret(*fresh)?),
         None => (HubIdentity::make(domain.domain())?, fresh),
     };
-    let directory = config.accounts.into_directory(domain.domain(), &*secret)?;
+    let directory =
+        config
+            .accounts
+            .into_directory(domain.domain(), &*secret, config.limits.registered)?;
     let (spool, kept) = match state {
         Some(state) => {
             let (spool, kept) = state.into_spool(config.limits)?;
@@ -281,9 +294,15 @@ fn prepare(config: HubConfig, domain: Jid) -> Result<Prepared, HubError> {
     })
 }
 
-fn policy(prepared: &Prepared, limits: &HubLimits, plain: bool, bound: bool) -> ServerPolicy {
-    let hashes = prepared.directory.hashes();
-    let mut policy = ServerPolicy::new(*prepared.secret);
+fn policy(
+    directory: &Directory,
+    secret: [u8; 32],
+    limits: &HubLimits,
+    plain: bool,
+    bound: bool,
+) -> ServerPolicy {
+    let hashes = directory.hashes();
+    let mut policy = ServerPolicy::new(secret);
     policy.mechanisms.retain(|mechanism| match mechanism {
         Mechanism::Plain => plain,
         Mechanism::ScramPlus(_) if !bound => false,
@@ -291,7 +310,7 @@ fn policy(prepared: &Prepared, limits: &HubLimits, plain: bool, bound: bool) -> 
             .scram_hash()
             .is_some_and(|hash| hashes.contains(&hash)),
     });
-    policy.iterations = prepared.directory.iterations();
+    policy.iterations = directory.iterations();
     policy.max_failures = limits.login_attempts.max(1);
     policy
 }

@@ -27,6 +27,8 @@ pub(super) enum ToRouter {
         entropy: [u8; 24],
         orders: mpsc::Sender<Order>,
     },
+    /// There is an account more.
+    Registered(String),
     Element(ConnectionId, Element),
     Written(ConnectionId),
     Ended(ConnectionId, Ending),
@@ -110,6 +112,7 @@ impl Routing {
                     entropy,
                 }
             }
+            ToRouter::Registered(account) => Input::Registered { account },
             ToRouter::Element(connection, element) => Input::Element {
                 connection,
                 element,

@@ -96,6 +96,11 @@ pub enum Input {
         /// Random bytes, for a resource and the id to resume by.
         entropy: [u8; 24],
     },
+    /// An account was made, before anybody logged in to it.
+    Registered {
+        /// Its localpart, prepared (RFC 7622 §3.3).
+        account: String,
+    },
     /// It sent a top-level element.
     Element {
         /// Its connection.
@@ -376,6 +381,9 @@ impl Router {
                     unmanaged: 0,
                 };
                 self.connections.insert(connection, fresh);
+            }
+            Input::Registered { account } => {
+                self.accounts.entry(account).or_default();
             }
             Input::Element {
                 connection,

@@ -12,12 +12,17 @@ pub(super) fn before_tls() -> StreamFeatures {
     }
 }
 
-/// The mechanisms, and what they can be bound to (XEP-0440).
-pub(super) fn before_login(auth: &ServerAuth) -> StreamFeatures {
+/// The mechanisms, what they can be bound to (XEP-0440), and whether accounts are made
+/// (XEP-0077 §8).
+pub(super) fn before_login(auth: &ServerAuth, registers: bool) -> StreamFeatures {
     let texts = |names: Vec<&'static str>| names.into_iter().map(Text::from_static).collect();
     StreamFeatures {
         mechanisms: texts(auth.advertised()),
         channel_bindings: auth.advertised_bindings().map(texts),
+        other: registers
+            .then(|| Element::new("register", ns::REGISTER_FEATURE))
+            .into_iter()
+            .collect(),
         ..StreamFeatures::default()
     }
 }

@@ -11,6 +11,7 @@
 //! Any fault, `</stream:stream>`, or the deadline leads to `Over` from everywhere.
 
 mod features;
+mod registration;
 
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,8 @@ use stanchion_stanza::{
     payload::PayloadError, stream::StreamHeader,
 };
 
+pub use registration::Registrar;
+
 use features::{after_login, before_login, before_tls};
 
 /// What all connections share.
@@ -41,6 +44,8 @@ pub struct Negotiable {
     pub policy: Arc<ServerPolicy>,
     /// Who may log in.
     pub accounts: Arc<dyn AccountStore>,
+    /// Who makes accounts in band (XEP-0077), if anybody.
+    pub registrar: Option<Arc<dyn Registrar>>,
     /// The account's localpart for a user name that has proved itself.
     pub localpart: fn(&str) -> Option<String>,
     /// The largest stanza taken after login, in bytes; announced by XEP-0478.
@@ -75,6 +80,11 @@ pub enum Output {
     /// Wait for a new header on the same transport. What logged-in clients may send is
     /// the limit from now on.
     Restart,
+    /// An account was made: the router is to know it before anything else is sent.
+    Registered {
+        /// Its localpart.
+        account: String,
+    },
     /// The features are sent: the router takes over for this account.
     LoggedIn {
         /// Its localpart.
@@ -98,6 +108,8 @@ pub struct Negotiation {
     deadline: Instant,
     /// The header was sent since the last restart.
     opened: bool,
+    /// How often an account was asked for.
+    registrations: u32,
     /// For a header that is sent only because of an error.
     spare_id: [u8; 24],
     outputs: VecDeque<Output>,
@@ -140,6 +152,7 @@ impl Negotiation {
             shared,
             state: State::Fresh,
             opened: false,
+            registrations: 0,
             spare_id: entropy,
             outputs: VecDeque::new(),
         }
@@ -183,7 +196,8 @@ impl Negotiation {
         matches!(self.state, State::Authenticating(_))
             && matches!(event, StreamEvent::Element(e)
                 if Response::matches(e)
-                    || (Auth::matches(e) && e.attr("mechanism") == Some("PLAIN")))
+                    || (Auth::matches(e) && e.attr("mechanism") == Some("PLAIN"))
+                    || self.registers(e))
     }
 
     fn header(&mut self, header: &StreamHeader, entropy: &[u8; 24]) {
@@ -207,7 +221,7 @@ impl Negotiation {
                 before_tls()
             }
             State::Secured(auth) => {
-                let features = before_login(&auth);
+                let features = before_login(&auth, self.shared.registrar.is_some());
                 self.state = State::Authenticating(auth);
                 features
             }
@@ -235,6 +249,9 @@ impl Negotiation {
     }
 
     fn element(&mut self, element: Element, entropy: [u8; 24]) {
+        if matches!(self.state, State::Authenticating(_)) && self.registers(&element) {
+            return self.registration(element);
+        }
         match &mut self.state {
             State::Open => self.outputs.push_back(Output::Element(element)),
             State::Plain if StartTls::matches(&element) => {

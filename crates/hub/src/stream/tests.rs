@@ -21,6 +21,7 @@ fn shared(plain: bool) -> Negotiable {
         domain: Jid::new("hub.example").unwrap(),
         policy: Arc::new(policy),
         accounts: Arc::new(accounts),
+        registrar: None,
         localpart: |name| Some(name.to_owned()),
         max_bytes: 10_000,
         login_time: Duration::from_secs(30),

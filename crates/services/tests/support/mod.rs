@@ -53,6 +53,23 @@ impl Server {
             accounts: Accounts::open_demo(accounts.iter().map(|name| (*name, *name))).unwrap(),
             ..HubConfig::default()
         };
+        Self::start_with(config).await
+    }
+
+    /// The same, and anybody may make an account.
+    pub(crate) async fn start_open(accounts: &[&str]) -> Self {
+        let config = HubConfig {
+            domain: DOMAIN.to_owned(),
+            starttls: None,
+            direct_tls: Some(([127, 0, 0, 1], 0).into()),
+            accounts: Accounts::open_demo(accounts.iter().map(|name| (*name, *name))).unwrap(),
+            registration: true,
+            ..HubConfig::default()
+        };
+        Self::start_with(config).await
+    }
+
+    async fn start_with(config: HubConfig) -> Self {
         let hub = soon(async {
             loop {
                 match Hub::bind(config.clone()).await {
