@@ -13,7 +13,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use clap::Args;
-use stanchion::device::Things;
+use stanchion::device::remote::Things;
 use stanchion::device::remote::{Measured, ReadError};
 use stanchion::stanza::Text;
 use stanchion::{Client, Jid};

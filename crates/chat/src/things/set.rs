@@ -5,8 +5,8 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 use stanchion::Jid;
-use stanchion::device::Things;
 use stanchion::device::model::{Node, Setting, SettingValue, kind_of};
+use stanchion::device::remote::Things;
 use stanchion::device::remote::{self, Done, Readout, SetError};
 use stanchion::stanza::Text;
 

@@ -11,7 +11,9 @@ use crate::model::Sample;
 #[error("nobody takes the reports any more")]
 pub struct Ended;
 
-/// An adapter's way to the rest of the house. It stays the same over all runs.
+/// An adapter's way to the rest of the house. It stays the same over all runs. Orders come
+/// once the adapter has said that it is [connected](Self::connected): until then they wait
+/// where their time is watched.
 #[derive(Debug)]
 pub struct Link {
     reports: mpsc::Sender<Report>,
@@ -19,12 +21,12 @@ pub struct Link {
 }
 
 impl Link {
-    /// A link, and its other ends: what comes of it, and what goes in. At most so many of
-    /// each are on their way.
+    /// A link, and its other ends: what comes of it, and what goes in. At most so many
+    /// reports are on their way, and one order.
     #[must_use]
     pub fn new(room: usize) -> (Self, mpsc::Receiver<Report>, mpsc::Sender<Order>) {
         let (reports, reports_out) = mpsc::channel(room.max(1));
-        let (orders_in, orders) = mpsc::channel(room.max(1));
+        let (orders_in, orders) = mpsc::channel(1);
         (Self { reports, orders }, reports_out, orders_in)
     }
 
@@ -64,6 +66,11 @@ impl Link {
             order.failed(OrderError::Expired);
         }
         std::future::pending().await
+    }
+
+    /// An order that was handed over and not taken.
+    pub(super) fn take_back(&mut self) -> Option<Order> {
+        self.orders.try_recv().ok()
     }
 }
 

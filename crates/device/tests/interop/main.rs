@@ -7,13 +7,13 @@
 )]
 #![allow(dead_code, reason = "each uses a part")]
 
+#[path = "../client/mod.rs"]
+mod client;
 mod coap;
 mod kept;
 mod modbus;
 mod mqtt;
 mod peer;
-mod serial;
-#[path = "../client/mod.rs"]
-mod client;
 mod peer;
 mod remote;
+mod serial;
