@@ -3,7 +3,7 @@
 //! control (XEP-0325).
 
 mod sample;
-mod sampling;
+pub(crate) mod sampling;
 mod spec;
 mod value;
 
