@@ -5,3 +5,5 @@
 pub mod exec;
 #[cfg(feature = "llrp")]
 pub mod llrp;
+#[cfg(feature = "sysfs")]
+pub mod sysfs;

@@ -7,4 +7,5 @@
 )]
 #![allow(dead_code, reason = "each uses a part")]
 
+mod llrp;
 mod peer;
