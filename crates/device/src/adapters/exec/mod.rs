@@ -54,6 +54,9 @@ pub const MOST_THINGS: usize = 10_000;
 /// The most fields, and the most parameters, of one thing.
 pub const MOST_FIELDS: usize = 256;
 
+/// How long a program may leave an order unread that finds no room in its pipe.
+const READ_WITHIN: Duration = Duration::from_secs(10);
+
 /// How a program is run.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -243,7 +246,7 @@ impl Adapter {
             return Ok(());
         }
         // Bytes that left may be obeyed.
-        let written = timeout(within, stdin.write_all(&bytes)).await;
+        let written = timeout(within.min(READ_WITHIN), stdin.write_all(&bytes)).await;
         running.order = Some((running.next_id, order));
         match written {
             Ok(written) => written.map_err(|e| self.lost(e)),
@@ -273,8 +276,8 @@ impl Adapter {
         link.connected().await?;
         loop {
             let by = running.order.as_ref().map(|(_, order)| order.by());
+            // Not biased: whoever talks all the time holds up none of the others.
             tokio::select! {
-                biased;
                 () = stop.wanted() => return Ok(()),
                 order = link.order(), if running.order.is_none() => {
                     self.hand_over(&mut running, order).await?;

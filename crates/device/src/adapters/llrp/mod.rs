@@ -378,6 +378,9 @@ impl crate::Adapter for Adapter {
                         self.send(&mut session, &mut socket).await?;
                         self.tell(&mut session, link, &mut order).await?;
                     }
+                    // One that never stops talking may still owe an answer.
+                    let now = self.started.elapsed();
+                    session.tick(now).map_err(|why| self.failed(why))?;
                 }
                 () = sleep_until(due) => {
                     let now = self.started.elapsed();

@@ -1,6 +1,6 @@
 //! LLRP on the wire (EPCglobal, Low Level Reader Protocol, 1.0.1 and 1.1, "binary
 //! encoding"): bytes into messages and back. No socket and no clock here; when which
-//! message is sent is for [`session`](super::session).
+//! message is sent is for `session`.
 //!
 //! - [`Cutter`] cuts a stream of bytes into [`Frame`]s, each within a limit;
 //! - [`Message`] is what a frame says, as far as a client of a reader has use for it.
