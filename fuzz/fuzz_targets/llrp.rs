@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 
-#[allow(dead_code, reason = "the adapter uses more of it")]
+#[allow(dead_code, unused_imports, reason = "the adapter uses more of it")]
 #[path = "../../crates/device/src/adapters/llrp/codec/mod.rs"]
 mod codec;
 #[path = "../../crates/device/src/adapters/llrp/laws.rs"]
