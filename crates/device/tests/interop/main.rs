@@ -11,9 +11,9 @@
 mod client;
 mod coap;
 mod kept;
+mod llrp;
 mod modbus;
 mod mqtt;
-mod peer;
 mod peer;
 mod remote;
 mod serial;
