@@ -23,6 +23,7 @@ const RESOURCES: &str = r"
     name = 'data'
     path = '/example_data'
     type = 'string'
+    poll = '1s'
     observe = true
     writable = true
     [[resources]]
@@ -43,6 +44,7 @@ const RESOURCES: &str = r"
     name = 'fixed'
     path = '/async'
     type = 'string'
+    poll = '1s'
     writable = true
 ";
 

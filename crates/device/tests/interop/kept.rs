@@ -26,10 +26,11 @@ impl Kept {
     pub(crate) fn start(name: &str, adapter: impl Adapter) -> Self {
         let (events, heard) = from_adapters(64);
         let mut config = SupervisorConfig::default();
-        let mut backoff = BackoffPolicy::default();
-        backoff.base = Duration::from_millis(100);
-        backoff.cap = Duration::from_millis(500);
-        config.backoff = backoff;
+        config.backoff = BackoffPolicy {
+            base: Duration::from_millis(100),
+            cap: Duration::from_millis(500),
+            ..BackoffPolicy::default()
+        };
         Self {
             supervisor: Supervisor::start(name, Box::new(adapter), events, config),
             events: heard,

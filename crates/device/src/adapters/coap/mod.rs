@@ -398,7 +398,8 @@ impl Run<'_> {
             _ => Err(said(&response)),
         };
         if !response.observed {
-            let pause = match value.is_err() {
+            // What the server cannot do now (5.xx) may be otherwise soon.
+            let pause = match value.is_err() && response.code >> 5 != 5 {
                 true => resource.poll.max(REFUSED_AGAIN_IN),
                 false => resource.poll,
             };
@@ -442,8 +443,8 @@ impl Run<'_> {
             let silent = io::ErrorKind::TimedOut.into();
             return Err(AdapterError::connection(self.place, silent));
         }
-        let pause = self.resources[number].poll.max(REFUSED_AGAIN_IN);
-        self.watches[number].due = Some(Instant::now() + pause);
+        let poll = self.resources[number].poll;
+        self.watches[number].due = Some(Instant::now() + poll);
         self.failing(number, &why.to_string(), link).await
     }
 
