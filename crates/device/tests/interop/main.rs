@@ -7,4 +7,7 @@
 )]
 #![allow(dead_code, reason = "each uses a part")]
 
+mod host;
 mod peer;
+#[path = "../support/mod.rs"]
+mod support;

@@ -84,6 +84,15 @@ impl Peer {
         server: &Server,
         name: &str,
         file: &Path,
+        services: HostBuilder,
+    ) -> Self {
+        Self::start_by(server.connector(name), file, services).await
+    }
+
+    /// One that connects so.
+    pub(crate) async fn start_by(
+        connector: Connector,
+        file: &Path,
         mut services: HostBuilder,
     ) -> Self {
         services.add(Disco::default());
@@ -96,7 +105,7 @@ impl Peer {
             }
         };
         let transactor = store.transactor().unwrap();
-        let connect = Arc::new(server.connector(name));
+        let connect = Arc::new(connector);
         let config = SessionConfig::default();
         let (session, receiver, stanzas) =
             Session::start_with_stanzas(connect, Box::new(store), config)
@@ -147,9 +156,19 @@ impl LampHost {
         config: HostConfig,
         lamp: Lamp,
     ) -> Self {
+        Self::start_by(server.connector(name), file, config, lamp).await
+    }
+
+    /// One that connects so.
+    pub(crate) async fn start_by(
+        connector: Connector,
+        file: &Path,
+        config: HostConfig,
+        lamp: Lamp,
+    ) -> Self {
         let mut services = HostBuilder::new();
         let added = host::add(&mut services, config);
-        let peer = Peer::start(server, name, file, services).await;
+        let peer = Peer::start_by(connector, file, services).await;
         let things = added.start(peer.session.sender(), peer.store.clone());
         let (events, mut told) = from_adapters(16);
         let adapter = Box::new(lamp);
