@@ -30,7 +30,9 @@
 pub mod adapter;
 pub mod adapters;
 mod devices;
+pub mod history;
 pub mod host;
+pub mod json;
 pub mod model;
 pub mod remote;
 

@@ -53,11 +53,12 @@ impl Link {
         self.report(Report::Connected).await
     }
 
-    /// The next order whose time is not over; one whose time is, is answered so. Never
+    /// The next order whose time is not over; one whose time is, or that was withdrawn, is
+    /// answered so. Never
     /// resolves once there can be no more. Cancel-safe.
     pub async fn order(&mut self) -> Order {
         while let Some(order) = self.orders.recv().await {
-            if !order.is_expired() {
+            if !order.is_expired() && order.take() {
                 return order;
             }
             order.failed(OrderError::Expired);

@@ -11,3 +11,7 @@
 mod client;
 mod peer;
 mod remote;
+mod host;
+mod peer;
+#[path = "../support/mod.rs"]
+mod support;
