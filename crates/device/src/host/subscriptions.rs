@@ -14,20 +14,20 @@ use stanchion_stanza::{Jid, Text};
 use crate::model::{Sample, ThingSpec, Value, as_f64, same};
 
 /// Subscriptions in all.
-pub(crate) const MOST: usize = 1024;
+const MOST: usize = 1024;
 /// Subscriptions of one address.
-pub(crate) const MOST_OF_ONE: usize = 32;
+const MOST_OF_ONE: usize = 32;
 /// Things and fields that one subscription may name.
-pub(crate) const MOST_NAMED: usize = 256;
+const MOST_NAMED: usize = 256;
 /// Fields that one subscription remembers; of further ones every value is told.
-pub(crate) const MOST_FIELDS: usize = 1024;
+const MOST_FIELDS: usize = 1024;
 /// Something is told that often at most by itself, whatever is asked for.
-pub(crate) const LEAST_INTERVAL: Duration = Duration::from_secs(1);
+const LEAST_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Why there is no subscription.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum SubscribeError {
+pub(super) enum SubscribeError {
     /// A time that cannot be read, or a change that is no positive number.
     #[error("`{0}` cannot be read")]
     Unreadable(&'static str),
@@ -44,18 +44,18 @@ pub enum SubscribeError {
 
 /// What is due to a subscriber.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Due {
+pub(super) struct Due {
     /// Whom to tell.
-    pub to: Jid,
+    pub(super) to: Jid,
     /// In which words.
-    pub profile: Profile,
+    pub(super) profile: Profile,
     /// What.
-    pub fields: Fields,
+    pub(super) fields: Fields,
 }
 
 /// All of them.
 #[derive(Debug, Default)]
-pub struct Subscriptions {
+pub(super) struct Subscriptions {
     all: BTreeMap<(Jid, String), Subscription>,
 }
 
@@ -92,7 +92,7 @@ impl Subscriptions {
     ///
     /// # Errors
     /// [`SubscribeError`]; an earlier one of that id stands.
-    pub fn subscribe(
+    pub(super) fn subscribe(
         &mut self,
         now: Duration,
         who: Jid,
@@ -151,39 +151,39 @@ impl Subscriptions {
     }
 
     /// Ends one. Gives whether there was any.
-    pub fn unsubscribe(&mut self, who: &Jid, id: &RequestId) -> bool {
+    pub(super) fn unsubscribe(&mut self, who: &Jid, id: &RequestId) -> bool {
         let key = (who.clone(), id.to_string());
         self.all.remove(&key).is_some()
     }
 
     /// That address is not there any more: its subscriptions end. A bare one stands for all
     /// of its account.
-    pub fn gone(&mut self, who: &Jid) {
-        self.all.retain(|(jid, _), _| {
-            jid != who && !(who.is_bare() && jid.bare_str() == who.as_str())
-        });
+    pub(super) fn gone(&mut self, who: &Jid) {
+        self.all
+            .retain(|(jid, _), _| jid != who && !(who.is_bare() && jid.bare_str() == who.as_str()));
+    }
+
+    /// That thing is gone, or does not answer: what it told is not told again.
+    pub(super) fn forget(&mut self, thing: &Text) {
+        for subscription in self.all.values_mut() {
+            subscription.fields.retain(|(of, _), _| of != thing);
+        }
     }
 
     /// All end, as with a new session: subscribers see that we were away, and come again.
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.all.clear();
-    }
-
-    /// How many there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.all.len()
     }
 
     /// Whether there are none.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
 
     /// Takes what a thing told, and gives what is due to whom. `may` says who may read which
     /// field: it is asked each time, as that can change.
-    pub fn sample(
+    pub(super) fn sample(
         &mut self,
         now: Duration,
         spec: &ThingSpec,
@@ -218,7 +218,7 @@ impl Subscriptions {
     }
 
     /// What is due by the time.
-    pub fn due(&mut self, now: Duration) -> Vec<Due> {
+    pub(super) fn due(&mut self, now: Duration) -> Vec<Due> {
         let mut due = Vec::new();
         for ((who, _), subscription) in &mut self.all {
             if subscription.wakes().is_some_and(|at| at <= now) {
@@ -230,7 +230,7 @@ impl Subscriptions {
 
     /// When something is due by the time.
     #[must_use]
-    pub fn wakes(&self) -> Option<Duration> {
+    pub(super) fn wakes(&self) -> Option<Duration> {
         self.all.values().filter_map(Subscription::wakes).min()
     }
 }
@@ -241,8 +241,7 @@ impl Subscription {
     }
 
     fn wants(&self, field: &Field) -> bool {
-        let named =
-            self.watched.is_empty() || self.watched.iter().any(|f| f.name == field.name);
+        let named = self.watched.is_empty() || self.watched.iter().any(|f| f.name == field.name);
         named && (self.every_category || field.categories.intersects(self.categories))
     }
 
@@ -267,7 +266,8 @@ impl Subscription {
             at: at.clone(),
             told: Some(told),
         };
-        self.fields.insert((thing.id.clone(), field.name.clone()), known);
+        self.fields
+            .insert((thing.id.clone(), field.name.clone()), known);
     }
 
     fn take(&mut self, thing: &Node, at: &Text, field: Field) {
@@ -362,7 +362,8 @@ fn has_changed(watched: Option<&Watched>, told: &Value, value: &Value) -> bool {
         return !same(told, value);
     };
     let beyond = |step: &Option<stanchion_stanza::payload::xs::Double>, change: f64| {
-        step.as_ref().is_some_and(|step| change > 0.0 && change >= step.to_f64())
+        step.as_ref()
+            .is_some_and(|step| change > 0.0 && change >= step.to_f64())
     };
     beyond(&watched.by, (new - old).abs())
         || beyond(&watched.up, new - old)
@@ -471,7 +472,9 @@ mod tests {
     #[test]
     fn what_one_may_not_read_is_not_told() {
         let mut rig = Rig::with(by(1.0));
-        let due = rig.0.sample(at(1), &hall(), &sample(30.0), |_, field| *field != "temperature");
+        let due = rig.0.sample(at(1), &hall(), &sample(30.0), |_, field| {
+            *field != "temperature"
+        });
         assert_eq!(due, []);
     }
 
@@ -492,14 +495,17 @@ mod tests {
     fn who_is_gone_is_told_nothing() {
         let mut rig = Rig::with(by(1.0));
         rig.0.gone(&"phone@home.example/y".parse().unwrap());
-        assert_eq!(rig.0.len(), 1);
+        assert_eq!(rig.0.all.len(), 1);
         rig.0.gone(&phone());
         assert!(rig.0.is_empty());
         let mut rig = Rig::with(by(1.0));
         rig.0.gone(&"phone@home.example".parse().unwrap());
         assert!(rig.0.is_empty());
         let mut rig = Rig::with(by(1.0));
-        assert!(!rig.0.unsubscribe(&"x@home.example/x".parse().unwrap(), &7.into()));
+        assert!(
+            !rig.0
+                .unsubscribe(&"x@home.example/x".parse().unwrap(), &7.into())
+        );
         assert!(rig.0.unsubscribe(&phone(), &7.into()));
     }
 
@@ -511,9 +517,12 @@ mod tests {
                 id: (n % 32).into(),
                 ..by(1.0)
             };
-            assert!(all.subscribe(at(0), phone(), Profile::Nf, asked, &[]).is_ok());
+            assert!(
+                all.subscribe(at(0), phone(), Profile::Nf, asked, &[])
+                    .is_ok()
+            );
         }
-        assert_eq!(all.len(), MOST_OF_ONE);
+        assert_eq!(all.all.len(), MOST_OF_ONE);
         let more = Subscribe {
             id: 99.into(),
             ..by(1.0)
@@ -532,7 +541,10 @@ mod tests {
                 max_interval: Some(text(max)),
                 ..by(1.0)
             };
-            assert!(all.subscribe(at(0), phone(), Profile::Nf, odd, &[]).is_err());
+            assert!(
+                all.subscribe(at(0), phone(), Profile::Nf, odd, &[])
+                    .is_err()
+            );
         }
     }
 }

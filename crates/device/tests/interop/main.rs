@@ -9,9 +9,9 @@
 
 #[path = "../client/mod.rs"]
 mod client;
-mod peer;
-mod remote;
 mod host;
 mod peer;
+mod peer;
+mod remote;
 #[path = "../support/mod.rs"]
 mod support;
