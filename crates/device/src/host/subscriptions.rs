@@ -375,7 +375,7 @@ mod tests {
     use stanchion_reliability::store::WallTime;
 
     use super::*;
-    use crate::model::{FieldSpec, Kind, Reading, number};
+    use crate::model::{FieldSpec, Kind, number};
 
     fn text(s: &'static str) -> Text {
         Text::from_static(s)

@@ -11,7 +11,7 @@ use std::time::Duration;
 use stanchion_connect::{Account, ConnectConfig, Connector, Endpoint, Endpoints};
 use stanchion_device::adapter::{AdapterEvent, Supervisor, SupervisorConfig, from_adapters};
 use stanchion_device::host::{self, ThingHost};
-use stanchion_device::model::{Kind, ParameterKind, Setting, Value};
+use stanchion_device::model::{Kind, ParameterKind, Setting, SettingValue, Value};
 use stanchion_device::{
     Adapter, AdapterError, FieldSpec, HostConfig, Link, OrderError, ParameterSpec, Sample, Stop,
     ThingSpec,
@@ -56,7 +56,7 @@ impl Server {
         }
     }
 
-    fn connector(&self, name: &str) -> Connector {
+    pub(crate) fn connector(&self, name: &str) -> Connector {
         let mut config = ConnectConfig::default();
         config.tls.pin = Some(self.fingerprint);
         let endpoint = Endpoint::at(self.address, TlsMode::Direct);
@@ -317,11 +317,18 @@ impl Adapter for Lamp {
                 continue;
             }
             let settings = order.settings().to_vec();
-            self.acts.lock().unwrap().extend(settings);
+            self.acts.lock().unwrap().extend(settings.clone());
             let _ = self.acted.send(());
             match self.mood {
                 Mood::Hangs => hanging.push(order),
-                _ => order.done(),
+                _ => {
+                    order.done();
+                    for setting in settings {
+                        if let SettingValue::Int(value) = setting.value {
+                            link.sample(level(value)).await?;
+                        }
+                    }
+                }
             }
         }
     }
