@@ -235,7 +235,7 @@ mod tests {
         Measured {
             thing: Node::new(Text::from_static("hall")),
             time: Text::from_static("2002-09-10T05:18:15-06:00"),
-            field: Field::momentary(Text::from_static("temp\u{1b}erature"), value),
+            field: Field::momentary(Text::from_static("temp\u{202e}erature"), value),
         }
     }
 
@@ -244,13 +244,13 @@ mod tests {
         let line = |format| Format::new(format).unwrap().line(&measured());
         assert_eq!(line("%t %v%%|{unit}\\t{value}"), "hall 21.50%|Cel\t21.50");
         assert_eq!(line("%I %U"), "2002-09-10T11:18:15.000Z 1031656695.000");
-        assert_eq!(line("{field} %q"), r"temp\u{1b}erature automaticReadout");
+        assert_eq!(line("{field} %q"), r"temp\u{202e}erature automaticReadout");
         let json: Json = serde_json::from_str(&line("%j")).unwrap();
         assert_eq!(
             (&json["value"], &json["unit"]),
             (&json!(21.5), &json!("Cel"))
         );
-        assert_eq!(plain(&measured()), r"hall temp\u{1b}erature 21.50 Cel");
+        assert_eq!(plain(&measured()), r"hall temp\u{202e}erature 21.50 Cel");
     }
 
     #[test]

@@ -20,7 +20,7 @@ The password is taken from STANCHION_PASSWORD, or from --password-file.")]
 pub(crate) struct Command {
     /// The address: an account whose presence is seen, or a full one
     #[arg(value_name = "JID")]
-    jid: Jid,
+    of: Jid,
     /// How long the things may take to answer, in seconds
     #[arg(long, short = 'W', value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     wait: Duration,
@@ -33,11 +33,11 @@ pub(crate) struct Command {
 
 /// Carries out the command.
 pub(crate) async fn run(command: Command) -> Outcome {
-    let jid = command.jid.clone();
+    let jid = command.of.clone();
     let command = &command;
     Box::pin(session(&command.common, &jid, |things| async move {
         let readout = Readout::momentary().within(command.wait);
-        let found = things.discover(&command.jid, readout).await;
+        let found = things.discover(&command.of, readout).await;
         let found = found.map_err(|e| read_failure(&e))?;
         for line in lines(command, &found) {
             if print(&line)? == Reader::Gone {

@@ -20,7 +20,7 @@ The password is taken from STANCHION_PASSWORD, or from --password-file.")]
 pub(crate) struct Command {
     /// The address: an account whose presence is seen, or a full one
     #[arg(value_name = "JID")]
-    jid: Jid,
+    of: Jid,
     /// The thing behind the address (default: all)
     #[arg(value_name = "THING", value_parser = text)]
     thing: Option<Text>,
@@ -44,7 +44,7 @@ pub(crate) struct Command {
 
 /// Carries out the command.
 pub(crate) async fn run(command: Command) -> Outcome {
-    let jid = command.jid.clone();
+    let jid = command.of.clone();
     let command = &command;
     Box::pin(session(&command.common, &jid, |things| async move {
         let mut readout = Readout::momentary().within(command.wait);
@@ -57,7 +57,7 @@ pub(crate) async fn run(command: Command) -> Outcome {
                 .map(stanchion::device::model::Node::new),
         );
         readout.fields.clone_from(&command.fields);
-        let reading = things.start_read(&command.jid, readout).await;
+        let reading = things.start_read(&command.of, readout).await;
         let mut reading = reading.map_err(|e| read_failure(&e))?;
         let (mut left, mut failed) = (command.count.unwrap_or(u64::MAX), None);
         let mut any = false;

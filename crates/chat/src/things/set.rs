@@ -31,7 +31,7 @@ The password is taken from STANCHION_PASSWORD, or from --password-file.")]
 pub(crate) struct Command {
     /// The address: an account whose presence is seen, or a full one
     #[arg(value_name = "JID")]
-    jid: Jid,
+    of: Jid,
     /// The thing behind the address; an empty one ('') is the device itself
     #[arg(value_name = "THING", value_parser = text)]
     thing: Text,
@@ -51,11 +51,11 @@ pub(crate) struct Command {
 
 /// Carries out the command.
 pub(crate) async fn run(command: Command) -> Outcome {
-    let jid = command.jid.clone();
+    let jid = command.of.clone();
     let command = &command;
     Box::pin(session(&command.common, &jid, |things| async move {
         let settings = settings(&things, command).await?;
-        let done = things.set(&command.jid, order(command, settings)).await;
+        let done = things.set(&command.of, order(command, settings)).await;
         match &done {
             Ok(done) if command.json => report(&done_json(done))?,
             Ok(done) => {
@@ -126,7 +126,7 @@ async fn settings(things: &Things, command: &Command) -> Result<Vec<Setting>, Fa
     let mut form = None;
     let mut readings = None;
     if unsaid {
-        let asked = things.form(&command.jid, node.clone());
+        let asked = things.form(&command.of, node.clone());
         form = tokio::time::timeout(TYPES, asked)
             .await
             .ok()
@@ -134,7 +134,7 @@ async fn settings(things: &Things, command: &Command) -> Result<Vec<Setting>, Fa
         if form.is_none() {
             let mut readout = Readout::momentary().within(TYPES);
             readout.things.extend(node);
-            readings = things.read(&command.jid, readout).await.ok();
+            readings = things.read(&command.of, readout).await.ok();
         }
     }
     let settings = command.assignments.iter().map(|assignment| {

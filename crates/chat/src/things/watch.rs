@@ -26,7 +26,7 @@ The password is taken from STANCHION_PASSWORD, or from --password-file.")]
 pub(crate) struct Command {
     /// The address: an account whose presence is seen, or a full one
     #[arg(value_name = "JID")]
-    jid: Jid,
+    of: Jid,
     /// The thing behind the address (default: all)
     #[arg(value_name = "THING", value_parser = text)]
     thing: Option<Text>,
@@ -76,10 +76,10 @@ impl Command {
 
 /// Carries out the command.
 pub(crate) async fn run(command: Command) -> Outcome {
-    let jid = command.jid.clone();
+    let jid = command.of.clone();
     let command = &command;
     Box::pin(session(&command.common, &jid, |things| async move {
-        let mut watching = things.watch(&command.jid, command.watch());
+        let mut watching = things.watch(&command.of, command.watch());
         let mut left = command.count.unwrap_or(u64::MAX);
         let all = async {
             loop {

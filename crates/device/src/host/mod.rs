@@ -8,6 +8,7 @@ mod config;
 mod journal;
 mod orders;
 mod state;
+mod subscriptions;
 mod table;
 mod work;
 

@@ -17,3 +17,9 @@ mod mqtt;
 mod peer;
 mod remote;
 mod serial;
+mod host;
+mod peer;
+mod peer;
+mod remote;
+#[path = "../support/mod.rs"]
+mod support;

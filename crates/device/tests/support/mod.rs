@@ -11,7 +11,7 @@ use std::time::Duration;
 use stanchion_connect::{Account, ConnectConfig, Connector, Endpoint, Endpoints};
 use stanchion_device::adapter::{AdapterEvent, Supervisor, SupervisorConfig, from_adapters};
 use stanchion_device::host::{self, ThingHost};
-use stanchion_device::model::{Kind, ParameterKind, Setting, Value};
+use stanchion_device::model::{Kind, ParameterKind, Setting, SettingValue, Value};
 use stanchion_device::{
     Adapter, AdapterError, FieldSpec, HostConfig, Link, OrderError, ParameterSpec, Sample, Stop,
     ThingSpec,
@@ -56,7 +56,7 @@ impl Server {
         }
     }
 
-    fn connector(&self, name: &str) -> Connector {
+    pub(crate) fn connector(&self, name: &str) -> Connector {
         let mut config = ConnectConfig::default();
         config.tls.pin = Some(self.fingerprint);
         let endpoint = Endpoint::at(self.address, TlsMode::Direct);
@@ -84,6 +84,15 @@ impl Peer {
         server: &Server,
         name: &str,
         file: &Path,
+        services: HostBuilder,
+    ) -> Self {
+        Self::start_by(server.connector(name), file, services).await
+    }
+
+    /// One that connects so.
+    pub(crate) async fn start_by(
+        connector: Connector,
+        file: &Path,
         mut services: HostBuilder,
     ) -> Self {
         services.add(Disco::default());
@@ -96,7 +105,7 @@ impl Peer {
             }
         };
         let transactor = store.transactor().unwrap();
-        let connect = Arc::new(server.connector(name));
+        let connect = Arc::new(connector);
         let config = SessionConfig::default();
         let (session, receiver, stanzas) =
             Session::start_with_stanzas(connect, Box::new(store), config)
@@ -147,9 +156,19 @@ impl LampHost {
         config: HostConfig,
         lamp: Lamp,
     ) -> Self {
+        Self::start_by(server.connector(name), file, config, lamp).await
+    }
+
+    /// One that connects so.
+    pub(crate) async fn start_by(
+        connector: Connector,
+        file: &Path,
+        config: HostConfig,
+        lamp: Lamp,
+    ) -> Self {
         let mut services = HostBuilder::new();
         let added = host::add(&mut services, config);
-        let peer = Peer::start(server, name, file, services).await;
+        let peer = Peer::start_by(connector, file, services).await;
         let things = added.start(peer.session.sender(), peer.store.clone());
         let (events, mut told) = from_adapters(16);
         let adapter = Box::new(lamp);
@@ -298,11 +317,18 @@ impl Adapter for Lamp {
                 continue;
             }
             let settings = order.settings().to_vec();
-            self.acts.lock().unwrap().extend(settings);
+            self.acts.lock().unwrap().extend(settings.clone());
             let _ = self.acted.send(());
             match self.mood {
                 Mood::Hangs => hanging.push(order),
-                _ => order.done(),
+                _ => {
+                    order.done();
+                    for setting in settings {
+                        if let SettingValue::Int(value) = setting.value {
+                            link.sample(level(value)).await?;
+                        }
+                    }
+                }
             }
         }
     }

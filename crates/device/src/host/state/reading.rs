@@ -281,7 +281,7 @@ impl Answering {
 
 /// A field as it is now, or was when its thing was last heard of: then it is an estimate
 /// (§5.7), and a warning stands beside it.
-fn known(spec: &FieldSpec, latest: Latest) -> Field {
+pub(super) fn known(spec: &FieldSpec, latest: Latest) -> Field {
     let quality = match latest.stale {
         true => Quality::AUTOMATIC_ESTIMATE | Quality::WARNING,
         false => latest.reading.quality,

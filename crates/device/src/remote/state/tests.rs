@@ -1,3 +1,5 @@
+//! Laws of read-outs, subscriptions and commands: fed by hand, one input after the other.
+
 #![allow(clippy::unwrap_used, reason = "a test may fail so")]
 
 use stanchion_reliability::session::Up;
