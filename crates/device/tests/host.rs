@@ -155,8 +155,9 @@ async fn what_a_thing_makes_of_an_order_is_what_is_answered() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_acts_once_and_its_outcome_is_told_in_a_message() {
+    // The phone is of the lamp's own account.
     let (lamp, _acts) = Lamp::new(Mood::Obeys);
-    let mut home = Home::start(lamp.clone(), HostConfig::default()).await;
+    let mut home = Home::start_as("me", lamp.clone(), HostConfig::default()).await;
     let to = home.host.peer.jid();
     for n in 1..=20 {
         let (message, id) = command(to.clone(), toggle(), Some(60_000));
