@@ -11,9 +11,10 @@ mod support;
 
 use std::time::Duration;
 
-use stanchion_device::HostConfig;
+use stanchion_device::adapter::AdapterEvent;
 use stanchion_device::host::{Access, Grant};
-use stanchion_device::model::SettingValue;
+use stanchion_device::model::{Kind, Node, ParameterKind, Sampling, SettingValue, Value};
+use stanchion_device::{FieldSpec, HostConfig, ParameterSpec, Report, Sample, ThingSpec};
 use stanchion_reliability::session::Outgoing;
 use stanchion_services::allowed::Allowed;
 use stanchion_services::service::Request as Ask;
@@ -155,8 +156,9 @@ async fn what_a_thing_makes_of_an_order_is_what_is_answered() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_acts_once_and_its_outcome_is_told_in_a_message() {
+    // The phone is of the lamp's own account.
     let (lamp, _acts) = Lamp::new(Mood::Obeys);
-    let mut home = Home::start(lamp.clone(), HostConfig::default()).await;
+    let mut home = Home::start_as("me", lamp.clone(), HostConfig::default()).await;
     let to = home.host.peer.jid();
     for n in 1..=20 {
         let (message, id) = command(to.clone(), toggle(), Some(60_000));
@@ -325,5 +327,78 @@ async fn what_was_told_is_remembered_and_read_out() {
     };
     assert!(soon(fields).await.contains("40"));
     watch.abort();
+    home.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_to_different_things_do_not_wait_for_each_other() {
+    let (lamp, mut acts) = Lamp::new(Mood::Hangs);
+    let mut home = Home::start(lamp, HostConfig::default()).await;
+    // A thing whose adapter is not running: it cannot obey, and says so at once.
+    let on = ParameterSpec::new(text("on"), ParameterKind::Boolean);
+    let ghost = ThingSpec::new(text("ghost")).with_parameter(on);
+    let report = Report::Things(vec![ghost]);
+    let adapter = "nobody".into();
+    home.host
+        .things
+        .take(AdapterEvent { adapter, report })
+        .await
+        .unwrap();
+    let mut to_lamp = Set::one(text("toggle"), SettingValue::Boolean(true));
+    to_lamp.nodes = vec![Node::new(text("lamp"))];
+    let mut to_ghost = Set::one(text("on"), SettingValue::Boolean(true));
+    to_ghost.nodes = vec![Node::new(text("ghost"))];
+    let to = home.host.peer.jid();
+    let (slow, slow_id) = command(to.clone(), to_lamp.to_element(), Some(1_500));
+    let (quick, quick_id) = command(to, to_ghost.to_element(), Some(60_000));
+    let sender = home.phone.session.sender();
+    sender.send(slow).await.unwrap();
+    soon(acts.recv()).await.unwrap();
+    sender.send(quick).await.unwrap();
+    let (first, _) = outcome(&mut home.phone).await;
+    assert_eq!(
+        (&*first.of, first.result),
+        (&*quick_id, CommandResult::Unavailable)
+    );
+    let (second, _) = outcome(&mut home.phone).await;
+    assert_eq!(
+        (&*second.of, second.result),
+        (&*slow_id, CommandResult::InDoubt)
+    );
+    home.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_worth_it_is_told_at_once_and_what_was_held_back_in_its_time() {
+    let (lamp, _acts) = Lamp::new(Mood::Obeys);
+    let home = Home::start(lamp, HostConfig::default()).await;
+    let things = &home.host.things;
+    let mut told = things.told();
+    let calm = Sampling::default().at_most_every(Duration::from_millis(100));
+    let energy = FieldSpec::new(text("energy"), Kind::Int).sampled(calm);
+    let meter = ThingSpec::new(text("meter")).with_field(energy);
+    let take = async |report| {
+        let adapter = "meters".into();
+        things.take(AdapterEvent { adapter, report }).await.unwrap();
+    };
+    take(Report::Things(vec![meter])).await;
+    for value in [1, 2, 3] {
+        let at = stanchion_device::adapter::wall_clock();
+        let value = Value::Int(value);
+        let sample = Sample::one(text("meter"), at, text("energy"), value);
+        take(Report::Sample(sample)).await;
+    }
+    let mut values = Vec::new();
+    while values.len() < 2 {
+        let sample = soon(told.recv()).await.unwrap();
+        if sample.thing == text("meter") {
+            values.push(sample.readings[0].value.clone());
+        }
+    }
+    assert_eq!(values, [Value::Int(1), Value::Int(3)]);
+    let latest = things.latest(&text("meter")).await.unwrap().unwrap();
+    assert_eq!(latest[0].reading.value, Value::Int(3));
+    things.detach("meters").await.unwrap();
+    assert_eq!(things.latest(&text("meter")).await.unwrap(), None);
     home.stop().await;
 }
