@@ -10,16 +10,16 @@
 #[path = "../client/mod.rs"]
 mod client;
 mod coap;
+mod host;
 mod kept;
 mod llrp;
 mod modbus;
 mod mqtt;
 mod peer;
+mod peer;
+mod peer;
+mod remote;
 mod remote;
 mod serial;
-mod host;
-mod peer;
-mod peer;
-mod remote;
 #[path = "../support/mod.rs"]
 mod support;
