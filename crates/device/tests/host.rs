@@ -104,7 +104,8 @@ impl Home {
 async fn our_own_account_reads_and_sets_and_a_stranger_is_refused() {
     let (lamp, _acts) = Lamp::new(Mood::Obeys);
     let home = Home::start_as("me", lamp.clone(), HostConfig::default()).await;
-    let to = Some(home.host.peer.jid());
+    let lamp_jid = home.host.peer.jid();
+    let to = Some(lamp_jid.clone());
     let asks = home.phone.host.requests();
     let request = Request::momentary(3).to_element();
     let accepted = asks.ask_for::<Accepted>(Ask::get(to.clone(), request.clone()));
@@ -124,7 +125,7 @@ async fn our_own_account_reads_and_sets_and_a_stranger_is_refused() {
         let condition = refused.refusal().map(|e| e.condition);
         assert_eq!(condition, Some(DefinedCondition::Forbidden));
     }
-    let (message, id) = command(to.unwrap(), set_level(9), None);
+    let (message, id) = command(lamp_jid, set_level(9), None);
     mallory.session.sender().send(message).await.unwrap();
     let (told, _) = outcome(&mut mallory).await;
     assert_eq!((&*told.of, told.result), (&*id, CommandResult::Forbidden));

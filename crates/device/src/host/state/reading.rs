@@ -175,7 +175,7 @@ impl Answering {
 
     /// Whether there is a message to be made now.
     pub(super) fn is_ready(&self) -> bool {
-        !self.ended && !(self.waits && self.is_empty())
+        !self.ended && (!self.waits || !self.is_empty())
     }
 
     fn is_empty(&self) -> bool {

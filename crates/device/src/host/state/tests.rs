@@ -282,8 +282,10 @@ fn a_grant_shows_no_more_than_it_says() {
         read: Names::these([text("level")]),
         ..Grant::to_read(Allowed::accounts([friend]))
     };
-    let mut config = HostConfig::default();
-    config.access = Access::default().with(only_level);
+    let config = HostConfig {
+        access: Access::default().with(only_level),
+        ..HostConfig::default()
+    };
     let mut bench = Bench::new(config);
     bench.level(40);
     let what = format!("<req {SD} seqnr='7' all='true'/>");
@@ -322,8 +324,10 @@ fn what_was_never_read_is_missing_and_what_is_old_says_so() {
 
 #[test]
 fn a_large_answer_comes_in_messages_below_the_limit_and_only_the_last_is_done() {
-    let mut config = HostConfig::default();
-    config.message_bytes = 4096;
+    let config = HostConfig {
+        message_bytes: 4096,
+        ..HostConfig::default()
+    };
     let mut bench = Bench::new(config);
     for n in 0..200 {
         let id = Text::new(format!("thing<{n}>")).unwrap();
@@ -438,8 +442,10 @@ fn what_is_remembered_is_looked_up_and_told_before_the_end() {
 
 #[test]
 fn whole_numbers_are_measures_for_readers_that_know_no_others() {
-    let mut config = HostConfig::default();
-    config.simple_types = true;
+    let config = HostConfig {
+        simple_types: true,
+        ..HostConfig::default()
+    };
     let mut bench = Bench::new(config);
     bench.level(40);
     let said = bench.read("momentary='true'/>");
