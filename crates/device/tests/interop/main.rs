@@ -11,7 +11,6 @@
 mod client;
 mod host;
 mod peer;
-mod peer;
 mod remote;
 #[path = "../support/mod.rs"]
 mod support;
