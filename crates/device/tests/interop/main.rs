@@ -17,7 +17,6 @@ mod modbus;
 mod mqtt;
 mod peer;
 mod peer;
-mod peer;
 mod remote;
 mod remote;
 mod serial;
