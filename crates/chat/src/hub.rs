@@ -46,6 +46,16 @@ pub(crate) struct Command {
     /// Let anybody make an account in band (XEP-0077); such accounts go with the hub
     #[arg(long)]
     registration: bool,
+    /// Let a component attach itself as that domain (XEP-0114). Its secret is taken from
+    /// STANCHION_COMPONENT_SECRET, or from --component-secret-file
+    #[arg(long, value_name = "DOMAIN", requires = "component_listen")]
+    component: Option<String>,
+    /// Listen there for the component, on loopback; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "component")]
+    component_listen: Option<SocketAddr>,
+    /// Read the component's secret from this file; only its owner may read it
+    #[arg(long, value_name = "FILE", requires = "component")]
+    component_secret_file: Option<PathBuf>,
     /// Print where it listens as one JSON object
     #[arg(long)]
     json: bool,

@@ -70,7 +70,7 @@ mod state;
 pub mod stream;
 
 pub use accounts::{Accounts, AccountsError};
-pub use config::HubConfig;
+pub use config::{ComponentConfig, HubConfig};
 pub use driver::{Addresses, Hub};
 pub use error::HubError;
 pub use limits::HubLimits;
