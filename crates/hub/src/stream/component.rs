@@ -68,14 +68,19 @@ impl Negotiation {
         header: &StreamHeader,
         entropy: &[u8; 24],
     ) {
-        self.open(None, entropy);
+        let id = Text::base64(entropy);
+        let known = header.to.as_ref() == Some(&component.domain);
+        let mut answer = component.header(id.clone());
+        // We do not speak for a domain that we do not know.
+        answer.from = answer.from.filter(|_| known);
+        self.outputs.push_back(Output::Open(answer));
+        self.opened = true;
         if header.content_namespace() != ns::COMPONENT {
             return self.fail(StreamCondition::InvalidNamespace);
         }
-        if header.to.as_ref() != Some(&component.domain) {
+        if !known {
             return self.fail(StreamCondition::HostUnknown);
         }
-        let id = Text::base64(entropy);
         self.state = State::Proving { id };
     }
 
