@@ -21,7 +21,7 @@ use crate::model::{Sample, ThingSpec};
 
 pub use access::{Access, Grant, Names};
 pub use config::{HostConfig, HostEvent};
-pub use state::{Job, Jobs, Plan, PlannedOrder, Refusal, State};
+pub use state::{Job, Jobs, Plan, PlannedOrder, Refusal, State, together};
 pub use table::{Latest, MOST_FIELDS, MOST_THINGS, TableError};
 
 /// Samples that a listener may be behind before what is taken in waits for it.

@@ -1,0 +1,1 @@
+//! Neighbours at work on loopback.
