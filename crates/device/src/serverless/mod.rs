@@ -38,8 +38,6 @@ mod neighbour;
 mod opening;
 mod record;
 mod table;
-#[cfg(test)]
-mod tests;
 mod trust;
 mod work;
 

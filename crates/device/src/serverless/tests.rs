@@ -1,1 +1,0 @@
-//! Neighbours at work on loopback.

@@ -1,0 +1,7 @@
+//! Neighbours at work on loopback, each test on a network of its own (a port of its own for
+//! multicast DNS).
+#![cfg(feature = "serverless")]
+
+mod house;
+mod outflow;
+mod streams;
