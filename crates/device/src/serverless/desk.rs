@@ -525,3 +525,179 @@ fn note(events: &mut VecDeque<HostEvent>, event: HostEvent) {
     }
     events.push_back(event);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use proptest::prelude::*;
+    use stanchion_reliability::store::WallTime;
+    use stanchion_services::allowed::Allowed;
+    use stanchion_stanza::payload::control::{Parameter, Value as SettingValue};
+    use stanchion_stanza::payload::sensordata::{Profile, Request as Readout};
+
+    use super::*;
+    use crate::adapter::{AdapterEvent, Report};
+    use crate::host::{Access, Grant, HostConfig, Job};
+    use crate::model::{ParameterKind, ParameterSpec, ThingSpec};
+
+    const NOW: Now = Now {
+        monotonic: Duration::from_secs(1),
+        wall: WallTime::from_unix_ms(1_700_000_000_000),
+    };
+
+    fn name(name: &str) -> BareJid {
+        name.parse().unwrap()
+    }
+
+    /// A desk with a lamp that may be set by those; and how often it is set.
+    fn desk(who: Allowed) -> (Desk, Arc<Mutex<usize>>) {
+        let set = Arc::<Mutex<usize>>::default();
+        let count = Arc::clone(&set);
+        let mut config = HostConfig::default();
+        config.access = Access::nobody().with(Grant::to_all(who));
+        let jobs = move |job: Job| {
+            *count.lock().unwrap() += usize::from(matches!(job, Job::Set { .. }));
+            Ok(())
+        };
+        let mut host = host::State::new(config, Box::new(jobs));
+        let on = ParameterSpec::new(Text::from_static("on"), ParameterKind::Boolean);
+        let lamp = ThingSpec::new(Text::from_static("lamp")).with_parameter(on);
+        let report = Report::Things(vec![lamp]);
+        let adapter = Arc::from("lamp");
+        host.take(NOW, AdapterEvent { adapter, report });
+        let desk = Desk::new(NOW, name("lamp@hall"), Some(host), Vec::new(), 7);
+        (desk, set)
+    }
+
+    fn set(profile: Profile) -> Element {
+        let on = Parameter {
+            name: Text::from_static("on"),
+            value: SettingValue::Boolean(true),
+        };
+        let set = Set {
+            parameters: vec![on],
+            ..Set::default()
+        };
+        set.to_element_in(profile)
+    }
+
+    fn iq(kind: IqKind, from: Option<&str>) -> Stanza {
+        let mut header = stanchion_stanza::stanza::Header::default();
+        header.id = Some(Text::from_static("1"));
+        header.from = from.map(|from| from.parse().unwrap());
+        Stanza::Iq(Iq { header, kind })
+    }
+
+    fn said(desk: &mut Desk) -> Vec<Stanza> {
+        let mut said = Vec::new();
+        while let Ok(act) = desk.poll(NOW) {
+            if let Act::Say { stanza, .. } = act {
+                said.push(stanza);
+            }
+        }
+        said
+    }
+
+    #[test]
+    fn who_is_known_sets_in_its_own_name_whatever_it_claims() {
+        let (mut lamp, set_times) = desk(Allowed::accounts([name("phone@pocket")]));
+        let phone = Speaker::pinned(&name("phone@pocket"));
+        lamp.hear(NOW, &phone, iq(IqKind::Set(set(Profile::Nf)), None));
+        assert_eq!(*set_times.lock().unwrap(), 1);
+        let other = Speaker::pinned(&name("other@pocket"));
+        for claims in [None, Some("phone@pocket"), Some("lamp@hall")] {
+            lamp.hear(NOW, &other, iq(IqKind::Set(set(Profile::Nf)), claims));
+            let Some(Stanza::Iq(answer)) = said(&mut lamp).pop() else {
+                panic!("no answer")
+            };
+            assert!(matches!(answer.kind, IqKind::Error(..)), "{claims:?}");
+        }
+        assert_eq!(*set_times.lock().unwrap(), 1);
+    }
+
+    #[test]
+    fn a_command_that_acts_once_is_sent_back_between_neighbours() {
+        let (mut lamp, set_times) = desk(Allowed::accounts([name("phone@pocket")]));
+        let phone = Speaker::pinned(&name("phone@pocket"));
+        let command = stanchion_stanza::payload::thing_command::Command { by: None };
+        let message = Message::chat(name("lamp@hall").into())
+            .with_payload(set(Profile::Nf))
+            .with_payload(command.to_element());
+        lamp.hear(NOW, &phone, Stanza::Message(message));
+        assert_eq!(*set_times.lock().unwrap(), 0);
+        assert!(
+            matches!(&said(&mut lamp)[..], [Stanza::Message(m)] if m.kind == MessageType::Error)
+        );
+    }
+
+    #[test]
+    fn nobody_answers_for_whom_was_asked() {
+        let (mut phone, _) = desk(Allowed::Nobody);
+        let (waiter, mut answer) = Waiter::new();
+        let asked = Request::get(Some(name("lamp@yard").into()), set(Profile::Nf));
+        phone.ask(NOW, asked, waiter);
+        let Ok(Act::Ask { id, .. }) = phone.poll(NOW) else {
+            panic!("nothing is asked")
+        };
+        let mut result = Iq::get(None, Text::new(id).unwrap(), &DiscoInfo::default()).result(None);
+        for other in [
+            Speaker::pinned(&name("other@yard")),
+            Speaker::plain(1, None).unwrap(),
+        ] {
+            result.header.from = Some(name("lamp@yard").into());
+            phone.hear(NOW, &other, Stanza::Iq(result.clone()));
+            assert!(answer.try_recv().is_err());
+        }
+        result.header.from = None;
+        phone.hear(
+            NOW,
+            &Speaker::pinned(&name("lamp@yard")),
+            Stanza::Iq(result),
+        );
+        assert_eq!(answer.try_recv().unwrap(), Ok(None));
+    }
+
+    #[test]
+    fn what_was_asked_of_one_that_is_lost_is_lost() {
+        let (mut phone, _) = desk(Allowed::Nobody);
+        let (waiter, mut answer) = Waiter::new();
+        let asked = Request::get(Some(name("lamp@yard").into()), set(Profile::Nf));
+        phone.ask(NOW, asked, waiter);
+        said(&mut phone);
+        phone.lost(NOW, &name("other@yard"));
+        assert!(answer.try_recv().is_err());
+        phone.lost(NOW, &name("lamp@yard"));
+        assert_eq!(answer.try_recv().unwrap(), Err(RequestError::Lost));
+    }
+
+    proptest! {
+        /// The lamp may be set by anybody, and is not.
+        #[test]
+        fn plaintext_never_actuates(
+            profile in proptest::sample::select(Profile::ALL.to_vec()),
+            shape in 0..5_u8,
+            dialled: bool,
+            from in proptest::sample::select(vec![None, Some("lamp@hall"), Some("phone@pocket")]),
+        ) {
+            let (mut lamp, set_times) = desk(Allowed::Anybody);
+            let whom = name("phone@pocket");
+            let speaker = Speaker::plain(3, dialled.then_some(&whom)).unwrap();
+            let chat = || Message::chat(name("lamp@hall").into());
+            let read = Readout { id: 5.into(), ..Readout::default() }.to_element_in(profile);
+            let mut stanza = match shape {
+                0 => iq(IqKind::Set(set(profile)), from),
+                1 => iq(IqKind::Get(set(profile)), from),
+                2 => Stanza::Message(chat().with_payload(set(profile))),
+                3 => Stanza::Message(chat().with_payload(read).with_payload(set(profile))),
+                _ => iq(IqKind::Result(Some(set(profile))), from),
+            };
+            if let Stanza::Message(message) = &mut stanza {
+                message.header.from = from.map(|from| from.parse().unwrap());
+            }
+            lamp.hear(NOW, &speaker, stanza);
+            said(&mut lamp);
+            prop_assert_eq!(*set_times.lock().unwrap(), 0);
+        }
+    }
+}

@@ -7,9 +7,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use mdns_sd::{
-    DaemonEvent, IfKind, RRType, Receiver, ServiceDaemon, ServiceEvent, ServiceInfo,
-};
+use mdns_sd::{DaemonEvent, IfKind, RRType, Receiver, ServiceDaemon, ServiceEvent, ServiceInfo};
 use stanchion_stanza::BareJid;
 use tokio::time::timeout;
 

@@ -139,10 +139,7 @@ impl Neighbourhood {
     ///
     /// # Errors
     /// [`StartError`].
-    pub async fn start(
-        config: Config,
-        serving: Serving,
-    ) -> Result<(Self, Messages), StartError> {
+    pub async fn start(config: Config, serving: Serving) -> Result<(Self, Messages), StartError> {
         let own = OwnName::new(&config.name)?;
         check(&config.limits)?;
         let path = config.identity.clone();

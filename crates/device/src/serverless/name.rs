@@ -95,7 +95,11 @@ impl OwnName {
     /// The instance's name: `user@machine`.
     #[must_use]
     pub(super) fn instance(&self) -> String {
-        format!("{}@{}", numbered(&self.user, self.numbers.0), self.machine())
+        format!(
+            "{}@{}",
+            numbered(&self.user, self.numbers.0),
+            self.machine()
+        )
     }
 
     /// The machine's name.
@@ -196,7 +200,10 @@ mod tests {
     fn a_name_that_is_no_label_is_refused() {
         assert!(matches!(own("pronto"), Err(NameError::NoUser(_))));
         for machine in ["a@b.example", "a@b\u{fc}ro", "a@192.168.0.1"] {
-            assert!(matches!(own(machine), Err(NameError::Machine(_))), "{machine}");
+            assert!(
+                matches!(own(machine), Err(NameError::Machine(_))),
+                "{machine}"
+            );
         }
         let long = format!("{}@pronto", "a".repeat(60));
         assert!(matches!(own(&long), Err(NameError::Long(_))));

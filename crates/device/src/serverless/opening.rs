@@ -231,7 +231,12 @@ pub(super) async fn open(
         match said(&mut stream, to).await? {
             e if Proceed::matches(&e) => {}
             e if Failure::matches(&e) => return Err(insecure("it cannot do TLS now".to_owned())),
-            e => return Err(misbehaves(format!("<{}/> in place of <proceed/>", e.name()))),
+            e => {
+                return Err(misbehaves(format!(
+                    "<{}/> in place of <proceed/>",
+                    e.name()
+                )));
+            }
         }
         let pipe = stream
             .into_transport()
@@ -289,7 +294,10 @@ async fn features(stream: &mut XmppStream, to: &BareJid) -> Result<StreamFeature
         what,
     };
     if !StreamFeatures::matches(&element) {
-        return Err(misbehaves(format!("<{}/> in place of features", element.name())));
+        return Err(misbehaves(format!(
+            "<{}/> in place of features",
+            element.name()
+        )));
     }
     StreamFeatures::from_element(&element).map_err(|e| misbehaves(e.to_string()))
 }

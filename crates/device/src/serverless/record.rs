@@ -92,7 +92,9 @@ impl Record {
             ("ver", caps.map(|c| text(&c.ver))),
             ("fp", fingerprint),
         ];
-        let some = all.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        let some = all
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value?)));
         some.filter(|(key, value)| key.len() + 1 + value.len() <= MOST_BYTES)
             .map(|(key, value)| (key.to_owned(), value))
             .collect()
@@ -134,7 +136,11 @@ mod tests {
     use super::*;
 
     fn back(entries: &[(String, String)]) -> Record {
-        Record::read(entries.iter().map(|(k, v)| (k.as_str(), Some(v.as_bytes()))))
+        Record::read(
+            entries
+                .iter()
+                .map(|(k, v)| (k.as_str(), Some(v.as_bytes()))),
+        )
     }
 
     fn full() -> Record {
@@ -166,7 +172,11 @@ mod tests {
     fn nothing_is_needed() {
         assert_eq!(Record::read([]), Record::default());
         assert_eq!(Record::read([("status", None)]), Record::default());
-        let keys: Vec<String> = Record::default().entries(1).into_iter().map(|e| e.0).collect();
+        let keys: Vec<String> = Record::default()
+            .entries(1)
+            .into_iter()
+            .map(|e| e.0)
+            .collect();
         assert_eq!(keys, ["txtvers", "port.p2pj", "status"]);
     }
 

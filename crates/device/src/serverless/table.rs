@@ -117,11 +117,20 @@ mod tests {
         let own = "me@here".parse().unwrap();
         let mut table = Table::default();
         let lamp = seen("lamp@hall", "192.0.2.1");
-        assert_eq!(table.seen(&own, lamp.clone()), Some(Change::Found(lamp.clone())));
+        assert_eq!(
+            table.seen(&own, lamp.clone()),
+            Some(Change::Found(lamp.clone()))
+        );
         assert_eq!(table.seen(&own, lamp.clone()), None);
         let moved = seen("lamp@hall", "192.0.2.2");
-        assert_eq!(table.seen(&own, moved.clone()), Some(Change::Changed(moved)));
-        assert_eq!(table.gone(&lamp.name), Some(Change::Gone(lamp.name.clone())));
+        assert_eq!(
+            table.seen(&own, moved.clone()),
+            Some(Change::Changed(moved))
+        );
+        assert_eq!(
+            table.gone(&lamp.name),
+            Some(Change::Gone(lamp.name.clone()))
+        );
         assert_eq!(table.gone(&lamp.name), None);
     }
 

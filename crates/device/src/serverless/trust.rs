@@ -95,7 +95,12 @@ impl Trust {
     ///
     /// # Errors
     /// [`No`].
-    pub(super) fn by(&self, from: Option<&BareJid>, own: &BareJid, modern: bool) -> Result<Way, No> {
+    pub(super) fn by(
+        &self,
+        from: Option<&BareJid>,
+        own: &BareJid,
+        modern: bool,
+    ) -> Result<Way, No> {
         let Some(from) = from else {
             return match self.plaintext {
                 Plaintext::MessagesAndWhatAnybodyMayRead => Ok(Way::Plain),
@@ -161,7 +166,10 @@ mod tests {
     fn who_is_forgotten_is_a_stranger() {
         let (mut trust, _) = trust(Plaintext::Refused);
         assert!(trust.forget(&name("lamp@hall")));
-        assert_eq!(trust.to(&name("lamp@hall"), &name("a@b")), Err(No::NotPinned));
+        assert_eq!(
+            trust.to(&name("lamp@hall"), &name("a@b")),
+            Err(No::NotPinned)
+        );
     }
 
     proptest! {

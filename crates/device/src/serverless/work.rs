@@ -50,7 +50,11 @@ pub(super) enum Call {
     /// A stream to that neighbour.
     Contact(BareJid, oneshot::Sender<Result<Contact, ContactError>>),
     /// Say that to it.
-    Message(Box<Message>, BareJid, oneshot::Sender<Result<(), ContactError>>),
+    Message(
+        Box<Message>,
+        BareJid,
+        oneshot::Sender<Result<(), ContactError>>,
+    ),
     /// Who is there.
     Neighbours(oneshot::Sender<Vec<Seen>>),
     /// An adapter told something.

@@ -8,9 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use stanchion_device::adapter::{Supervisor, SupervisorConfig, from_adapters, wall_clock};
 use stanchion_device::host::{Access, Grant, HostConfig};
-use stanchion_device::model::{
-    Kind, ParameterKind, Reading, Sample, SettingValue, Value,
-};
+use stanchion_device::model::{Kind, ParameterKind, Reading, Sample, SettingValue, Value};
 use stanchion_device::serverless::{
     Config, Event, Interfaces, Messages, Neighbourhood, Plaintext, Serving,
 };
@@ -120,8 +118,7 @@ impl Adapter for Lamp {
                 () = stop.wanted() => return Ok(()),
                 order = link.order() => order,
             };
-            let Some(SettingValue::Boolean(on)) = order.settings().first().map(|s| &s.value)
-            else {
+            let Some(SettingValue::Boolean(on)) = order.settings().first().map(|s| &s.value) else {
                 continue;
             };
             let on = *on;

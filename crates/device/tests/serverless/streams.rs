@@ -34,7 +34,9 @@ async fn two_who_are_paired_write_read_and_set() {
     let phone = config(folder.path(), "phone@pocket", net)
         .trusting(name("lamp@hall"), lamp.here.fingerprint());
     let (phone, mut to_phone) = start(phone).await;
-    lamp.here.trust(name("phone@pocket"), phone.fingerprint()).await;
+    lamp.here
+        .trust(name("phone@pocket"), phone.fingerprint())
+        .await;
     seen(&phone, &name("lamp@hall")).await;
     seen(&lamp.here, &name("phone@pocket")).await;
     eprintln!("both seen after {:?}", began.elapsed());
@@ -56,7 +58,10 @@ async fn two_who_are_paired_write_read_and_set() {
     to_lamp.message(note("good evening")).await.unwrap();
     let heard = timeout(SOON, lamp.messages.recv()).await.unwrap().unwrap();
     assert_eq!(heard.message.body().as_deref(), Some("good evening"));
-    assert_eq!(heard.message.header.from, Some("phone@pocket".parse().unwrap()));
+    assert_eq!(
+        heard.message.header.from,
+        Some("phone@pocket".parse().unwrap())
+    );
     assert!(!heard.plain);
     let back = lamp.here.neighbour(name("phone@pocket"));
     back.message(note("it is bright")).await.unwrap();
@@ -76,7 +81,9 @@ async fn who_may_read_may_not_set() {
     let phone = config(folder.path(), "phone@pocket", net)
         .trusting(name("lamp@hall"), lamp.here.fingerprint());
     let (phone, _messages) = start(phone).await;
-    lamp.here.trust(name("phone@pocket"), phone.fingerprint()).await;
+    lamp.here
+        .trust(name("phone@pocket"), phone.fingerprint())
+        .await;
     seen(&phone, &name("lamp@hall")).await;
     let to_lamp = phone.neighbour(name("lamp@hall"));
     to_lamp.read(Readout::momentary()).await.unwrap();
@@ -102,9 +109,14 @@ async fn a_neighbour_without_a_pin_is_refused_by_both_sides() {
 
     // The phone has paired, the lamp has not.
     let mut refused = lamp.here.events();
-    phone.trust(name("lamp@hall"), lamp.here.fingerprint()).await;
+    phone
+        .trust(name("lamp@hall"), lamp.here.fingerprint())
+        .await;
     let theirs = to_lamp.message(note("hello")).await.unwrap_err();
-    let lost = matches!(theirs, ContactError::Lost { .. } | ContactError::Refused { .. });
+    let lost = matches!(
+        theirs,
+        ContactError::Lost { .. } | ContactError::Refused { .. }
+    );
     assert!(lost, "{theirs}");
     let read = to_lamp.read(Readout::momentary()).await.unwrap_err();
     assert!(matches!(read, ReadError::Refused { .. }), "{read}");
@@ -126,7 +138,11 @@ async fn another_certificate_under_a_pinned_name_is_refused() {
     let net = network();
     let right = pin(folder.path(), "right@elsewhere").await;
     let lamp = config(folder.path(), "lamp@hall", net);
-    let lamp = LampHouse::start(lamp.trusting(name("phone@pocket"), right), all_to("phone@pocket")).await;
+    let lamp = LampHouse::start(
+        lamp.trusting(name("phone@pocket"), right),
+        all_to("phone@pocket"),
+    )
+    .await;
     // It goes by the pinned name, with a certificate of its own.
     let thief = config(folder.path(), "phone@pocket", net)
         .trusting(name("lamp@hall"), lamp.here.fingerprint());
@@ -154,7 +170,9 @@ async fn who_is_not_trusted_any_more_is_cut_off() {
     let phone = config(folder.path(), "phone@pocket", net)
         .trusting(name("lamp@hall"), lamp.here.fingerprint());
     let (phone, _messages) = start(phone).await;
-    lamp.here.trust(name("phone@pocket"), phone.fingerprint()).await;
+    lamp.here
+        .trust(name("phone@pocket"), phone.fingerprint())
+        .await;
     seen(&phone, &name("lamp@hall")).await;
     let to_lamp = phone.neighbour(name("lamp@hall"));
     to_lamp.set(on(true)).await.unwrap();
@@ -225,7 +243,13 @@ async fn whoever_knows_no_features_gets_none_and_sets_nothing_in_any_way() {
     let iq = format!("<iq type='set' id='1'>{SET}</iq>");
     let message = format!("<message id='2'>{SET}</message>");
     let from_us = format!("<iq type='set' id='3' from='lamp@hall'>{SET}</iq>");
-    let says = [OLD_HEADER, &iq, &message, &from_us, "<message id='4'><body>hi</body></message>"];
+    let says = [
+        OLD_HEADER,
+        &iq,
+        &message,
+        &from_us,
+        "<message id='4'><body>hi</body></message>",
+    ];
     let got = raw(lamp.here.port(), &says, "id='3'").await;
     assert!(!got.contains("features"), "{got}");
     let header = got.split_once("?>").unwrap().1;
@@ -250,7 +274,10 @@ async fn a_pinned_name_in_the_clear_is_refused_although_others_are_not() {
     assert!(got.contains("not-authorized"), "{got}");
     let modern = OLD_HEADER.replace("to=", "version='1.0' to=");
     let got = raw(lamp.here.port(), &[&modern, &iq], "</stream:stream>").await;
-    assert!(got.contains("<required/>") && got.contains("policy-violation"), "{got}");
+    assert!(
+        got.contains("<required/>") && got.contains("policy-violation"),
+        "{got}"
+    );
     assert!(lamp.done().is_empty());
     lamp.stop().await;
 }
@@ -263,7 +290,12 @@ async fn what_is_no_xmpp_or_too_large_ends_its_stream_alone() {
     let large = format!("<message><body>{}</body></message>", "a".repeat(300_000));
     let got = raw(lamp.here.port(), &[OLD_HEADER, &large], "</stream:stream>").await;
     assert!(got.contains("policy-violation"), "{got}");
-    for odd in ["GET / HTTP/1.1\r\n\r\n", "<a/>", "\0\0\0\0", "<?xml version='1.0'?><!DOCTYPE a>"] {
+    for odd in [
+        "GET / HTTP/1.1\r\n\r\n",
+        "<a/>",
+        "\0\0\0\0",
+        "<?xml version='1.0'?><!DOCTYPE a>",
+    ] {
         raw(lamp.here.port(), &[odd], "</stream:stream>").await;
     }
     let ping = "<iq type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>";
@@ -282,7 +314,10 @@ async fn who_leaves_says_good_bye() {
     let mut events = one.events();
     let began = Instant::now();
     two.shutdown().await;
-    until(&mut events, |event| (*event == Event::Gone(name("two@yard"))).then_some(())).await;
+    until(&mut events, |event| {
+        (*event == Event::Gone(name("two@yard"))).then_some(())
+    })
+    .await;
     eprintln!("gone after {:?}", began.elapsed());
     assert!(one.neighbours().await.is_empty());
     one.shutdown().await;
@@ -294,7 +329,10 @@ async fn of_two_with_one_name_the_second_gets_a_number() {
     let net = network();
     let (first, _to_first) = start(config(folder.path(), "lamp@hall", net)).await;
     let mut standing = first.standing();
-    timeout(SOON, standing.wait_for(|s| s.announced)).await.unwrap().unwrap();
+    timeout(SOON, standing.wait_for(|s| s.announced))
+        .await
+        .unwrap()
+        .unwrap();
     let mut second = config(folder.path(), "lamp@hall", net);
     second.identity = folder.path().join("second.pem");
     let (second, _to_second) = start(second).await;

@@ -130,11 +130,7 @@ impl TlsAcceptor {
         let connection = stream.get_ref().1;
         let shown = connection.peer_certificates().is_some();
         let side = Side {
-            trust: if shown {
-                self.shown
-            } else {
-                Trust::Anonymous
-            },
+            trust: if shown { self.shown } else { Trust::Anonymous },
             client_certificate: shown,
             server_certificate: Some(self.identity.end_entity()),
         };
