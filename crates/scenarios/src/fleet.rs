@@ -1,7 +1,6 @@
 //! Devices that report, and the account of what they reported against what was kept.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -48,11 +48,8 @@ pub(crate) async fn run(setting: &Setting) -> Result<Report, Failure> {
         let (grid, to) = (grid.things().clone(), to.clone());
         given.spawn(async move {
             let began = Instant::now();
-            let command = command(n, 0).within(Duration::from_millis(1500));
-            let command = Command {
-                grace: Duration::from_millis(400),
-                ..command
-            };
+            let mut command = command(n, 0).within(Duration::from_millis(1500));
+            command.grace = Duration::from_millis(400);
             (n, grid.set(&to, command).await, began.elapsed())
         });
     }

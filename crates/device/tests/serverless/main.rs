@@ -3,5 +3,4 @@
 #![cfg(feature = "serverless")]
 
 mod house;
-mod outflow;
 mod streams;
