@@ -69,10 +69,12 @@ const LIBCOAP: Need = Need {
 /// What is installed in a virtual environment of the project's own, and never linked: a
 /// client with sensor data and control, an RFID reader and another decoder of its
 /// protocol, a Modbus device, a car.
-const PEERS: [&str; 5] = [
+const PEERS: [&str; 6] = [
     "slixmpp==1.17.0",
     "llrpkit==0.3.0",
     "pyllrp==3.1.1",
+    // What pyllrp is written for: from 5.0 on it has no streams.
+    "bitstring==4.4.0",
     "pymodbus==3.16.1",
     "ELM327-emulator==4.0.0",
 ];

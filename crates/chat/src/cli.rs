@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::exit::{Failure, Outcome};
 use crate::terminal::harmless;
-use crate::{chaos, demo, doctor, hub, inbox, lint, listen, outbox, send, server};
+use crate::{chaos, demo, doctor, hub, inbox, lint, listen, outbox, send, server, things};
 #[cfg(all(feature = "gateway", unix))]
 use crate::{collect, gateway};
 
@@ -28,6 +28,10 @@ struct Cli {
 enum Verb {
     Send(send::Command),
     Listen(listen::Command),
+    Things(things::ListCommand),
+    Read(things::ReadCommand),
+    Watch(things::WatchCommand),
+    Set(things::SetCommand),
     Doctor(doctor::Command),
     Server(server::Command),
     Outbox(outbox::Command),
@@ -106,6 +110,10 @@ async fn verb(verb: Verb) -> Outcome {
     match verb {
         Verb::Send(command) => send::run(command).await,
         Verb::Listen(command) => listen::run(command).await,
+        Verb::Things(command) => things::list(command).await,
+        Verb::Read(command) => things::read(command).await,
+        Verb::Watch(command) => things::watch(command).await,
+        Verb::Set(command) => things::set(command).await,
         Verb::Doctor(command) => doctor::run(command).await,
         Verb::Server(command) => Box::pin(server::run(command)).await,
         Verb::Outbox(command) => outbox::run(command).await,

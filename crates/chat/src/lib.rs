@@ -4,6 +4,8 @@
 //! ```text
 //! stanchion send --jid sensor@example.org --to cloud@example.org "21.5"
 //! stanchion listen --jid cloud@example.org
+//! stanchion read --jid cloud@example.org sensor@example.org hall temperature
+//! stanchion set --jid cloud@example.org lamp@example.org hall on=true --within 10s
 //! stanchion doctor --jid sensor@example.org
 //! stanchion server add sensor@example.org
 //! stanchion demo
@@ -48,6 +50,7 @@ mod server;
 mod settings;
 mod table;
 mod terminal;
+mod things;
 mod watch;
 
 use std::ffi::OsString;

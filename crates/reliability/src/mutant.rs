@@ -90,7 +90,7 @@ pub const ALL: &[(&str, &str)] = &[
     ),
     (
         "window-unbounded",
-        "only 32 seqs from `low` on are transmitted",
+        "only a window of seqs from `low` on is transmitted",
     ),
     (
         "cancel-beyond-window",
@@ -107,6 +107,10 @@ pub const ALL: &[(&str, &str)] = &[
     (
         "move-below-low",
         "a message below the peer's `low` moves only if its boot was never accepted",
+    ),
+    (
+        "doubt-unsent",
+        "what was never transmitted in an epoch that ends moves on, whatever `low` is told",
     ),
     (
         "send-while-closing",

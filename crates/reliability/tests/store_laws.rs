@@ -28,6 +28,7 @@ laws! {
     what_was_committed_survives_a_restart
     a_seq_is_never_used_twice_even_after_pruning
     a_known_outbound_id_is_not_put_again
+    a_message_of_many_that_is_refused_harms_no_other
     a_final_state_never_changes
     an_open_doubt_can_still_be_settled
     attempts_are_noted_until_the_outcome
@@ -177,6 +178,33 @@ async fn a_known_outbound_id_is_not_put_again(mut bed: impl Bed) {
         }
     );
     assert_eq!(results[3], OpResult::Done, "a refused op harms no other");
+}
+
+async fn a_message_of_many_that_is_refused_harms_no_other(mut bed: impl Bed) {
+    let store = bed.open();
+    // Two of them are known, and one has a seq that was used.
+    let puts = (1..=60).map(|n| match n {
+        20 => outbound(20, "m3"),
+        38 => outbound(37, "low"),
+        57 => outbound(57, "m56"),
+        n => outbound(n, &format!("m{n}")),
+    });
+    let records: Vec<_> = puts.collect();
+    let batch = records.iter().cloned().map(Op::PutOutbound).collect();
+    let results = commit(&*store, batch).await;
+    let known = OpResult::OutboundExists {
+        state: OutboundState::Accepted,
+    };
+    for (n, (record, result)) in (1..).zip(records.into_iter().zip(results)) {
+        let expected = match n {
+            20 | 57 => known.clone(),
+            38 => OpResult::SeqTaken { next_seq: 38 },
+            _ => OpResult::Done,
+        };
+        assert_eq!(result, expected, "{n}");
+        let kept = store.outbound(&record.id).await.unwrap();
+        assert_eq!(kept == Some(record), expected == OpResult::Done, "{n}");
+    }
 }
 
 async fn a_final_state_never_changes(mut bed: impl Bed) {

@@ -100,6 +100,27 @@ impl Collector {
             .doing("read the table")
     }
 
+    /// The texts of a thing's field, and when each was so, in the order in which they were
+    /// kept.
+    pub(crate) async fn texts(
+        &self,
+        thing: &'static str,
+        field: &'static str,
+    ) -> Result<Vec<(String, i64)>, Failure> {
+        let read = move |tx: &Transaction<'_>| {
+            let mut rows = tx.prepare(
+                "SELECT text, at FROM app_readings WHERE thing = ?1 AND field = ?2 ORDER BY rowid",
+            )?;
+            let rows = rows.query_map([thing, field], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows.collect::<Result<Vec<_>, _>>()
+        };
+        self.client
+            .store()
+            .transact(read)
+            .await
+            .doing("read the table")
+    }
+
     /// Ends it, and says what went wrong.
     pub(crate) async fn stop(self) -> Result<(), Failure> {
         if self.task.is_finished() {

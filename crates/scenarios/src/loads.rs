@@ -25,7 +25,6 @@ pub(crate) const LEVEL: &str = "level";
 /// One actuation.
 #[derive(Debug, Clone)]
 pub(crate) struct Actuation {
-    pub(crate) thing: String,
     pub(crate) level: i32,
     /// Whether its time was over.
     pub(crate) late: bool,
@@ -152,7 +151,7 @@ impl Adapter for Recorder {
             let thing = order.thing().to_string();
             let manner = self.loads.iter().find(|(name, _)| *name == thing);
             match manner.map_or(Manner::Refuses, |(_, manner)| *manner) {
-                Manner::Obeys => self.carry_out(thing, order),
+                Manner::Obeys => self.carry_out(order),
                 Manner::Refuses => {
                     order.failed(OrderError::Refused("the contactor is locked".to_owned()));
                 }
@@ -163,13 +162,12 @@ impl Adapter for Recorder {
 }
 
 impl Recorder {
-    fn carry_out(&self, thing: String, order: Order) {
+    fn carry_out(&self, order: Order) {
         let late = Instant::now() >= order.by();
         let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
         for setting in order.settings() {
             if let SettingValue::Int(level) = setting.value {
-                let thing = thing.clone();
-                book.push(Actuation { thing, level, late });
+                book.push(Actuation { level, late });
             }
         }
         drop(book);

@@ -19,6 +19,7 @@ mod meters;
 mod power;
 mod relay;
 mod report;
+mod rfid;
 mod server;
 mod timing;
 
@@ -68,6 +69,8 @@ enum Scenario {
     Meters,
     /// A thousand commands to a lamp while connections are cut, and some that expire
     LightSwitch,
+    /// A reader of tags at a portal, which restarts: each tag arrives once in five seconds
+    Rfid,
     /// A car in tunnels; the newest position first
     Car,
     /// A hundred loads are shed in two seconds, and a stranger is refused
@@ -132,6 +135,7 @@ async fn run(scenario: Scenario, setting: &Setting) -> Result<Report, Failure> {
         Scenario::Medical => medical::run(setting).await,
         Scenario::Meters => meters::run(setting).await,
         Scenario::LightSwitch => light_switch::run(setting).await,
+        Scenario::Rfid => rfid::run(setting).await,
         Scenario::Car => car::run(setting).await,
         Scenario::Power => power::run(setting).await,
         Scenario::AdHoc => ad_hoc::run(setting).await,

@@ -21,6 +21,14 @@ impl<T> Waiter<T> {
         // Nobody needs to wait for ever.
         let _ = self.0.send(what);
     }
+
+    /// The same for what must not be lost.
+    ///
+    /// # Errors
+    /// What it was, if the caller has given up.
+    pub fn offer(self, what: T) -> Result<(), T> {
+        self.0.send(what)
+    }
 }
 
 impl<T> fmt::Debug for Waiter<T> {

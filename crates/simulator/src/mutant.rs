@@ -20,6 +20,7 @@ pub const ELSEWHERE: &[(&str, &str)] = &[
     ),
     ("ignore-next-prev", "the walks of tests/delivery"),
     ("accept-in-closed-epoch", "the walks of tests/delivery"),
+    ("accept-old-epoch", "the walks of tests/delivery"),
     (
         "close-says-unknown",
         "closed_names_who_closed_first_and_whether_the_asking_boot_is_known",
@@ -30,6 +31,10 @@ pub const ELSEWHERE: &[(&str, &str)] = &[
         "settled_and_other_are_no_outcome_and_count_under_the_present_boot_only",
     ),
     ("low-is-not-told", "the walks of tests/delivery"),
+    (
+        "doubt-unsent",
+        "what_was_never_transmitted_moves_whatever_low_the_peer_knows",
+    ),
     (
         "send-while-closing",
         "nothing_is_sent_while_an_epoch_is_closed_and_until_the_next_is_durable",

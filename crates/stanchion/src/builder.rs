@@ -79,7 +79,7 @@ pub struct ClientBuilder {
     session: SessionConfig,
     services: StandardConfig,
     #[cfg(feature = "device")]
-    things: Option<HostConfig>,
+    things: Option<Box<HostConfig>>,
     first_within: Option<Duration>,
     keep_presence: bool,
     subscriptions: Policy,
@@ -309,7 +309,7 @@ impl ClientBuilder {
     /// ([`Client::thing_host`]). Default: none.
     #[cfg(feature = "device")]
     pub fn things(mut self, config: HostConfig) -> Self {
-        self.things = Some(config);
+        self.things = Some(Box::new(config));
         self
     }
 

@@ -58,7 +58,7 @@ pub struct ComponentBuilder {
     session: SessionConfig,
     services: StandardConfig,
     #[cfg(feature = "device")]
-    things: Option<HostConfig>,
+    things: Option<Box<HostConfig>>,
 }
 
 impl ComponentBuilder {
@@ -170,7 +170,7 @@ impl ComponentBuilder {
     /// ([`Client::thing_host`]). Default: none.
     #[cfg(feature = "device")]
     pub fn things(mut self, config: HostConfig) -> Self {
-        self.things = Some(config);
+        self.things = Some(Box::new(config));
         self
     }
 

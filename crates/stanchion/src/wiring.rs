@@ -17,7 +17,7 @@ pub(crate) struct Wiring {
     pub(crate) store: Transactor,
     pub(crate) services: StandardConfig,
     #[cfg(feature = "device")]
-    pub(crate) things: Option<HostConfig>,
+    pub(crate) things: Option<Box<HostConfig>>,
 }
 
 impl Wiring {
@@ -31,7 +31,7 @@ impl Wiring {
             self.receiver,
             self.stanzas,
             store.clone(),
-            |builder| Devices::add(builder, self.things),
+            |builder| Devices::add(builder, self.things.map(|config| *config)),
         )
         .await?;
         let devices = added.start(&services, sender, store.clone());

@@ -53,8 +53,7 @@ impl Adapter for Lamp {
                 () = stop.wanted() => return Ok(()),
                 order = link.order() => order,
             };
-            let Some(SettingValue::Int(level)) = order.settings().first().map(|s| &s.value)
-            else {
+            let Some(SettingValue::Int(level)) = order.settings().first().map(|s| &s.value) else {
                 continue;
             };
             self.0 += 1;

@@ -153,7 +153,7 @@ async fn each_reading_is_kept_once_through_crashes_of_both_ends() {
     let text = std::fs::read_to_string(&file).unwrap();
     for line in text.lines() {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
-        all.push(line["fields"]["energy"]["value"].as_i64().unwrap());
+        all.push(line["readings"]["energy"]["value"].as_i64().unwrap());
         assert_eq!(line["device"], "meter@example.org");
     }
     all.sort_unstable();

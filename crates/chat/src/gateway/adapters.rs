@@ -1,13 +1,22 @@
 //! Adapters by the names that a configuration has for them.
 
 use stanchion_device::Adapter;
-use stanchion_device::adapters::{coap, modbus, mqtt, serial, simulated};
+use stanchion_device::adapters::{coap, exec, llrp, modbus, mqtt, serial, simulated, sysfs};
 
 use super::config;
 use crate::exit::{Failure, one_line};
 
 /// The names that there are.
-pub(super) const KINDS: [&str; 5] = ["coap", "modbus", "mqtt", "serial", "simulated"];
+pub(super) const KINDS: [&str; 8] = [
+    "coap",
+    "exec",
+    "llrp",
+    "modbus",
+    "mqtt",
+    "serial",
+    "simulated",
+    "sysfs",
+];
 
 /// The adapter that is described.
 ///
@@ -25,10 +34,13 @@ pub(super) fn make(described: &config::Adapter) -> Result<Box<dyn Adapter>, Fail
     }
     Ok(match described.kind.as_str() {
         "coap" => adapter!(coap),
+        "exec" => adapter!(exec),
+        "llrp" => adapter!(llrp),
         "modbus" => adapter!(modbus),
         "mqtt" => adapter!(mqtt),
         "serial" => adapter!(serial),
         "simulated" => adapter!(simulated),
+        "sysfs" => adapter!(sysfs),
         other => {
             let kinds = KINDS.join(", ");
             return Err(wrong(&format!(

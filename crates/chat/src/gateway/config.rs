@@ -27,6 +27,8 @@ pub(super) struct Config {
     pub(super) connections: Vec<Connection>,
     #[serde(rename = "adapter", default)]
     pub(super) adapters: Vec<Adapter>,
+    #[serde(rename = "broker", default)]
+    pub(super) brokers: Vec<Broker>,
 }
 
 /// Where the figures are shown.
@@ -269,6 +271,20 @@ mod words {
     }
 }
 
+/// An MQTT broker that gets the things of all adapters but some.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(super) struct Broker {
+    pub(super) name: String,
+    /// Whether whoever may publish there may set things. Default no.
+    #[serde(default)]
+    pub(super) obey: bool,
+    /// Adapters whose things do not go there: those that come from it.
+    #[serde(default)]
+    pub(super) without: BTreeSet<String>,
+    #[serde(flatten)]
+    pub(super) rest: toml::Table,
+}
+
 /// A length of time that need not be there.
 mod time {
     use std::time::Duration;
@@ -343,6 +359,22 @@ impl Config {
                 )));
             }
         }
+        let mut brokers = BTreeSet::new();
+        for broker in &self.brokers {
+            if !brokers.insert(broker.name.as_str()) {
+                let twice = format!("two brokers are called `{}`", broker.name);
+                return Err(Failure::usage(twice));
+            }
+            if let Some(other) = broker
+                .without
+                .iter()
+                .find(|a| !adapters.contains(a.as_str()))
+            {
+                let name = &broker.name;
+                let missing = format!("broker `{name}`: there is no adapter `{other}`");
+                return Err(Failure::usage(missing));
+            }
+        }
         Ok(())
     }
 }
@@ -400,6 +432,7 @@ count = 3
     fn what_is_wrong_is_named() {
         for (change, told) in [
             (("[metrics]", "[metric]"), "unknown field"),
+            (("within = \"1h\"", "wihtin = \"1h\""), "unknown field"),
             (
                 ("type = ", "connection = \"other\"\ntype = "),
                 "no connection `other`",

@@ -53,6 +53,8 @@ pub(crate) struct FlowFigures {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Figures {
     pub(crate) adapters: Vec<AdapterFigures>,
+    /// MQTT brokers, and whether each is there.
+    pub(crate) brokers: Vec<(String, bool)>,
     pub(crate) connections: Vec<ConnectionFigures>,
     pub(crate) flows: Vec<FlowFigures>,
     pub(crate) reloads: u64,
@@ -195,6 +197,13 @@ impl Collector for Page {
                 .iter()
                 .map(|a| (of(a), ConstCounter::new(a.reports))),
         )?;
+        let brokers = figures.brokers.iter();
+        gauge(
+            e,
+            "broker_connected",
+            "Whether there is a connection to an MQTT broker",
+        )
+        .write(brokers.map(|(name, yes)| ([("broker", name.clone())], connected(*yes))))?;
         let of = |c: &ConnectionFigures| [("connection", c.name.clone())];
         gauge(e, "connected", "Whether there is a stream to a server")
             .write(connections.iter().map(|c| (of(c), connected(c.connected))))?;

@@ -3,6 +3,7 @@
 
 mod access;
 mod adapters;
+mod bridge;
 mod config;
 pub(crate) mod metrics;
 mod notify;
@@ -15,12 +16,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::Args;
+use stanchion_device::adapter::{Control, State};
 use stanchion_device::sink::{Latest, LatestConfig};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::exit::{Exit, Failure, Outcome};
+use bridge::{Bridge, Feeds, Owners};
 use config::Config;
 use metrics::{Figures, Readings};
 use notify::Manager;
@@ -51,9 +54,7 @@ pub(crate) struct Command {
 /// Carries out the command.
 pub(crate) async fn run(command: Command) -> Outcome {
     let config = config::read(&command.config)?;
-    for adapter in &config.adapters {
-        adapters::make(adapter)?;
-    }
+    check(&config)?;
     if command.check {
         return Ok(Exit::Done);
     }
@@ -96,11 +97,21 @@ async fn alive(manager: &Manager) {
     }
 }
 
+/// Whether all that is described can be made.
+fn check(config: &Config) -> Result<(), Failure> {
+    for adapter in &config.adapters {
+        adapters::make(adapter)?;
+    }
+    config.brokers.iter().try_for_each(bridge::check)
+}
+
 /// All that runs.
 #[derive(Debug, Default)]
 struct Gateway {
     stations: BTreeMap<String, Station>,
     pumps: BTreeMap<String, Pump>,
+    bridges: Vec<Bridge>,
+    owners: Owners,
     page: Option<(config::Metrics, PageTask)>,
     board: Arc<Board>,
 }
@@ -121,6 +132,7 @@ struct Board(Mutex<Seen>);
 struct Seen {
     stations: Vec<View>,
     pumps: Vec<pump::View>,
+    bridges: Vec<Control>,
     reloads: u64,
 }
 
@@ -129,6 +141,7 @@ impl metrics::Source for Board {
         let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Figures {
             adapters: seen.pumps.iter().map(pump::View::figures).collect(),
+            brokers: seen.bridges.iter().map(broker).collect(),
             connections: seen.stations.iter().filter_map(View::figures).collect(),
             flows: seen.stations.iter().flat_map(View::flows).collect(),
             reloads: seen.reloads,
@@ -139,19 +152,19 @@ impl metrics::Source for Board {
 impl Gateway {
     /// Reads the configuration again. One that is wrong changes nothing.
     async fn reload(&mut self, path: &Path) {
-        let config = config::read(path).and_then(|config| {
-            config
-                .adapters
-                .iter()
-                .try_for_each(|a| adapters::make(a).map(drop))?;
-            Ok(config)
-        });
+        let config = config::read(path).and_then(|config| check(&config).map(|()| config));
         match config {
             Ok(config) => {
-                if let Err(failure) = self.become_as(config).await {
-                    tracing::error!(message = %failure.message, "the configuration is in force in part");
-                } else {
-                    tracing::info!("the configuration was read again");
+                let done = self.become_as(config).await;
+                let mut seen = self.board.0.lock().unwrap_or_else(PoisonError::into_inner);
+                seen.reloads += 1;
+                drop(seen);
+                match done {
+                    Ok(()) => tracing::info!("the configuration was read again"),
+                    Err(failure) => tracing::error!(
+                        message = %failure.message,
+                        "the configuration is in force in part"
+                    ),
                 }
             }
             Err(failure) => {
@@ -170,18 +183,26 @@ impl Gateway {
             .collect();
         let routed = config.connections.iter().any(|c| c.things.is_some());
         let same = |pump: &Pump| config.adapters.contains(&pump.config);
+        let described = self.bridges.iter().map(|bridge| &bridge.config);
+        let other_brokers = !described.eq(&config.brokers);
         let ending: Vec<String> = (self.pumps.iter())
             .filter(|(_, pump)| {
                 // Where things are routed to several connections, a change concerns all.
                 let moved = changed.contains(&pump.config.connection)
                     || ((routed || pump.is_routed()) && !changed.is_empty());
-                moved || !same(pump)
+                // What a broker is told begins with all that there is.
+                moved || other_brokers || !same(pump)
             })
             .map(|(name, _)| name.clone())
             .collect();
         for name in ending {
             if let Some(pump) = self.pumps.remove(&name) {
                 pump.shutdown().await;
+            }
+        }
+        if other_brokers {
+            for bridge in std::mem::take(&mut self.bridges) {
+                bridge.shutdown().await;
             }
         }
         for name in &changed {
@@ -205,10 +226,21 @@ impl Gateway {
                 self.stations.insert(connection.name.clone(), station);
             }
         }
+        if self.bridges.is_empty() {
+            for broker in &config.brokers {
+                self.bridges.push(Bridge::start(broker, &self.owners)?);
+            }
+        }
         for adapter in &config.adapters {
             if !self.pumps.contains_key(&adapter.name) {
                 let made = adapters::make(adapter)?;
-                let pump = Pump::start(adapter, made, &self.stations)?;
+                let fed = self
+                    .bridges
+                    .iter()
+                    .filter(|b| !b.config.without.contains(&adapter.name));
+                let fed = fed.map(Bridge::feed).collect();
+                let feeds = Feeds::new(fed, Arc::clone(&self.owners));
+                let pump = Pump::start(adapter, made, &self.stations, feeds)?;
                 self.pumps.insert(adapter.name.clone(), pump);
             }
         }
@@ -246,7 +278,7 @@ impl Gateway {
         let mut seen = self.board.0.lock().unwrap_or_else(PoisonError::into_inner);
         seen.stations = self.stations.values().map(Station::view).collect();
         seen.pumps = self.pumps.values().map(Pump::view).collect();
-        seen.reloads += 1;
+        seen.bridges = self.bridges.iter().map(Bridge::control).collect();
     }
 
     /// In one line.
@@ -260,6 +292,9 @@ impl Gateway {
         for (_, pump) in std::mem::take(&mut self.pumps) {
             pump.shutdown().await;
         }
+        for bridge in std::mem::take(&mut self.bridges) {
+            bridge.shutdown().await;
+        }
         for (_, station) in std::mem::take(&mut self.stations) {
             report(station.shutdown().await);
         }
@@ -268,6 +303,11 @@ impl Gateway {
             let _ = tokio::time::timeout(Duration::from_secs(1), page.serving).await;
         }
     }
+}
+
+fn broker(control: &Control) -> (String, bool) {
+    let connected = *control.state().borrow() == State::Connected;
+    (control.name().to_owned(), connected)
 }
 
 fn report(ended: Result<(), Failure>) {

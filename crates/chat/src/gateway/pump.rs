@@ -14,6 +14,7 @@ use stanchion_device::{Adapter, Report};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::bridge::Feeds;
 use super::config;
 use super::metrics::AdapterFigures;
 use super::station::Station;
@@ -57,6 +58,7 @@ impl Pump {
         config: &config::Adapter,
         adapter: Box<dyn Adapter>,
         stations: &BTreeMap<String, Station>,
+        feeds: Feeds,
     ) -> Result<Self, Failure> {
         let routes = Routes::new(config, stations)?;
         let (events, heard) = from_adapters(ROOM);
@@ -66,13 +68,19 @@ impl Pump {
             host.attach(supervisor.control());
         }
         let reports = Arc::new(AtomicU64::new(0));
-        let task = pass_on(heard, routes.clone(), Arc::clone(&reports));
+        let passing = Passing {
+            heard,
+            routes: routes.clone(),
+            feeds,
+            control: supervisor.control(),
+            count: Arc::clone(&reports),
+        };
         Ok(Self {
             config: config.clone(),
             supervisor,
             routes,
             reports,
-            task: tokio::spawn(task),
+            task: tokio::spawn(passing.run()),
         })
     }
 
@@ -184,14 +192,26 @@ impl Routes {
     }
 }
 
-/// Passes reports on until there can be no more.
-async fn pass_on(mut heard: mpsc::Receiver<AdapterEvent>, routes: Routes, count: Arc<AtomicU64>) {
-    while let Some(AdapterEvent { adapter, report }) = heard.recv().await {
-        count.fetch_add(1, Ordering::Relaxed);
-        for (host, report) in routes.split(report) {
-            let adapter = Arc::clone(&adapter);
-            if host.take(AdapterEvent { adapter, report }).await.is_err() {
-                return;
+/// What it takes to pass reports on.
+struct Passing {
+    heard: mpsc::Receiver<AdapterEvent>,
+    routes: Routes,
+    feeds: Feeds,
+    control: Control,
+    count: Arc<AtomicU64>,
+}
+
+impl Passing {
+    /// Until there can be no more.
+    async fn run(mut self) {
+        while let Some(AdapterEvent { adapter, report }) = self.heard.recv().await {
+            self.count.fetch_add(1, Ordering::Relaxed);
+            self.feeds.tell(&self.control, &report);
+            for (host, report) in self.routes.split(report) {
+                let adapter = Arc::clone(&adapter);
+                if host.take(AdapterEvent { adapter, report }).await.is_err() {
+                    return;
+                }
             }
         }
     }

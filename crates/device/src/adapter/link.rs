@@ -11,7 +11,9 @@ use crate::model::Sample;
 #[error("nobody takes the reports any more")]
 pub struct Ended;
 
-/// An adapter's way to the rest of the house. It stays the same over all runs.
+/// An adapter's way to the rest of the house. It stays the same over all runs. Orders come
+/// once the adapter has said that it is [connected](Self::connected): until then they wait
+/// where their time is watched.
 #[derive(Debug)]
 pub struct Link {
     reports: mpsc::Sender<Report>,
@@ -19,12 +21,12 @@ pub struct Link {
 }
 
 impl Link {
-    /// A link, and its other ends: what comes of it, and what goes in. At most so many of
-    /// each are on their way.
+    /// A link, and its other ends: what comes of it, and what goes in. At most so many
+    /// reports are on their way, and one order.
     #[must_use]
     pub fn new(room: usize) -> (Self, mpsc::Receiver<Report>, mpsc::Sender<Order>) {
         let (reports, reports_out) = mpsc::channel(room.max(1));
-        let (orders_in, orders) = mpsc::channel(room.max(1));
+        let (orders_in, orders) = mpsc::channel(1);
         (Self { reports, orders }, reports_out, orders_in)
     }
 
@@ -53,16 +55,22 @@ impl Link {
         self.report(Report::Connected).await
     }
 
-    /// The next order whose time is not over; one whose time is, is answered so. Never
+    /// The next order whose time is not over; one whose time is, or that was withdrawn, is
+    /// answered so. Never
     /// resolves once there can be no more. Cancel-safe.
     pub async fn order(&mut self) -> Order {
         while let Some(order) = self.orders.recv().await {
-            if !order.is_expired() {
+            if !order.is_expired() && order.take() {
                 return order;
             }
             order.failed(OrderError::Expired);
         }
         std::future::pending().await
+    }
+
+    /// An order that was handed over and not taken.
+    pub(super) fn take_back(&mut self) -> Option<Order> {
+        self.orders.try_recv().ok()
     }
 }
 

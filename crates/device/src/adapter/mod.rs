@@ -12,7 +12,7 @@ use stanchion_reliability::store::WallTime;
 use stanchion_stanza::Text;
 
 pub use link::{Ended, Link};
-pub use order::{Order, OrderError};
+pub use order::{Order, OrderError, Withdrawal};
 pub use stop::{Stop, Stopper};
 pub use supervisor::{AdapterEvent, Control, State, Supervisor, SupervisorConfig, from_adapters};
 

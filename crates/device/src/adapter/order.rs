@@ -2,6 +2,8 @@
 //! happens: one that is dropped was perhaps carried out.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use stanchion_stanza::Text;
 use tokio::sync::oneshot;
@@ -19,6 +21,29 @@ pub struct Order {
     settings: Vec<Setting>,
     by: Instant,
     answer: Option<oneshot::Sender<Result<(), OrderError>>>,
+    hands: Arc<AtomicU8>,
+}
+
+/// In whose hands an order is: it waits, an adapter has it, or it was withdrawn.
+const WAITS: u8 = 0;
+const TAKEN: u8 = 1;
+const WITHDRAWN: u8 = 2;
+
+/// Takes back an order that no adapter has taken.
+#[derive(Debug, Clone)]
+pub struct Withdrawal(Arc<AtomicU8>);
+
+impl Withdrawal {
+    /// Takes it back. If that is so, it had no effect and will have none; if not, an
+    /// adapter has it.
+    #[must_use]
+    pub fn withdraw(&self) -> bool {
+        let was = Ordering::AcqRel;
+        let now = self
+            .0
+            .compare_exchange(WAITS, WITHDRAWN, was, Ordering::Acquire);
+        matches!(now, Ok(_) | Err(WITHDRAWN))
+    }
 }
 
 /// Why an order is not known to be carried out.
@@ -52,8 +77,24 @@ impl Order {
             settings,
             by,
             answer: Some(answer),
+            hands: Arc::default(),
         };
         (order, answered)
+    }
+
+    /// How to take it back, for as long as it waits.
+    #[must_use]
+    pub fn withdrawal(&self) -> Withdrawal {
+        Withdrawal(Arc::clone(&self.hands))
+    }
+
+    /// An adapter takes it. Gives whether it may: not if it was withdrawn.
+    pub(super) fn take(&self) -> bool {
+        let was = Ordering::AcqRel;
+        let now = self
+            .hands
+            .compare_exchange(WAITS, TAKEN, was, Ordering::Acquire);
+        now.is_ok()
     }
 
     /// The id of its node.

@@ -1,7 +1,7 @@
 //! Keeps adapters going: runs each, again after a pause if it ended, and tells in between
 //! that its values are stale. No adapter holds another one up.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -123,7 +123,8 @@ impl Supervisor {
         config: SupervisorConfig,
     ) -> Self {
         let name = name.into();
-        let (link, reports, orders) = Link::new(config.room);
+        let (link, reports, hand_over) = Link::new(config.room);
+        let (orders, coming) = mpsc::channel(config.room.max(1));
         let (state_in, state) = watch::channel(State::Connecting);
         let (stopper, stop) = Stopper::new();
         let task = Task {
@@ -136,6 +137,12 @@ impl Supervisor {
             stop,
             backoff: Backoff::new(config.backoff),
             things: BTreeSet::new(),
+            waiting: Waiting {
+                coming,
+                hand_over,
+                orders: VecDeque::new(),
+                room: config.room.max(1),
+            },
             started: Instant::now(),
         };
         let control = Control {
@@ -191,7 +198,71 @@ struct Task {
     backoff: Backoff,
     /// The things that it has, for when it loses them all.
     things: BTreeSet<Text>,
+    waiting: Waiting,
     started: Instant,
+}
+
+/// Orders that the adapter cannot have yet. Their time is watched here: whoever gave one
+/// hears of its end when it is over, whether the adapter is there or not.
+struct Waiting {
+    coming: mpsc::Receiver<Order>,
+    hand_over: mpsc::Sender<Order>,
+    orders: VecDeque<Order>,
+    room: usize,
+}
+
+impl Waiting {
+    /// Does one thing of what there is to do: takes an order in, hands the first one over
+    /// if the adapter is there, or tells one that its time is over. Cancel-safe.
+    async fn look_after(&mut self, connected: bool) {
+        let Self {
+            coming,
+            hand_over,
+            orders,
+            room,
+        } = self;
+        let first_end = orders.iter().map(Order::by).min();
+        let (has_room, any) = (orders.len() < *room, !orders.is_empty());
+        tokio::select! {
+            // An error means that nobody can give any.
+            Some(order) = coming.recv(), if has_room => orders.push_back(order),
+            Ok(place) = hand_over.reserve(), if connected && any => {
+                if let Some(order) = orders.pop_front() {
+                    place.send(order);
+                }
+            }
+            () = sleep_until(first_end.unwrap_or_else(Instant::now)), if any => expire(orders),
+            else => std::future::pending().await,
+        }
+    }
+
+    /// The adapter's run has ended: what it has not taken waits again.
+    fn take_back(&mut self, link: &mut Link) {
+        if let Some(order) = link.take_back() {
+            self.orders.push_front(order);
+        }
+    }
+}
+
+fn expire(orders: &mut VecDeque<Order>) {
+    for order in std::mem::take(orders) {
+        match order.is_expired() {
+            true => order.failed(OrderError::Expired),
+            false => orders.push_back(order),
+        }
+    }
+}
+
+impl Drop for Waiting {
+    /// What nobody has begun had no effect.
+    fn drop(&mut self) {
+        self.coming.close();
+        let coming = std::iter::from_fn(|| self.coming.try_recv().ok());
+        for order in self.orders.drain(..).chain(coming) {
+            let why = "its adapter has ended".to_owned();
+            order.failed(OrderError::Unavailable(why));
+        }
+    }
 }
 
 impl Task {
@@ -220,14 +291,26 @@ impl Task {
             if !self.tell(Report::Stale(stale)).await {
                 break;
             }
-            let stop = self.stop.clone();
-            tokio::select! {
-                () = stop.wanted() => break,
-                () = self.events.closed() => break,
-                () = sleep_until(at) => {}
+            if !self.pause(at).await {
+                break;
             }
         }
         self.state.send_replace(State::Ended);
+    }
+
+    /// Waits until then. Gives whether to go on.
+    async fn pause(&mut self, until: Instant) -> bool {
+        let stop = self.stop.clone();
+        let over = sleep_until(until);
+        tokio::pin!(over);
+        loop {
+            tokio::select! {
+                () = stop.wanted() => return false,
+                () = self.events.closed() => return false,
+                () = &mut over => return true,
+                () = self.waiting.look_after(false) => {}
+            }
+        }
     }
 
     /// One run of the adapter, whose reports are passed on meanwhile. `None` if nobody
@@ -243,8 +326,10 @@ impl Task {
             stop,
             backoff,
             things,
+            waiting,
             started,
         } = self;
+        let mut connected = false;
         let outcome = {
             let run = adapter.run(link, stop);
             tokio::pin!(run);
@@ -255,6 +340,7 @@ impl Task {
                         // The link lives as long as we do.
                         let report = report?;
                         if report == Report::Connected {
+                            connected = true;
                             backoff.established(started.elapsed());
                             state.send_replace(State::Connected);
                         }
@@ -264,9 +350,11 @@ impl Task {
                         events.send(event).await.ok()?;
                     }
                     outcome = &mut run => break outcome,
+                    () = waiting.look_after(connected) => {}
                 }
             }
         };
+        waiting.take_back(link);
         // What it said before it ended.
         while let Ok(report) = reports.try_recv() {
             note(things, &report);
@@ -391,6 +479,18 @@ mod tests {
         kept.control().order(order);
         assert_eq!(late_answer.await.unwrap(), Err(OrderError::Expired));
         assert_eq!(answer.await.unwrap(), Ok(()));
+        kept.shutdown().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_order_is_told_that_its_time_is_over_while_its_adapter_is_away() {
+        let (kept, mut heard) = start(1000);
+        tokio::spawn(async move { while heard.recv().await.is_some() {} });
+        let given = Instant::now();
+        let (order, answer) = order_within(Duration::from_millis(1500));
+        kept.control().order(order);
+        assert_eq!(answer.await.unwrap(), Err(OrderError::Expired));
+        assert!(given.elapsed() < Duration::from_millis(1600));
         kept.shutdown().await;
     }
 

@@ -3,6 +3,10 @@
 
 #[cfg(feature = "coap")]
 pub mod coap;
+#[cfg(feature = "exec")]
+pub mod exec;
+#[cfg(feature = "llrp")]
+pub mod llrp;
 #[cfg(feature = "modbus")]
 pub mod modbus;
 #[cfg(feature = "mqtt")]
@@ -11,3 +15,5 @@ pub mod mqtt;
 pub mod serial;
 #[cfg(feature = "simulated")]
 pub mod simulated;
+#[cfg(feature = "sysfs")]
+pub mod sysfs;

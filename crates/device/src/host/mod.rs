@@ -3,11 +3,15 @@
 //! stands in `table`, and who may do what in `access`.
 
 mod access;
+mod commands;
 mod config;
+mod journal;
+pub(crate) mod orders;
 mod state;
+mod subscriptions;
 mod table;
+mod work;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use stanchion_reliability::session::{Received, Sender};
@@ -15,32 +19,39 @@ use stanchion_reliability::store::Transactor;
 use stanchion_services::{Ended, Handle, HostBuilder};
 use stanchion_stanza::Text;
 use tokio::sync::{broadcast, mpsc};
+use tokio::task::JoinSet;
 
 use crate::adapter::{AdapterEvent, Control};
 use crate::model::{Sample, ThingSpec};
 
 pub use access::{Access, Grant, Names};
 pub use config::{HostConfig, HostEvent};
-pub use state::{Job, Jobs, Plan, PlannedOrder, Refusal, State, together};
+pub use state::{Job, Jobs, Plan, PlannedOrder, Refusal, State};
 pub use table::{Latest, MOST_FIELDS, MOST_THINGS, TableError};
+
+use commands::Desk;
+use orders::Controls;
 
 /// Samples that a listener may be behind before what is taken in waits for it.
 const ROOM: usize = 1024;
 /// What may wait to be done outside the services' task.
 const JOBS: usize = 256;
 
-/// Our things, as others reach them. Cheap to clone; its work ends with the client.
+/// Our things, as others reach them. Cheap to clone; its work ends with the last of them,
+/// and with the client.
 #[derive(Debug, Clone)]
 pub struct ThingHost {
     handle: Handle<State>,
     shared: Arc<Shared>,
+    /// Ends them when it is dropped.
+    _tasks: Arc<JoinSet<()>>,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
-    controls: Mutex<BTreeMap<String, Control>>,
+    controls: Controls,
     /// Held while samples are told, so that they keep their order.
-    listeners: tokio::sync::Mutex<()>,
+    order: tokio::sync::Mutex<()>,
     told: Mutex<Vec<mpsc::Sender<Sample>>>,
 }
 
@@ -67,13 +78,32 @@ pub fn add(builder: &mut HostBuilder, config: HostConfig) -> Added {
 }
 
 impl Added {
-    /// Runs it, with what its services were started with.
+    /// Runs it, with what its services were started with. Must be called inside a tokio
+    /// runtime.
     #[must_use]
     pub fn start(self, sender: Sender, store: Transactor) -> ThingHost {
-        let _ = (self.commands, sender, store, self.jobs, self.config);
+        let shared = Arc::<Shared>::default();
+        let desk = Desk {
+            handle: self.handle.clone(),
+            controls: shared.controls.clone(),
+            sender,
+            store: store.clone(),
+            within: self.config.command_within,
+        };
+        let samples = listen(&shared);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(work::commands(desk, self.commands));
+        tasks.spawn(work::due(self.handle.clone(), Arc::clone(&shared)));
+        tasks.spawn(work::jobs(
+            self.handle.clone(),
+            shared.controls.clone(),
+            work::Memory::new(store, self.config.history, samples),
+            self.jobs,
+        ));
         ThingHost {
             handle: self.handle,
-            shared: Arc::default(),
+            shared,
+            _tasks: Arc::new(tasks),
         }
     }
 }
@@ -82,8 +112,7 @@ impl ThingHost {
     /// Orders to the things of that adapter go there from now on. What it tells is to be
     /// [given](Self::take) besides.
     pub fn attach(&self, control: Control) {
-        let name = control.name().to_owned();
-        lock(&self.shared.controls).insert(name, control);
+        self.shared.controls.attach(control);
     }
 
     /// That adapter is no more: its things are gone.
@@ -91,7 +120,7 @@ impl ThingHost {
     /// # Errors
     /// [`Ended`].
     pub async fn detach(&self, name: &str) -> Result<(), Ended> {
-        lock(&self.shared.controls).remove(name);
+        self.shared.controls.detach(name);
         let name = name.to_owned();
         self.handle.call(move |state, _| state.detach(&name)).await
     }
@@ -102,10 +131,10 @@ impl ThingHost {
     /// # Errors
     /// [`Ended`].
     pub async fn take(&self, event: AdapterEvent) -> Result<(), Ended> {
-        let order = self.shared.listeners.lock().await;
+        let order = self.shared.order.lock().await;
         let told = self.handle.call(move |state, now| state.take(now, event));
         let told = told.await?;
-        self.tell(told).await;
+        self.shared.tell(told).await;
         drop(order);
         Ok(())
     }
@@ -115,9 +144,7 @@ impl ThingHost {
     /// dropped, it does not.
     #[must_use]
     pub fn told(&self) -> mpsc::Receiver<Sample> {
-        let (sender, receiver) = mpsc::channel(ROOM);
-        lock(&self.shared.told).push(sender);
-        receiver
+        listen(&self.shared)
     }
 
     /// All things, by their ids.
@@ -146,16 +173,24 @@ impl ThingHost {
     pub fn events(&self) -> broadcast::Receiver<HostEvent> {
         self.handle.events()
     }
+}
 
+fn listen(shared: &Shared) -> mpsc::Receiver<Sample> {
+    let (sender, receiver) = mpsc::channel(ROOM);
+    lock(&shared.told).push(sender);
+    receiver
+}
+
+impl Shared {
     async fn tell(&self, samples: Vec<Sample>) {
         if samples.is_empty() {
             return;
         }
-        let listeners = lock(&self.shared.told).clone();
+        let listeners = lock(&self.told).clone();
         for listener in listeners {
             for sample in &samples {
                 if listener.send(sample.clone()).await.is_err() {
-                    lock(&self.shared.told).retain(|l| !l.is_closed());
+                    lock(&self.told).retain(|l| !l.is_closed());
                     break;
                 }
             }

@@ -121,7 +121,7 @@ const UNITS: &[Unit] = &[
     unit("hPa", &["mbar"], "Pa", 100.0),
     unit("kPa", &[], "Pa", 1000.0),
     unit("bar", &[], "Pa", 1e5),
-    unit("[psi]", &["psi"], "Pa", 6894.757_293_168),
+    unit("[psi]", &["psi"], "Pa", 6_894.757_293_168),
     unit("mm[Hg]", &["mmHg"], "Pa", 133.322_387_415),
     // Electricity.
     unit("V", &["volt", "volts"], "V", 1.0),

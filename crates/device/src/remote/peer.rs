@@ -112,7 +112,7 @@ pub(super) fn not_asked(of: &Jid, error: RequestError) -> ReadError {
             let said = refusal(&error, beside.as_deref());
             let why = said.why;
             match said.no {
-                No::NoSuchThing => ReadError::NoSuchThing { of, why },
+                No::Unknown => ReadError::NoSuchThing { of, why },
                 No::Nobody => ReadError::Unavailable { of, why },
                 No::Forbidden | No::Refused => ReadError::Refused { of, why },
             }

@@ -119,7 +119,7 @@ impl SetError {
                 let said = refusal(&error, beside.as_deref());
                 let why = said.why;
                 match said.no {
-                    No::NoSuchThing => Self::NoSuchThing { of, why },
+                    No::Unknown => Self::NoSuchThing { of, why },
                     No::Forbidden => Self::Forbidden { of, why },
                     No::Nobody => Self::Unavailable { of, why },
                     No::Refused => Self::Refused { of, why },

@@ -258,12 +258,22 @@ impl Neighbourhood {
     /// From now on, that name is whoever shows that certificate. To keep it is the
     /// application's business. Streams with that name are closed.
     pub async fn trust(&self, name: BareJid, certificate: Fingerprint) {
-        let _ = self.calls.send(Call::Trust(name, Some(certificate))).await;
+        self.pin(name, Some(certificate)).await;
     }
 
     /// From now on, that name is nobody. Streams with it are closed.
     pub async fn distrust(&self, name: BareJid) {
-        let _ = self.calls.send(Call::Trust(name, None)).await;
+        self.pin(name, None).await;
+    }
+
+    /// Resolves once it holds.
+    async fn pin(&self, name: BareJid, pin: Option<Fingerprint>) {
+        let (done, is_done) = oneshot::channel();
+        let sent = self.calls.send(Call::Trust(name, pin, done)).await;
+        if sent.is_ok() {
+            // Once it has ended, nobody is let in at all.
+            let _ = is_done.await;
+        }
     }
 
     /// Says something else of us; the fingerprint stays as configured.

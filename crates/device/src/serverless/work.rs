@@ -1,7 +1,7 @@
 //! The one task under a neighbourhood: it hears the network, keeps the streams, and feeds
 //! the desk. Its own tasks, one for each stream and each order, end with it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,8 +12,9 @@ use stanchion_stanza::payload::control::Set;
 use stanchion_stanza::payload::disco::DiscoInfo;
 use stanchion_stanza::payload::sensordata::{Profile, Profiled as _};
 use stanchion_stanza::stanza::{DefinedCondition, IqKind};
-use stanchion_stanza::{BareJid, Jid, Message, Stanza, Text};
+use stanchion_stanza::{BareJid, Jid, Message, Stanza};
 use stanchion_transport::BoxTransport;
+use stanchion_transport::security::Fingerprint;
 use stanchion_transport::tcp::{TcpOptions, accepted};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -31,8 +32,9 @@ use super::opening::{self, Closed, Opened, We};
 use super::record::Record;
 use super::table::{Change, Seen, Table};
 use super::trust::{Trust, Way};
-use crate::adapter::{AdapterEvent, Control, Order, OrderError, Stop};
-use crate::host::{Job, Plan};
+use crate::adapter::{AdapterEvent, Control, OrderError, Stop};
+use crate::host::Job;
+use crate::host::orders::Controls;
 
 /// Stanzas that wait for one neighbour.
 const SAYINGS: usize = 64;
@@ -64,7 +66,7 @@ pub(super) enum Call {
     /// It is no more.
     Detach(String),
     /// That name is whoever shows that certificate, or nobody any more.
-    Trust(BareJid, Option<stanchion_transport::security::Fingerprint>),
+    Trust(BareJid, Option<Fingerprint>, oneshot::Sender<()>),
     /// We say something else of ourselves.
     Record(Box<Record>),
 }
@@ -125,7 +127,7 @@ enum Done {
 pub(super) struct Work {
     parts: Parts,
     table: Table,
-    controls: BTreeMap<String, Control>,
+    controls: Controls,
     streams: HashMap<u64, Stream>,
     next: u64,
     dialling: HashMap<BareJid, Dialling>,
@@ -152,7 +154,7 @@ impl Work {
         Self {
             parts,
             table: Table::default(),
-            controls: BTreeMap::new(),
+            controls: Controls::default(),
             streams: HashMap::new(),
             next: 0,
             dialling: HashMap::new(),
@@ -675,15 +677,15 @@ impl Work {
                 let _ = taken.send(());
             }
             Call::Attach(control) => {
-                self.controls.insert(control.name().to_owned(), control);
+                self.controls.attach(control);
             }
             Call::Detach(name) => {
-                self.controls.remove(&name);
+                self.controls.detach(&name);
                 if let Some(host) = &mut self.parts.desk.host {
                     host.detach(&name);
                 }
             }
-            Call::Trust(name, pin) => {
+            Call::Trust(name, pin, done) => {
                 match pin {
                     Some(pin) => self.parts.trust.pin(name.clone(), pin),
                     None => {
@@ -694,6 +696,7 @@ impl Work {
                 let theirs = |s: &Stream| s.name.as_ref() == Some(&name);
                 self.streams.retain(|_, stream| !theirs(stream));
                 self.parts.desk.lost(now, &name);
+                let _ = done.send(());
             }
             Call::Record(record) => {
                 let fingerprint = self.parts.record.fingerprint;
@@ -767,20 +770,9 @@ impl Work {
                 plan,
                 within,
             } => {
-                let by = Instant::now() + within;
-                let orders = self.give(&plan, by);
-                self.tasks.spawn(async move {
-                    let mut outcomes = Vec::with_capacity(orders.len());
-                    for (thing, answer) in orders {
-                        let outcome = match tokio::time::timeout_at(by, answer).await {
-                            Ok(Ok(outcome)) => outcome,
-                            Ok(Err(_)) => in_doubt("its adapter went without an answer"),
-                            Err(_) => in_doubt("the device has not answered in time"),
-                        };
-                        outcomes.push((thing, outcome));
-                    }
-                    Done::Carried(number, crate::host::together(&outcomes))
-                });
+                let given = self.controls.give(&plan, Instant::now() + within);
+                self.tasks
+                    .spawn(async move { Done::Carried(number, given.outcome().await) });
             }
             // What is remembered is the client's own host's; there is none here.
             Job::Look { number, .. } => {
@@ -790,30 +782,6 @@ impl Work {
             }
         }
     }
-
-    #[allow(clippy::type_complexity, reason = "an order's own answer, and whose")]
-    fn give(
-        &self,
-        plan: &Plan,
-        by: Instant,
-    ) -> Vec<(Text, oneshot::Receiver<Result<(), OrderError>>)> {
-        let give = |planned: &crate::host::PlannedOrder| {
-            let (order, answer) = Order::new(planned.thing.clone(), planned.settings.clone(), by);
-            match self.controls.get(&*planned.adapter) {
-                Some(control) => control.order(order),
-                None => {
-                    let why = format!("its adapter `{}` is not running", planned.adapter);
-                    order.failed(OrderError::Unavailable(why));
-                }
-            }
-            (planned.thing.clone(), answer)
-        };
-        plan.orders.iter().map(give).collect()
-    }
-}
-
-fn in_doubt(why: &str) -> Result<(), OrderError> {
-    Err(OrderError::InDoubt(why.to_owned()))
 }
 
 impl Stream {

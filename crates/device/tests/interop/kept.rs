@@ -26,10 +26,11 @@ impl Kept {
     pub(crate) fn start(name: &str, adapter: impl Adapter) -> Self {
         let (events, heard) = from_adapters(64);
         let mut config = SupervisorConfig::default();
-        let mut backoff = BackoffPolicy::default();
-        backoff.base = Duration::from_millis(100);
-        backoff.cap = Duration::from_millis(500);
-        config.backoff = backoff;
+        config.backoff = BackoffPolicy {
+            base: Duration::from_millis(100),
+            cap: Duration::from_millis(500),
+            ..BackoffPolicy::default()
+        };
         Self {
             supervisor: Supervisor::start(name, Box::new(adapter), events, config),
             events: heard,
@@ -64,8 +65,10 @@ impl Kept {
 
     /// Waits until it has told that value.
     pub(crate) async fn has(&mut self, field: &str, value: &Value) {
+        let since = Instant::now();
         while self.values.get(field) != Some(value) {
             self.next().await;
+            assert!(since.elapsed() < PATIENCE, "{field}: {:?}", self.values);
         }
     }
 

@@ -7,10 +7,18 @@
 )]
 #![allow(dead_code, reason = "each uses a part")]
 
-#[cfg(feature = "modbus")]
+#[path = "../client/mod.rs"]
+mod client;
+mod coap;
+mod host;
 mod kept;
-#[cfg(feature = "modbus")]
+mod llrp;
 mod modbus;
 mod mqtt;
 mod peer;
+mod peer;
+mod remote;
+mod remote;
 mod serial;
+#[path = "../support/mod.rs"]
+mod support;

@@ -391,7 +391,7 @@ async fn an_announced_device_is_a_thing_that_speaks_and_obeys_and_outlives_its_b
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_is_done_only_once_the_state_says_so() {
-    let broker = Mosquitto::start().await;
+    let mut broker = Mosquitto::start().await;
     let mut device = Client::connect(&broker, "device", &["d1/relay/set"]).await;
     announce(&mut device).await;
     let (kept, mut heard) = take_in(Config::new(broker.broker("gateway")));
@@ -433,6 +433,13 @@ async fn an_order_is_done_only_once_the_state_says_so() {
     );
     device.retain("d1/there", "online").await;
     heard.reading("relay").await;
+
+    // The broker is lost after it had the command.
+    let answer = order(&control, off(), PATIENCE);
+    device.hears("d1/relay/set").await;
+    broker.kill();
+    let doubt = outcome(answer).await;
+    assert!(matches!(doubt, Err(OrderError::InDoubt(_))), "{doubt:?}");
     kept.shutdown().await;
 }
 
@@ -613,7 +620,7 @@ async fn what_we_publish_is_not_taken_in_again() {
     let (theirs, mut heard) = take_in(config);
     let thing = heard.thing("stanchion_gw_lamp", 2, 2).await;
     assert_eq!(&*thing.label, "lamp");
-    assert_eq!(thing.field("lamp__temperature").unwrap().unit, "°C");
+    assert_eq!(thing.field("lamp__temperature").unwrap().unit, "Cel");
     let reading = heard.reading("lamp__on").await;
     assert_eq!(reading.value, Value::Boolean(true));
     for kept in [publisher, ours, theirs] {
@@ -745,5 +752,46 @@ async fn a_burst_is_taken_whole() {
     let rate = f64::from(MESSAGES) / began.elapsed().as_secs_f64();
     eprintln!("{MESSAGES} publications with QoS 1 taken in order, {rate:.0}/s");
     sending.await.unwrap();
+    kept.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_house_of_a_thousand_entities_is_known_with_its_values() {
+    const DEVICES: usize = 250;
+    let broker = Mosquitto::start().await;
+    let mut house = Client::connect(&broker, "house", &[]).await;
+    for at in 0..DEVICES {
+        for part in ["a", "b", "c", "d"] {
+            let config = json!({
+                "stat_t": format!("h/{at}"), "val_tpl": format!("{{{{ value_json.{part} }}}}"),
+                "unit_of_meas": "W", "uniq_id": format!("h{at}{part}"),
+                "dev": {"ids": format!("h{at}")},
+            });
+            let topic = format!("homeassistant/sensor/h{at}/{part}/config");
+            house.retain(&topic, config.to_string()).await;
+        }
+        let values = json!({"a": at, "b": at, "c": at, "d": at});
+        house.retain(&format!("h/{at}"), values.to_string()).await;
+    }
+    house.settled().await;
+    let began = Instant::now();
+    let (kept, mut heard) = take_in(Config::new(broker.broker("gateway")));
+    let mut values = std::collections::BTreeSet::new();
+    let all = |report: &Report| {
+        if let Report::Sample(sample) = report {
+            let fields = sample
+                .readings
+                .iter()
+                .map(|reading| reading.field.to_string());
+            values.extend(fields.map(|field| (sample.thing.to_string(), field)));
+        }
+        (values.len() == 4 * DEVICES).then_some(())
+    };
+    heard.until("all values", all).await;
+    eprintln!(
+        "{} entities known with their values in {:?}",
+        4 * DEVICES,
+        began.elapsed()
+    );
     kept.shutdown().await;
 }

@@ -212,7 +212,9 @@ async fn positions_are_read_and_come_back_after_the_line_was_lost() {
 async fn a_car_is_asked_its_codes_are_cleared_once_and_it_comes_back() {
     let port = free_port();
     let port_name = port.to_string();
-    let car = || Peer::start(python(), &[&script("car.py"), &port_name]);
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().to_str().unwrap();
+    let car = || Peer::start(python(), &[&script("car.py"), port_name.as_str(), log]);
     let mut peer = car();
     listening(port).await;
     let mut config = Config::new(Kind::Obd, format!("tcp://127.0.0.1:{port}"));

@@ -130,6 +130,7 @@ pub(super) enum End {
 
 impl Trial {
     /// `born`: the message was accepted in the process life in which the epoch ended.
+    /// `maybe_sent`: it may have been handed to a transport in that epoch.
     fn judge(&self, place: u64, id: IdPrefix, born: bool, maybe_sent: bool) -> Fate {
         match &self.end {
             End::Reset if born && (!maybe_sent || mutant::is("reset-moves-transmitted")) => {
@@ -149,11 +150,14 @@ impl Trial {
                 {
                     return *fate;
                 }
+                // Nobody can have what was never given to a transport, however high the `low`
+                // that another history of this store has told.
+                let unsent = !maybe_sent && !mutant::is("doubt-unsent");
                 let above = place >= *low || mutant::is("move-below-low");
                 let moves = if born {
-                    !known || above
+                    unsent || !known || above
                 } else {
-                    above && (*by_this_boot || mutant::is("move-inherited-by-others"))
+                    unsent || (above && (*by_this_boot || mutant::is("move-inherited-by-others")))
                 };
                 if moves { Fate::Move } else { Fate::RolledBack }
             }

@@ -114,6 +114,10 @@ impl Engine {
             PresenceType::Available => {
                 let at = presence.payloads.iter().find(|p| At::matches(p));
                 let at = at.and_then(|at| At::from_element(at).ok());
+                // Our own comes back to us (RFC 6121 §4.2.2), and is nobody to send to: what
+                // goes to our account is for another device of it.
+                let own = self.place.as_ref().map(|own| &own.device);
+                let at = at.filter(|At(place)| own != Some(&place.device));
                 self.present.shows(from, at.as_ref().map(|At(place)| place));
                 // It has a name before it has said a word. Of its store nothing is concluded
                 // here: presence can be old, and only `wrong-store` counts.

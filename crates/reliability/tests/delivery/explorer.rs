@@ -94,12 +94,13 @@ fn any_weather(random: &mut Random) -> Weather {
         }
     };
     Weather {
+        // Enough to leave the window behind, and no more than the ledger has bits for.
         messages: if many {
-            90
+            120
         } else {
             1 + random.below(6) as usize
         },
-        steps: if many { 700 } else { 40 + random.below(260) },
+        steps: if many { 900 } else { 40 + random.below(260) },
         crashes: or_none(random, 40),
         sender_restores: or_none(random, 25),
         receiver_restores: if random.chance(400) {

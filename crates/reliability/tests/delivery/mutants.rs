@@ -82,6 +82,7 @@ const PROTOCOL: &[&str] = &[
     "move-delivered",
     "move-inherited-by-others",
     "move-below-low",
+    "doubt-unsent",
     "epoch-index-not-raised",
     "reset-moves-transmitted",
 ];

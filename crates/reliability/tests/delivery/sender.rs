@@ -174,6 +174,19 @@ fn below_the_peers_low_a_message_moves_only_if_its_boot_was_never_accepted() {
 }
 
 #[test]
+fn what_was_never_transmitted_moves_whatever_low_the_peer_knows() {
+    // A store that was set back: the history that it lost told a `low` of 3.
+    let mut channel = channel(1, 1);
+    channel.accept(IdPrefix(3), false);
+    channel.rotate();
+    let fates = channel.closed(&said(1, true, 4, &[]), THIS, 5);
+    assert_eq!(fates, Some(vec![(1, Fate::RolledBack), (2, Fate::Move)]));
+    // The same of one that was in the store alone.
+    let prev = Some(IdPrefix(2));
+    assert_eq!(channel.load(3, IdPrefix(3), prev, THIS, THIS), Fate::Move);
+}
+
+#[test]
 fn an_inherited_message_moves_only_if_this_boot_closed_and_low_is_not_above() {
     for (by, low, fate) in [
         (1, 1, Fate::Move),
@@ -218,13 +231,13 @@ fn several_ends_of_epochs_are_applied_to_what_is_in_the_store_alone() {
     channel.reset(THIS, 5);
     channel.opened();
     channel.rotate();
-    let mut closed = said(1, true, 2, &[]);
+    let void = [verdict(1, VerdictState::Void)];
+    let mut closed = said(1, true, 2, &void);
     closed.epoch = channel.epoch();
     channel.closed(&closed, THIS, 6).unwrap();
     let mut later = SendingChannel::from_bytes(&channel.to_bytes()).unwrap();
-    // Its epoch's `low` passed it: nobody can say.
     let fate = later.load(1, IdPrefix(1), None, THIS, Boot(2));
-    assert_eq!(fate, Fate::RolledBack);
+    assert_eq!(fate, Fate::Void);
 }
 
 #[test]

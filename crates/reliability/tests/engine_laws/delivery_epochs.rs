@@ -220,6 +220,62 @@ fn what_a_backup_has_open_and_nobody_remembers_is_rolled_back() {
 }
 
 #[test]
+fn what_was_never_sent_goes_on_whatever_a_lost_history_has_told() {
+    let mut pair = Pair::acquainted();
+    let (a, b) = (pair.a.s.image(), pair.b.s.image());
+    for n in 0..3 {
+        pair.send(&format!("gone{n}"));
+        pair.carry();
+    }
+    pair.send("late");
+    let late = pair.a.out().swap_remove(0);
+    pair.a.becomes(|s| s.restored(a));
+    pair.b.becomes(|s| s.restored(b));
+    // It is taken, its verdict is lost, and a late copy tells the `low` of the lost history.
+    pair.send("new");
+    let copy = pair.a.out().swap_remove(0);
+    pair.reaches_b(&copy);
+    pair.b.out();
+    pair.reaches_b(&late);
+    pair.b.out();
+    pair.reaches_b(&copy);
+    let settled = pair.b.out().swap_remove(0);
+    pair.reaches_a(&settled);
+    assert!(says(&pair.a.out()[0], "close"));
+    pair.send("held");
+    assert_eq!(pair.a.out(), Vec::<String>::new());
+    pair.pass(10 * SECOND);
+    assert_eq!(pair.a.outcomes_of("new"), ["in doubt rolledback"]);
+    assert_eq!(pair.a.outcomes_of("held"), ["delivered"]);
+    assert_eq!(pair.effects.last().map(String::as_str), Some("held"));
+}
+
+#[test]
+fn what_two_live_copies_of_a_store_both_send_for_the_first_time_takes_effect_twice() {
+    let mut pair = Pair::acquainted();
+    pair.a.s.disconnect();
+    // More than a window, so that the last one waits until the first one is settled.
+    for n in 0..=WINDOW {
+        pair.send(&format!("m{n:02}"));
+    }
+    let last = format!("m{WINDOW:02}");
+    let copy = pair.a.s.image();
+    let mut clone = Pair::new();
+    clone.a.s = pair.a.s.copied(copy, 77);
+    clone.a.s.bind(false, None);
+    std::mem::swap(&mut clone.b, &mut pair.b);
+    clone.carry();
+    clone.send("next");
+    clone.carry();
+    std::mem::swap(&mut clone.b, &mut pair.b);
+    pair.a.s.bind(false, None);
+    pair.pass(10 * SECOND);
+    assert_eq!(clone.effects.len() as u64, WINDOW + 2);
+    assert_eq!(pair.a.outcomes_of("m00"), ["in doubt rolledback"]);
+    assert_eq!(pair.effects, [last]);
+}
+
+#[test]
 fn two_processes_with_one_store_are_found_out() {
     let mut pair = Pair::acquainted();
     let copy = pair.a.s.image();

@@ -235,6 +235,18 @@ fn presence_binds_a_recipient_that_has_not_spoken() {
 }
 
 #[test]
+fn our_own_presence_names_nobody_to_send_to() {
+    let mut pair = Pair::new();
+    let own = pair.a.s.engine.place().unwrap().to_string();
+    pair.a.s.receive(&format!(
+        "<presence from='bob@y/2'><at xmlns='urn:stanchion:delivery:0' v='{own}'/></presence>"
+    ));
+    pair.send("m");
+    let first = pair.a.out();
+    assert!(!first[0].contains(" t='"), "{first:?}");
+}
+
+#[test]
 fn a_message_names_a_store_only_once_that_is_durable() {
     let mut pair = Pair::new();
     pair.send("m");

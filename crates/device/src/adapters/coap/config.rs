@@ -42,7 +42,13 @@ pub struct Config {
     /// The longest body that is put together of parts, 1 KiB to 1 MiB. Default 64 KiB.
     #[serde(default = "max_body")]
     pub max_body: usize,
-    /// What is read.
+    /// Whether the server is asked which resources it has (`/.well-known/core`, RFC 6690):
+    /// those with plain text that are not configured become fields of the thing, as texts
+    /// with their paths as names. Default `false`.
+    #[serde(default)]
+    pub discover: bool,
+    /// What is read. May be empty with `discover`.
+    #[serde(default)]
     pub resources: Vec<ResourceConfig>,
 }
 
@@ -218,8 +224,9 @@ impl Config {
         within("max_retransmit", self.max_retransmit, 0, 10)?;
         within("nstart", self.nstart, 1, 16)?;
         within("max_body", self.max_body, 1024, 1024 * 1024)?;
-        within("resources", self.resources.len(), 1, MOST_RESOURCES)?;
-        let thing = text("thing", self.thing.as_deref().unwrap_or("coap"))?;
+        let least = usize::from(!self.discover);
+        within("resources", self.resources.len(), least, MOST_RESOURCES)?;
+        let thing = self.thing()?;
         let resources = self.resources.iter().map(|r| r.check(&thing));
         let resources = resources.collect::<Result<Vec<_>, _>>()?;
         let mut names = BTreeSet::new();
@@ -233,6 +240,33 @@ impl Config {
             }
         }
         Ok(resources)
+    }
+
+    fn thing(&self) -> Result<Text, Misuse> {
+        text("thing", self.thing.as_deref().unwrap_or("coap"))
+    }
+
+    /// A resource that the server has told of; nothing if it cannot be one.
+    pub(super) fn discovered(&self, path: &str, observe: bool) -> Option<Resource> {
+        let resource = ResourceConfig {
+            name: path.to_owned(),
+            path: path.to_owned(),
+            thing: None,
+            of: Type::String,
+            format: Format::Text,
+            pointer: String::new(),
+            record: None,
+            unit: String::new(),
+            decimals: None,
+            observe,
+            poll: half_a_minute(),
+            writable: false,
+            method: SetBy::Put,
+            min: None,
+            max: None,
+            sampling: Sampling::default(),
+        };
+        resource.check(&self.thing().ok()?).ok()
     }
 
     pub(super) const fn parameters(&self) -> Parameters {

@@ -2,6 +2,7 @@
 //! and then, and what is writable parameters.
 //!
 //! - `config`: what a user says; `content`: bodies as values;
+//! - `links`: which resources a server says that it has;
 //! - `exchange`: requests and their answers, as a state machine;
 //! - this file: socket and clock around it, and what becomes of orders.
 //!
@@ -38,6 +39,7 @@
 mod config;
 mod content;
 mod exchange;
+mod links;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -61,6 +63,8 @@ use exchange::{Exchange, Failure, Input, Method, Output, Request, Response};
 const REFUSED_AGAIN_IN: Duration = Duration::from_secs(60);
 /// Orders on their way to the server.
 const MOST_ORDERS: usize = 64;
+/// The number of the request for what there is.
+const DISCOVERY: u64 = ORDERS - 1;
 /// The numbers of requests for orders begin here; below are those of resources.
 const ORDERS: u64 = 1 << 32;
 /// The longest datagram that is read.
@@ -98,7 +102,8 @@ struct Pending {
 
 /// One run.
 struct Run<'a> {
-    resources: &'a [Resource],
+    config: &'a Config,
+    resources: Vec<Resource>,
     place: &'a str,
     exchange: Exchange,
     since: Instant,
@@ -152,23 +157,7 @@ fn entropy() -> u64 {
 #[async_trait]
 impl crate::Adapter for Adapter {
     fn things(&self) -> Vec<ThingSpec> {
-        let mut things: Vec<ThingSpec> = Vec::new();
-        for resource in &self.resources {
-            let known = things.iter().position(|t| t.node.id == resource.thing);
-            let place = known.unwrap_or_else(|| {
-                things.push(ThingSpec::new(resource.thing.clone()));
-                things.len() - 1
-            });
-            let thing = &mut things[place];
-            thing.fields.push(resource.field.clone());
-            thing.parameters.extend(resource.parameter.clone());
-        }
-        if let (Some(label), Some(thing)) = (&self.config.label, things.first_mut())
-            && let Ok(label) = Text::new(label.as_str())
-        {
-            thing.label = label;
-        }
-        things
+        self.config.things(&self.resources)
     }
 
     async fn run(&mut self, link: &mut Link, stop: &Stop) -> Result<(), AdapterError> {
@@ -179,15 +168,13 @@ impl crate::Adapter for Adapter {
             socket = self.connect() => socket.map_err(lost)?,
         };
         let now = Instant::now();
-        let watches = self.resources.iter().map(|resource| Watch {
-            sampler: Sampler::new(resource.field.sampling),
-            last: None,
-            due: Some(now),
-            asked: now,
-            failing: false,
-        });
+        let watches = self
+            .resources
+            .iter()
+            .map(|resource| Watch::new(resource, now));
         let mut run = Run {
-            resources: &self.resources,
+            config: &self.config,
+            resources: self.resources.clone(),
             place: &place,
             exchange: Exchange::new(self.config.parameters(), Box::new(entropy)),
             since: now,
@@ -197,6 +184,9 @@ impl crate::Adapter for Adapter {
             heard: None,
             stale: BTreeSet::new(),
         };
+        if self.config.discover {
+            run.discover();
+        }
         let mut room = vec![0; MOST_READ];
         loop {
             run.ask_what_is_due();
@@ -218,7 +208,7 @@ impl crate::Adapter for Adapter {
             }
         }
         // The server need not tell us of changes any more.
-        for number in 0..self.resources.len() {
+        for number in 0..run.resources.len() {
             run.input(Input::Forget(number as u64));
         }
         while let Output::Transmit(bytes) = run.exchange.poll_output() {
@@ -228,7 +218,95 @@ impl crate::Adapter for Adapter {
     }
 }
 
+impl Config {
+    /// What those resources are, as things.
+    fn things(&self, resources: &[Resource]) -> Vec<ThingSpec> {
+        let mut things: Vec<ThingSpec> = Vec::new();
+        for resource in resources {
+            let known = things.iter().position(|t| t.node.id == resource.thing);
+            let place = known.unwrap_or_else(|| {
+                things.push(ThingSpec::new(resource.thing.clone()));
+                things.len() - 1
+            });
+            let thing = &mut things[place];
+            thing.fields.push(resource.field.clone());
+            thing.parameters.extend(resource.parameter.clone());
+        }
+        if let (Some(label), Some(thing)) = (&self.label, things.first_mut())
+            && let Ok(label) = Text::new(label.as_str())
+        {
+            thing.label = label;
+        }
+        things
+    }
+}
+
+impl Watch {
+    fn new(resource: &Resource, now: Instant) -> Self {
+        Self {
+            sampler: Sampler::new(resource.field.sampling),
+            last: None,
+            due: Some(now),
+            asked: now,
+            failing: false,
+        }
+    }
+}
+
 impl Run<'_> {
+    /// Asks what there is.
+    fn discover(&mut self) {
+        let request = Request {
+            method: Method::Get,
+            path: [".well-known", "core"].map(str::to_owned).to_vec(),
+            query: Vec::new(),
+            accept: None,
+            format: None,
+            payload: Vec::new(),
+            observe: false,
+            by: None,
+        };
+        self.input(Input::Request(DISCOVERY, request));
+    }
+
+    /// Takes in what the server says that it has.
+    async fn discovered(
+        &mut self,
+        response: &Response,
+        link: &mut Link,
+    ) -> Result<(), AdapterError> {
+        let document = match (response.code >> 5, std::str::from_utf8(&response.body)) {
+            (2, Ok(document)) => document,
+            _ => {
+                let why = said(response);
+                tracing::warn!(place = self.place, %why, "it does not say what it has");
+                return Ok(());
+            }
+        };
+        let before = self.resources.len();
+        for found in links::parse(document)
+            .into_iter()
+            .filter(|found| found.text)
+        {
+            let Some(resource) = self.config.discovered(&found.path, found.observable) else {
+                continue;
+            };
+            let same = |r: &Resource| {
+                (&r.path, &r.query) == (&resource.path, &resource.query)
+                    || (&r.thing, &r.field.name) == (&resource.thing, &resource.field.name)
+            };
+            if self.resources.len() < MOST_RESOURCES && !self.resources.iter().any(same) {
+                self.watches.push(Watch::new(&resource, Instant::now()));
+                self.resources.push(resource);
+            }
+        }
+        if self.resources.len() > before {
+            let things = self.config.things(&self.resources);
+            link.report(Report::Things(things)).await?;
+        }
+        Ok(())
+    }
+
     fn input(&mut self, input: Input<'_>) {
         self.exchange.handle(self.since.elapsed(), input);
     }
@@ -287,7 +365,12 @@ impl Run<'_> {
                     self.answered(number, &response);
                 }
                 Output::Failed(number, why) if number >= ORDERS => self.unanswered(number, why),
+                Output::Response(DISCOVERY, response) => self.discovered(&response, link).await?,
                 Output::Response(number, response) => self.read(number, response, link).await?,
+                Output::Failed(DISCOVERY, why) if self.heard.is_none() => {
+                    let silent = io::Error::other(why.to_string());
+                    return Err(AdapterError::connection(self.place, silent));
+                }
                 Output::Failed(number, why) => self.unread(number, why, link).await?,
             }
         };
@@ -315,7 +398,8 @@ impl Run<'_> {
             _ => Err(said(&response)),
         };
         if !response.observed {
-            let pause = match value.is_err() {
+            // What the server cannot do now (5.xx) may be otherwise soon.
+            let pause = match value.is_err() && response.code >> 5 != 5 {
                 true => resource.poll.max(REFUSED_AGAIN_IN),
                 false => resource.poll,
             };
@@ -359,8 +443,8 @@ impl Run<'_> {
             let silent = io::ErrorKind::TimedOut.into();
             return Err(AdapterError::connection(self.place, silent));
         }
-        let pause = self.resources[number].poll.max(REFUSED_AGAIN_IN);
-        self.watches[number].due = Some(Instant::now() + pause);
+        let poll = self.resources[number].poll;
+        self.watches[number].due = Some(Instant::now() + poll);
         self.failing(number, &why.to_string(), link).await
     }
 

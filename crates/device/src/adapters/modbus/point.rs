@@ -246,7 +246,7 @@ impl Point {
             Type::U32 | Type::I64 => Kind::Long,
             Type::U64 | Type::F32 | Type::F64 => Kind::Numeric,
         };
-        if !(config.sampling.deadband >= 0.0) {
+        if config.sampling.deadband.is_nan() || config.sampling.deadband < 0.0 {
             return wrong("`deadband` is not to be negative");
         }
         let unit = match config.unit.as_str() {

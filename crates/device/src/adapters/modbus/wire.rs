@@ -279,7 +279,7 @@ impl Wire {
     fn take_tcp(&mut self, request: &Request) -> Result<Option<Answer>, Garbled> {
         while let &[t1, t2, p1, p2, l1, l2, unit, ..] = &*self.kept {
             let length = usize::from(u16::from_be_bytes([l1, l2]));
-            if (p1, p2) != (0, 0) || length < 2 || length > MOST_PDU + 1 {
+            if (p1, p2) != (0, 0) || !(2..=MOST_PDU + 1).contains(&length) {
                 let what = "it sends what is no Modbus frame; is the port right?";
                 return Err(Garbled(what.to_owned()));
             }

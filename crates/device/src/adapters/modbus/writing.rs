@@ -92,8 +92,11 @@ impl Adapter {
                     let why = format!("{}: others speak all the time", self.place);
                     return Written::Not(OrderError::Unavailable(why));
                 }
-                // Nothing left, but what comes next is no answer any more.
-                Err(fault) => return Written::InDoubt(self.lost(fault).to_string(), None),
+                // Nothing left. The next round of reading sees that the way is gone.
+                Err(fault) => {
+                    let why = self.lost(fault).to_string();
+                    return Written::Not(OrderError::Unavailable(why));
+                }
             }
             if Instant::now() >= by {
                 return Written::Not(OrderError::Expired);

@@ -27,6 +27,8 @@ const OLD: Duration = Duration::from_secs(10);
 pub struct Adapter {
     config: Config,
     registry: Registry,
+    /// What the registry's times count from.
+    started: Instant,
 }
 
 impl Adapter {
@@ -37,7 +39,12 @@ impl Adapter {
     pub fn new(config: Config) -> Result<Self, Misuse> {
         config.check()?;
         let registry = Registry::new(&config)?;
-        Ok(Self { config, registry })
+        let started = Instant::now();
+        Ok(Self {
+            config,
+            registry,
+            started,
+        })
     }
 }
 
@@ -61,6 +68,7 @@ impl crate::Adapter for Adapter {
         let mut run = Run {
             config: &self.config,
             registry: &mut self.registry,
+            started: self.started,
             connection,
             orders: Orders::default(),
             mark,
@@ -103,6 +111,7 @@ impl Mark {
 struct Run<'a> {
     config: &'a Config,
     registry: &'a mut Registry,
+    started: Instant,
     connection: Connection,
     orders: Orders,
     mark: Mark,
@@ -158,7 +167,7 @@ impl Run<'_> {
             let far = Instant::now() + Duration::from_secs(3600);
             let due = [
                 self.orders.due(),
-                self.registry.expires_at(),
+                self.registry.expires_at().map(|at| self.started + at),
                 self.mark.until,
             ];
             let due = due.into_iter().flatten().min().unwrap_or(far);
@@ -195,7 +204,7 @@ impl Run<'_> {
         if self.mark.until.is_some_and(|until| until <= now) {
             self.mark.until = None;
         }
-        let stale = self.registry.expire(now);
+        let stale = self.registry.expire(self.started.elapsed());
         if !stale.is_empty() {
             self.connection.report(link, Report::Stale(stale)).await?;
         }
@@ -261,7 +270,7 @@ impl Run<'_> {
             false if self.mark.is_behind() => Age::Now,
             false => Age::Late,
         };
-        let now = Instant::now();
+        let now = self.started.elapsed();
         let outcome = self.registry.published(topic, payload, age, now);
         if !outcome.wanted {
             // Of a session of before, with other topics.

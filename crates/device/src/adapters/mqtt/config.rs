@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use super::topic::{is_filter, is_name};
@@ -132,6 +132,9 @@ impl Broker {
         if password && self.user.is_none() {
             return Err(misuse("broker.user", "there is a password, but no user"));
         }
+        if self.user.as_ref().is_some_and(|user| user.len() > 1024) {
+            return Err(misuse("broker.user", "it is longer than 1024 bytes"));
+        }
         let seconds = Duration::from_secs(1)..=Duration::from_secs(3600);
         if !seconds.contains(&self.keep_alive) {
             return Err(misuse("broker.keep_alive", "it is to be from 1 s to 1 h"));
@@ -143,8 +146,19 @@ impl Broker {
         Ok(())
     }
 
-    /// The password, read each time: it may have been changed.
+    /// The password, read each time: it may have been changed. At most 1024 bytes.
     pub(super) fn password(&self) -> Result<Option<SecretString>, String> {
+        let password = self.password_as_given()?;
+        let too_long = password
+            .as_ref()
+            .is_some_and(|word| word.expose_secret().len() > 1024);
+        match too_long {
+            true => Err("the password is longer than 1024 bytes".to_owned()),
+            false => Ok(password),
+        }
+    }
+
+    fn password_as_given(&self) -> Result<Option<SecretString>, String> {
         if let Some(file) = &self.password_file {
             let text = std::fs::read_to_string(file)
                 .map_err(|error| format!("the password file {}: {error}", file.display()))?;

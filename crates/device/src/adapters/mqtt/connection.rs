@@ -1,11 +1,9 @@
-//! A connection to a broker (MQTT 3.1.1): the way there, with TLS or without, the session,
-//! packet ids, acknowledgements and pings. What is subscribed to and what comes of it are
+//! A connection to a broker (MQTT 3.1.1): the login, packet ids, acknowledgements and pings. What is subscribed to and what comes of it are
 //! others' business. Nothing is sent again: what was not acknowledged when the connection
 //! was lost is for whoever sent it to judge.
 
 use std::future::poll_fn;
 use std::io;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -16,15 +14,12 @@ use rumqttc::{
     SubscribeFilter, Unsubscribe,
 };
 use secrecy::ExposeSecret as _;
-use stanchion_transport::dial::Dial as _;
-use stanchion_transport::tls::Roots;
-use stanchion_transport::{
-    BoxTransport, Endpoint, Host, TcpDial, TlsConnector, TlsMode, TlsPolicy,
-};
+use stanchion_transport::BoxTransport;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::config::{Broker, Tls};
+use super::config::Broker;
+use super::dial::dial;
 use super::framing::{Frame, Framing, is_exactly_once, write};
 use crate::adapter::{AdapterError, Ended, Link, Report};
 
@@ -78,7 +73,11 @@ impl Connection {
     /// Connects and logs in.
     pub(super) async fn open(broker: &Broker, greeting: Greeting) -> Result<Self, AdapterError> {
         let peer = broker.address();
-        let connected = timeout(CONNECT, Self::login(broker, greeting, &peer)).await;
+        let connected = async {
+            let pipe = dial(broker, &peer).await?;
+            Self::login(pipe, broker, greeting, &peer).await
+        };
+        let connected = timeout(CONNECT, connected).await;
         let late = |_| {
             let what = format!("the broker {peer} did not answer in {CONNECT:?}");
             AdapterError::connection(what, io::ErrorKind::TimedOut.into())
@@ -86,8 +85,12 @@ impl Connection {
         connected.map_err(late)?
     }
 
-    async fn login(broker: &Broker, greeting: Greeting, peer: &str) -> Result<Self, AdapterError> {
-        let pipe = dial(broker, peer).await?;
+    async fn login(
+        pipe: BoxTransport,
+        broker: &Broker,
+        greeting: Greeting,
+        peer: &str,
+    ) -> Result<Self, AdapterError> {
         let password = broker.password().map_err(AdapterError::Misuse)?;
         let login = broker.user.as_ref().map(|user| Login {
             username: user.clone(),
@@ -416,89 +419,204 @@ const fn refusal(code: ConnectReturnCode) -> &'static str {
     }
 }
 
-/// The way there. Without TLS it ends on this machine or in a private network, or nowhere.
-async fn dial(broker: &Broker, peer: &str) -> Result<BoxTransport, AdapterError> {
-    let failed = |source: stanchion_transport::DialError| {
-        let mut causes = source.to_string();
-        let mut cause = std::error::Error::source(&source);
-        while let Some(error) = cause {
-            causes = format!("{causes}: {error}");
-            cause = error.source();
-        }
-        let what = format!("cannot reach the broker {peer}");
-        AdapterError::connection(what, io::Error::other(causes))
-    };
-    let roots = match (&broker.tls, &broker.ca_file) {
-        (Tls::On, Some(file)) => vec![Roots::PemFile(file.clone())],
-        _ => vec![Roots::WebPki],
-    };
-    let policy = TlsPolicy::with_roots(roots);
-    let tls = TlsConnector::new(&policy)
-        .map_err(|error| AdapterError::Misuse(format!("the trusted roots: {error}")))?;
-    let dial = TcpDial::new(tls.clone());
-    let port = broker.port();
-    let host = &broker.host;
-    match broker.tls {
-        Tls::On => {
-            let host_there = match host.parse::<IpAddr>() {
-                Ok(ip) => Host::Ip(ip),
-                Err(_) => Host::Name(host.clone()),
-            };
-            // MQTT has no name for itself in ALPN, so none is said.
-            let endpoint = Endpoint::new(host_there, port, TlsMode::None);
-            let pipe = dial.dial(&endpoint, host).await.map_err(failed)?;
-            tls.upgrade(pipe, host).await.map_err(failed)
-        }
-        Tls::Off => {
-            let found = tokio::net::lookup_host((host.as_str(), port)).await;
-            let found = found.map_err(|error| {
-                AdapterError::connection(format!("the broker {peer} is not found"), error)
-            })?;
-            let mut last = AdapterError::Misuse(format!(
-                "the broker {peer} is not in a private network: without TLS anybody on the way \
-                 may read and command; set `tls = \"on\"`"
-            ));
-            for address in found.filter(|address| is_private(address.ip())) {
-                let endpoint = Endpoint::at(address, TlsMode::None);
-                match dial.dial(&endpoint, host).await {
-                    Ok(pipe) => return Ok(pipe),
-                    Err(error) => last = failed(error),
-                }
-            }
-            Err(last)
-        }
-    }
-}
-
-fn is_private(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
-        IpAddr::V6(ip) => {
-            ip.is_loopback()
-                || ip.is_unique_local()
-                || ip.is_unicast_link_local()
-                || ip.to_ipv4_mapped().is_some_and(|ip| is_private(ip.into()))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use rumqttc::{ConnAck, PubRec, SubscribeReasonCode};
+    use stanchion_transport::memory;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
 
-    #[test]
-    fn without_tls_only_private_networks_are_reached() {
-        for near in [
-            "127.0.0.1",
-            "192.168.3.4",
-            "::1",
-            "fd00::1",
-            "::ffff:10.0.0.1",
-        ] {
-            assert!(is_private(near.parse().unwrap()), "{near}");
+    const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+    /// A broker's end.
+    struct Far {
+        pipe: BoxTransport,
+        bytes: BytesMut,
+    }
+
+    impl Far {
+        async fn hears(&mut self) -> Option<Packet> {
+            loop {
+                if let Ok(packet) = Packet::read(&mut self.bytes, 1 << 20) {
+                    return Some(packet);
+                }
+                if self.pipe.read_buf(&mut self.bytes).await.ok()? == 0 {
+                    return None;
+                }
+            }
         }
-        for far in ["8.8.8.8", "2001:db8::1", "::ffff:8.8.8.8", "172.32.0.1"] {
-            assert!(!is_private(far.parse().unwrap()), "{far}");
+
+        async fn says(&mut self, packet: &Packet) {
+            let mut bytes = BytesMut::new();
+            packet.write(&mut bytes, 1 << 20).unwrap();
+            self.pipe.write_all(&bytes).await.unwrap();
         }
+    }
+
+    async fn answered(code: ConnectReturnCode) -> Result<(Connection, Far), AdapterError> {
+        let (near, pipe) = memory::pair(4096);
+        let bytes = BytesMut::new();
+        let mut far = Far { pipe, bytes };
+        let greeting = Greeting {
+            client_id: "test".to_owned(),
+            clean: true,
+            will: None,
+        };
+        let broker = Broker::new("broker.example", "test");
+        let login = Connection::login(near, &broker, greeting, "broker.example:1883");
+        let answer = async {
+            assert!(matches!(far.hears().await, Some(Packet::Connect(_))));
+            far.says(&Packet::ConnAck(ConnAck::new(code, false))).await;
+        };
+        let (connection, ()) = tokio::join!(login, answer);
+        Ok((connection?, far))
+    }
+
+    async fn connected() -> (Connection, Far) {
+        answered(ConnectReturnCode::Success).await.unwrap()
+    }
+
+    fn publication(pkid: u16) -> Packet {
+        let mut publish = Publish::new("a", QoS::AtLeastOnce, "1");
+        publish.pkid = pkid;
+        Packet::Publish(publish)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_broker_that_answers_no_pings_is_lost() {
+        let (mut connection, mut far) = connected().await;
+        let silent = tokio::spawn(async move { while far.hears().await.is_some() {} });
+        let began = Instant::now();
+        let lost = loop {
+            if let Err(lost) = connection.next().await {
+                break lost;
+            }
+        };
+        assert_eq!(
+            lost.to_string(),
+            "the broker broker.example:1883 answers no pings"
+        );
+        assert_eq!(began.elapsed(), 2 * KEEP_ALIVE);
+        silent.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reports_that_nobody_takes_do_not_lose_the_broker() {
+        let (mut connection, mut far) = connected().await;
+        let broker = tokio::spawn(async move {
+            let mut pings = 0;
+            while let Some(packet) = far.hears().await {
+                match packet {
+                    Packet::PingReq => pings += 1,
+                    Packet::Disconnect => break,
+                    packet => panic!("{packet:?}"),
+                }
+                far.says(&Packet::PingResp).await;
+            }
+            pings
+        });
+        let (mut link, mut reports, _orders) = Link::new(1);
+        link.connected().await.unwrap();
+        let late = tokio::spawn(async move {
+            tokio::time::sleep(10 * KEEP_ALIVE + Duration::from_secs(1)).await;
+            reports.recv().await.unwrap();
+            reports
+        });
+        connection
+            .report(&mut link, Report::Connected)
+            .await
+            .unwrap();
+        drop(late.await.unwrap());
+        // The answers are read now; the broker is as good as before.
+        let quiet = timeout(KEEP_ALIVE / 2, async {
+            while connection.next().await.is_ok() {}
+        });
+        assert!(quiet.await.is_err());
+        connection.close().await;
+        assert_eq!(broker.await.unwrap(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_no_broker_may_send_ends_the_connection() {
+        let mut twice = Publish::new("a", QoS::ExactlyOnce, "1");
+        twice.pkid = 1;
+        let wrong = [
+            Packet::Publish(twice),
+            Packet::PubRec(PubRec::new(1)),
+            Packet::PingReq,
+            Packet::ConnAck(ConnAck::new(ConnectReturnCode::Success, false)),
+        ];
+        for packet in wrong {
+            let (mut connection, mut far) = connected().await;
+            far.says(&packet).await;
+            let error = connection.next().await.unwrap_err();
+            assert!(
+                matches!(error, AdapterError::PeerMisbehaved { .. }),
+                "{packet:?}"
+            );
+        }
+        let (mut connection, mut far) = connected().await;
+        far.pipe.write_all(&[0x00, 0x01, 0xFF]).await.unwrap();
+        let error = connection.next().await.unwrap_err();
+        assert!(
+            matches!(error, AdapterError::PeerMisbehaved { .. }),
+            "{error}"
+        );
+        let (mut connection, far) = connected().await;
+        drop(far);
+        let error = connection.next().await.unwrap_err();
+        assert!(matches!(error, AdapterError::Connection { .. }), "{error}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_login_that_is_refused_says_what_to_do() {
+        let refused = answered(ConnectReturnCode::BadUserNamePassword).await;
+        let error = refused.err().unwrap().to_string();
+        assert!(
+            error.ends_with("user or password are wrong; check both"),
+            "{error}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_broker_does_not_read_does_not_pile_up() {
+        let (mut connection, mut far) = connected().await;
+        let flood = tokio::spawn(async move {
+            for pkid in (1..=u16::MAX).cycle() {
+                far.says(&publication(pkid)).await;
+            }
+        });
+        let taken = timeout(Duration::from_secs(1), async {
+            loop {
+                if let Event::Publish(publish) = connection.next().await.unwrap() {
+                    connection.acknowledge(&publish).unwrap();
+                }
+            }
+        });
+        assert!(taken.await.is_err());
+        assert!((MAX_OUT..MAX_OUT + CHUNK).contains(&connection.out.len()));
+        flood.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn filters_that_are_refused_are_named() {
+        let (mut connection, mut far) = connected().await;
+        let filters = ["a".to_owned(), "b".to_owned()];
+        let asked = connection.subscribe(&filters).unwrap();
+        assert_eq!(connection.next().await.unwrap(), Event::Written);
+        let Some(Packet::Subscribe(subscribe)) = far.hears().await else {
+            panic!("no subscription")
+        };
+        assert_eq!(subscribe.pkid, asked);
+        let codes = vec![
+            SubscribeReasonCode::Success(QoS::AtLeastOnce),
+            SubscribeReasonCode::Failure,
+        ];
+        let answer = rumqttc::SubAck::new(asked, codes);
+        far.says(&Packet::SubAck(answer)).await;
+        let event = connection.next().await.unwrap();
+        let (pkid, refused) = (asked, vec![1]);
+        assert_eq!(event, Event::Subscribed { pkid, refused });
     }
 }

@@ -10,7 +10,7 @@ use stanchion_stanza::Text;
 use super::entity::{Availability, Entity, Meaning, Outlet, Rule, Setter, Source, Writing, name};
 use super::template::{CommandTemplate, Template, TemplateError, written};
 use super::topic::{is_name, matches};
-use crate::model::{FieldSpec, Kind, ParameterKind, ParameterSpec};
+use crate::model::{FieldSpec, Kind, ParameterKind, ParameterSpec, units};
 
 /// Entities that one announcement may have.
 const MAX_COMPONENTS: usize = 128;
@@ -576,7 +576,8 @@ impl Reader<'_> {
             return Ok(None);
         };
         if field.kind == Kind::Numeric {
-            let unit = self.text("unit_of_measurement").unwrap_or_default();
+            let said = self.text("unit_of_measurement").unwrap_or_default();
+            let unit = units::canonical(&said).unwrap_or(&said);
             field.unit = Text::new(unit).map_err(|_| LeftOut::Unfit("unit_of_measurement"))?;
         }
         Ok(Some(Source {
@@ -690,7 +691,7 @@ mod tests {
         let Some(Value::Numeric { value, unit }) = value else {
             panic!()
         };
-        assert_eq!((value.as_str(), &*unit), ("21.5", "°C"));
+        assert_eq!((value.as_str(), &*unit), ("21.5", "Cel"));
     }
 
     #[test]

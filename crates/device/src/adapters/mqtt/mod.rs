@@ -47,6 +47,7 @@
 mod bridge;
 mod config;
 mod connection;
+mod dial;
 mod discovery;
 mod entity;
 mod framing;

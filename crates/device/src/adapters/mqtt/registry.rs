@@ -1,12 +1,12 @@
 //! What is known of a broker's things: who announced what, which topic says what of whom,
-//! and whether they are there. Sans-IO; times come in.
+//! and whether they are there. Sans-IO; times are monotonic, from any one moment on.
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{Hash as _, Hasher as _};
+use std::time::Duration;
 
 use stanchion_stanza::Text;
-use tokio::time::Instant;
 
 use super::config::{Config, Misuse};
 use super::discovery::{self, LeftOut};
@@ -37,7 +37,7 @@ struct Held {
     there: Vec<Option<bool>>,
     /// By [`Rule`] and [`Held::there`].
     online: bool,
-    expires_at: Option<Instant>,
+    expires_at: Option<Duration>,
     expired: bool,
 }
 
@@ -128,7 +128,7 @@ pub(super) struct Registry {
     subscribe: BTreeSet<String>,
     unsubscribe: BTreeSet<String>,
     /// Nothing expires before.
-    soonest: Option<Instant>,
+    soonest: Option<Duration>,
 }
 
 impl Registry {
@@ -363,7 +363,7 @@ impl Registry {
         topic: &str,
         payload: &str,
         age: Age,
-        now: Instant,
+        now: Duration,
     ) -> Outcome {
         let mut outcome = Outcome::default();
         let Some(routes) = self.routes.get(topic).cloned() else {
@@ -388,7 +388,7 @@ impl Registry {
         outlet: usize,
         payload: &Payload<'_>,
         age: Age,
-        now: Instant,
+        now: Duration,
         outcome: &mut Outcome,
     ) {
         let Some(held) = self.entities.get_mut(&id) else {
@@ -406,7 +406,9 @@ impl Registry {
         }
         let fresh = age == Age::Now;
         held.last[outlet] = Some(value.clone());
-        if let (true, Some(good_for)) = (fresh, held.entity.expires) {
+        // One of before is good for no longer than a new one.
+        let begins = fresh || (held.expires_at.is_none() && !held.expired);
+        if let (true, Some(good_for)) = (begins, held.entity.expires) {
             let at = now + good_for;
             held.expires_at = Some(at);
             held.expired = false;
@@ -492,12 +494,12 @@ impl Registry {
     }
 
     /// When to ask [`Registry::expire`] again: no value is bad before.
-    pub(super) const fn expires_at(&self) -> Option<Instant> {
+    pub(super) const fn expires_at(&self) -> Option<Duration> {
         self.soonest
     }
 
     /// The time is that: things all of whose values are not good any more.
-    pub(super) fn expire(&mut self, now: Instant) -> Vec<Text> {
+    pub(super) fn expire(&mut self, now: Duration) -> Vec<Text> {
         if self.soonest.is_none_or(|soonest| soonest > now) {
             return Vec::new();
         }
@@ -585,8 +587,6 @@ fn rename(outlet: &mut Outlet, name: &Text) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::adapters::mqtt::config::Broker;
 
@@ -610,7 +610,7 @@ mod tests {
     #[test]
     fn a_device_comes_speaks_goes_offline_and_is_taken_back() {
         let mut registry = registry();
-        let now = Instant::now();
+        let now = Duration::from_secs(5);
         assert_eq!(registry.announced(AT, SENSOR), []);
         let changes = registry.changes();
         assert_eq!(&*changes.things[0].node.id, "n1");
@@ -647,7 +647,7 @@ mod tests {
     #[test]
     fn a_value_that_is_not_renewed_is_stale() {
         let mut registry = registry();
-        let now = Instant::now();
+        let now = Duration::from_secs(5);
         registry.announced(AT, SENSOR);
         registry.published("n1", r#"{"t": 21}"#, Age::Now, now);
         let end = registry.expires_at().unwrap();

@@ -25,8 +25,7 @@
 //! ```
 //!
 //! Each kind's parser is a state machine without I/O in a folder of its own; this file owns
-//! the configuration, [`line`](self) the way to the device, `listen` and `obd::driver` the
-//! tasks.
+//! the configuration, `line` the way to the device, `listen` and `obd::driver` the tasks.
 
 mod line;
 mod listen;

@@ -200,7 +200,6 @@ impl crate::Adapter for Adapter {
             let measure_at = self.fleet.due().and_then(|at| clock.instant(at));
             let carry_out_at = orders.front().map(|(at, _)| *at);
             tokio::select! {
-                biased;
                 () = stop.wanted() => break Ok(()),
                 () = at(carry_out_at) => {
                     if let Some((_, order)) = orders.pop_front()

@@ -20,7 +20,7 @@ use crate::adapter::OrderError;
 use crate::model::{Setting, ThingSpec};
 
 /// Things that one command may be for.
-pub const MOST_THINGS_AT_ONCE: usize = 256;
+const MOST_THINGS_AT_ONCE: usize = 256;
 /// Answers that are remembered for requests that come twice.
 const REMEMBERED: usize = 512;
 /// For how long.
@@ -302,7 +302,9 @@ pub(super) fn done(request: &Iq, profile: Profile) -> Iq {
 }
 
 /// What became of several orders, as of one.
-pub fn together(outcomes: &[(Text, Result<(), OrderError>)]) -> Result<(), OrderError> {
+pub(in super::super) fn together(
+    outcomes: &[(Text, Result<(), OrderError>)],
+) -> Result<(), OrderError> {
     let failed = |o: &&(Text, Result<(), OrderError>)| o.1.is_err();
     let Some((_, Err(first))) = outcomes.iter().find(failed) else {
         return Ok(());

@@ -2,6 +2,7 @@
 //! is to do, and what is to be looked up in the history, goes out as a [`Job`].
 
 mod control;
+mod events;
 mod form;
 mod reading;
 mod readouts;
@@ -17,27 +18,30 @@ use stanchion_reliability::store::WallTime;
 use stanchion_services::{Input, Output, Service, Taken};
 use stanchion_stanza::payload::control::{GetForm, Set};
 use stanchion_stanza::payload::delay::Delay;
+use stanchion_stanza::payload::iot_events::{Subscribe, Unsubscribe};
 use stanchion_stanza::payload::sensordata::{Cancel, Profile, Profiled, Request};
 use stanchion_stanza::payload::thing_command::{Command, CommandResult};
 use stanchion_stanza::payload::{Payload as _, PayloadError};
+use stanchion_stanza::stanza::PresenceType;
 use stanchion_stanza::stanza::{DefinedCondition, ErrorType, IqKind, MessageType, StanzaError};
 use stanchion_stanza::{BareJid, Element, Iq, Jid, Message, Stanza, Text, ns};
 
+use super::subscriptions::Subscriptions;
 use super::table::Table;
 use super::{HostConfig, HostEvent};
 use crate::adapter::{AdapterEvent, OrderError, Report};
 use crate::model::{Reading, Sample};
 
-pub use control::{MOST_THINGS_AT_ONCE, Plan, PlannedOrder, Refusal, together};
-pub use readouts::{MOST_OF_ONE_ACCOUNT, MOST_READOUTS, MOST_WAIT};
+pub(super) use control::together;
+pub use control::{Plan, PlannedOrder, Refusal};
 
 use control::{Asker, Before, Repeats};
 use readouts::Readouts;
 
 /// Requests to set something that may be under way at once.
-pub const MOST_SETS: usize = 256;
+const MOST_SETS: usize = 256;
 /// The same, of one account.
-pub const MOST_SETS_OF_ONE_ACCOUNT: usize = 32;
+const MOST_SETS_OF_ONE_ACCOUNT: usize = 32;
 
 /// What is to be done outside; its end is told by the number.
 #[derive(Debug)]
@@ -87,6 +91,7 @@ pub struct State {
     settings: HashMap<u64, Setting>,
     repeats: Repeats,
     readouts: Readouts,
+    subscriptions: Subscriptions,
     up: bool,
     wall: WallTime,
     /// Observers know that values are due.
@@ -116,6 +121,7 @@ impl State {
             settings: HashMap::new(),
             repeats: Repeats::default(),
             readouts: Readouts::default(),
+            subscriptions: Subscriptions::default(),
             up: false,
             wall: WallTime::from_unix_ms(0),
             due_told: false,
@@ -134,6 +140,7 @@ impl State {
     /// That adapter is no more.
     pub fn detach(&mut self, adapter: &str) {
         let gone = self.table.remove_all(adapter);
+        gone.iter().for_each(|t| self.subscriptions.forget(t));
         self.tell(HostEvent::Gone, gone);
     }
 
@@ -154,15 +161,19 @@ impl State {
             }
             Report::Gone(mut these) => {
                 these.retain(|thing| self.table.remove(&adapter, thing));
+                these.iter().for_each(|t| self.subscriptions.forget(t));
                 self.tell(HostEvent::Gone, these);
             }
             Report::Stale(mut these) => {
                 these.retain(|thing| self.table.stale(&adapter, thing));
+                these.iter().for_each(|t| self.subscriptions.forget(t));
                 self.tell(HostEvent::Stale, these);
             }
             Report::Sample(sample) => {
                 let told = self.table.sample(now.monotonic, &adapter, sample);
-                return told.into_iter().collect();
+                let told: Vec<Sample> = told.into_iter().collect();
+                self.tell_subscribers(now.monotonic, &told);
+                return told;
             }
             _ => {}
         }
@@ -172,7 +183,9 @@ impl State {
     /// Values that were held back until now.
     pub fn take_due(&mut self, now: Now) -> Vec<Sample> {
         self.due_told = false;
-        self.table.take_due(now.monotonic)
+        let due = self.table.take_due(now.monotonic);
+        self.tell_subscribers(now.monotonic, &due);
+        due
     }
 
     fn tell(&mut self, event: impl FnOnce(Vec<Text>) -> HostEvent, of: Vec<Text>) {
@@ -296,6 +309,10 @@ impl State {
     /// §3.2). One that was kept on its way by a server is too old to act.
     fn message(&mut self, message: &Message) -> Taken {
         if message.kind == MessageType::Error {
+            // What we told came back: nobody is there who could be told more.
+            if let Some(who) = &message.header.from {
+                self.subscriptions.gone(who);
+            }
             return Taken::No;
         }
         let Ok(Some((_, set))) = Set::find_any(&message.payloads) else {
@@ -390,6 +407,11 @@ impl State {
     ) -> Result<bool, PayloadError> {
         if is_set && let Some((profile, set)) = Set::find_any([what])? {
             self.set(now, iq, profile, &set, what);
+        } else if let Some((profile, asked)) = Subscribe::find_any([what])? {
+            // Some ask in a get.
+            self.subscribe(now, iq, profile, asked);
+        } else if let Some((_, asked)) = Unsubscribe::find_any([what])? {
+            self.unsubscribe(iq, &asked);
         } else if let Some((profile, cancel)) = Cancel::find_any([what])? {
             self.cancel(iq, profile, &cancel);
         } else if is_set {
@@ -407,7 +429,7 @@ impl State {
 
 /// In the words of a command's outcome.
 #[must_use]
-pub const fn result_of(outcome: &Result<(), OrderError>) -> CommandResult {
+pub(super) const fn result_of(outcome: &Result<(), OrderError>) -> CommandResult {
     match outcome {
         Ok(()) => CommandResult::Done,
         Err(OrderError::Expired) => CommandResult::Expired,
@@ -423,7 +445,7 @@ impl Service for State {
 
     fn features(&self) -> Vec<Text> {
         let profiles = Profile::ALL.into_iter();
-        let spoken = profiles.flat_map(|p| [p.sensor_data(), p.control()]);
+        let spoken = profiles.flat_map(|p| [p.sensor_data(), p.control(), p.events()]);
         let features = spoken.chain([ns::THING_COMMAND]);
         features.map(Text::from_static).collect()
     }
@@ -433,12 +455,25 @@ impl Service for State {
         match input {
             Input::Up(up) => {
                 self.own = Some(up.jid.to_bare());
+                if !up.resumed {
+                    self.subscriptions.clear();
+                }
                 self.up = true;
             }
             Input::Down => self.up = false,
+            // Those whom it concerns are to see it, too.
+            Input::Stanza(Stanza::Presence(presence)) => {
+                if presence.kind == PresenceType::Unavailable
+                    && let Some(who) = &presence.header.from
+                {
+                    self.subscriptions.gone(who);
+                }
+            }
             Input::Stanza(Stanza::Iq(iq)) => return self.request(now, iq),
             Input::Stanza(Stanza::Message(message)) => return self.message(message),
             Input::Tick => {
+                let due = self.subscriptions.due(now.monotonic);
+                self.tell_due(due);
                 let begun = self.readouts.tick(
                     now,
                     &self.table,
@@ -472,7 +507,8 @@ impl Service for State {
             }
         }
         let due = self.table.due().filter(|_| !self.due_told);
-        Output::Wait(due.into_iter().chain(self.readouts.due()).min())
+        let due = due.into_iter().chain(self.readouts.due());
+        Output::Wait(due.chain(self.subscriptions.wakes()).min())
     }
 
     fn claims(&self, message: &Message) -> bool {

@@ -175,7 +175,11 @@ impl Answering {
 
     /// Whether there is a message to be made now.
     pub(super) fn is_ready(&self) -> bool {
-        !self.ended && !(self.waits && self.things.is_empty() && self.items.is_empty())
+        !self.ended && (!self.waits || !self.is_empty())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.things.is_empty() && self.items.is_empty()
     }
 
     /// Something remembered of a thing.
@@ -193,14 +197,14 @@ impl Answering {
         self.items.push_back(Item { node, at, field });
     }
 
-    /// The next message.
+    /// The next message; none if there is nothing to tell yet.
     pub(super) fn next(
         &mut self,
         table: &Table,
         config: &HostConfig,
         own: Option<&BareJid>,
         now: WallTime,
-    ) -> Message {
+    ) -> Option<Message> {
         let limit = config.message_bytes.clamp(1024, 192 * 1024);
         let mut bytes = 0;
         let mut fields = Fields {
@@ -241,9 +245,10 @@ impl Answering {
         {
             self.current(&thing, table, &config.access, own, now);
         }
-        fields.done = self.items.is_empty() && self.things.is_empty() && !self.waits;
+        fields.done = self.is_empty() && !self.waits;
         self.ended = fields.done;
-        message(&self.wish.to, fields.to_element_in(self.wish.profile))
+        let tells = fields.done || !fields.nodes.is_empty();
+        tells.then(|| message(&self.wish.to, fields.to_element_in(self.wish.profile)))
     }
 
     /// What a thing is now.
@@ -276,7 +281,7 @@ impl Answering {
 
 /// A field as it is now, or was when its thing was last heard of: then it is an estimate
 /// (§5.7), and a warning stands beside it.
-fn known(spec: &FieldSpec, latest: Latest) -> Field {
+pub(super) fn known(spec: &FieldSpec, latest: Latest) -> Field {
     let quality = match latest.stale {
         true => Quality::AUTOMATIC_ESTIMATE | Quality::WARNING,
         false => latest.reading.quality,

@@ -20,11 +20,11 @@ use super::{Job, Jobs};
 use crate::model::Reading;
 
 /// Read-outs that may be under way at once, those that wait for their time included.
-pub const MOST_READOUTS: usize = 256;
+pub(super) const MOST_READOUTS: usize = 256;
 /// The same, of one account.
-pub const MOST_OF_ONE_ACCOUNT: usize = 16;
+pub(super) const MOST_OF_ONE_ACCOUNT: usize = 16;
 /// How far ahead one may be ordered.
-pub const MOST_WAIT: Duration = Duration::from_secs(24 * 3600);
+pub(super) const MOST_WAIT: Duration = Duration::from_secs(24 * 3600);
 
 /// A request, and when it came.
 pub(super) struct Ask<'a> {
@@ -144,13 +144,21 @@ impl Readouts {
                 wish,
             });
         } else {
-            self.begin(ask.number, wish, things, jobs);
+            self.begin(ask.number, wish, things, config, jobs);
         }
         Ok(Accepted { id, queued }.to_element_in(ask.profile))
     }
 
-    fn begin(&mut self, number: u64, wish: Wish, things: VecDeque<Text>, jobs: &mut Jobs) {
-        let looks = wish.period().is_some_and(|(from, until)| {
+    fn begin(
+        &mut self,
+        number: u64,
+        wish: Wish,
+        things: VecDeque<Text>,
+        config: &HostConfig,
+        jobs: &mut Jobs,
+    ) {
+        let period = wish.period().filter(|_| config.history.is_some());
+        let looks = period.is_some_and(|(from, until)| {
             let things = things.iter().cloned().collect();
             let job = Job::Look {
                 number,
@@ -183,7 +191,7 @@ impl Readouts {
             // What there was then may be gone, and so may be the right: then nothing comes
             // but the end.
             let things = wish.things(table, &config.access, own);
-            self.begin(number, wish, things.unwrap_or_default(), jobs);
+            self.begin(number, wish, things.unwrap_or_default(), config, jobs);
         }
         begun
     }
@@ -201,13 +209,17 @@ impl Readouts {
         own: Option<&BareJid>,
         now: WallTime,
     ) -> Option<Message> {
-        let at = self.answering.iter().position(Answering::is_ready)?;
-        let mut answering = self.answering.remove(at)?;
-        let message = answering.next(table, config, own, now);
-        if !answering.is_ended() {
-            self.answering.push_back(answering);
+        loop {
+            let at = self.answering.iter().position(Answering::is_ready)?;
+            let mut answering = self.answering.remove(at)?;
+            let message = answering.next(table, config, own, now);
+            if !answering.is_ended() {
+                self.answering.push_back(answering);
+            }
+            if message.is_some() {
+                return message;
+            }
         }
-        Some(message)
     }
 
     /// What was found in the history.

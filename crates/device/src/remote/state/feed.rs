@@ -172,24 +172,27 @@ impl Feed {
         self.pass_on();
     }
 
+    /// Gives what there is to who waits. One who has given up takes nothing away.
     fn pass_on(&mut self) {
         let Some(waiter) = self.waiter.take() else {
             return;
         };
         if self.accepted && !self.said {
-            self.said = true;
-            return waiter.answer(Told::Accepted);
-        }
-        if self.missed > 0 {
-            return waiter.answer(Told::Missed(std::mem::take(&mut self.missed)));
-        }
-        if let Some(part) = self.parts.pop_front() {
+            self.said = waiter.offer(Told::Accepted).is_ok();
+        } else if self.missed > 0 {
+            if waiter.offer(Told::Missed(self.missed)).is_ok() {
+                self.missed = 0;
+            }
+        } else if let Some(part) = self.parts.pop_front() {
             self.held -= part.len();
-            return waiter.answer(Told::Part(part));
-        }
-        match &self.end {
-            Some(end) => waiter.answer(Told::End(end.clone())),
-            None => self.waiter = Some(waiter),
+            if let Err(Told::Part(part)) = waiter.offer(Told::Part(part)) {
+                self.held += part.len();
+                self.parts.push_front(part);
+            }
+        } else if let Some(end) = &self.end {
+            waiter.answer(Told::End(end.clone()));
+        } else {
+            self.waiter = Some(waiter);
         }
     }
 }

@@ -223,7 +223,7 @@ impl State {
                 let said = refusal(&error, beside.as_deref());
                 let why = said.why;
                 let error = match said.no {
-                    No::NoSuchThing => ReadError::NoSuchThing { of, why },
+                    No::Unknown => ReadError::NoSuchThing { of, why },
                     No::Nobody => ReadError::Unavailable { of, why },
                     No::Forbidden | No::Refused => ReadError::Refused { of, why },
                 };
@@ -502,10 +502,8 @@ impl Service for State {
             Input::Up(up) => self.new_stream(now, up.resumed),
             Input::Down => self.up = false,
             Input::Answer { tag, answer } => self.answered(now, tag, answer),
-            Input::Stanza(Stanza::Message(message)) => {
-                if self.heard(now, message) {
-                    return Taken::Yes;
-                }
+            Input::Stanza(Stanza::Message(message)) if self.heard(now, message) => {
+                return Taken::Yes;
             }
             Input::Kept { tag } => {
                 for waiter in self.keeping.remove(&tag).unwrap_or_default() {

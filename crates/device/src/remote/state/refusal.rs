@@ -9,7 +9,7 @@ use stanchion_stanza::{Element, Payload as _};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::remote) enum No {
     /// There is no such thing.
-    NoSuchThing,
+    Unknown,
     /// We may not.
     Forbidden,
     /// There is nobody.
@@ -33,7 +33,7 @@ const WORDS: usize = 1024;
 pub(in crate::remote) fn refusal(error: &StanzaError, beside: Option<&Element>) -> Refusal {
     use DefinedCondition as C;
     let mut no = match error.condition {
-        C::ItemNotFound => No::NoSuchThing,
+        C::ItemNotFound => No::Unknown,
         C::Forbidden
         | C::NotAllowed
         | C::NotAuthorized
@@ -63,7 +63,7 @@ pub(in crate::remote) fn refusal(error: &StanzaError, beside: Option<&Element>) 
                     .map(|e| format!("{}: {}", e.name, e.text)),
             );
             match response.code {
-                Some(R::NotFound) => no = No::NoSuchThing,
+                Some(R::NotFound) => no = No::Unknown,
                 Some(R::InsufficientPrivileges) => no = No::Forbidden,
                 _ if no == No::Nobody => no = No::Refused,
                 _ => {}

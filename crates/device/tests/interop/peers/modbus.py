@@ -74,7 +74,7 @@ def carry(source, sink, noise):
         data = os.read(source, 512)
         if noise:
             # Half a frame of our own unit, and a whole one of another.
-            data = bytes([0xFF, 1, 3, 0x55]) + bytes.fromhex("020304000000004933") + data
+            data = bytes([0xFF, 1, 3, 0x55]) + bytes.fromhex("02030400000000c933") + data
         os.write(sink, data)
 
 

@@ -7,6 +7,7 @@ use super::super::op::{Op, OpResult, PRUNE_STEP};
 use super::super::record::{
     InboundKey, InboundState, NewInbound, OutboundRecord, OutboundState, WallTime,
 };
+use super::insertion::{self, ROWS};
 use super::query::last_seq;
 use super::schema::{InboundCode, from_sql, inbound_state, outbound_state, state_code, to_sql};
 
@@ -120,30 +121,7 @@ fn put_outbound(
             },
         });
     }
-    let put = connection
-        .prepare_cached(
-            "INSERT INTO outbound (seq, id, recipient, channel, stanza, accepted_at, deadline,
-             protection, state, reason, attempts, updated_at, boot, place, prev)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
-        )?
-        .execute(params![
-            to_sql(record.seq),
-            record.id,
-            record.to,
-            record.channel,
-            &record.stanza[..],
-            record.accepted_at.as_unix_ms(),
-            record.deadline.map(WallTime::as_unix_ms),
-            record.protection,
-            state_code(&record.state),
-            record.state.reason().map(|reason| &reason.0),
-            record.attempts,
-            record.updated_at.as_unix_ms(),
-            record.boot,
-            to_sql(record.place),
-            record.prev.map(u64::cast_signed),
-        ]);
-    match put {
+    match insertion::put(connection, record) {
         Err(error) if is_there(&error) => match find_outbound(connection, &record.id)? {
             Some((_, state)) => Ok(OpResult::OutboundExists { state }),
             None => Err(error),
@@ -152,6 +130,43 @@ fn put_outbound(
             put?;
             *last = Some(record.seq);
             Ok(OpResult::Done)
+        }
+    }
+}
+
+/// Puts the messages that `ops` begins with by one statement, if there are enough of them
+/// and all are new. Gives how many, or 0: then they are put one by one.
+pub(super) fn put_together(
+    connection: &Connection,
+    last: &mut Option<u64>,
+    ops: &[Op],
+) -> Result<usize> {
+    let Some(ops @ [Op::PutOutbound(_), ..]) = ops.first_chunk::<ROWS>() else {
+        return Ok(0);
+    };
+    let mut highest = match *last {
+        Some(highest) => highest,
+        None => *last.insert(last_seq(connection)?),
+    };
+    let mut records = Vec::with_capacity(ROWS);
+    for op in ops {
+        match op {
+            Op::PutOutbound(record) if record.seq > highest => {
+                highest = record.seq;
+                records.push(record);
+            }
+            _ => return Ok(0),
+        }
+    }
+    let Ok(records) = <&[_; ROWS]>::try_from(&records[..]) else {
+        return Ok(0);
+    };
+    match insertion::put_several(connection, records) {
+        Err(error) if is_there(&error) => Ok(0),
+        put => {
+            put?;
+            *last = Some(highest);
+            Ok(ROWS)
         }
     }
 }

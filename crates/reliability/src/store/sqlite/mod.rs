@@ -6,6 +6,7 @@ mod apply;
 mod fault;
 mod file;
 mod guard;
+mod insertion;
 mod query;
 mod reader;
 mod schema;

@@ -14,7 +14,7 @@ use super::super::lock::OwnerLock;
 use super::super::op::{Committed, MAX_BATCH, Op, OpResult};
 use super::super::pending::Answer;
 use super::super::record::{Check, Identity, InboundKey, WallTime};
-use super::apply::{apply, not_committable};
+use super::apply::{apply, not_committable, put_together};
 use super::fault::{damage, sqlite_fault};
 use super::file::connect;
 use super::guard::Guard;
@@ -215,7 +215,12 @@ fn commit_group(
     let mut results = Vec::with_capacity(group.len());
     for (batch, _) in group {
         let mut answers = Vec::with_capacity(batch.ops.len());
-        for op in &batch.ops {
+        while let Some(op) = batch.ops.get(answers.len()) {
+            let put = put_together(&transaction, &mut last, &batch.ops[answers.len()..])?;
+            if put > 0 {
+                answers.extend(std::iter::repeat_n(OpResult::Done, put));
+                continue;
+            }
             answers.push(match op {
                 Op::Apply { key, at, .. } => {
                     let effect = batch.effects.pop_front();

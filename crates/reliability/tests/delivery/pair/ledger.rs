@@ -60,6 +60,8 @@ pub(crate) struct Message {
     /// The store that it was for is gone, or lost what it had decided.
     lost: bool,
     sent: Vec<Sent>,
+    /// It was given to a transport, in any timeline.
+    given: bool,
 }
 
 /// The effects that a backup of the receiver knows.
@@ -101,6 +103,7 @@ impl Ledger {
 
     pub(crate) fn sent(&mut self, at: &Coordinates) {
         let sent = (at.epoch, at.seq, at.prev);
+        self.get_mut(at.id).given = true;
         if self.keeps_sent && !self.get(at.id).sent.contains(&sent) {
             self.get_mut(at.id).sent.push(sent);
         }
@@ -151,6 +154,14 @@ impl Ledger {
 
     pub(crate) fn commit(&mut self, id: IdPrefix) {
         self.get_mut(id).committed = true;
+    }
+
+    /// A process that accepted the message says that nobody can say what became of it.
+    pub(crate) fn doubts(&self, id: IdPrefix) -> Checked {
+        if self.get(id).given {
+            return Ok(());
+        }
+        Err(format!("in doubt means sent: {id:?} never was"))
     }
 
     pub(crate) fn tell(&mut self, id: IdPrefix, outcome: Outcome) -> Checked {

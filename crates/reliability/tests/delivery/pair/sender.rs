@@ -9,6 +9,9 @@ use stanchion_stanza::payload::delivery::{Boot, Epoch, IdPrefix, StoreTag};
 use super::ledger::{Checked, Outcome};
 use super::{Pair, Stanza};
 
+/// So many ends of epochs are kept for what is in the store alone; of more, nobody can say.
+const ENDS: usize = 8;
+
 /// A record of the outbox.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Record {
@@ -51,6 +54,8 @@ pub(crate) struct Life {
     undurable: BTreeMap<u64, Outcome>,
     /// Messages from there on are to be loaded.
     cursor: u64,
+    /// Epochs that ended in this life.
+    ended: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -77,6 +82,7 @@ impl Sender {
                 peer,
                 undurable: BTreeMap::new(),
                 cursor: 1,
+                ended: 0,
             }),
             backups: Vec::new(),
         }
@@ -335,20 +341,25 @@ impl Pair {
             // It was never in memory.
             life.channel.unsent(place);
         }
-        self.decide(&[(place, fate)]);
-        Ok(())
+        self.decide(&[(place, fate)])
     }
 
-    fn decide(&mut self, fates: &[(u64, Fate)]) {
+    fn decide(&mut self, fates: &[(u64, Fate)]) -> Checked {
         let Some(life) = &mut self.sender.life else {
-            return;
+            return Ok(());
         };
         for (place, fate) in fates {
             if let Some(outcome) = Outcome::of(*fate) {
+                let own = life.channel.get(*place).filter(|open| open.born);
+                let own = own.filter(|_| life.ended <= ENDS);
+                if let (Outcome::RolledBack | Outcome::PeerReset, Some(open)) = (outcome, own) {
+                    self.ledger.doubts(open.id)?;
+                }
                 life.channel.decide(*place);
                 life.undurable.insert(*place, outcome);
             }
         }
+        Ok(())
     }
 
     pub(super) fn sender_gets(&mut self, stanza: Stanza) -> Checked {
@@ -365,7 +376,7 @@ impl Pair {
             } if from == life.peer => match life.channel.hear(epoch, boot, this, &verdict) {
                 Heard::Final { place, fate } => {
                     let id = self.sender.id(place);
-                    self.decide(&[(place, fate)]);
+                    self.decide(&[(place, fate)])?;
                     match (id, Outcome::of(fate)) {
                         // Made durable before it is told.
                         (_, Some(Outcome::NotDelivered))
@@ -409,7 +420,7 @@ impl Pair {
                 };
                 if let Some(fates) = life.channel.closed(&said, this, self.drawn + 1) {
                     self.drawn += 1;
-                    self.begin_epoch(&fates, None);
+                    return self.begin_epoch(&fates, None);
                 }
             }
             Stanza::WrongStore { from, epoch, boot }
@@ -418,7 +429,7 @@ impl Pair {
                 life.peer = from;
                 self.drawn += 1;
                 let fates = life.channel.reset(this, self.drawn);
-                self.begin_epoch(&fates, Some(from));
+                return self.begin_epoch(&fates, Some(from));
             }
             _ => {}
         }
@@ -440,9 +451,10 @@ impl Pair {
         self.start_sender()
     }
 
-    fn begin_epoch(&mut self, fates: &[(u64, Fate)], peer: Option<StoreTag>) {
-        self.decide(fates);
+    fn begin_epoch(&mut self, fates: &[(u64, Fate)], peer: Option<StoreTag>) -> Checked {
+        self.decide(fates)?;
         if let Some(life) = &mut self.sender.life {
+            life.ended += 1;
             self.sender.pending.push_back(Write {
                 channel: Some(life.channel.to_bytes()),
                 finals: std::mem::take(&mut life.undurable).into_iter().collect(),
@@ -451,6 +463,7 @@ impl Pair {
                 accepted: None,
             });
         }
+        Ok(())
     }
 
     pub(super) fn crash_sender(&mut self) {
@@ -473,6 +486,7 @@ impl Pair {
             peer: self.sender.store.peer,
             undurable: BTreeMap::new(),
             cursor: 1,
+            ended: 0,
         });
         while self.sender.may_load(self.options.in_memory) {
             self.load()?;

@@ -7,6 +7,7 @@ use stanchion_stanza::Text;
 use crate::adapters::mqtt::topic::MAX_TOPIC;
 use crate::model::{
     Categories, FieldSpec, Kind, ParameterKind, ParameterSpec, SettingValue, ThingSpec, Value,
+    units,
 };
 
 const ON: &str = "ON";
@@ -208,15 +209,15 @@ fn settable(field: Option<&FieldSpec>, parameter: &ParameterSpec) -> (&'static s
 /// Home Assistant's name of a unit, and the class of what is measured in it, where there is
 /// no doubt.
 fn measured(unit: &str) -> (&str, Option<&'static str>) {
-    match unit {
-        "Cel" | "°C" => ("°C", Some("temperature")),
+    match units::display(unit) {
         "%RH" => ("%", Some("humidity")),
-        "V" => ("V", Some("voltage")),
-        "A" => ("A", Some("current")),
-        "W" | "kW" => (unit, Some("power")),
-        "Hz" => ("Hz", Some("frequency")),
+        shown @ ("°C" | "°F" | "K") => (shown, Some("temperature")),
+        shown @ ("V" | "mV") => (shown, Some("voltage")),
+        shown @ ("A" | "mA") => (shown, Some("current")),
+        shown @ ("W" | "kW") => (shown, Some("power")),
+        shown @ ("Hz" | "kHz" | "MHz") => (shown, Some("frequency")),
         "lx" => ("lx", Some("illuminance")),
-        _ => (unit, None),
+        shown => (shown, None),
     }
 }
 
@@ -338,7 +339,7 @@ mod tests {
                     "temperature",
                     Value::Numeric {
                         value: "21.50".parse().unwrap(),
-                        unit: Text::from_static("°C"),
+                        unit: Text::from_static("Cel"),
                     },
                 ),
                 ("on", Value::Boolean(false)),

@@ -40,6 +40,30 @@ pub struct Wanted {
 
 /// Puts our things on a broker. See the [module](super).
 ///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use stanchion_device::adapter::{Control, Order, Report, Supervisor, SupervisorConfig, from_adapters};
+/// # use stanchion_device::adapters::mqtt::{Broker, Publisher, PublisherConfig};
+/// # async fn example(lamps: Control, report: Report) -> Result<(), Box<dyn std::error::Error>> {
+/// let config = PublisherConfig::new(Broker::new("broker.home", "gateway-out"));
+/// let (publisher, feed, mut wanted) = Publisher::new(config)?;
+/// let (events, _heard) = from_adapters(16);
+/// let kept = Supervisor::start("out", Box::new(publisher), events, SupervisorConfig::default());
+/// // Each report of the other adapters:
+/// feed.tell(&report);
+/// // And each command from the broker:
+/// while let Some(wanted) = wanted.recv().await {
+///     let by = tokio::time::Instant::now() + Duration::from_secs(10);
+///     let (order, _answer) = Order::new(wanted.thing, vec![wanted.setting], by);
+///     lamps.order(order);
+/// }
+/// # kept.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Its events are to be taken as any adapter's: they say whether it is connected.
+///
 /// It is kept going as an [`Adapter`] that has no things of its own. What it is to tell
 /// comes by its [`Feed`]; what is wanted of the things goes to the receiver that was made
 /// with it. Commands that the broker kept are not obeyed: neither retained ones, nor those

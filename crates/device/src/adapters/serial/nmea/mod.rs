@@ -333,4 +333,6 @@ impl Listener for Receiver {
 }
 
 #[cfg(test)]
+mod second_reader;
+#[cfg(test)]
 mod tests;

@@ -12,12 +12,12 @@ const GSV: &str = "GPGSV,2,1,08,01,40,083,46,02,17,308,41,12,07,344,39,14,22,228
 /// Noon of 2026-11-25.
 const NOON: i64 = 1_795_608_000_000;
 
-fn receiver() -> Receiver {
+pub(super) fn receiver() -> Receiver {
     Receiver::new(Text::from_static("position"), Duration::ZERO)
 }
 
 /// What is heard of these, `$` and end of line added.
-fn hear(receiver: &mut Receiver, sentences: &[&str]) -> Vec<Sample> {
+pub(super) fn hear(receiver: &mut Receiver, sentences: &[&str]) -> Vec<Sample> {
     let mut heard = Vec::new();
     let now = WallTime::from_unix_ms(NOON);
     for sentence in sentences {
@@ -32,7 +32,7 @@ fn hear(receiver: &mut Receiver, sentences: &[&str]) -> Vec<Sample> {
 }
 
 /// With the checksum that it needs.
-fn summed(said: &str) -> String {
+pub(super) fn summed(said: &str) -> String {
     format!("{said}*{:02X}", sentence::checksum(said.as_bytes()))
 }
 

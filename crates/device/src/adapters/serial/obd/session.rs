@@ -17,8 +17,10 @@ use crate::model::{Reading, Value};
 const SETUP: [&str; 6] = ["ATZ", "ATE0", "ATL0", "ATS0", "ATH0", "ATSP0"];
 /// How long a reset, and the search for the car's protocol, may take at least.
 const LONG: Duration = Duration::from_secs(30);
-/// The car is gone once so many rounds had no answer at all.
+/// The car is gone once it was asked something in so many rounds, and answered nothing.
 const EMPTY_ROUNDS: u32 = 3;
+/// How soon a round without anything to ask is over at the earliest.
+const IDLE: Duration = Duration::from_secs(1);
 /// Clears the trouble codes (service 04).
 const CLEAR: &str = "04";
 
@@ -138,6 +140,8 @@ pub(super) struct Session {
     readings: Vec<Reading>,
     /// Whether a round is under way.
     in_round: bool,
+    /// Whether the car is asked something in it, and not only the ELM327.
+    asks_car: bool,
     round_at: Duration,
     trouble_at: Duration,
     empty_rounds: u32,
@@ -164,6 +168,7 @@ impl Session {
             clear: false,
             readings: Vec::new(),
             in_round: false,
+            asks_car: false,
             round_at: now,
             trouble_at: now,
             empty_rounds: 0,
@@ -388,9 +393,6 @@ impl Session {
         let pids = pids.filter(|pid| self.has.pid(pid.id) && self.wants(pid.field));
         let pids: Vec<_> = pids.map(Asked::Pid).collect();
         self.next.extend(pids);
-        if self.wants(VOLTAGE) {
-            self.next.push_back(Asked::Voltage);
-        }
         if now >= self.trouble_at {
             self.trouble_at = now.saturating_add(self.trouble_every);
             let status = self.wants(TROUBLE_LIGHT) || self.wants(TROUBLE_COUNT);
@@ -400,6 +402,13 @@ impl Session {
             if self.wants(TROUBLE_CODES) {
                 self.next.push_back(Asked::Codes);
             }
+        }
+        self.asks_car = !self.next.is_empty();
+        if self.wants(VOLTAGE) {
+            self.next.push_back(Asked::Voltage);
+        }
+        if self.next.is_empty() {
+            self.round_at = self.round_at.max(now.saturating_add(IDLE));
         }
         if let Some(vin) = self.vin.clone()
             && self.wants(VIN)
@@ -414,7 +423,7 @@ impl Session {
         let of_car = |r: &Reading| r.field != VOLTAGE && r.field != VIN;
         if readings.iter().any(of_car) {
             self.empty_rounds = 0;
-        } else {
+        } else if self.asks_car {
             self.empty_rounds += 1;
         }
         if self.empty_rounds >= EMPTY_ROUNDS {

@@ -42,11 +42,11 @@ fn hear(meter: &mut Meter, bytes: &[u8]) -> Vec<Report> {
 }
 
 fn samples(reports: &[Report]) -> Vec<&Sample> {
-    let sample = |report| match report {
-        &Report::Sample(ref sample) => Some(sample),
+    let samples = reports.iter().filter_map(|report| match report {
+        Report::Sample(sample) => Some(sample),
         _ => None,
-    };
-    reports.iter().filter_map(sample).collect()
+    });
+    samples.collect()
 }
 
 fn value<'a>(sample: &'a Sample, field: &str) -> Option<&'a Value> {

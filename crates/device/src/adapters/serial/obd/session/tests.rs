@@ -101,8 +101,8 @@ fn it_is_set_up_asks_what_there_is_and_then_for_that_alone() {
     let (mut session, mut now) = start(None);
     let (sent, events) = run(&mut session, &mut now, &car(), 16);
     let expected = [
-        "ATZ", "ATE0", "ATL0", "ATS0", "ATH0", "ATSP0", "0100", "0902", "010C", "010D", "ATRV",
-        "0101", "03", "010C", "010D", "ATRV",
+        "ATZ", "ATE0", "ATL0", "ATS0", "ATH0", "ATSP0", "0100", "0902", "010C", "010D", "0101",
+        "03", "ATRV", "010C", "010D", "ATRV",
     ];
     // The car has parameter 01 by its bitmap, and so it is asked.
     assert_eq!(sent, expected);
@@ -115,15 +115,15 @@ fn it_is_set_up_asks_what_there_is_and_then_for_that_alone() {
         "vin",
         "engine-speed",
         "speed",
-        "battery-voltage",
         "trouble-light",
         "trouble-count",
         "trouble-codes",
+        "battery-voltage",
     ];
     assert_eq!(fields, expected);
     let vin = Value::String(Text::from_static("1D4GP00R55B123456"));
     assert_eq!(readings[0].value, vin);
-    assert_eq!(readings[6].value, Value::String(Text::from_static("P0143")));
+    assert_eq!(readings[5].value, Value::String(Text::from_static("P0143")));
     assert!(now >= SECOND, "the second round came too early");
 }
 
@@ -234,6 +234,33 @@ fn a_car_that_does_not_answer_is_gone() {
         car.insert(request, "NO DATA\r\r>");
     }
     assert!(matches!(failure(&car), Failure::NoCar(_)));
+}
+
+#[test]
+fn a_car_that_is_asked_nothing_is_not_gone_and_nobody_spins() {
+    for (field, asked) in [("battery-voltage", "ATRV"), ("trouble-codes", "03")] {
+        let (mut session, mut now) = start(Some(&[field]));
+        let (sent, events) = run(&mut session, &mut now, &car(), 20);
+        assert!(sent[8..].iter().all(|s| s == asked), "{sent:?}");
+        assert!(
+            !events.iter().any(|e| matches!(e, Event::Failed(_))),
+            "{events:?}"
+        );
+    }
+    let mut wanted = wanted(Some(&["vin"]));
+    wanted.every = Duration::ZERO;
+    let mut session = Session::new(Duration::ZERO, &wanted);
+    let mut now = Duration::ZERO;
+    run(&mut session, &mut now, &car(), 8);
+    let mut waits = 0;
+    for _ in 0..20 {
+        if let Output::Wait(until) = session.poll_output(now) {
+            assert!(until > now);
+            now = until;
+            waits += 1;
+        }
+    }
+    assert!((9..=11).contains(&waits), "{waits}");
 }
 
 #[test]
