@@ -12,6 +12,8 @@ use stanchion_transport::{StreamFault, XmppStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::error::ContactError;
+
 /// For the last words of both sides.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -20,8 +22,11 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 pub(super) struct Saying {
     pub(super) element: Element,
     /// Hears that it was handed to the network; dropped, that it was not, or perhaps.
-    pub(super) written: Option<oneshot::Sender<()>>,
+    pub(super) written: Option<Written>,
 }
+
+/// Who hears what became of something that was said.
+pub(super) type Written = oneshot::Sender<Result<(), ContactError>>;
 
 /// What a stream tells.
 #[derive(Debug)]
@@ -54,7 +59,7 @@ pub(super) async fn converse(
     told: mpsc::Sender<Told>,
     times: Times,
 ) {
-    let mut waiting: Vec<oneshot::Sender<()>> = Vec::new();
+    let mut waiting: Vec<Written> = Vec::new();
     let mut writing: Option<Instant> = None;
     let mut idle = Instant::now() + times.idle;
     let condition = loop {
@@ -101,7 +106,7 @@ pub(super) async fn converse(
                 writing = None;
                 for waiter in waiting.drain(..) {
                     // It may have given up.
-                    let _ = waiter.send(());
+                    let _ = waiter.send(Ok(()));
                 }
                 if sayings.is_empty() && told.send(Told::Room).await.is_err() {
                     break Some(StreamCondition::SystemShutdown);

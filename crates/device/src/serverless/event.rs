@@ -57,7 +57,7 @@ pub struct Heard {
     /// What. Its sender is proven, unless it came [in the clear](Self::plain).
     pub message: Message,
     /// It came in the clear: nobody knows whom it is from, and anybody may have read it. Who
-    /// shows it to a person says so (XEP-0174 §12.1).
+    /// shows it to a person says so (XEP-0174 §13.1).
     pub plain: bool,
 }
 

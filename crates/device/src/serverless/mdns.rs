@@ -174,7 +174,7 @@ impl Mdns {
         }
     }
 
-    /// Says good-bye (XEP-0174 §8), and ends.
+    /// Says good-bye (XEP-0174 §9), and ends.
     pub(super) async fn end(self) {
         let farewell = async {
             if let Some(full) = &self.registered

@@ -300,7 +300,7 @@ impl Neighbourhood {
         }
     }
 
-    /// Closes all streams, and says good-bye (XEP-0174 §8).
+    /// Closes all streams, and says good-bye (XEP-0174 §9).
     pub async fn shutdown(mut self) {
         self.stopper.stop();
         if let Some(task) = &mut self.task {

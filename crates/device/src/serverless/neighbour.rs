@@ -44,7 +44,9 @@ impl Neighbour {
         let call = Call::Message(Box::new(message), self.name.clone(), answer);
         let sent = self.calls.send(call).await;
         sent.map_err(|_| ContactError::Ended)?;
-        answered.await.map_err(|_| ContactError::Ended)?
+        let who = self.name.clone();
+        let answered = answered.await;
+        answered.unwrap_or(Err(ContactError::Lost { who }))
     }
 
     /// Reads its things (XEP-0323).

@@ -48,7 +48,7 @@ impl FromStr for Availability {
     }
 }
 
-/// What somebody can do, as a hash (XEP-0174 §9, XEP-0115 §4).
+/// What somebody can do, as a hash (XEP-0174 §10, XEP-0115 §4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capabilities {
     /// Which software, as a URI.

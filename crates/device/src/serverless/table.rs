@@ -1,5 +1,5 @@
 //! Who is there, as the network says: bounded, without ourselves, and each name once on
-//! however many interfaces it is seen (XEP-0174 §10.1).
+//! however many interfaces it is seen (XEP-0174 §11.1).
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -49,7 +49,9 @@ impl Table {
             return None;
         }
         seen.addresses.retain(usable);
-        seen.addresses.sort_by_key(|ip| (ip.is_ipv6(), *ip));
+        // A machine's own address means that machine, and that is us.
+        seen.addresses
+            .sort_by_key(|ip| (ip.is_loopback(), ip.is_ipv6(), *ip));
         seen.addresses.dedup();
         seen.addresses.truncate(MOST_ADDRESSES);
         if seen.addresses.is_empty() {

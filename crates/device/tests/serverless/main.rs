@@ -3,4 +3,5 @@
 #![cfg(feature = "serverless")]
 
 mod house;
+mod namespace;
 mod streams;

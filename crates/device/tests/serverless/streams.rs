@@ -346,3 +346,27 @@ async fn of_two_with_one_name_the_second_gets_a_number() {
     second.shutdown().await;
     first.shutdown().await;
 }
+
+#[tokio::test]
+async fn one_address_has_no_more_streams_than_it_may_and_silence_is_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut lamp = in_the_clear(config(folder.path(), "lamp@hall", network()));
+    lamp.limits.streams_of_one_address = 2;
+    lamp.limits.handshake = Duration::from_millis(500);
+    let lamp = LampHouse::start(lamp, Access::nobody()).await;
+    let connect = || TcpStream::connect(("127.0.0.1", lamp.here.port()));
+    let (_one, mut two) = (connect().await.unwrap(), connect().await.unwrap());
+    let mut three = connect().await.unwrap();
+    // Closed at once: by the end, or by a reset.
+    let end = timeout(SOON, three.read(&mut [0; 1])).await.unwrap();
+    assert!(!matches!(end, Ok(1..)), "{end:?}");
+    // Those who say nothing are not waited for.
+    let end = timeout(SOON, two.read(&mut [0; 1])).await.unwrap();
+    assert!(!matches!(end, Ok(1..)), "{end:?}");
+    let got = raw(lamp.here.port(), &[OLD_HEADER], "stream:stream").await;
+    assert!(
+        got.contains("from='lamp@hall'"),
+        "there is room again: {got}"
+    );
+    lamp.stop().await;
+}
