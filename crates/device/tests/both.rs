@@ -1,5 +1,5 @@
 //! The two roles against each other, over the hub: our things, read, watched and set by a
-//! client that uses [`stanchion_device::Things`].
+//! client that uses [`stanchion_device::remote::Things`].
 
 #![allow(
     clippy::unwrap_used,

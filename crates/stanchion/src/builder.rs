@@ -318,7 +318,12 @@ impl ClientBuilder {
     ///
     /// # Errors
     /// [`StartError`]; nothing that a server does.
-    pub async fn start(self) -> Result<(Client, Incoming), StartError> {
+    pub fn start(self) -> impl Future<Output = Result<(Client, Incoming), StartError>> + Send {
+        // All that a client is described by would lie in the caller's future.
+        Box::pin(self.begin())
+    }
+
+    async fn begin(self) -> Result<(Client, Incoming), StartError> {
         let mut session = self.session.clone();
         if let Some(registry) = self
             .servers

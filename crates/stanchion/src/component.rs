@@ -179,7 +179,12 @@ impl ComponentBuilder {
     ///
     /// # Errors
     /// [`StartError`]; nothing that a server does.
-    pub async fn start(self) -> Result<(Client, Incoming), StartError> {
+    pub fn start(self) -> impl Future<Output = Result<(Client, Incoming), StartError>> + Send {
+        // All that a client is described by would lie in the caller's future.
+        Box::pin(self.begin())
+    }
+
+    async fn begin(self) -> Result<(Client, Incoming), StartError> {
         let missing = || StartError::NoPassword(self.address.clone());
         let secret = self.secret.clone().ok_or_else(missing)?;
         let mut connect = self.connect;

@@ -3,7 +3,7 @@
 //!
 //! ```no_run
 //! # use std::time::Duration;
-//! # use stanchion_device::Things;
+//! # use stanchion_device::remote::Things;
 //! # use stanchion_device::model::SettingValue;
 //! use stanchion_device::remote::{Command, Readout};
 //! # async fn example(things: Things) -> Result<(), Box<dyn std::error::Error>> {

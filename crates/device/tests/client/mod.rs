@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stanchion_connect::Connector;
-use stanchion_device::Things;
 use stanchion_device::remote;
+use stanchion_device::remote::Things;
 use stanchion_reliability::Session;
 use stanchion_reliability::session::{SessionConfig, Status};
 use stanchion_reliability::store::{Opening, Seed, SqliteStore, StoreError, WallTime};

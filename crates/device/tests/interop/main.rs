@@ -16,8 +16,6 @@ mod llrp;
 mod modbus;
 mod mqtt;
 mod peer;
-mod peer;
-mod remote;
 mod remote;
 mod serial;
 #[path = "../support/mod.rs"]
