@@ -554,8 +554,10 @@ mod tests {
     fn desk(who: Allowed) -> (Desk, Arc<Mutex<usize>>) {
         let set = Arc::<Mutex<usize>>::default();
         let count = Arc::clone(&set);
-        let mut config = HostConfig::default();
-        config.access = Access::nobody().with(Grant::to_all(who));
+        let config = HostConfig {
+            access: Access::nobody().with(Grant::to_all(who)),
+            ..HostConfig::default()
+        };
         let jobs = move |job: Job| {
             *count.lock().unwrap() += usize::from(matches!(job, Job::Set { .. }));
             Ok(())
@@ -583,9 +585,11 @@ mod tests {
     }
 
     fn iq(kind: IqKind, from: Option<&str>) -> Stanza {
-        let mut header = stanchion_stanza::stanza::Header::default();
-        header.id = Some(Text::from_static("1"));
-        header.from = from.map(|from| from.parse().unwrap());
+        let header = stanchion_stanza::stanza::Header {
+            id: Some(Text::from_static("1")),
+            from: from.map(|from| from.parse().unwrap()),
+            ..Default::default()
+        };
         Stanza::Iq(Iq { header, kind })
     }
 

@@ -23,41 +23,41 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// For anything here: more than it ever takes.
-pub const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(20);
 
-pub fn name(name: &str) -> BareJid {
+pub(crate) fn name(name: &str) -> BareJid {
     name.parse().unwrap()
 }
 
-pub fn text(text: &'static str) -> Text {
+pub(crate) fn text(text: &'static str) -> Text {
     Text::from_static(text)
 }
 
 /// A network that nobody else is on.
-pub fn network() -> u16 {
+pub(crate) fn network() -> u16 {
     let socket = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
     socket.local_addr().unwrap().port()
 }
 
-pub fn config(folder: &Path, who: &str, network: u16) -> Config {
+pub(crate) fn config(folder: &Path, who: &str, network: u16) -> Config {
     let mut config = Config::new(name(who), folder.join(format!("{who}.pem")));
     config.interfaces = Interfaces::Loopback;
     config.mdns_port = network;
     config
 }
 
-pub fn in_the_clear(mut config: Config) -> Config {
+pub(crate) fn in_the_clear(mut config: Config) -> Config {
     config.plaintext = Plaintext::MessagesAndWhatAnybodyMayRead;
     config
 }
 
-pub async fn start(config: Config) -> (Neighbourhood, Messages) {
+pub(crate) async fn start(config: Config) -> (Neighbourhood, Messages) {
     let started = Neighbourhood::start(config, Serving::default());
     started.await.unwrap()
 }
 
 /// Waits for an event.
-pub async fn until<T>(
+pub(crate) async fn until<T>(
     events: &mut broadcast::Receiver<Event>,
     what: impl Fn(&Event) -> Option<T>,
 ) -> T {
@@ -72,7 +72,7 @@ pub async fn until<T>(
 }
 
 /// Waits until that neighbour is seen.
-pub async fn seen(here: &Neighbourhood, who: &BareJid) {
+pub(crate) async fn seen(here: &Neighbourhood, who: &BareJid) {
     let mut events = here.events();
     if here.neighbours().await.iter().any(|n| n.name == *who) {
         return;
@@ -85,10 +85,10 @@ pub async fn seen(here: &Neighbourhood, who: &BareJid) {
 }
 
 /// What the lamp did, in order.
-pub type Book = Arc<Mutex<Vec<bool>>>;
+pub(crate) type Book = Arc<Mutex<Vec<bool>>>;
 
 /// A lamp that notes what it does, and reports it.
-pub struct Lamp(pub Book);
+pub(crate) struct Lamp(pub(crate) Book);
 
 impl Lamp {
     fn on(on: bool) -> Sample {
@@ -130,19 +130,19 @@ impl Adapter for Lamp {
 }
 
 /// A lamp on the network.
-pub struct LampHouse {
-    pub here: Arc<Neighbourhood>,
-    pub messages: Messages,
-    pub book: Book,
+pub(crate) struct LampHouse {
+    pub(crate) here: Arc<Neighbourhood>,
+    pub(crate) messages: Messages,
+    pub(crate) book: Book,
     /// What it measured.
-    pub samples: mpsc::Receiver<Sample>,
+    pub(crate) samples: mpsc::Receiver<Sample>,
     supervisor: Supervisor,
     passing: JoinHandle<()>,
 }
 
 impl LampHouse {
     /// Who may do what is said by `access`.
-    pub async fn start(config: Config, access: Access) -> Self {
+    pub(crate) async fn start(config: Config, access: Access) -> Self {
         let mut things = HostConfig::default();
         things.access = access;
         let started = Neighbourhood::start(config, Serving::default().things(things));
@@ -183,11 +183,11 @@ impl LampHouse {
         }
     }
 
-    pub fn done(&self) -> Vec<bool> {
+    pub(crate) fn done(&self) -> Vec<bool> {
         self.book.lock().unwrap().clone()
     }
 
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.supervisor.shutdown().await;
         self.passing.await.unwrap();
         Arc::into_inner(self.here).unwrap().shutdown().await;
@@ -195,12 +195,12 @@ impl LampHouse {
 }
 
 /// Access of that neighbour to everything.
-pub fn all_to(who: &str) -> Access {
+pub(crate) fn all_to(who: &str) -> Access {
     Access::nobody().with(Grant::to_all(Allowed::accounts([name(who)])))
 }
 
 /// The certificate of an identity that is in the folder, or is made there.
-pub async fn pin(folder: &Path, who: &str) -> Fingerprint {
+pub(crate) async fn pin(folder: &Path, who: &str) -> Fingerprint {
     // Made by whoever starts first under that name.
     let config = config(folder, who, network());
     let (here, _messages) = start(config).await;

@@ -16,10 +16,13 @@ use crate::serverless::record::Record;
 use crate::serverless::table::Seen;
 use crate::serverless::trust::{No, Way};
 
+/// Something that is done at the desk.
+pub(in crate::serverless) type AtDesk = Box<dyn FnOnce(&mut Desk, Now) + Send>;
+
 /// What the application wants.
 pub(in crate::serverless) enum Call {
     /// Something of the desk's.
-    Desk(Box<dyn FnOnce(&mut Desk, Now) + Send>),
+    Desk(AtDesk),
     /// A stream to that neighbour.
     Contact(BareJid, oneshot::Sender<Result<Contact, ContactError>>),
     /// Say that to it.
