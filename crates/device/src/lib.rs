@@ -7,7 +7,8 @@
 //! - [`host`]: our things on XMPP, read and set by others;
 //! - [`outflow`]: our readings on their way to others, in the words of [`format`];
 //! - [`sink`]: where readings of others are kept;
-//! - [`remote`]: the things of others.
+//! - [`remote`]: the things of others;
+//! - `serverless`: all of it between neighbours, without a server (feature `serverless`).
 //!
 //! ```
 //! use stanchion_device::model::{Sampler, Sampling, number};
@@ -39,6 +40,8 @@ pub mod json;
 pub mod model;
 pub mod outflow;
 pub mod remote;
+#[cfg(feature = "serverless")]
+pub mod serverless;
 pub mod sink;
 
 pub use adapter::{Adapter, AdapterError, Link, Order, OrderError, Report, Stop};

@@ -7,6 +7,7 @@
     reason = "it talks to a terminal"
 )]
 
+mod ad_hoc;
 mod car;
 mod collector;
 mod failure;
@@ -74,6 +75,8 @@ enum Scenario {
     Car,
     /// A hundred loads are shed in two seconds, and a stranger is refused
     Power,
+    /// No server: a phone finds a lamp and sets it; its readings arrive once there is one
+    AdHoc,
 }
 
 /// What a scenario is run with.
@@ -135,5 +138,6 @@ async fn run(scenario: Scenario, setting: &Setting) -> Result<Report, Failure> {
         Scenario::Rfid => rfid::run(setting).await,
         Scenario::Car => car::run(setting).await,
         Scenario::Power => power::run(setting).await,
+        Scenario::AdHoc => ad_hoc::run(setting).await,
     }
 }

@@ -6,7 +6,7 @@ mod access;
 mod commands;
 mod config;
 mod journal;
-mod orders;
+pub(crate) mod orders;
 mod state;
 mod subscriptions;
 mod table;

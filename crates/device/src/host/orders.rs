@@ -14,11 +14,11 @@ use crate::adapter::{Control, Order, OrderError, State, Withdrawal};
 
 /// Where orders go, by the names of the adapters.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Controls(Arc<Mutex<BTreeMap<String, Control>>>);
+pub(crate) struct Controls(Arc<Mutex<BTreeMap<String, Control>>>);
 
 /// Orders that were given, and where each one's answer comes out.
 #[derive(Debug)]
-pub(super) struct Given(Vec<One>);
+pub(crate) struct Given(Vec<One>);
 
 #[derive(Debug)]
 struct One {
@@ -30,16 +30,16 @@ struct One {
 }
 
 impl Controls {
-    pub(super) fn attach(&self, control: Control) {
+    pub(crate) fn attach(&self, control: Control) {
         lock(&self.0).insert(control.name().to_owned(), control);
     }
 
-    pub(super) fn detach(&self, name: &str) {
+    pub(crate) fn detach(&self, name: &str) {
         lock(&self.0).remove(name);
     }
 
     /// Gives the orders of a plan, all at once and without waiting.
-    pub(super) fn give(&self, plan: &Plan, by: Instant) -> Given {
+    pub(crate) fn give(&self, plan: &Plan, by: Instant) -> Given {
         let give = |planned: &super::PlannedOrder| {
             let thing = planned.thing.clone();
             let (order, answer) = Order::new(thing.clone(), planned.settings.clone(), by);
@@ -66,7 +66,7 @@ impl Controls {
 
 impl Given {
     /// What became of them, as of one: by their time at the latest.
-    pub(super) async fn outcome(self) -> Result<(), OrderError> {
+    pub(crate) async fn outcome(self) -> Result<(), OrderError> {
         let mut outcomes = Vec::with_capacity(self.0.len());
         for one in self.0 {
             let thing = one.thing.clone();

@@ -92,7 +92,7 @@ impl Command {
         self
     }
 
-    pub(super) fn element(&self) -> Set {
+    pub(crate) fn element(&self) -> Set {
         Set {
             nodes: self.things.clone(),
             parameters: self.settings.clone(),

@@ -22,7 +22,7 @@ mod peer;
 mod reading;
 mod readout;
 mod set_error;
-mod state;
+pub(crate) mod state;
 mod watch;
 
 use std::sync::Arc;

@@ -92,7 +92,7 @@ impl Readout {
         self
     }
 
-    pub(super) fn request(&self) -> Request {
+    pub(crate) fn request(&self) -> Request {
         let moment = |at: WallTime| stanchion_stanza::payload::datetime::utc(at.as_unix_ms());
         Request {
             categories: self.categories,
@@ -184,7 +184,7 @@ impl Readings {
         things
     }
 
-    pub(super) fn add(&mut self, part: Part) {
+    pub(crate) fn add(&mut self, part: Part) {
         self.values.extend(part.values);
         self.failures.extend(part.failures);
     }

@@ -112,7 +112,7 @@ impl SetError {
     }
 
     /// What the answer to a request means.
-    pub(super) fn of_request(of: &Jid, error: RequestError) -> Self {
+    pub(crate) fn of_request(of: &Jid, error: RequestError) -> Self {
         let (of, words) = (of.clone(), error.to_string());
         match error {
             RequestError::Refused { error, beside, .. } => {
@@ -138,7 +138,7 @@ impl SetError {
     }
 
     /// What a response means that is none of success.
-    pub(super) fn of_response(of: &Jid, response: &SetResponse) -> Self {
+    pub(crate) fn of_response(of: &Jid, response: &SetResponse) -> Self {
         let of = of.clone();
         let errors = response.errors.iter();
         let mut why: Vec<String> = errors.map(|e| format!("{}: {}", e.name, e.text)).collect();

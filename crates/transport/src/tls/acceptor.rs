@@ -14,6 +14,7 @@ use super::error::TlsError;
 use super::identity::Identity;
 use super::pipe::{Side, TlsPipe, describe};
 use super::policy::{LoadedRoots, Roots};
+use super::verify::PinnedClient;
 use super::{ALPN_CLIENT, provider};
 use crate::pipe::BoxTransport;
 use crate::security::{Fingerprint, TlsVersion, Trust};
@@ -25,6 +26,18 @@ use crate::security::{Fingerprint, TlsVersion, Trust};
 pub struct TlsAcceptor {
     config: Arc<ServerConfig>,
     identity: Identity,
+    /// What a client that shows a certificate is believed by.
+    shown: Trust,
+}
+
+/// Which clients are asked for a certificate.
+enum Clients<'a> {
+    /// None.
+    Unasked,
+    /// All, for one from there.
+    From(&'a [Roots]),
+    /// All, for that one.
+    Pinned(Fingerprint),
 }
 
 impl fmt::Debug for TlsAcceptor {
@@ -41,7 +54,7 @@ impl TlsAcceptor {
     /// # Errors
     /// [`TlsConfigError::Refused`].
     pub fn new(identity: Identity) -> Result<Self, TlsConfigError> {
-        Self::build(identity, None)
+        Self::build(identity, Clients::Unasked)
     }
 
     /// An acceptor that asks clients for a certificate from one of `roots`, and takes
@@ -50,17 +63,36 @@ impl TlsAcceptor {
     /// # Errors
     /// [`TlsConfigError`], also of the roots.
     pub fn requesting_clients(identity: Identity, roots: &[Roots]) -> Result<Self, TlsConfigError> {
-        Self::build(identity, Some(roots))
+        Self::build(identity, Clients::From(roots))
     }
 
-    fn build(identity: Identity, clients: Option<&[Roots]>) -> Result<Self, TlsConfigError> {
+    /// An acceptor for one client alone: it has to show exactly the certificate `pin`,
+    /// whoever issued it, whatever it names and whenever it expires, and to prove that it
+    /// holds the key ([`Trust::Pin`]). Any other, and none, fails the handshake.
+    ///
+    /// # Errors
+    /// [`TlsConfigError::Refused`].
+    pub fn pinned_client(identity: Identity, pin: Fingerprint) -> Result<Self, TlsConfigError> {
+        Self::build(identity, Clients::Pinned(pin))
+    }
+
+    fn build(identity: Identity, clients: Clients<'_>) -> Result<Self, TlsConfigError> {
         let provider = provider();
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(versions(TlsVersion::Tls12))
             .map_err(TlsConfigError::Refused)?;
+        let shown = match clients {
+            Clients::Pinned(_) => Trust::Pin,
+            Clients::Unasked | Clients::From(_) => Trust::Chain,
+        };
         let builder = match clients {
-            None => builder.with_no_client_auth(),
-            Some(roots) => {
+            Clients::Unasked => builder.with_no_client_auth(),
+            Clients::Pinned(pin) => {
+                let algorithms = provider.signature_verification_algorithms;
+                let verifier = Arc::new(PinnedClient { pin, algorithms });
+                builder.with_client_cert_verifier(verifier)
+            }
+            Clients::From(roots) => {
                 let roots = Arc::new(LoadedRoots::load(roots)?.store);
                 // Fails without a root that may issue.
                 let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider)
@@ -76,6 +108,7 @@ impl TlsAcceptor {
         Ok(Self {
             config: Arc::new(config),
             identity,
+            shown,
         })
     }
 
@@ -97,11 +130,7 @@ impl TlsAcceptor {
         let connection = stream.get_ref().1;
         let shown = connection.peer_certificates().is_some();
         let side = Side {
-            trust: if shown {
-                Trust::Chain
-            } else {
-                Trust::Anonymous
-            },
+            trust: if shown { self.shown } else { Trust::Anonymous },
             client_certificate: shown,
             server_certificate: Some(self.identity.end_entity()),
         };

@@ -1,4 +1,4 @@
-//! Whether a server's certificate is to be believed, and the reasons why not in words
+//! Whether a peer's certificate is to be believed, and the reasons why not in words
 //! that help. Path building is webpki's; signatures are checked by the provider.
 
 use std::sync::Arc;
@@ -9,7 +9,10 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
+};
 use x509_parser::extensions::GeneralName;
 use x509_parser::parse_x509_certificate;
 
@@ -75,6 +78,54 @@ impl ServerCertVerifier for Verifier {
             Error::InvalidCertificate(fault) => refuse(explain(fault, end_entity, server_name)),
             other => other,
         })
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+/// The one client that is let in, by its certificate.
+#[derive(Debug)]
+pub(super) struct PinnedClient {
+    pub(super) pin: Fingerprint,
+    pub(super) algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl ClientCertVerifier for PinnedClient {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let (expected, got) = (self.pin, Fingerprint::of(end_entity));
+        match got == expected {
+            true => Ok(ClientCertVerified::assertion()),
+            false => Err(refuse(CertificateFault::PinMismatch { expected, got })),
+        }
     }
 
     fn verify_tls12_signature(

@@ -523,6 +523,31 @@ async fn a_client_certificate_is_shown_to_a_server_that_asks() {
     assert!(matches!(far.unwrap_err(), TlsError::Certificate(_)));
 }
 
+#[tokio::test]
+async fn only_the_client_with_the_pinned_certificate_and_its_key_is_let_in() {
+    let [server, client, stranger] = [(); 3].map(|()| self_signed(&["neighbour"])[0].identity());
+    let acceptor = TlsAcceptor::pinned_client(server.clone(), client.sha256()).unwrap();
+    let connector = |identity: Option<Identity>| {
+        let policy = TlsPolicy {
+            client_certificate: identity,
+            ..TlsPolicy::pinned(server.sha256())
+        };
+        TlsConnector::new(&policy).unwrap()
+    };
+    let right = connector(Some(client.clone()));
+    for _ in 0..2 {
+        let mut ends = shaken(&right, &acceptor, TlsMode::StartTls).await;
+        exchange(&mut ends).await;
+        assert_eq!(info(&ends.1).peer_sha256, Some(client.sha256()));
+        assert_eq!(info(&ends.1).trust, Trust::Pin);
+    }
+    for wrong in [Some(stranger), None] {
+        let connector = connector(wrong);
+        let (_, far) = shake(&connector, &acceptor, TlsMode::StartTls, DOMAIN).await;
+        far.unwrap_err();
+    }
+}
+
 fn streams((near, far): Ends) -> (XmppStream, XmppStream) {
     let new = |pipe| XmppStream::new(pipe, Limits::default());
     (new(near), new(far))

@@ -13,7 +13,7 @@ use crate::remote::readout::{Part, ReadError};
 
 /// What is asked.
 #[derive(Debug, Clone)]
-pub(in crate::remote) enum Ask {
+pub(crate) enum Ask {
     /// To be read once.
     Read(Box<Request>),
     /// To be told from now on.
@@ -54,7 +54,7 @@ pub(super) enum Phase {
 
 /// What comes of it, one after the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::remote) enum Told {
+pub(crate) enum Told {
     /// Data.
     Part(Part),
     /// So many parts were not fetched in time, and are gone. Of subscriptions alone.

@@ -21,7 +21,7 @@ use stanchion_stanza::payload::thing_command::CommandOutcome;
 use stanchion_stanza::{Element, Jid, Message, Payload as _, Stanza};
 
 pub(super) use commands::{Entry, Settled};
-pub(super) use feed::{Ask, Told};
+pub(crate) use feed::{Ask, Told};
 use feed::{Feed, Phase};
 pub(super) use refusal::{No, refusal};
 
@@ -78,7 +78,7 @@ impl State {
     // ---- read-outs and subscriptions ------------------------------------------------
 
     /// Asks, and gives the name of what comes of it.
-    pub(super) fn begin(
+    pub(crate) fn begin(
         &mut self,
         now: Now,
         to: Jid,
@@ -98,7 +98,7 @@ impl State {
     }
 
     /// What comes next; one caller at a time.
-    pub(super) fn next(&mut self, name: u64, waiter: Waiter<Told>) {
+    pub(crate) fn next(&mut self, name: u64, waiter: Waiter<Told>) {
         // Of one that is gone nothing comes: the waiter is dropped.
         self.with(name, |feed| feed.next(waiter));
     }
@@ -114,7 +114,7 @@ impl State {
     }
 
     /// The same, and nobody wants to know.
-    pub(super) fn close(&mut self, name: u64) {
+    pub(crate) fn close(&mut self, name: u64) {
         self.farewell(name);
         if let Some(feed) = self.feeds.remove(&name) {
             self.held -= feed.held;
