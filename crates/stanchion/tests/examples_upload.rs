@@ -165,7 +165,7 @@ async fn the_example_puts_a_picture_and_tells_where_it_is() {
     let web = tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            http(stream, Arc::clone(&kept)).await;
+            Box::pin(http(stream, Arc::clone(&kept))).await;
         }
     });
     let endpoint = Endpoint::at(addresses.component.unwrap(), TlsMode::None);
