@@ -24,11 +24,14 @@ pub(crate) struct Command {
 /// # Errors
 /// `Failure::Red` when a promise was broken.
 pub(crate) fn run(command: &Command) -> Outcome {
-    let stanchion = program::build("stanchion-chat", "stanchion", true)?;
-    let scenarios = program::build(PROGRAM, PROGRAM, true)?;
+    let mut words = command.words.clone();
+    let debug = words.first().is_some_and(|word| word == DEBUG);
+    words.drain(..usize::from(debug));
+    let stanchion = program::build("stanchion-chat", "stanchion", !debug)?;
+    let scenarios = program::build(PROGRAM, PROGRAM, !debug)?;
     let mut scenario = std::process::Command::new(scenarios);
     scenario
-        .args(&command.words)
+        .args(&words)
         .env("STANCHION_BIN", stanchion)
         .env("STANCHION_XTASK", servers::own_program()?);
     if command
@@ -50,5 +53,7 @@ pub(crate) fn run(command: &Command) -> Outcome {
     }
 }
 
+/// As the first word: build without optimisation, which is quicker.
+const DEBUG: &str = "--debug";
 /// Those that need other people's devices.
 const PEERS: [&str; 1] = ["rfid"];

@@ -52,6 +52,8 @@ enum Step {
     Demo,
     /// A short chaos run over the hub
     Chaos,
+    /// Meters without a server, and an overload
+    Scenario,
 }
 
 impl Step {
@@ -66,6 +68,7 @@ impl Step {
             Self::Fuzz => "fuzz",
             Self::Demo => "demo",
             Self::Chaos => "chaos",
+            Self::Scenario => "scenario",
         }
     }
 }
@@ -212,6 +215,13 @@ fn carry_out(step: Step, interrupt: &Interrupt) -> Outcome {
             ],
             interrupt,
         ),
+        Step::Scenario => {
+            own(
+                &["scenario", "--debug", "meters", "--time", "12s"],
+                interrupt,
+            )?;
+            own(&["scenario", "--debug", "power"], interrupt)
+        }
         Step::Chaos => own(
             &[
                 "chaos",

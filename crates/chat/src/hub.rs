@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
-use stanchion_hub::{Accounts, Hub, HubConfig, HubLimits};
+use stanchion_hub::{Accounts, ComponentConfig, Hub, HubConfig, HubLimits};
 
 use crate::demo::{HubReady, end_of_input};
 use crate::exit::{Exit, Failure, Outcome, one_line};
 use crate::interrupt::Interrupt;
+use crate::settings::read_password;
 use crate::terminal::print;
 
 /// Run the embedded XMPP server until interrupted
@@ -46,6 +47,16 @@ pub(crate) struct Command {
     /// Let anybody make an account in band (XEP-0077); such accounts go with the hub
     #[arg(long)]
     registration: bool,
+    /// Let a component attach itself as that domain (XEP-0114). Its secret is taken from
+    /// STANCHION_COMPONENT_SECRET, or from --component-secret-file
+    #[arg(long, value_name = "DOMAIN", requires = "component_listen")]
+    component: Option<String>,
+    /// Listen there for the component, on loopback; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "component")]
+    component_listen: Option<SocketAddr>,
+    /// Read the component's secret from this file; only its owner may read it
+    #[arg(long, value_name = "FILE", requires = "component")]
+    component_secret_file: Option<PathBuf>,
     /// Print where it listens as one JSON object
     #[arg(long)]
     json: bool,
@@ -57,6 +68,7 @@ pub(crate) struct Command {
 /// Carries out the command.
 pub(crate) async fn run(command: Command) -> Outcome {
     let accounts = accounts(&command)?;
+    let component = component(&command)?;
     let mut interrupt = Interrupt::watch()?;
     let hub = Hub::bind(HubConfig {
         domain: command.domain.clone(),
@@ -66,6 +78,7 @@ pub(crate) async fn run(command: Command) -> Outcome {
         accounts,
         channel_binding: !command.no_channel_binding,
         registration: command.registration,
+        component,
         limits: HubLimits {
             connections: command.max_connections,
             ..HubLimits::default()
@@ -106,6 +119,29 @@ fn accounts(command: &Command) -> Result<Accounts, Failure> {
     Accounts::open_demo(pairs).map_err(|e| Failure::usage(one_line(&e)))
 }
 
+/// The secret comes from a file or the environment: arguments are for every user of the
+/// machine to see.
+fn component(command: &Command) -> Result<Option<ComponentConfig>, Failure> {
+    let (Some(domain), Some(listen)) = (&command.component, command.component_listen) else {
+        return Ok(None);
+    };
+    let secret = match &command.component_secret_file {
+        Some(path) => read_password(path)?,
+        None => std::env::var("STANCHION_COMPONENT_SECRET")
+            .map(Into::into)
+            .map_err(|_| {
+                Failure::usage(
+                    "no secret for the component: set STANCHION_COMPONENT_SECRET, or give --component-secret-file FILE",
+                )
+            })?,
+    };
+    Ok(Some(ComponentConfig {
+        listen,
+        domain: domain.clone(),
+        secret,
+    }))
+}
+
 /// Says where it listens. If nobody reads that, it listens all the same.
 fn announce(command: &Command, hub: &Hub) -> Result<(), Failure> {
     let addresses = hub.addresses();
@@ -119,6 +155,7 @@ fn announce(command: &Command, hub: &Hub) -> Result<(), Failure> {
             domain: domain.clone(),
             starttls,
             direct_tls: addresses.direct_tls,
+            component: addresses.component,
             fingerprint,
         })
         .to_string()
@@ -126,8 +163,11 @@ fn announce(command: &Command, hub: &Hub) -> Result<(), Failure> {
         let direct = addresses.direct_tls.map_or_else(String::new, |address| {
             format!("\n  and at {address} (direct TLS)")
         });
+        let component = (command.component.as_ref().zip(addresses.component))
+            .map(|(name, address)| format!("\n{name} may attach itself at {address}"))
+            .unwrap_or_default();
         format!(
-            "{domain} is served at {starttls} (STARTTLS){direct}\n\
+            "{domain} is served at {starttls} (STARTTLS){direct}{component}\n\
              SHA-256 of its certificate:\n  {fingerprint}\n\
              Try, with the account's password in STANCHION_PASSWORD:\n  \
              stanchion listen --jid NAME@{domain} --connect {starttls} \\\n    \

@@ -33,7 +33,7 @@ impl Hub {
     fn start() -> Self {
         let home = Home::new();
         let mut hub = words("hub --json --domain hub.test --starttls 127.0.0.1:0");
-        let users = ["gateway", "cloud"].map(|user| format!("{user}:{PASSWORD}"));
+        let users = ["gateway", "lamp", "cloud"].map(|user| format!("{user}:{PASSWORD}"));
         users.iter().for_each(|user| hub.extend(["--user", user]));
         let mut process = Running::start(home.command("", &hub));
         let ready: Value = serde_json::from_str(&process.line()).unwrap();
@@ -214,6 +214,42 @@ fn a_collector_refuses_whom_it_was_not_told_to_take_readings_from() {
     });
     collector.signal("INT");
     assert_eq!(collector.end().stdout, "");
+    gateway.signal("TERM");
+    assert_eq!(gateway.end().code, 0);
+}
+
+#[test]
+fn a_thing_may_have_a_connection_of_its_own() {
+    let hub = Hub::start();
+    let (starttls, pin) = (&hub.starttls, &hub.pin);
+    let own = format!(
+        r#"
+[[connection]]
+name = "lamp"
+jid = "lamp@hub.test"
+connect = "{starttls}"
+pin = "{pin}"
+store = "lamp.sqlite"
+things = ["lamp-2"]
+
+[[connection.recipient]]
+to = "cloud@hub.test"
+json = true
+telemetry = {{ within = "50ms" }}
+"#
+    );
+    hub.configure(2, &own);
+    let gateway = hub.gateway();
+    let ended = hub.collect("--json --count 120");
+    assert_eq!(ended.code, 0, "{ended:?}");
+    for line in ended.json() {
+        let expected = match line["thing"].as_str().unwrap() {
+            "lamp-2" => "lamp@hub.test",
+            _ => "gateway@hub.test",
+        };
+        assert_eq!(line["device"], expected);
+    }
+    assert!(ended.stdout.contains("lamp@hub.test"));
     gateway.signal("TERM");
     assert_eq!(gateway.end().code, 0);
 }

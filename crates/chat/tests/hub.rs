@@ -17,6 +17,8 @@ use std::time::Duration;
 
 use common::{Ended, Home, LIMIT, Running, eventually, run, signal, word, words};
 use serde_json::{Value, json};
+use stanchion::Client;
+use stanchion::session::Status;
 
 const PASSWORD: &str = "correct-horse";
 
@@ -556,6 +558,51 @@ fn a_hub_says_that_its_port_is_taken() {
     let second = run(hub.home.command("", &all));
     assert_eq!(second.code, 1, "{second:?}");
     assert!(second.one_line().contains("in use"), "{second:?}");
+}
+
+#[test]
+fn a_hub_takes_a_component_whose_secret_is_no_argument() {
+    let home = Home::new();
+    let hub = |listen: &str, secret: Option<&str>| {
+        let line = format!(
+            "hub --json --domain hub.test --starttls 127.0.0.1:0 --user a:b \
+             --component cloud.hub.test --component-listen {listen}"
+        );
+        let mut command = home.command("", &words(&line));
+        match secret {
+            Some(secret) => command.env("STANCHION_COMPONENT_SECRET", secret),
+            None => command.env_remove("STANCHION_COMPONENT_SECRET"),
+        };
+        command
+    };
+    let without = run(hub("127.0.0.1:0", None));
+    assert_eq!(without.code, 2, "{without:?}");
+    assert!(without.one_line().contains("STANCHION_COMPONENT_SECRET"));
+    let open = run(hub("0.0.0.0:0", Some("shared")));
+    assert_eq!(open.code, 1, "{open:?}");
+    assert!(open.one_line().contains("loopback"), "{open:?}");
+
+    let mut running = Running::start(hub("127.0.0.1:0", Some("shared")));
+    let ready: Value = serde_json::from_str(&running.line()).unwrap();
+    let (host, port) = ready["component"]
+        .as_str()
+        .unwrap()
+        .split_once(':')
+        .unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let (cloud, _incoming) = Client::component("cloud.hub.test".parse().unwrap())
+            .secret("shared".into())
+            .server(host, port.parse().unwrap())
+            .store_in_memory()
+            .start()
+            .await
+            .unwrap();
+        let mut status = cloud.status();
+        let up = status.wait_for(|s| matches!(s, Status::Connected { .. }));
+        tokio::time::timeout(LIMIT, up).await.unwrap().unwrap();
+        cloud.shutdown().await.unwrap();
+    });
 }
 
 #[test]

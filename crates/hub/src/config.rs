@@ -4,6 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use secrecy::SecretString;
+
 use crate::accounts::Accounts;
 use crate::limits::HubLimits;
 
@@ -37,6 +39,8 @@ pub struct HubConfig {
     /// up to [`HubLimits::registered`] of them. Default false. Such accounts are in memory
     /// only, and go with the hub.
     pub registration: bool,
+    /// The component that may attach itself, if any. Default: none.
+    pub component: Option<ComponentConfig>,
     /// The bounds.
     pub limits: HubLimits,
     /// For how long a session waits for its client to resume it (XEP-0198 §5), in whole
@@ -55,8 +59,29 @@ impl Default for HubConfig {
             plain: false,
             channel_binding: true,
             registration: false,
+            component: None,
             limits: HubLimits::default(),
             resume_timeout: Duration::from_secs(300),
         }
     }
+}
+
+/// A component: a program that is a whole domain beside the hub's, attached to it by a
+/// secret that both know (XEP-0114).
+///
+/// It speaks as any address of its domain, and gets what is for any of them, unless it is
+/// not there: who sends to it then hears `recipient-unavailable`, at once. It has neither
+/// presence nor roster at the hub: presence goes to it and from it with a recipient only,
+/// subscriptions are refused. It enters no rooms, and of an account the hub tells it
+/// nothing.
+#[derive(Debug, Clone)]
+pub struct ComponentConfig {
+    /// Where to listen for it, port 0 for any free one. An address of loopback: the stream
+    /// is in the clear.
+    pub listen: SocketAddr,
+    /// Its domain: not the hub's, nor that of its rooms or of publish/subscribe.
+    pub domain: String,
+    /// What it has to know. Not empty. Somebody who hears a handshake can try out guesses,
+    /// so let it be random, of 16 bytes or more.
+    pub secret: SecretString,
 }

@@ -84,6 +84,24 @@ pub enum HubError {
     /// The caller: neither of the two addresses is given.
     #[error("there is nowhere to listen; give an address for STARTTLS or for direct TLS")]
     NoListener,
+    /// The caller: the component's stream is in the clear, and would leave the machine.
+    #[error("components are served on loopback only, not on {address}; give 127.0.0.1 or ::1")]
+    ComponentAddress {
+        /// What was given.
+        address: SocketAddr,
+    },
+    /// The caller: the hub serves the component's domain itself.
+    #[error("{domain:?} is the hub's own; give the component another domain")]
+    ComponentDomain {
+        /// What was given.
+        domain: String,
+    },
+    /// The caller: anybody on the machine could attach itself.
+    #[error("the secret of the component {domain:?} is empty; give one")]
+    ComponentSecret {
+        /// The component's domain.
+        domain: String,
+    },
     /// The caller: accounts that cannot be used.
     #[error("the accounts cannot be used")]
     Accounts(#[from] AccountsError),

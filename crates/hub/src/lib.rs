@@ -3,8 +3,9 @@
 //! It starts without installation or configuration, makes its own certificate, and speaks
 //! what clients need: STARTTLS and direct TLS, SCRAM with channel binding, one-to-one
 //! messages with offline storage, an archive and carbons, presence and subscriptions,
-//! rosters, rooms, publish/subscribe, stream management with resumption. It knows no other
-//! servers;
+//! rosters, rooms, publish/subscribe, stream management with resumption. One component, a
+//! domain that is a program of its own, may attach itself ([`ComponentConfig`]). It knows no
+//! other servers;
 //! whoever needs those, or thousands of users, wants Prosody or ejabberd.
 //!
 //! ```
@@ -45,6 +46,8 @@
 //!   waited for. Rooms and what was said in them are kept with the offline messages; who
 //!   is in them is not. Rosters, subscriptions, preferences and accounts that
 //!   were made in band are in memory only.
+//! - What waits for the component is in memory, and goes back to its sender with the
+//!   component: it has no stream management, so what was written counts as arrived.
 //! - Every queue has a bound ([`HubLimits`]). A client that does not read loses its
 //!   connection; one that does not acknowledge, its session; its messages do not get lost
 //!   with it. No client makes another one, or the hub, wait.
@@ -70,7 +73,7 @@ mod state;
 pub mod stream;
 
 pub use accounts::{Accounts, AccountsError};
-pub use config::HubConfig;
+pub use config::{ComponentConfig, HubConfig};
 pub use driver::{Addresses, Hub};
 pub use error::HubError;
 pub use limits::HubLimits;

@@ -63,6 +63,7 @@ async fn start(state: &std::path::Path) -> (Child, Addresses, Fingerprint) {
             let addresses = Addresses {
                 starttls: Some(address.parse().unwrap()),
                 direct_tls: None,
+                component: None,
             };
             return (child, addresses, fingerprint.parse().unwrap());
         }

@@ -31,7 +31,7 @@ async fn run(jid: &str, password: &str, port: &str, to: &str) -> Result<(), Box<
     while let Some(event) = client.next().await {
         if matches!(event, Event::Online { .. }) {
             println!("connected");
-            let message = Message::chat(to.clone()).with_body(String::new(), "21.5".to_owned());
+            let message = Message::chat(to.clone()).with_body(Default::default(), "21.5".to_owned());
             client.send_stanza(message.into()).await?;
             println!("sent");
         }

@@ -53,6 +53,9 @@ pub(crate) struct HubReady {
     pub(crate) starttls: std::net::SocketAddr,
     /// The address for direct TLS, if there is one.
     pub(crate) direct_tls: Option<std::net::SocketAddr>,
+    /// The address for the component, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) component: Option<std::net::SocketAddr>,
     /// SHA-256 of its certificate, in hexadecimal.
     pub(crate) fingerprint: String,
 }

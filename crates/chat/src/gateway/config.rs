@@ -124,6 +124,12 @@ pub(super) struct Recipient {
     /// What has not arrived by then is given up. Default: never.
     #[serde(default, with = "time")]
     pub(super) within: Option<Duration>,
+    /// Whether the message's body has the readings, too, as JSON.
+    #[serde(default)]
+    pub(super) json: bool,
+    /// Whether the newest readings go first, and order does not count.
+    #[serde(default)]
+    pub(super) newest_first: bool,
     #[serde(flatten)]
     flow: Flow,
 }

@@ -157,7 +157,13 @@ async fn outflows(
     let mut outflows = Vec::new();
     for recipient in &config.recipients {
         let (to, profile) = (recipient.to()?, recipient.profile());
-        let way = ToRecipient::new(client.sender(), to, profile, recipient.within);
+        let mut way = ToRecipient::new(client.sender(), to, profile, recipient.within);
+        if recipient.json {
+            way = way.with_json();
+        }
+        if recipient.newest_first {
+            way = way.newest_first();
+        }
         let way: Arc<dyn Way> = Arc::new(way);
         outflows.push((
             recipient.name().to_owned(),

@@ -80,7 +80,11 @@ impl One {
     async fn outcome(mut self) -> Result<(), OrderError> {
         if let Ok(answer) = timeout_at(self.by, &mut self.answer).await {
             let lost = "its adapter went without an answer".to_owned();
-            return answer.unwrap_or(Err(OrderError::InDoubt(lost)));
+            return match answer.unwrap_or(Err(OrderError::InDoubt(lost))) {
+                // Whoever gave it the time may have seen that it is over before we did.
+                Err(OrderError::Expired) => Err(self.never_begun()),
+                outcome => outcome,
+            };
         }
         if !self.withdrawal.withdraw() {
             // What came in the meantime counts.
@@ -90,11 +94,16 @@ impl One {
                 .try_recv()
                 .unwrap_or(Err(OrderError::InDoubt(late)));
         }
+        Err(self.never_begun())
+    }
+
+    /// Why it was not begun in its time.
+    fn never_begun(&self) -> OrderError {
         let state = self.control.as_ref().map(|c| c.state().borrow().clone());
         match state {
-            Some(State::Connected) => Err(OrderError::Expired),
-            Some(State::Waiting { cause, .. }) => Err(OrderError::Unavailable(cause)),
-            _ => Err(OrderError::Unavailable("it is not connected".to_owned())),
+            Some(State::Connected) => OrderError::Expired,
+            Some(State::Waiting { cause, .. }) => OrderError::Unavailable(cause),
+            _ => OrderError::Unavailable("it is not connected".to_owned()),
         }
     }
 }

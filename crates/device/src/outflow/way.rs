@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use stanchion_reliability::session::{Lane, Outgoing, SendError, Sender};
+use stanchion_reliability::session::{InvalidMessage, Lane, Outgoing, SendError, Sender};
 use stanchion_services::pubsub::Publisher;
 use stanchion_stanza::payload::delivery::Channel;
 use stanchion_stanza::payload::sensordata::Profile;
@@ -12,6 +12,7 @@ use stanchion_stanza::{Element, Jid};
 use tokio::time::sleep;
 
 use crate::format::to_element;
+use crate::json;
 use crate::model::{Categories, Sample};
 
 /// Between two tries at a store that fails.
@@ -48,6 +49,7 @@ pub struct ToRecipient {
     profile: Profile,
     within: Option<Duration>,
     newest_first: bool,
+    json: bool,
 }
 
 /// The channel of readings whose order does not count.
@@ -64,7 +66,16 @@ impl ToRecipient {
             profile,
             within,
             newest_first: false,
+            json: false,
         }
+    }
+
+    /// The same, with the readings as [JSON](crate::json) in the message's body, too: for
+    /// whoever reads nothing else. One sample is an object, several are an array.
+    #[must_use]
+    pub const fn with_json(mut self) -> Self {
+        self.json = true;
+        self
     }
 
     /// The same, the newest batch first, whatever waits: for positions, say. Lanes then say
@@ -75,9 +86,12 @@ impl ToRecipient {
         self
     }
 
-    fn message(&self, batch: &[Sample], lane: Lane) -> (Outgoing, String) {
+    fn message(&self, batch: &[Sample], lane: Lane) -> Result<(Outgoing, String), InvalidMessage> {
         let element = element_of(batch, self.profile);
-        let message = Outgoing::payload(self.to.clone(), element);
+        let message = match self.json {
+            true => Outgoing::text(self.to.clone(), body(batch))?.with_payload(element),
+            false => Outgoing::payload(self.to.clone(), element),
+        };
         let message = match Channel::new(UNORDERED) {
             Ok(channel) if self.newest_first => message.unordered(channel),
             _ => message.lane(lane),
@@ -86,14 +100,22 @@ impl ToRecipient {
             Some(time) => message.within(time),
             None => message,
         };
-        message.with_id()
+        Ok(message.with_id())
+    }
+}
+
+fn body(batch: &[Sample]) -> String {
+    match batch {
+        [one] => json::write(one),
+        several => serde_json::Value::from_iter(several.iter().map(json::of_sample)).to_string(),
     }
 }
 
 #[async_trait]
 impl Way for ToRecipient {
     async fn hand_over(&self, batch: &[Sample], lane: Lane) -> Result<(), WayError> {
-        let (message, id) = self.message(batch, lane);
+        let message = self.message(batch, lane);
+        let (message, id) = message.map_err(|e| WayError::Refused(e.to_string()))?;
         loop {
             match self.sender.send(message.clone()).await {
                 Ok(_) => return Ok(()),

@@ -22,14 +22,27 @@ use tokio::time::{timeout, timeout_at};
 use super::routing::{ORDERS, Order, ToRouter, now, sleep_until};
 use crate::limits::HubLimits;
 use crate::router::{ConnectionId, Ending};
-use crate::stream::{Input, Negotiable, Negotiation, Output};
+use crate::stream::{Attachable, Input, Negotiable, Negotiation, Output};
 
 /// How long a client may take to hear the last words and to close its side.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
+/// What is spoken on a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Port {
+    /// STARTTLS (RFC 6120 §5).
+    StartTls,
+    /// TLS from the first byte (XEP-0368).
+    DirectTls,
+    /// By components, without TLS (XEP-0114).
+    Component,
+}
+
 /// What all connections share.
 pub(super) struct Shared {
     pub(super) negotiable: Negotiable,
+    /// The component that may attach itself, if any.
+    pub(super) component: Option<Arc<Attachable>>,
     pub(super) acceptor: TlsAcceptor,
     pub(super) limits: HubLimits,
 }
@@ -93,11 +106,11 @@ impl Connection {
     }
 
     /// Serves a client until one of the two closes.
-    pub(super) async fn serve(mut self, socket: TcpStream, direct: bool) {
+    pub(super) async fn serve(mut self, socket: TcpStream, port: Port) {
         let Ok(pipe) = accepted(socket, TcpOptions::default()) else {
             return;
         };
-        let over = Box::pin(self.converse(pipe, direct)).await;
+        let over = Box::pin(self.converse(pipe, port)).await;
         let ending = match &over {
             Over::LastWords(_, ending) => *ending,
             Over::Lost => Some(Ending::Lost),
@@ -115,13 +128,18 @@ impl Connection {
         }
     }
 
-    async fn converse(&mut self, pipe: BoxTransport, direct: bool) -> Over {
+    async fn converse(&mut self, pipe: BoxTransport, port: Port) -> Over {
         let Some(entropy) = entropy() else {
             return Over::Lost;
         };
         let started = now().monotonic;
-        let mut negotiation = Negotiation::new(self.shared.negotiable.clone(), started, entropy);
-        let mut stream = if direct {
+        let shared = self.shared.negotiable.clone();
+        let component = self.shared.component.clone();
+        let mut negotiation = match component.filter(|_| port == Port::Component) {
+            Some(component) => Negotiation::of_component(shared, component, started, entropy),
+            None => Negotiation::new(shared, started, entropy),
+        };
+        let mut stream = if port == Port::DirectTls {
             match self.secure(pipe, &mut negotiation).await {
                 Some(stream) => stream,
                 None => return Over::Lost,
@@ -154,6 +172,13 @@ impl Connection {
                 }
                 Output::LoggedIn { account } => {
                     if self.log_in(account).await.is_none() {
+                        return Over::Lost;
+                    }
+                }
+                Output::Attached { domain } => {
+                    stream.set_limits(self.shared.limits.inbound());
+                    stream.of_component(&domain);
+                    if self.attach().await.is_none() {
                         return Over::Lost;
                     }
                 }
@@ -299,6 +324,14 @@ impl Connection {
             entropy: entropy()?,
             orders,
         };
+        self.to_router.send(input).await.ok()
+    }
+
+    async fn attach(&mut self) -> Option<()> {
+        let (orders, receiver) = mpsc::channel(ORDERS);
+        self.orders = Some(receiver);
+        let connection = self.id;
+        let input = ToRouter::Attached { connection, orders };
         self.to_router.send(input).await.ok()
     }
 

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::ExposeSecret as _;
 use stanchion_sasl::mechanism::Mechanism;
 use stanchion_sasl::server::ServerPolicy;
 use stanchion_stanza::Jid;
@@ -21,13 +22,13 @@ use tokio::task::{JoinSet, spawn_blocking};
 use zeroize::Zeroizing;
 
 use crate::accounts::{Directory, localpart};
-use crate::config::HubConfig;
+use crate::config::{ComponentConfig, HubConfig};
 use crate::error::HubError;
 use crate::limits::HubLimits;
 use crate::router::{ConnectionId, Router, RouterConfig};
 use crate::state::{HubIdentity, Kept, Spool, StateDir};
-use crate::stream::{Negotiable, Registrar};
-use connection::{Connection, Shared};
+use crate::stream::{Attachable, Negotiable, Registrar};
+use connection::{Connection, Port, Shared};
 use routing::{Routing, ToRouter};
 
 /// Inputs that may wait for the router. A connection that finds no place waits, and
@@ -48,6 +49,8 @@ pub struct Addresses {
     pub starttls: Option<SocketAddr>,
     /// For direct TLS.
     pub direct_tls: Option<SocketAddr>,
+    /// For the component.
+    pub component: Option<SocketAddr>,
 }
 
 /// A hub that is bound to its addresses. It takes connections once it runs; those made
@@ -57,6 +60,7 @@ pub struct Addresses {
 pub struct Hub {
     starttls: Option<TcpListener>,
     direct_tls: Option<TcpListener>,
+    component: Option<TcpListener>,
     addresses: Addresses,
     fingerprint: Fingerprint,
     certificate_pem: String,
@@ -94,15 +98,19 @@ impl Hub {
             return Err(HubError::NoListener);
         }
         let (starttls_at, direct_at) = (config.starttls, config.direct_tls);
+        let component_at = config.component.as_ref().map(|c| c.listen);
+        let attachable = config.component.as_ref().map(attachable).transpose()?;
         let limits = config.limits;
         let (plain, bound) = (config.plain, config.channel_binding);
         let registers = config.registration;
         // Before the state directory: who started the hub twice is told of the address.
         let starttls = listen(starttls_at).await?;
         let direct_tls = listen(direct_at).await?;
+        let component = listen(component_at).await?;
         let addresses = Addresses {
             starttls: address(starttls.as_ref(), starttls_at)?,
             direct_tls: address(direct_tls.as_ref(), direct_at)?,
+            component: address(component.as_ref(), component_at)?,
         };
         let prepared = {
             let domain = domain.clone();
@@ -115,8 +123,15 @@ impl Hub {
             directory,
             secret,
             spool,
-            router,
+            mut router,
         } = prepared;
+        if let Some(attachable) = &attachable
+            && !router.add_component(attachable.domain.clone())
+        {
+            return Err(HubError::ComponentDomain {
+                domain: attachable.domain.to_string(),
+            });
+        }
         let acceptor = TlsAcceptor::new(identity.to_tls()?)?;
         let fingerprint = acceptor.sha256();
         let directory = Arc::new(directory);
@@ -132,11 +147,13 @@ impl Hub {
         Ok(Self {
             starttls,
             direct_tls,
+            component,
             addresses,
             fingerprint,
             certificate_pem: identity.certificate_pem().to_owned(),
             shared: Arc::new(Shared {
                 negotiable,
+                component: attachable.map(Arc::new),
                 acceptor,
                 limits,
             }),
@@ -185,12 +202,13 @@ impl Hub {
         let mut next = 0;
         let mut shutdown = std::pin::pin!(shutdown);
         let outcome = loop {
-            let (accepted, direct) = tokio::select! {
+            let (accepted, port) = tokio::select! {
                 () = &mut shutdown => break Ok(()),
                 ended = routing.join_next() => break routed(ended),
                 Some(_) = connections.join_next(), if !connections.is_empty() => continue,
-                accepted = accept(self.starttls.as_ref()) => (accepted, false),
-                accepted = accept(self.direct_tls.as_ref()) => (accepted, true),
+                accepted = accept(self.starttls.as_ref()) => (accepted, Port::StartTls),
+                accepted = accept(self.direct_tls.as_ref()) => (accepted, Port::DirectTls),
+                accepted = accept(self.component.as_ref()) => (accepted, Port::Component),
             };
             let socket = match accepted {
                 Ok(socket) => socket,
@@ -212,7 +230,7 @@ impl Hub {
                 to_router.clone(),
                 gone.clone(),
             );
-            connections.spawn(connection.serve(socket, direct));
+            connections.spawn(connection.serve(socket, port));
         };
         // First the router, so that what is unacknowledged is stored before clients
         // hear that the hub goes.
@@ -253,6 +271,24 @@ fn domain(text: &str) -> Result<Jid, HubError> {
         });
     }
     Ok(jid)
+}
+
+/// Who may attach itself. Its stream must not leave the machine.
+fn attachable(config: &ComponentConfig) -> Result<Attachable, HubError> {
+    if !config.listen.ip().to_canonical().is_loopback() {
+        let address = config.listen;
+        return Err(HubError::ComponentAddress { address });
+    }
+    let domain = domain(&config.domain)?;
+    if config.secret.expose_secret().is_empty() {
+        return Err(HubError::ComponentSecret {
+            domain: config.domain.clone(),
+        });
+    }
+    Ok(Attachable {
+        domain,
+        secret: config.secret.clone(),
+    })
 }
 
 /// Blocks: on the disk, and for the keys.

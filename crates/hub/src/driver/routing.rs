@@ -27,6 +27,11 @@ pub(super) enum ToRouter {
         entropy: [u8; 24],
         orders: mpsc::Sender<Order>,
     },
+    /// The component proved that it knows the secret.
+    Attached {
+        connection: ConnectionId,
+        orders: mpsc::Sender<Order>,
+    },
     /// There is an account more.
     Registered(String),
     Element(ConnectionId, Element),
@@ -111,6 +116,10 @@ impl Routing {
                     account,
                     entropy,
                 }
+            }
+            ToRouter::Attached { connection, orders } => {
+                self.connections.insert(connection, orders);
+                Input::Attached { connection }
             }
             ToRouter::Registered(account) => Input::Registered { account },
             ToRouter::Element(connection, element) => Input::Element {

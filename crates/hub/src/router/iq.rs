@@ -7,6 +7,7 @@ use stanchion_stanza::payload::ping::Ping;
 use stanchion_stanza::stanza::{DefinedCondition, ErrorType, IqKind, StanzaError};
 use stanchion_stanza::{BareJid, Element, Iq, Jid, Payload as _, Text, ns};
 
+use super::component::away;
 use super::message::{too_large, unavailable};
 use super::{Now, Place, Router, SessionId};
 
@@ -27,10 +28,10 @@ struct Question<'a> {
     child: &'a Element,
 }
 
-type Answer = Result<Option<Element>, StanzaError>;
+pub(super) type Answer = Result<Option<Element>, StanzaError>;
 
 impl Router {
-    /// An iq of a session, its sender stamped on it.
+    /// An iq of a session, its sender on it.
     pub(super) fn iq(&mut self, now: Now, id: SessionId, iq: Iq) {
         let place = match &iq.header.to {
             Some(to) => self.locate(to),
@@ -40,14 +41,18 @@ impl Router {
                 None => return,
             },
         };
+        let component = self.sessions.get(&id).is_some_and(|s| s.component);
         match place {
+            // An account is told of by its own clients alone, and a component has none.
+            Place::Account(_) if component => self.answer(now, id, &iq, Err(unavailable())),
             Place::Session(to) => {
                 if self.enqueue(now, to, &iq.to_element()).is_err() && iq.is_request() {
                     self.answer(now, id, &iq, Err(too_large()));
                 }
             }
             Place::Rooms => self.tell_rooms(now, iq),
-            Place::Absent(_) | Place::Nobody => self.bounce_iq(now, &iq),
+            Place::Absent(_) | Place::Nobody => self.bounce_iq(now, &iq, unavailable()),
+            Place::Detached => self.bounce_iq(now, &iq, away()),
             Place::Elsewhere => {
                 let condition = DefinedCondition::RemoteServerNotFound;
                 let error = StanzaError::new(ErrorType::Cancel, condition);
@@ -82,7 +87,7 @@ impl Router {
         }
     }
 
-    fn answer(&mut self, now: Now, id: SessionId, request: &Iq, answer: Answer) {
+    pub(super) fn answer(&mut self, now: Now, id: SessionId, request: &Iq, answer: Answer) {
         if !request.is_request() {
             return;
         }
@@ -124,9 +129,14 @@ impl Router {
             node: None,
             name: None,
         });
+        let component = self.component.as_ref().map(|component| DiscoItem {
+            jid: component.domain.clone(),
+            node: None,
+            name: None,
+        });
         DiscoItems {
             node: None,
-            items: rooms.into_iter().chain(pubsub).collect(),
+            items: rooms.into_iter().chain(pubsub).chain(component).collect(),
         }
         .to_element()
     }

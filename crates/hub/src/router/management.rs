@@ -131,7 +131,9 @@ impl Router {
         id: SessionId,
         element: &Element,
     ) {
-        if Enable::matches(element) {
+        // A component has none (XEP-0114 §3).
+        let component = self.sessions.get(&id).is_some_and(|s| s.component);
+        if Enable::matches(element) && !component {
             return self.enable(connection, id, element);
         }
         let Some(session) = self.sessions.get_mut(&id) else {
@@ -149,7 +151,9 @@ impl Router {
                     self.close_session(now, id, error);
                 }
             },
-            (_, _, ns::SM) => self.failed(connection, DefinedCondition::UnexpectedRequest, None),
+            (_, _, ns::SM) if !component => {
+                self.failed(connection, DefinedCondition::UnexpectedRequest, None)
+            }
             _ => {
                 let error = StreamError::new(StreamCondition::UnsupportedStanzaType);
                 self.close_session(now, id, error);

@@ -10,6 +10,7 @@ use stanchion_stanza::payload::hints::Hint;
 use stanchion_stanza::stanza::{DefinedCondition, ErrorType, MessageType, StanzaError};
 use stanchion_stanza::{Element, Message, Payload as _, ns};
 
+use super::component::away;
 use super::{
     Fate, Now, Output, Persist, Place, Router, SessionId, StoredId, StoredMessage, copies,
 };
@@ -33,8 +34,17 @@ impl Router {
         let place = self.locate(to);
         let receiver = match &place {
             Place::Account(local) | Place::Absent(local) => Some(local.clone()),
-            Place::Session(id) => self.sessions.get(id).map(|s| s.local().to_owned()),
-            Place::Rooms | Place::Pubsub | Place::Server | Place::Nobody | Place::Elsewhere => None,
+            // A component has no account, hence neither archive nor other sessions.
+            Place::Session(id) => self
+                .sessions
+                .get(id)
+                .and_then(|s| (!s.component).then(|| s.local().to_owned())),
+            Place::Rooms
+            | Place::Pubsub
+            | Place::Server
+            | Place::Nobody
+            | Place::Detached
+            | Place::Elsewhere => None,
         };
         self.strip_ids(&mut message);
         let copied = copies::is_copied(&message);
@@ -99,6 +109,7 @@ impl Router {
             Place::Server | Place::Pubsub | Place::Nobody => {
                 self.bounce(now, &message, unavailable())
             }
+            Place::Detached => self.bounce(now, &message, away()),
             Place::Elsewhere => {
                 let condition = DefinedCondition::RemoteServerNotFound;
                 self.bounce(

@@ -17,11 +17,12 @@
 //! for what a session leaves, `outbound` and `offline` are its queues, `roster` is data,
 //! and `blocking` stops what an account does not want. `archive` keeps what was said, and
 //! `copies` tells an account's other sessions of it.
-//! `rooms` and `pubsub` are services of their own.
+//! `rooms` and `pubsub` are services of their own, `component` is a program's.
 //! Logging in happens before, in [`stream`](crate::stream).
 
 mod archive;
 mod blocking;
+mod component;
 mod copies;
 mod iq;
 mod management;
@@ -51,6 +52,7 @@ use stanchion_stanza::{
 
 use crate::limits::HubLimits;
 use archive::Archive;
+use component::Component;
 use offline::Offline;
 pub use offline::StoredId;
 use outbound::{Held, Letter};
@@ -95,6 +97,11 @@ pub enum Input {
         account: String,
         /// Random bytes, for a resource and the id to resume by.
         entropy: [u8; 24],
+    },
+    /// The component proved that it knows the secret.
+    Attached {
+        /// Its connection, not used before.
+        connection: ConnectionId,
     },
     /// An account was made, before anybody logged in to it.
     Registered {
@@ -223,6 +230,7 @@ pub struct Router {
     encoder: Encoder,
     accounts: BTreeMap<String, Account>,
     rooms: Rooms,
+    component: Option<Component>,
     sessions: BTreeMap<SessionId, Session>,
     connections: BTreeMap<ConnectionId, Connection>,
     by_resumption: HashMap<Text, SessionId>,
@@ -286,6 +294,8 @@ enum Place {
     Nobody,
     /// A room, or their service.
     Rooms,
+    /// The component, which is not attached.
+    Detached,
     /// Another domain.
     Elsewhere,
 }
@@ -318,6 +328,7 @@ impl Router {
             encoder: Encoder::new(Scope::client(), config.limits.outbound()),
             rooms: Rooms::new(&config.domain, config.limits),
             domain: config.domain,
+            component: None,
             limits: config.limits,
             resume_timeout: config.resume_timeout,
             accounts: config
@@ -382,6 +393,7 @@ impl Router {
                 };
                 self.connections.insert(connection, fresh);
             }
+            Input::Attached { connection } => self.attach(now, connection),
             Input::Registered { account } => {
                 self.accounts.entry(account).or_default();
             }
@@ -438,6 +450,9 @@ impl Router {
         let Some(session) = self.sessions.get(&id) else {
             return;
         };
+        if session.component {
+            return self.component_stanza(now, id, element);
+        }
         let own = &session.address;
         // RFC 6120 §8.1.2.1, rule 1.
         if let Some(from) = element.attr("from")
@@ -473,9 +488,14 @@ impl Router {
         let Some(session) = self.sessions.get(&id) else {
             return;
         };
+        let own = session.address.to_bare();
+        let from = match session.component {
+            true => &self.domain,
+            false => &own,
+        };
         let error = Element::new(raw.name, stanchion_stanza::ns::CLIENT)
-            .with_attr("from", &session.address.to_bare())
-            .with_attr("to", &session.address)
+            .with_attr("from", from)
+            .with_attr_opt("to", raw.from)
             .with_attr_opt("id", raw.id)
             .with_attr("type", Text::from_static("error"))
             .with_child(StanzaError::new(ErrorType::Modify, condition).to_element());
@@ -486,6 +506,9 @@ impl Router {
     /// Where `to` leads.
     fn locate(&self, to: &Jid) -> Place {
         if to.domain() != self.domain.domain() {
+            if let Some(component) = self.component.as_ref().filter(|c| c.has(to)) {
+                return component.session.map_or(Place::Detached, Place::Session);
+            }
             if self.rooms.has(to) {
                 return Place::Rooms;
             }
@@ -701,6 +724,8 @@ impl Router {
 struct RawHeader {
     name: &'static str,
     kind: Option<String>,
+    /// The sender's, as it is stamped on it.
+    from: Option<Text>,
     to: Option<String>,
     id: Option<Text>,
 }
@@ -714,6 +739,7 @@ impl RawHeader {
                 _ => "message",
             },
             kind: element.attr("type").map(str::to_owned),
+            from: element.attr_value("from").cloned(),
             to: element.attr("to").map(str::to_owned),
             id: element.attr_value("id").cloned(),
         }

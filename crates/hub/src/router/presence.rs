@@ -135,7 +135,7 @@ impl Router {
     }
 
     /// §8.5.2.1.2 and §8.5.3: dropped if nobody is there.
-    fn route_presence(&mut self, now: Now, to: &Jid, presence: &Presence) {
+    pub(super) fn route_presence(&mut self, now: Now, to: &Jid, presence: &Presence) {
         match self.locate(to) {
             Place::Rooms => self.tell_rooms(now, presence.clone()),
             Place::Session(id) => self.deliver_presence(now, id, presence),
@@ -149,6 +149,7 @@ impl Router {
             | Place::Server
             | Place::Pubsub
             | Place::Nobody
+            | Place::Detached
             | Place::Elsewhere => {}
         }
     }

@@ -2,7 +2,7 @@
 //! the user were offline"): other sessions, offline storage, or back to the sender.
 
 use stanchion_stanza::payload::mam::ArchiveResult;
-use stanchion_stanza::stanza::MessageType;
+use stanchion_stanza::stanza::{MessageType, StanzaError};
 use stanchion_stanza::{Iq, Limits, Message, Payload as _, Scope, Stanza, codec::parse_element};
 
 use super::message::unavailable;
@@ -32,7 +32,7 @@ impl Router {
                 Stanza::Message(message) => {
                     self.redirect_message(now, &local, message, &held);
                 }
-                Stanza::Iq(iq) => self.bounce_iq(now, &iq),
+                Stanza::Iq(iq) => self.bounce_iq(now, &iq, unavailable()),
                 Stanza::Presence(_) => {}
             }
         }
@@ -57,7 +57,7 @@ impl Router {
     }
 
     /// RFC 6121 §8.5.3.2.3: requests are refused, answers dropped.
-    pub(super) fn bounce_iq(&mut self, now: Now, iq: &Iq) {
+    pub(super) fn bounce_iq(&mut self, now: Now, iq: &Iq, error: StanzaError) {
         if !iq.is_request() {
             return;
         }
@@ -65,12 +65,12 @@ impl Router {
             && let super::Place::Session(sender) = self.locate(from)
         {
             // Smaller than the request.
-            let _ = self.enqueue(now, sender, &iq.refuse(unavailable()).to_element());
+            let _ = self.enqueue(now, sender, &iq.refuse(error).to_element());
         }
     }
 
     /// A letter's stanza. The hub wrote it, so it can be read.
-    fn read(&self, held: &Held) -> Option<Stanza> {
+    pub(super) fn read(&self, held: &Held) -> Option<Stanza> {
         let limits: Limits = self.limits.outbound();
         let element = parse_element(held.letter.bytes(), &Scope::client(), &limits).ok()?;
         Stanza::from_element(element).ok()

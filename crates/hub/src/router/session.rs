@@ -29,10 +29,12 @@ pub(super) enum Link {
     },
 }
 
-/// One bound resource.
+/// One bound resource, or the component.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) address: FullJid,
+    /// It is the component: no account's, and its address's resource is made up.
+    pub(super) component: bool,
     pub(super) link: Link,
     pub(super) outbound: Outbound,
     pub(super) management: Management,
@@ -69,6 +71,34 @@ impl Session {
         }
     }
 
+    /// One that has just begun.
+    pub(super) fn new(address: FullJid, connection: ConnectionId, now: Now) -> Self {
+        Self {
+            address,
+            component: false,
+            link: Link::Connected(connection),
+            outbound: Outbound::default(),
+            management: Management::Off,
+            presence: None,
+            interested: false,
+            knows_blocked: false,
+            directed: VecDeque::new(),
+            heard: now.monotonic,
+            probed: false,
+            copies: false,
+            entropy: [0; 24],
+        }
+    }
+
+    /// Where its client is spoken to.
+    pub(super) fn recipient(&self) -> Jid {
+        match self.component {
+            true => self.bare().into(),
+            false => (*self.address).clone(),
+        }
+    }
+
+    /// Localpart of its account; empty for the component.
     pub(super) fn local(&self) -> &str {
         self.address.local().unwrap_or_default()
     }
@@ -185,18 +215,8 @@ impl Router {
         self.sessions.insert(
             session,
             Session {
-                address,
-                link: Link::Connected(id),
-                outbound: Outbound::default(),
-                management: Management::Off,
-                presence: None,
-                interested: false,
-                knows_blocked: false,
-                directed: VecDeque::new(),
-                heard: now.monotonic,
-                probed: false,
-                copies: false,
                 entropy,
+                ..Session::new(address, id, now)
             },
         );
         if let Some(connection) = self.connections.get_mut(&id) {
@@ -284,7 +304,11 @@ impl Router {
             });
         }
         self.leave(now, &session);
-        self.redirect(now, session);
+        if session.component {
+            self.detached(now, session);
+        } else {
+            self.redirect(now, session);
+        }
     }
 
     /// Deals with a queue that has become too long.
@@ -384,7 +408,7 @@ impl Router {
             return;
         }
         let mut ping = Iq::get(
-            Some((*session.address).clone()),
+            Some(session.recipient()),
             Text::from_static("hub-ping"),
             &Ping,
         );

@@ -25,6 +25,11 @@ impl Router {
         // RFC 6121 §3: between bare addresses.
         presence.header.from = Some((*own).clone());
         presence.header.to = Some((**contact).clone());
+        if self.component.as_ref().is_some_and(|c| c.has(contact)) {
+            let error =
+                StanzaError::new(ErrorType::Cancel, DefinedCondition::FeatureNotImplemented);
+            return self.refuse_presence(now, id, &presence, &error);
+        }
         if contact.domain() != self.domain.domain() {
             let error = StanzaError::new(ErrorType::Cancel, DefinedCondition::RemoteServerNotFound);
             return self.refuse_presence(now, id, &presence, &error);
@@ -278,7 +283,7 @@ impl Router {
             .collect()
     }
 
-    fn refuse_presence(
+    pub(super) fn refuse_presence(
         &mut self,
         now: Now,
         id: SessionId,

@@ -8,8 +8,10 @@
 //!                                                                 | header
 //!            Open <--header-- LoggedIn <--success-- Authenticating <
 //! ```
-//! Any fault, `</stream:stream>`, or the deadline leads to `Over` from everywhere.
+//! Any fault, `</stream:stream>`, or the deadline leads to `Over` from everywhere. A
+//! component goes from `Fresh` by `Proving` to `Open`.
 
+mod component;
 mod features;
 mod registration;
 
@@ -31,6 +33,7 @@ use stanchion_stanza::{
     payload::PayloadError, stream::StreamHeader,
 };
 
+pub use component::Attachable;
 pub use registration::Registrar;
 
 use features::{after_login, before_login, before_tls};
@@ -90,6 +93,13 @@ pub enum Output {
         /// Its localpart.
         account: String,
     },
+    /// It is the component: the router takes over, and sends `<handshake/>` unless there
+    /// is one already. What comes from now on is read as a component's, by the limits for
+    /// who has logged in.
+    Attached {
+        /// Its domain.
+        domain: Jid,
+    },
     /// For the router.
     Element(Element),
     /// Close the stream and the connection. Nothing follows.
@@ -110,6 +120,8 @@ pub struct Negotiation {
     opened: bool,
     /// How often an account was asked for.
     registrations: u32,
+    /// It is on the port for components.
+    component: Option<Arc<Attachable>>,
     /// For a header that is sent only because of an error.
     spare_id: [u8; 24],
     outputs: VecDeque<Output>,
@@ -137,6 +149,8 @@ enum State {
     Authenticating(Box<ServerAuth>),
     /// `<success/>` is sent; no header has come since.
     LoggedIn { account: String },
+    /// A component's header came; its proof for that stream id has not.
+    Proving { id: Text },
     /// The router has it.
     Open,
     /// Closed.
@@ -153,6 +167,7 @@ impl Negotiation {
             state: State::Fresh,
             opened: false,
             registrations: 0,
+            component: None,
             spare_id: entropy,
             outputs: VecDeque::new(),
         }
@@ -204,6 +219,9 @@ impl Negotiation {
         if self.opened || matches!(self.state, State::Over) {
             return self.fail(StreamCondition::BadFormat);
         }
+        if let Some(component) = self.component.clone() {
+            return self.component_header(&component, header, entropy);
+        }
         self.open(header.from.clone(), entropy);
         // RFC 6120 §4.9.3.10, §4.9.3.25, §4.9.3.6
         if header.content_namespace() != ns::CLIENT {
@@ -235,6 +253,7 @@ impl Negotiation {
             State::Plain
             | State::Handshake
             | State::Authenticating(_)
+            | State::Proving { .. }
             | State::Open
             | State::Over => return self.fail(StreamCondition::BadFormat),
         };
@@ -242,7 +261,11 @@ impl Negotiation {
     }
 
     fn open(&mut self, to: Option<Jid>, entropy: &[u8; 24]) {
-        let mut answer = StreamHeader::response(self.shared.domain.clone(), Text::base64(entropy));
+        let id = Text::base64(entropy);
+        let mut answer = match &self.component {
+            Some(component) => component.header(id),
+            None => StreamHeader::response(self.shared.domain.clone(), id),
+        };
         answer.to = to;
         self.outputs.push_back(Output::Open(answer));
         self.opened = true;
@@ -254,6 +277,7 @@ impl Negotiation {
         }
         match &mut self.state {
             State::Open => self.outputs.push_back(Output::Element(element)),
+            State::Proving { .. } => self.prove(&element),
             State::Plain if StartTls::matches(&element) => {
                 self.state = State::Handshake;
                 self.opened = false;

@@ -271,3 +271,97 @@ fn the_deadline_runs_until_the_login_is_complete() {
         StreamCondition::ConnectionTimeout
     );
 }
+
+/// A component's stream from the port on.
+fn component() -> Bench {
+    let attachable = Attachable {
+        domain: Jid::new("cloud.example").unwrap(),
+        secret: "secret".into(),
+    };
+    let now = Instant::now();
+    let component = Arc::new(attachable);
+    Bench {
+        negotiation: Negotiation::of_component(shared(false), component, now, [0; 24]),
+        now,
+    }
+}
+
+/// What answers a component's header.
+fn component_header(bench: &mut Bench, header: StreamHeader) -> Vec<Output> {
+    bench.take(Input::Event(StreamEvent::Open(header), [7; 24]))
+}
+
+/// `<handshake/>` as it comes on a component's stream.
+fn handshake(bench: &mut Bench, proof: &str) -> Vec<Output> {
+    let xml = format!("<handshake xmlns='jabber:component:accept'>{proof}</handshake>");
+    bench.say(&xml)
+}
+
+#[test]
+fn a_component_attaches_itself_by_a_proof_over_the_streams_id() {
+    let mut bench = component();
+    let domain = Jid::new("cloud.example").unwrap();
+    let outputs = component_header(&mut bench, StreamHeader::component(domain.clone()));
+    let [Output::Open(answer)] = &outputs[..] else {
+        panic!("{outputs:?}");
+    };
+    assert_eq!(answer.content_namespace(), ns::COMPONENT);
+    assert_eq!((answer.from.as_ref(), &answer.to), (Some(&domain), &None));
+    // `printf BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHsecret | sha1sum`
+    assert_eq!(
+        answer.id.as_deref(),
+        Some("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH")
+    );
+    assert!(bench.negotiation.deadline().is_some());
+    let outputs = handshake(&mut bench, "29bbc3c6a66290937bc3652da8f933d1d682ad92");
+    assert!(
+        matches!(&outputs[..], [Output::Attached { domain: d }] if *d == domain),
+        "{outputs:?}"
+    );
+    assert_eq!(bench.negotiation.deadline(), None);
+    let outputs = bench.say("<message/>");
+    assert!(matches!(&outputs[..], [Output::Element(_)]), "{outputs:?}");
+}
+
+#[test]
+fn who_does_not_know_the_secret_is_no_component() {
+    let said = [
+        "<handshake xmlns='jabber:component:accept'/>",
+        "<handshake xmlns='jabber:component:accept'>29bbc3c6a66290937bc3652da8f933d1d682ad920</handshake>",
+        "<handshake xmlns='jabber:component:accept'>b09ea9b3b7f586be8a08d0a3dd7466f110aeb136</handshake>",
+        "<message from='cloud.example' to='a@hub.example'/>",
+        "<handshake xmlns='jabber:client'>29bbc3c6a66290937bc3652da8f933d1d682ad92</handshake>",
+    ];
+    for xml in said {
+        let mut bench = component();
+        let domain = Jid::new("cloud.example").unwrap();
+        component_header(&mut bench, StreamHeader::component(domain));
+        let outputs = bench.say(xml);
+        assert_eq!(fatal(&outputs), StreamCondition::NotAuthorized, "{xml}");
+        let outputs = handshake(&mut bench, "29bbc3c6a66290937bc3652da8f933d1d682ad92");
+        assert!(outputs.is_empty(), "it is over: {outputs:?}");
+    }
+}
+
+#[test]
+fn a_header_that_is_not_the_components_is_refused_inside_a_stream() {
+    let client = StreamHeader::initial(Jid::new("cloud.example").unwrap());
+    let other = StreamHeader::component(Jid::new("hub.example").unwrap());
+    for (header, condition) in [
+        (client, StreamCondition::InvalidNamespace),
+        (other, StreamCondition::HostUnknown),
+    ] {
+        let mut bench = component();
+        let outputs = component_header(&mut bench, header);
+        assert!(matches!(&outputs[..], [Output::Open(_), ..]), "{outputs:?}");
+        assert_eq!(fatal(&outputs), condition);
+    }
+}
+
+#[test]
+fn a_component_has_as_long_to_attach_itself_as_a_client_to_log_in() {
+    let mut bench = component();
+    bench.now += Duration::from_secs(30);
+    let outputs = bench.take(Input::Tick);
+    assert_eq!(fatal(&outputs), StreamCondition::ConnectionTimeout);
+}

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use stanchion_connect::{Account, ConnectConfig, Connector, Endpoint, Endpoints};
+use stanchion_connect::component::{ComponentConfig, ComponentConnector};
+use stanchion_connect::{Account, Connect, ConnectConfig, Connector, Endpoint, Endpoints};
+use stanchion_hub::ComponentConfig as HubComponent;
 use stanchion_hub::{Accounts, Fingerprint, Hub, HubConfig, HubError};
 use stanchion_reliability::Session;
 use stanchion_reliability::session::{SessionConfig, Status};
@@ -19,10 +21,13 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 pub(crate) const DOMAIN: &str = "home.example";
+/// The component's, where there is one.
+pub(crate) const CLOUD: &str = "cloud.home.example";
 
 /// A hub for `home.example`; each account's password is its name.
 pub(crate) struct Server {
     address: SocketAddr,
+    component: Option<SocketAddr>,
     fingerprint: Fingerprint,
     stop: oneshot::Sender<()>,
     running: JoinHandle<Result<(), stanchion_hub::HubError>>,
@@ -69,6 +74,30 @@ impl Server {
         Self::start_with(config).await
     }
 
+    /// The same, with a component for `cloud.home.example` whose secret is `secret`: at those
+    /// addresses, with what is kept in that folder.
+    pub(crate) async fn start_for_component(
+        accounts: &[&str],
+        state: Option<&Path>,
+        address: SocketAddr,
+        listen: SocketAddr,
+    ) -> Self {
+        let config = HubConfig {
+            domain: DOMAIN.to_owned(),
+            starttls: None,
+            direct_tls: Some(address),
+            state: state.map(Path::to_owned),
+            accounts: Accounts::open_demo(accounts.iter().map(|name| (*name, *name))).unwrap(),
+            component: Some(HubComponent {
+                listen,
+                domain: CLOUD.to_owned(),
+                secret: "secret".into(),
+            }),
+            ..HubConfig::default()
+        };
+        Self::start_with(config).await
+    }
+
     async fn start_with(config: HubConfig) -> Self {
         let hub = soon(async {
             loop {
@@ -86,6 +115,7 @@ impl Server {
         let (stop, stopped) = oneshot::channel();
         Self {
             address: hub.addresses().direct_tls.unwrap(),
+            component: hub.addresses().component,
             fingerprint: hub.fingerprint(),
             stop,
             running: tokio::spawn(hub.run(async { drop(stopped.await) })),
@@ -95,6 +125,18 @@ impl Server {
     /// Where it listens.
     pub(crate) const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it listens for the component.
+    pub(crate) fn component_address(&self) -> SocketAddr {
+        self.component.unwrap()
+    }
+
+    /// How to attach oneself as the component, and to speak as that address of it.
+    pub(crate) fn component(&self, address: &str, secret: &str) -> ComponentConnector {
+        let endpoint = Endpoint::at(self.component_address(), TlsMode::None);
+        let config = ComponentConfig::at(endpoint);
+        ComponentConnector::new(address.parse().unwrap(), secret.into(), config).unwrap()
     }
 
     /// How to log in as that account.
@@ -169,7 +211,7 @@ impl Device {
 
     /// One that connects so.
     pub(crate) async fn begin_by(
-        connector: Connector,
+        connector: impl Connect + 'static,
         file: &Path,
         services: HostBuilder,
         config: SessionConfig,

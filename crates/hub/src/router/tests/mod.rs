@@ -2,6 +2,7 @@
 //! below.
 
 mod archive;
+mod component;
 mod laws;
 mod properties;
 mod pubsub;
