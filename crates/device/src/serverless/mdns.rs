@@ -17,6 +17,8 @@ use super::name::{Half, OwnName, SERVICE, of_service};
 use super::record::Record;
 use super::table::Seen;
 
+/// Bytes of the machine's name that leave room for a port behind it.
+const MOST_OF_MACHINE: usize = 57;
 /// For the good-bye, which is said twice.
 const FAREWELL: Duration = Duration::from_secs(2);
 /// Between the first good-bye and the library's end.
@@ -105,7 +107,7 @@ impl Mdns {
         port: u16,
         record: &Record,
     ) -> Result<(), StartError> {
-        let host = format!("{}.local.", name.machine());
+        let host = host(&name.machine(), port);
         let entries = record.entries(port);
         let addresses: Vec<IpAddr> = self.addresses.into_iter().collect();
         let info = ServiceInfo::new(
@@ -199,6 +201,15 @@ impl Drop for Mdns {
     fn drop(&mut self) {
         let _ = self.daemon.shutdown();
     }
+}
+
+/// The name of the host's addresses. XEP-0174 §3 has `machine.local.`, which all applications
+/// of the machine share: but the library's good-bye withdraws the addresses as well, and whoever
+/// leaves would take the others with it. So each has a name of its own.
+fn host(machine: &str, port: u16) -> String {
+    // One label has 63 bytes, and the name is of ASCII.
+    let machine = machine.get(..MOST_OF_MACHINE).unwrap_or(machine);
+    format!("{machine}-{port}.local.")
 }
 
 fn browsed(event: ServiceEvent) -> Option<Heard> {

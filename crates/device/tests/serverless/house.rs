@@ -18,7 +18,7 @@ use stanchion_device::{
 use stanchion_services::allowed::Allowed;
 use stanchion_stanza::{BareJid, Text};
 use stanchion_transport::security::Fingerprint;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -134,8 +134,6 @@ pub(crate) struct LampHouse {
     pub(crate) here: Arc<Neighbourhood>,
     pub(crate) messages: Messages,
     pub(crate) book: Book,
-    /// What it measured.
-    pub(crate) samples: mpsc::Receiver<Sample>,
     supervisor: Supervisor,
     passing: JoinHandle<()>,
 }
@@ -153,22 +151,15 @@ impl LampHouse {
         let lamp = Box::new(Lamp(Arc::clone(&book)));
         let supervisor = Supervisor::start("lamp", lamp, events, SupervisorConfig::default());
         here.attach(supervisor.control()).await;
-        let (told, samples) = mpsc::channel(64);
         let (ready, is_ready) = tokio::sync::oneshot::channel();
         let taker = Arc::clone(&here);
         let passing = tokio::spawn(async move {
             let mut ready = Some(ready);
             while let Some(event) = heard.recv().await {
-                let sample = match &event.report {
-                    Report::Sample(sample) => Some(sample.clone()),
-                    _ => None,
-                };
+                let measured = matches!(event.report, Report::Sample(_));
                 taker.take(event).await;
-                if let Some(sample) = sample {
-                    told.send(sample).await.unwrap();
-                    if let Some(ready) = ready.take() {
-                        ready.send(()).unwrap();
-                    }
+                if measured && let Some(ready) = ready.take() {
+                    ready.send(()).unwrap();
                 }
             }
         });
@@ -177,7 +168,6 @@ impl LampHouse {
             here,
             messages,
             book,
-            samples,
             supervisor,
             passing,
         }

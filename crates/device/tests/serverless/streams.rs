@@ -333,6 +333,9 @@ async fn of_two_with_one_name_the_second_gets_a_number() {
         .await
         .unwrap()
         .unwrap();
+    let (third, _to_third) = start(config(folder.path(), "third@yard", net)).await;
+    seen(&third, &name("lamp@hall")).await;
+    let mut events = third.events();
     let mut second = config(folder.path(), "lamp@hall", net);
     second.identity = folder.path().join("second.pem");
     let (second, _to_second) = start(second).await;
@@ -343,6 +346,22 @@ async fn of_two_with_one_name_the_second_gets_a_number() {
     seen(&first, &name("lamp-1@hall")).await;
     seen(&second, &name("lamp@hall")).await;
     assert_eq!(first.name(), name("lamp@hall"));
+    // Whoever looks on sees the first one all the while.
+    until(&mut events, |event| {
+        assert_ne!(*event, Event::Gone(name("lamp@hall")));
+        match event {
+            Event::Found(seen) => (seen.name == name("lamp-1@hall")).then_some(()),
+            _ => None,
+        }
+    })
+    .await;
+    let there = third.neighbours().await;
+    assert!(
+        there
+            .iter()
+            .any(|n| n.name == name("lamp@hall") && n.port == first.port())
+    );
+    third.shutdown().await;
     second.shutdown().await;
     first.shutdown().await;
 }

@@ -28,7 +28,7 @@ use super::mdns::{Heard, Mdns};
 use super::name::{Half, OwnName};
 use super::opening::{Closed, Opened, We};
 use super::record::Record;
-use super::table::{Change, Table};
+use super::table::{Change, Seen, Table};
 use super::trust::{Trust, Way};
 use crate::adapter::{OrderError, Stop};
 use crate::host::orders::Controls;
@@ -73,6 +73,8 @@ enum Done {
 pub(super) struct Work {
     parts: Parts,
     table: Table,
+    /// Somebody else who goes by our name: a neighbour, once we have another.
+    twin: Option<Seen>,
     controls: Controls,
     streams: HashMap<u64, Stream>,
     next: u64,
@@ -100,6 +102,7 @@ impl Work {
         Self {
             parts,
             table: Table::default(),
+            twin: None,
             controls: Controls::default(),
             streams: HashMap::new(),
             next: 0,
@@ -198,8 +201,16 @@ impl Work {
     fn network(&mut self, heard: Heard) {
         let own = self.parts.we.name.clone();
         let change = match heard {
-            Heard::Seen(seen) => self.table.seen(&own, seen),
-            Heard::Gone(name) => self.table.gone(&name),
+            Heard::Seen(seen) => {
+                if seen.name == own && seen.port != self.parts.port {
+                    self.twin = Some(seen.clone());
+                }
+                self.table.seen(&own, seen)
+            }
+            Heard::Gone(name) => {
+                self.twin = self.twin.take().filter(|twin| twin.name != name);
+                self.table.gone(&name)
+            }
             Heard::Taken(half) => return self.taken(half),
             Heard::Announced => {
                 return self.parts.standing.send_modify(|s| s.announced = true);
@@ -237,6 +248,9 @@ impl Work {
         });
         self.register();
         self.event(Event::Renamed(name));
+        if let Some(twin) = self.twin.take() {
+            self.network(Heard::Seen(twin));
+        }
     }
 
     fn register(&mut self) {
