@@ -21,7 +21,7 @@ use stanchion::connect::{Connect as _, Endpoint};
 use stanchion::stanza::payload::disco::{DiscoInfo, Identity};
 use stanchion::stanza::payload::upload::{Request, Slot, limit_form};
 use stanchion::stanza::stanza::{DefinedCondition, ErrorType, IqKind, StanzaError};
-use stanchion::stanza::{Element, Iq, Payload as _, Stanza, StreamEvent, Text, ns};
+use stanchion::stanza::{Iq, Payload as _, Stanza, StreamEvent, Text, ns};
 use stanchion::transport::{TlsMode, XmppStream};
 use stanchion_hub::{Accounts, ComponentConfig as HubComponent, Hub, HubConfig};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -54,7 +54,7 @@ type Files = Arc<Mutex<HashMap<String, Vec<u8>>>>;
 async fn http(mut stream: TcpStream, files: Files) {
     let mut heard = Vec::new();
     let (head, length) = loop {
-        let mut bytes = [0; 16 * 1024];
+        let mut bytes = vec![0; 16 * 1024];
         let n = stream.read(&mut bytes).await.unwrap();
         assert!(n > 0, "a whole request");
         heard.extend_from_slice(&bytes[..n]);
@@ -128,7 +128,6 @@ fn answer(iq: &Iq, place: SocketAddr) -> Iq {
 /// The service, for as long as its stream is there.
 async fn serve(mut stream: XmppStream, place: SocketAddr) {
     while let Ok(StreamEvent::Element(element)) = stream.next().await {
-        let element: Element = element;
         if let Ok(Stanza::Iq(iq)) = Stanza::from_element(element)
             && iq.is_request()
         {
