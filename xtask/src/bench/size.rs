@@ -88,6 +88,8 @@ fn build(package: &str) -> Outcome<PathBuf> {
     let folder = program::root().join(FOLDER);
     let mut build = program::cargo();
     build.args(["build", "--quiet", "--release", "--package", package]);
+    // The folder's own configuration counts, and not what this process was run with.
+    build.env_remove("LIBSQLITE3_FLAGS").env_remove("CFLAGS");
     program::run(build.current_dir(&folder))?;
     Ok(folder.join("target/release").join(package))
 }
