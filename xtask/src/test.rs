@@ -52,7 +52,7 @@ enum Step {
     Demo,
     /// A short chaos run over the hub
     Chaos,
-    /// Meters without a server, and an overload
+    /// A thousand meters whose server is away
     Scenario,
 }
 
