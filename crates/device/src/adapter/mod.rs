@@ -3,6 +3,7 @@
 //! reports is not its business.
 
 mod link;
+mod misuse;
 mod order;
 mod stop;
 mod supervisor;
@@ -12,6 +13,7 @@ use stanchion_reliability::store::WallTime;
 use stanchion_stanza::Text;
 
 pub use link::{Ended, Link};
+pub use misuse::Misuse;
 pub use order::{Order, OrderError, Withdrawal};
 pub use stop::{Stop, Stopper};
 pub use supervisor::{AdapterEvent, Control, State, Supervisor, SupervisorConfig, from_adapters};

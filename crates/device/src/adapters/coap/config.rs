@@ -7,6 +7,7 @@ use serde::Deserialize;
 use stanchion_stanza::Text;
 
 use super::exchange::{Method, Parameters};
+use crate::adapter::Misuse;
 use crate::model::{FieldSpec, Kind, ParameterKind, ParameterSpec, Sampling};
 
 /// How many resources one adapter may have.
@@ -164,21 +165,6 @@ const fn max_body() -> usize {
     64 * 1024
 }
 
-/// What cannot be right in a configuration.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{key}`: {what}")]
-pub struct Misuse {
-    /// Which setting.
-    pub key: String,
-    /// What is wrong with it, and what it may be.
-    pub what: String,
-}
-
-fn misuse(key: impl Into<String>, what: impl Into<String>) -> Misuse {
-    let (key, what) = (key.into(), what.into());
-    Misuse { key, what }
-}
-
 impl Format {
     /// Its number (RFC 7252 §12.3, RFC 8428 §12.2).
     pub(super) const fn number(self) -> u16 {
@@ -216,16 +202,16 @@ impl Config {
         if !is_place {
             let server = &self.server;
             let what = format!("`{server}` is to be host and port, such as `192.0.2.9:5683`");
-            return Err(misuse("server", what));
+            return Err(Misuse::of("server", what));
         }
         let ms = Duration::from_millis;
-        time("ack_timeout", self.ack_timeout, ms(100), ms(60_000))?;
-        time("patience", self.patience, ms(1000), ms(600_000))?;
-        within("max_retransmit", self.max_retransmit, 0, 10)?;
-        within("nstart", self.nstart, 1, 16)?;
-        within("max_body", self.max_body, 1024, 1024 * 1024)?;
+        Misuse::unless_time("ack_timeout", self.ack_timeout, ms(100), ms(60_000))?;
+        Misuse::unless_time("patience", self.patience, ms(1000), ms(600_000))?;
+        Misuse::unless_within("max_retransmit", self.max_retransmit, 0, 10)?;
+        Misuse::unless_within("nstart", self.nstart, 1, 16)?;
+        Misuse::unless_within("max_body", self.max_body, 1024, 1024 * 1024)?;
         let least = usize::from(!self.discover);
-        within("resources", self.resources.len(), least, MOST_RESOURCES)?;
+        Misuse::unless_within("resources", self.resources.len(), least, MOST_RESOURCES)?;
         let thing = self.thing()?;
         let resources = self.resources.iter().map(|r| r.check(&thing));
         let resources = resources.collect::<Result<Vec<_>, _>>()?;
@@ -233,7 +219,7 @@ impl Config {
         for resource in &resources {
             if !names.insert((&resource.thing, &resource.field.name)) {
                 let key = format!("resources.{}", resource.field.name);
-                return Err(misuse(
+                return Err(Misuse::of(
                     key,
                     "another resource of that thing has the same name",
                 ));
@@ -243,7 +229,7 @@ impl Config {
     }
 
     fn thing(&self) -> Result<Text, Misuse> {
-        text("thing", self.thing.as_deref().unwrap_or("coap"))
+        Misuse::unless_text("thing", self.thing.as_deref().unwrap_or("coap"))
     }
 
     /// A resource that the server has told of; nothing if it cannot be one.
@@ -283,10 +269,10 @@ impl Config {
 impl ResourceConfig {
     fn check(&self, thing: &Text) -> Result<Resource, Misuse> {
         let key = format!("resources.{}", self.name);
-        let wrong = |what: &str| Err(misuse(&key, what));
-        let name = text(&key, &self.name)?;
+        let wrong = |what: &str| Err(Misuse::of(&key, what));
+        let name = Misuse::unless_text(&key, &self.name)?;
         let thing = match &self.thing {
-            Some(thing) => text(&format!("{key}.thing"), thing)?,
+            Some(thing) => Misuse::unless_text(&format!("{key}.thing"), thing)?,
             None => thing.clone(),
         };
         let (path, query) = self.path.split_once('?').unwrap_or((&self.path, ""));
@@ -314,14 +300,14 @@ impl ResourceConfig {
         if !is_number && (self.decimals.is_some() || !self.unit.is_empty()) {
             return wrong("`decimals` and `unit` are for numbers");
         }
-        within(
+        Misuse::unless_within(
             &format!("{key}.decimals"),
             self.decimals.unwrap_or(0),
             0,
             12,
         )?;
         let day = Duration::from_secs(86_400);
-        time(
+        Misuse::unless_time(
             &format!("{key}.poll"),
             self.poll,
             Duration::from_secs(1),
@@ -339,7 +325,7 @@ impl ResourceConfig {
         let mut field = FieldSpec::new(name.clone(), kind).sampled(self.sampling);
         field.writable = self.writable;
         if !self.unit.is_empty() {
-            field.unit = text(&format!("{key}.unit"), &self.unit)?;
+            field.unit = Misuse::unless_text(&format!("{key}.unit"), &self.unit)?;
         }
         let bounds = self.min.is_some() || self.max.is_some();
         if bounds && !(self.writable && matches!(self.of, Type::Number | Type::Integer)) {
@@ -379,34 +365,6 @@ impl ResourceConfig {
             },
         })
     }
-}
-
-fn text(key: &str, of: &str) -> Result<Text, Misuse> {
-    if of.is_empty() || of.len() > 256 {
-        return Err(misuse(key, "is to have 1 to 256 bytes"));
-    }
-    Text::new(of).map_err(|e| misuse(key, e.to_string()))
-}
-
-fn within<T: PartialOrd + std::fmt::Display>(
-    key: &str,
-    value: T,
-    least: T,
-    most: T,
-) -> Result<(), Misuse> {
-    if value < least || value > most {
-        return Err(misuse(key, format!("is to be from {least} to {most}")));
-    }
-    Ok(())
-}
-
-fn time(key: &str, value: Duration, least: Duration, most: Duration) -> Result<(), Misuse> {
-    if value < least || value > most {
-        let said = humantime::format_duration;
-        let what = format!("is to be from {} to {}", said(least), said(most));
-        return Err(misuse(key, what));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -51,9 +51,9 @@ use stanchion_stanza::Text;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, sleep_until};
 
-pub use config::{Config, Format, MOST_RESOURCES, Misuse, ResourceConfig, SetBy, Type};
+pub use config::{Config, Format, MOST_RESOURCES, ResourceConfig, SetBy, Type};
 
-use crate::adapter::wall_clock;
+use crate::adapter::{Misuse, wall_clock};
 use crate::model::{Sample, Sampler, ThingSpec, Value};
 use crate::{AdapterError, Link, Order, OrderError, Report, Stop};
 use config::Resource;

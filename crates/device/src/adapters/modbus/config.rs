@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
-use stanchion_stanza::Text;
 
 use super::plan::Limits;
 use super::point::{Order, Point, PointConfig};
 use super::wire::{MOST_BITS, MOST_REGISTERS};
+use crate::adapter::Misuse;
 
 /// How many points one adapter may have.
 pub const MOST_POINTS: usize = 4096;
@@ -129,21 +129,6 @@ const fn baud() -> u32 {
     19_200
 }
 
-/// What cannot be right in a configuration.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{key}`: {what}")]
-pub struct Misuse {
-    /// Which setting.
-    pub key: String,
-    /// What is wrong with it, and what it may be.
-    pub what: String,
-}
-
-pub(super) fn misuse(key: impl Into<String>, what: impl Into<String>) -> Misuse {
-    let (key, what) = (key.into(), what.into());
-    Misuse { key, what }
-}
-
 impl Serial {
     /// How many bits a character takes: start, eight of data, parity, stop.
     fn bits_of_a_character(&self) -> u32 {
@@ -167,10 +152,10 @@ impl Serial {
     }
 
     fn check(&self) -> Result<(), Misuse> {
-        within("serial.baud", self.baud, 300, 4_000_000)?;
+        Misuse::unless_within("serial.baud", self.baud, 300, 4_000_000)?;
         match self.stop_bits {
             None | Some(1 | 2) => Ok(()),
-            Some(_) => Err(misuse("serial.stop_bits", "is to be 1 or 2")),
+            Some(_) => Err(Misuse::of("serial.stop_bits", "is to be 1 or 2")),
         }
     }
 }
@@ -182,9 +167,9 @@ impl Config {
             (Some(_), None) => {}
             (None, Some(serial)) => {
                 serial.check()?;
-                within("unit", self.unit, 1, 247)?;
+                Misuse::unless_within("unit", self.unit, 1, 247)?;
             }
-            _ => return Err(misuse("tcp", "give either `tcp` or `serial`")),
+            _ => return Err(Misuse::of("tcp", "give either `tcp` or `serial`")),
         }
         if let Some(tcp) = &self.tcp
             && !tcp
@@ -192,21 +177,21 @@ impl Config {
                 .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
         {
             let what = format!("`{tcp}` is to be host and port, such as `192.0.2.7:502`");
-            return Err(misuse("tcp", what));
+            return Err(Misuse::of("tcp", what));
         }
         let ms = Duration::from_millis;
-        time("poll", self.poll, ms(10), ms(86_400_000))?;
-        time("timeout", self.timeout, ms(10), ms(60_000))?;
-        time("connect_timeout", self.connect_timeout, ms(10), ms(60_000))?;
-        time("pause", self.pause, Duration::ZERO, ms(10_000))?;
-        within("slack", self.slack, 0, MOST_REGISTERS)?;
+        Misuse::unless_time("poll", self.poll, ms(10), ms(86_400_000))?;
+        Misuse::unless_time("timeout", self.timeout, ms(10), ms(60_000))?;
+        Misuse::unless_time("connect_timeout", self.connect_timeout, ms(10), ms(60_000))?;
+        Misuse::unless_time("pause", self.pause, Duration::ZERO, ms(10_000))?;
+        Misuse::unless_within("slack", self.slack, 0, MOST_REGISTERS)?;
         let registers = self.registers_per_request;
-        within("registers_per_request", registers, 4, MOST_REGISTERS)?;
-        within("bits_per_request", self.bits_per_request, 1, MOST_BITS)?;
-        within("points", self.points.len(), 1, MOST_POINTS)?;
+        Misuse::unless_within("registers_per_request", registers, 4, MOST_REGISTERS)?;
+        Misuse::unless_within("bits_per_request", self.bits_per_request, 1, MOST_BITS)?;
+        Misuse::unless_within("points", self.points.len(), 1, MOST_POINTS)?;
         let thing = match &self.thing {
-            Some(thing) => text("thing", thing)?,
-            None => text("thing", &format!("modbus-{}", self.unit))?,
+            Some(thing) => Misuse::unless_text("thing", thing)?,
+            None => Misuse::unless_text("thing", &format!("modbus-{}", self.unit))?,
         };
         let points: Result<Vec<_>, _> = (self.points.iter())
             .map(|point| Point::new(point, &thing, self))
@@ -216,7 +201,10 @@ impl Config {
         for point in &points {
             if !names.insert((&point.thing, &point.field.name)) {
                 let key = format!("points.{}", point.field.name);
-                return Err(misuse(key, "another point of that thing has the same name"));
+                return Err(Misuse::of(
+                    key,
+                    "another point of that thing has the same name",
+                ));
             }
         }
         Ok(points)
@@ -238,34 +226,6 @@ impl Config {
             (None, None) => format!("unit {}", self.unit),
         }
     }
-}
-
-pub(super) fn text(key: &str, of: &str) -> Result<Text, Misuse> {
-    if of.is_empty() || of.len() > 256 {
-        return Err(misuse(key, "is to have 1 to 256 bytes"));
-    }
-    Text::new(of).map_err(|e| misuse(key, e.to_string()))
-}
-
-pub(super) fn within<T: PartialOrd + std::fmt::Display>(
-    key: &str,
-    value: T,
-    least: T,
-    most: T,
-) -> Result<(), Misuse> {
-    if value < least || value > most {
-        return Err(misuse(key, format!("is to be from {least} to {most}")));
-    }
-    Ok(())
-}
-
-fn time(key: &str, value: Duration, least: Duration, most: Duration) -> Result<(), Misuse> {
-    if value < least || value > most {
-        let said = humantime::format_duration;
-        let what = format!("is to be from {} to {}", said(least), said(most));
-        return Err(misuse(key, what));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

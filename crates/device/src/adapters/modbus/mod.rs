@@ -47,11 +47,11 @@ use stanchion_stanza::Text;
 use tokio::time::{Instant, sleep_until};
 use tokio_modbus::ExceptionCode;
 
-pub use config::{Config, MOST_POINTS, Misuse, Parity, Serial};
+pub use config::{Config, MOST_POINTS, Parity, Serial};
 pub use point::{Order, PointConfig, Type};
 pub use wire::Table;
 
-use crate::adapter::wall_clock;
+use crate::adapter::{Misuse, wall_clock};
 use crate::model::{Reading, Sample, Sampler, ThingSpec};
 use crate::{AdapterError, Link, Report, Stop};
 use line::{Fault, Line};

@@ -3,9 +3,10 @@
 use serde::Deserialize;
 use stanchion_stanza::Text;
 
-use super::config::{Config, Misuse, misuse, text, within};
+use super::config::Config;
 use super::plan::Span;
 use super::wire::{MOST_WRITTEN, Request, Table};
+use crate::adapter::Misuse;
 use crate::model::{
     FieldSpec, Kind, ParameterKind, ParameterSpec, Sampling, SettingValue, Value, number,
 };
@@ -182,10 +183,10 @@ pub(super) enum NoValue {
 impl Point {
     pub(super) fn new(config: &PointConfig, thing: &Text, device: &Config) -> Result<Self, Misuse> {
         let key = format!("points.{}", config.name);
-        let wrong = |what: &str| Err(misuse(&key, what));
-        let name = text(&key, &config.name)?;
+        let wrong = |what: &str| Err(Misuse::of(&key, what));
+        let name = Misuse::unless_text(&key, &config.name)?;
         let thing = match &config.thing {
-            Some(thing) => text(&format!("{key}.thing"), thing)?,
+            Some(thing) => Misuse::unless_text(&format!("{key}.thing"), thing)?,
             None => thing.clone(),
         };
         let is_bits = config.kind.is_bits();
@@ -206,7 +207,7 @@ impl Point {
         let count = match (of.registers(), config.length) {
             (Some(count), None) => count,
             (None, Some(length)) => {
-                within(&format!("{key}.length"), length, 1, MOST_WRITTEN)?;
+                Misuse::unless_within(&format!("{key}.length"), length, 1, MOST_WRITTEN)?;
                 length
             }
             (Some(_), Some(_)) => return wrong("`length` is for a `string`"),
@@ -227,7 +228,7 @@ impl Point {
         if numeric && matches!(of, Type::Bool | Type::String) {
             return wrong("`scale`, `offset`, `decimals` and `unit` are for numbers");
         }
-        within(
+        Misuse::unless_within(
             &format!("{key}.decimals"),
             config.decimals.unwrap_or(0),
             0,
@@ -251,7 +252,7 @@ impl Point {
         }
         let unit = match config.unit.as_str() {
             "" => Text::default(),
-            unit => text(&format!("{key}.unit"), unit)?,
+            unit => Misuse::unless_text(&format!("{key}.unit"), unit)?,
         };
         let mut field = FieldSpec::new(name.clone(), kind).sampled(config.sampling);
         field.unit = unit;

@@ -8,11 +8,11 @@ use async_trait::async_trait;
 use rumqttc::Publish;
 use tokio::time::{Instant, sleep_until};
 
-use super::config::{Config, Misuse, Session};
+use super::config::{Config, Session};
 use super::connection::{Connection, Event, Greeting};
 use super::orders::Orders;
 use super::registry::{Age, Changes, Registry};
-use crate::adapter::{AdapterError, Link, Report, Stop, wall_clock};
+use crate::adapter::{AdapterError, Link, Misuse, Report, Stop, wall_clock};
 use crate::model::{Sample, ThingSpec};
 
 /// Filters of one packet.

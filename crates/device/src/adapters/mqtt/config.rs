@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use super::topic::{is_filter, is_name};
+use crate::adapter::Misuse;
 use crate::model::{Kind, Sampling};
 
 /// How the way to a broker is protected.
@@ -67,23 +68,6 @@ const fn max_packet() -> usize {
     256 * 1024
 }
 
-/// What cannot be right in a configuration.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{key}`: {what}")]
-pub struct Misuse {
-    /// Which setting.
-    pub key: String,
-    /// What is wrong with it, and what it may be.
-    pub what: String,
-}
-
-pub(super) fn misuse(key: impl Into<String>, what: impl Into<String>) -> Misuse {
-    Misuse {
-        key: key.into(),
-        what: what.into(),
-    }
-}
-
 impl Broker {
     /// That broker, with TLS, and who we are to it.
     #[must_use]
@@ -118,30 +102,36 @@ impl Broker {
 
     pub(super) fn check(&self) -> Result<(), Misuse> {
         if self.host.is_empty() {
-            return Err(misuse("broker.host", "it is empty; name the broker"));
+            return Err(Misuse::of("broker.host", "it is empty; name the broker"));
         }
         if !is_word(&self.client_id) {
             let what = "it is to have 1 to 64 letters, digits, `-` and `_`";
-            return Err(misuse("broker.client_id", what));
+            return Err(Misuse::of("broker.client_id", what));
         }
         if self.password_file.is_some() && self.password_env.is_some() {
             let what = "there is a `password_file` as well; give one of them";
-            return Err(misuse("broker.password_env", what));
+            return Err(Misuse::of("broker.password_env", what));
         }
         let password = self.password_file.is_some() || self.password_env.is_some();
         if password && self.user.is_none() {
-            return Err(misuse("broker.user", "there is a password, but no user"));
+            return Err(Misuse::of(
+                "broker.user",
+                "there is a password, but no user",
+            ));
         }
         if self.user.as_ref().is_some_and(|user| user.len() > 1024) {
-            return Err(misuse("broker.user", "it is longer than 1024 bytes"));
+            return Err(Misuse::of("broker.user", "it is longer than 1024 bytes"));
         }
         let seconds = Duration::from_secs(1)..=Duration::from_secs(3600);
         if !seconds.contains(&self.keep_alive) {
-            return Err(misuse("broker.keep_alive", "it is to be from 1 s to 1 h"));
+            return Err(Misuse::of(
+                "broker.keep_alive",
+                "it is to be from 1 s to 1 h",
+            ));
         }
         if !(1024..=4 * 1024 * 1024).contains(&self.max_packet) {
             let what = "it is to be from 1024 to 4194304 bytes";
-            return Err(misuse("broker.max_packet", what));
+            return Err(Misuse::of("broker.max_packet", what));
         }
         Ok(())
     }
@@ -315,11 +305,11 @@ impl Config {
         for filter in &self.leave_out {
             if !is_filter(filter) {
                 let what = format!("`{filter}` is no topic filter (MQTT 3.1.1 §4.7)");
-                return Err(misuse("leave_out", what));
+                return Err(Misuse::of("leave_out", what));
             }
         }
         if self.points.len() > 1024 {
-            return Err(misuse("points", "there are more than 1024"));
+            return Err(Misuse::of("points", "there are more than 1024"));
         }
         Ok(())
     }
@@ -335,7 +325,7 @@ pub(super) fn check_prefix(key: &str, prefix: &str, may_be_none: bool) -> Result
         true => Ok(()),
         false => {
             let what = "it is to be the beginning of a topic, without `+`, `#` and a last `/`";
-            Err(misuse(key, what))
+            Err(Misuse::of(key, what))
         }
     }
 }
@@ -399,10 +389,10 @@ impl PublisherConfig {
         check_prefix("base", &self.base, false)?;
         if self.instance.as_ref().is_some_and(|word| !is_word(word)) {
             let what = "it is to have 1 to 64 letters, digits, `-` and `_`";
-            return Err(misuse("instance", what));
+            return Err(Misuse::of("instance", what));
         }
         if !(1..=4096).contains(&self.room) {
-            return Err(misuse("room", "it is to be from 1 to 4096"));
+            return Err(Misuse::of("room", "it is to be from 1 to 4096"));
         }
         Ok(())
     }

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use stanchion_stanza::Text;
 
-use super::config::{Misuse, Point, misuse};
+use super::config::Point;
 use super::template::{CommandTemplate, Payload, Template};
 use super::topic::is_name;
+use crate::adapter::Misuse;
 use crate::model::{FieldSpec, Kind, ParameterKind, ParameterSpec, SettingValue, Value, as_f64};
 
 /// The longest text that becomes a value, in bytes.
@@ -252,7 +253,7 @@ fn text_of(value: &Value) -> Option<&str> {
 impl Entity {
     /// What the user says that there is.
     pub(super) fn of_point(point: &Point, at: usize) -> Result<Self, Misuse> {
-        let wrong = |key: &str, what: String| misuse(format!("points[{at}].{key}"), what);
+        let wrong = |key: &str, what: String| Misuse::of(format!("points[{at}].{key}"), what);
         let unfit = || "it is empty, or has control characters".to_owned();
         let thing = name(&point.thing).ok_or_else(|| wrong("thing", unfit()))?;
         let field = name(&point.field).ok_or_else(|| wrong("field", unfit()))?;

@@ -58,5 +58,5 @@ mod template;
 mod topic;
 
 pub use bridge::Adapter;
-pub use config::{Broker, Command, Config, Misuse, Point, PublisherConfig, Session, Tls};
+pub use config::{Broker, Command, Config, Point, PublisherConfig, Session, Tls};
 pub use publisher::{Feed, Publisher, Wanted};

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use stanchion_stanza::Text;
 
-use super::config::{Config, Misuse};
+use super::config::Config;
 use super::discovery::{self, LeftOut};
 use super::entity::{Entity, Outlet, Rule, Setter, name};
 use super::template::Payload;
+use crate::adapter::Misuse;
 use crate::model::{Quality, Reading, ThingSpec, Value};
 
 /// Announcements that are remembered, those that are left out as well.

@@ -16,9 +16,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use self::announce::Names;
 use self::board::Board;
-use super::config::{Misuse, PublisherConfig};
+use super::config::PublisherConfig;
 use super::connection::{Connection, Event, Greeting};
-use crate::adapter::{Adapter, AdapterError, Link, OrderError, Report, Stop};
+use crate::adapter::{Adapter, AdapterError, Link, Misuse, OrderError, Report, Stop};
 use crate::model::Setting;
 
 /// Publications without an acknowledgement.
