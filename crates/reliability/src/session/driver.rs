@@ -26,7 +26,9 @@ use super::sent::{Find, Lookup};
 use super::stanzas::{Inflow, Tap, Up};
 use super::token::Token;
 use super::waiters::Waiters;
-use super::{Disconnect, SendError, SessionConfig, SessionError, SessionEvent, Status, Warning};
+use super::{
+    Disconnect, SendError, SessionConfig, SessionError, SessionEvent, Status, StreamReport, Warning,
+};
 use crate::engine::{Counters, Engine, Event, Input, Now, Output, Stream, Submission};
 use crate::protection::Protection;
 use crate::store::{Store, WallTime};
@@ -480,6 +482,10 @@ impl Driver {
                 "the session is in the clear: anybody on the way can read and change it"
             );
         }
+        let report = Arc::new(StreamReport {
+            tls: stream.security().tls.clone(),
+            login: established.login,
+        });
         self.link = Link::Up(Box::new(stream));
         let managed = established.stream_management.is_some();
         let ready = match established.resumption {
@@ -532,6 +538,7 @@ impl Driver {
             endpoint,
             resumed,
             protection,
+            report,
         });
     }
 
