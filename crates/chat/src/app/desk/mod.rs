@@ -9,6 +9,9 @@ mod telling;
 mod things;
 mod watching;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use stanchion::BareJid;
 use stanchion::services::chat::{ChatError, Draft, Said};
-use stanchion::services::history::Place;
+use stanchion::services::history::{Place, Progress};
 use tokio::sync::mpsc;
 
 use super::super::event::Event;
@@ -56,9 +56,12 @@ pub(super) async fn speak(held: Arc<Held>, mut speeches: mpsc::Receiver<Speech>)
     }
 }
 
-/// The message as it is in the history.
+/// The message as it is in the history, which may not have noted yet that it is kept.
 async fn tell(held: &Held, said: &Said) {
-    if let Ok(Some(entry)) = held.client.chat().history().entry(said.place).await {
+    if let Ok(Some(mut entry)) = held.client.chat().history().entry(said.place).await {
+        if entry.progress == Some(Progress::Writing) {
+            entry.progress = Some(Progress::Accepted);
+        }
         held.tell(Event::Said(Box::new(entry))).await;
     }
 }
