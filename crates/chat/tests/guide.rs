@@ -51,13 +51,17 @@ fn show(at: &str, terminal: &mut Terminal, block: &Block, desk: &Desk) {
     let entries = block.entries();
     for (i, entry) in entries.iter().enumerate() {
         // Whoever asks for the exit code expects one.
-        let asked = matches!(entries.get(i + 1), Some(Entry::Command(next, _)) if next == "echo $?");
+        let asked =
+            matches!(entries.get(i + 1), Some(Entry::Command(next, _)) if next == "echo $?");
         match entry {
             Entry::Further(expected) => terminal.expect(at, expected, desk),
             Entry::Interrupt(expected) => terminal.interrupt(at, expected, desk),
             Entry::Command(command, expected) if block.terminal().is_empty() => {
                 let status = terminal.run(at, command, expected, desk);
-                assert!(status == 0 || asked, "{at}: `{command}` ended with {status}");
+                assert!(
+                    status == 0 || asked,
+                    "{at}: `{command}` ended with {status}"
+                );
             }
             Entry::Command(command, expected) => {
                 terminal.start(at, command, desk);

@@ -1,5 +1,6 @@
 //! Who may read and set the things of a connection, as the configuration says.
 
+use stanchion::BareJid;
 use stanchion::services::allowed::Allowed;
 use stanchion_device::host::{Access, Grant};
 
@@ -22,4 +23,16 @@ pub(super) fn of(connection: &Connection) -> Result<Access, Failure> {
         access = access.with(Grant::to_all(Allowed::accounts(controllers)));
     }
     Ok(access)
+}
+
+/// The accounts that are listed: who may see which device there is. A domain would stand for
+/// all accounts at it.
+///
+/// # Errors
+/// A word in a list that is no account.
+pub(super) fn listed(connection: &Connection) -> Result<Vec<BareJid>, Failure> {
+    let mut all = connection.accounts(&connection.readers)?;
+    all.extend(connection.accounts(&connection.controllers)?);
+    all.retain(|account| account.local().is_some());
+    Ok(all)
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use stanchion::Client;
 use stanchion::services::Incoming;
 use stanchion::services::pubsub::PublisherConfig;
+use stanchion::services::roster::Policy;
 use stanchion::stanza::Text;
 use stanchion_device::ThingSpec;
 use stanchion_device::adapter::{Stop, Stopper};
@@ -61,7 +62,11 @@ impl Station {
         let settings = Settings::load(&config.args()?).await.map_err(named)?;
         let mut things = HostConfig::default();
         things.access = access::of(config)?;
-        let describe = |client: stanchion::ClientBuilder| client.things(things);
+        let visible = Policy::AcceptFrom(access::listed(config)?);
+        let describe = |client: stanchion::ClientBuilder| {
+            // Whoever may read has to see which device to ask.
+            client.things(things).subscriptions(visible)
+        };
         let started = settings.start_as(None, describe).await.map_err(named)?;
         let (client, incoming) = started;
         let outflows = outflows(config, &client).await?;

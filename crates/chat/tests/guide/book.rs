@@ -98,7 +98,9 @@ impl Block {
             Some((command, _)) => command.trim_end().to_owned(),
             None => line.to_owned(),
         });
-        plain.filter(|line| line.starts_with("stanchion ")).collect()
+        plain
+            .filter(|line| line.starts_with("stanchion "))
+            .collect()
     }
 
     pub(crate) fn entries(&self) -> Vec<Entry> {
@@ -138,7 +140,9 @@ pub(crate) fn fits(expected: &[String], lines: &[String]) -> bool {
             (0..=lines.len()).any(|skip| fits(rest, &lines[skip..]))
         }
         [first, rest @ ..] => match lines {
-            [line, others @ ..] => line_fits(first.trim_end(), line.trim_end()) && fits(rest, others),
+            [line, others @ ..] => {
+                line_fits(first.trim_end(), line.trim_end()) && fits(rest, others)
+            }
             [] => false,
         },
     }
@@ -170,6 +174,10 @@ fn dots_stand_for_any_text_and_alone_for_any_lines() {
         ("a\n…", "a\nb\nc", true),
         ("a\n…\nd", "a\nb\nc", false),
     ] {
-        assert_eq!(fits(&lines(expected), &lines(told)), fit, "{expected} {told}");
+        assert_eq!(
+            fits(&lines(expected), &lines(told)),
+            fit,
+            "{expected} {told}"
+        );
     }
 }

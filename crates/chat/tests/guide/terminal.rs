@@ -64,14 +64,18 @@ impl Desk {
         pairs.sort_by_key(|(book, _)| std::cmp::Reverse(book.len()));
         pairs
             .into_iter()
-            .fold(text.to_owned(), |text, (book, here)| text.replace(book, here))
+            .fold(text.to_owned(), |text, (book, here)| {
+                text.replace(book, here)
+            })
     }
 
     /// What is printed here, in the book's ports.
     fn told(&self, text: &str) -> String {
         self.ports
             .iter()
-            .fold(text.to_owned(), |text, (book, here)| text.replace(here, book))
+            .fold(text.to_owned(), |text, (book, here)| {
+                text.replace(here, book)
+            })
     }
 
     pub(crate) fn write(&self, file: &str, text: &str, add: bool) {
@@ -150,7 +154,10 @@ impl Terminal {
     pub(crate) fn run(&mut self, at: &str, command: &str, expected: &[String], desk: &Desk) -> i32 {
         self.start(at, command, desk);
         let (lines, status) = self.rest(at, desk);
-        assert!(fits(expected, &lines), "{at}: `{command}` printed {lines:#?}");
+        assert!(
+            fits(expected, &lines),
+            "{at}: `{command}` printed {lines:#?}"
+        );
         status
     }
 
@@ -170,7 +177,9 @@ impl Terminal {
     /// Ends the command that runs, as Ctrl-C does.
     pub(crate) fn interrupt(&mut self, at: &str, expected: &[String], desk: &Desk) {
         let group = format!("-{}", self.shell.id());
-        let sent = Command::new("kill").args(["-s", "INT", "--", &group]).status();
+        let sent = Command::new("kill")
+            .args(["-s", "INT", "--", &group])
+            .status();
         assert!(sent.unwrap().success(), "{at}");
         let (lines, _) = self.rest(at, desk);
         assert!(fits(expected, &lines), "{at}: ^C: {lines:#?}");
@@ -201,7 +210,9 @@ impl Terminal {
 impl Drop for Terminal {
     fn drop(&mut self) {
         let group = format!("-{}", self.shell.id());
-        let _ = Command::new("kill").args(["-s", "KILL", "--", &group]).status();
+        let _ = Command::new("kill")
+            .args(["-s", "KILL", "--", &group])
+            .status();
         let _ = self.shell.wait();
     }
 }
