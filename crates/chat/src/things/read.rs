@@ -18,7 +18,7 @@ Exit codes: 0 read, 1 not or not all read, 2 usage, 12 no connection in time, 13
 
 The password is taken from STANCHION_PASSWORD, or from --password-file.")]
 pub(crate) struct Command {
-    /// The address: an account whose presence is seen, or a full one
+    /// The address: an account, which is asked whether we may see its presence, or a full one
     #[arg(value_name = "JID")]
     of: Jid,
     /// The thing behind the address (default: all)

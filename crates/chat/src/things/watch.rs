@@ -24,7 +24,7 @@ time, 13 refused.
 
 The password is taken from STANCHION_PASSWORD, or from --password-file.")]
 pub(crate) struct Command {
-    /// The address: an account whose presence is seen, or a full one
+    /// The address: an account, which is asked whether we may see its presence, or a full one
     #[arg(value_name = "JID")]
     of: Jid,
     /// The thing behind the address (default: all)
