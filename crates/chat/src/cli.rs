@@ -190,6 +190,34 @@ mod tests {
     }
 
     #[test]
+    fn every_verb_has_examples_and_exit_codes_in_its_help() {
+        fn look(verb: &clap::Command, path: &str) {
+            let mut leaf = true;
+            for inner in verb.get_subcommands() {
+                leaf = false;
+                look(inner, &format!("{path} {}", inner.get_name()));
+            }
+            if !leaf {
+                return;
+            }
+            assert!(verb.get_about().is_some(), "{path} says not what it does");
+            let help = verb.get_after_help().map(ToString::to_string);
+            let help = help.unwrap_or_default();
+            let examples = help.contains("\nExamples:\n") || help.contains("\nExample:\n");
+            assert!(
+                examples || help.starts_with("Example"),
+                "{path}: no examples"
+            );
+            assert!(
+                help.contains(&format!("\n  {path}")),
+                "{path}: no example of it"
+            );
+            assert!(help.contains("\nExit codes: 0 "), "{path}: no exit codes");
+        }
+        look(&visible(), NAME);
+    }
+
+    #[test]
     fn a_password_is_never_an_argument() {
         fn look(verb: &clap::Command) {
             for argument in verb.get_arguments() {

@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 use stanchion::BareJid;
 use stanchion::reliability::store::{
-    Op, OpResult, Opening, Seed, SqliteReader, SqliteStore, Store as _, StoreError, Transactor, WallTime,
+    Op, OpResult, Opening, Seed, SqliteReader, SqliteStore, Store as _, StoreError, Transactor,
+    WallTime,
 };
 use stanchion::stanza::codec::parse_element;
 use stanchion::stanza::{Limits, Message, Scope};

@@ -18,6 +18,11 @@ use crate::watch;
 /// Print messages as they arrive; each is acknowledged once it is printed
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Examples:
+  stanchion listen
+  stanchion listen --jid cloud@example.org --count 10 --history
+  stanchion listen --json | jq -r .body
+
 Exit codes: 0 interrupted, or --count reached, or nobody reads the output any more; \
 2 usage, 12 no connection in time, 13 refused for security or authentication.
 

@@ -89,8 +89,93 @@ fn name_of(command: &clap::Command) -> String {
 }
 
 fn page(command: &clap::Command) -> io::Result<String> {
-    let name = name_of(command);
+    let man = Man::new(command.clone()).title(name_of(command));
     let mut page = Vec::new();
-    Man::new(command.clone()).title(name).render(&mut page)?;
-    Ok(String::from_utf8_lossy(&page).into_owned())
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    if command.get_subcommands().any(is_own) {
+        man.render_subcommands_section(&mut page)?;
+    }
+    let mut page = String::from_utf8_lossy(&page).into_owned();
+    if let Some(rest) = command.get_after_help() {
+        page.push_str(&rest_of(&rest.to_string()));
+    }
+    Ok(page)
+}
+
+/// What stands behind the options in the help, in the sections that a manual has for it.
+fn rest_of(help: &str) -> String {
+    let mut roff = String::new();
+    for part in help.split("\n\n") {
+        let (head, body) = match part.split_once('\n') {
+            Some(("Examples:" | "Example:", body)) => ("EXAMPLES", body),
+            _ if part.starts_with("Exit codes: ") => ("EXIT STATUS", part),
+            _ => ("NOTES", part),
+        };
+        let again = head == "NOTES" && roff.contains(".SH NOTES");
+        roff.push_str(&match again {
+            true => ".PP\n".to_owned(),
+            false => format!(".SH {head}\n"),
+        });
+        // Examples stay as they are, line by line.
+        let examples = head == "EXAMPLES";
+        if examples {
+            roff.push_str(".nf\n");
+        }
+        for line in body.lines() {
+            let line = line.replace('\\', "\\e").replace('-', "\\-");
+            // A dot or a quote in front would be an order to the formatter.
+            if line.starts_with(['.', '\'']) {
+                roff.push_str("\\&");
+            }
+            roff.push_str(&line);
+            roff.push('\n');
+        }
+        if examples {
+            roff.push_str(".fi\n");
+        }
+    }
+    roff
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_of_a_help_has_its_section_and_no_line_is_an_order() {
+        let help = "A note.\n\nExamples:\n  a --b \\\n    c\n\nExit codes: 0 done.\n\n.x";
+        assert_eq!(
+            rest_of(help),
+            ".SH NOTES\nA note.\n.SH EXAMPLES\n.nf\n  a \\-\\-b \\e\n    c\n.fi\n\
+             .SH EXIT STATUS\nExit codes: 0 done.\n.PP\n\\&.x\n"
+        );
+    }
+
+    #[test]
+    fn every_verb_has_a_page_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut whole = cli::visible();
+        whole.build();
+        let mut names = Vec::new();
+        write_all(&whole, folder.path(), &mut names).unwrap();
+        for name in ["stanchion", "stanchion-send", "stanchion-server-add"] {
+            assert!(names.iter().any(|n| n == name), "{names:?}");
+            let page = std::fs::read_to_string(folder.path().join(format!("{name}.1")));
+            assert!(page.unwrap().contains(&format!(".TH {name} 1")), "{name}");
+        }
+        let mut once = names.clone();
+        once.sort();
+        once.dedup();
+        assert_eq!(once.len(), names.len(), "two verbs have one page");
+        assert!(
+            !names
+                .iter()
+                .any(|n| n.contains("-end") || n.ends_with("help")),
+            "{names:?}"
+        );
+    }
 }

@@ -29,6 +29,11 @@ const FAREWELL: Duration = Duration::from_millis(250);
 /// Send a message and wait for its receipt
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Examples:
+  stanchion send --to cloud@example.org 21.5
+  sensor-tool | stanchion send --to cloud@example.org --timeout 10s --json -
+  stanchion send --jid sensor@example.org --to cloud@example.org --history on
+
 Exit codes: 0 delivered or acknowledged, 2 usage, 10 not delivered (and never will \
 be), 11 in doubt, 12 no connection in time, 13 refused for security or authentication. \
 With 12 and 13, nothing was sent. Of several lines, the worst counts.

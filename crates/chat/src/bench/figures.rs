@@ -35,7 +35,10 @@ impl Times {
 
     /// The same for programs.
     pub(super) fn json(&self) -> Value {
-        let ms = |of_hundred| self.percentile(of_hundred).map(|t| t.as_secs_f64() * 1000.0);
+        let ms = |of_hundred| {
+            self.percentile(of_hundred)
+                .map(|t| t.as_secs_f64() * 1000.0)
+        };
         json!({ "count": self.count(), "p50_ms": ms(50), "p99_ms": ms(99), "max_ms": ms(100) })
     }
 }

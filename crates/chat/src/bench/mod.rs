@@ -358,7 +358,10 @@ impl Figures {
         row("message to receipt, alone".to_owned(), &self.alone);
         let together = format!("the same, {} at once", command.at_once);
         row(together, &self.together);
-        let mut text = harmless(&format!("{} at {}, to {}", self.from, self.endpoint, self.to));
+        let mut text = harmless(&format!(
+            "{} at {}, to {}",
+            self.from, self.endpoint, self.to
+        ));
         text.push_str("\n\n");
         text.push_str(&table.render(columns));
         text.push_str(&match self.per_second() {

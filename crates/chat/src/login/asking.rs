@@ -63,7 +63,7 @@ pub(super) fn interrupted() -> Failure {
 fn not_empty(password: String) -> Result<SecretString, Failure> {
     if password.is_empty() {
         return Err(Failure::usage(
-            "the password is empty: give it as the first line of the standard input, by \
+            "there is no password: give it as the first line of the standard input, by \
              --password-file FILE or by STANCHION_PASSWORD",
         ));
     }
@@ -75,9 +75,9 @@ async fn first_line() -> Result<String, Failure> {
     let line = lines.next().await;
     match line.map_err(|e| Failure::failed(format!("standard input: {e}")))? {
         Some(Line::Text(text)) => Ok(text),
-        Some(Line::TooLong | Line::NotText) => {
-            Err(Failure::usage("the answer is no line of text; give it again"))
-        }
+        Some(Line::TooLong | Line::NotText) => Err(Failure::usage(
+            "the answer is no line of text; give it again",
+        )),
         None => Ok(String::new()),
     }
 }

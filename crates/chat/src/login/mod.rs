@@ -188,10 +188,11 @@ impl Login<'_> {
             true => "the account was made at its server, but ",
             false => "",
         };
-        let message = format!(
-            "{made}nothing is kept here: {}; log in again, or give --no-test to keep it as it is",
-            failure.message
-        );
+        let advice = match failure.exit {
+            Exit::NoConnection => "; --no-test keeps the account untried",
+            _ => "",
+        };
+        let message = format!("{made}nothing is kept here: {}{advice}", failure.message);
         Failure { message, ..failure }
     }
 
@@ -205,7 +206,10 @@ impl Login<'_> {
         registry.put(server.clone()).await.map_err(failed)?;
         if let Some(looked) = &mut self.looked {
             let changes = looked.health.take_changes();
-            registry.note_health(&account, changes).await.map_err(failed)?;
+            registry
+                .note_health(&account, changes)
+                .await
+                .map_err(failed)?;
         }
         let word = if replaced { "replaced" } else { "added" };
         let text = if self.command.json {
@@ -273,7 +277,7 @@ fn refused(account: &BareJid, error: &RegisterError) -> Failure {
             message.push_str(", then log in without --register");
         }
         RegisterError::Taken(_) => {
-            message.push_str("; if it is yours, log in without --register");
+            message.push_str(", or log in without --register if it is yours");
         }
         _ => {}
     }

@@ -37,9 +37,12 @@ pub(super) fn shown(item: &Item) -> Option<String> {
 pub(super) fn json(item: &Item) -> Option<String> {
     let payload = item.payload().filter(|p| p.is("json", JSON))?;
     let text = payload.text();
-    // Another maker's may be on many lines.
     let value: serde_json::Value = serde_json::from_str(&text).ok()?;
-    Some(value.to_string())
+    Some(match text.contains(['\n', '\r']) {
+        // On many lines as other makers write it: blanks mean nothing there.
+        true => value.to_string(),
+        false => text.into_owned(),
+    })
 }
 
 /// The payload as XML.

@@ -1,15 +1,18 @@
 //! `stanchion pub`: publishes items, and says which of them the service has.
 
+use std::collections::VecDeque;
+use std::future::{Future, pending, ready};
 use std::io::{IsTerminal as _, Read as _};
+use std::pin::Pin;
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
 use stanchion::services::pubsub::{NotPublished, Publication, Publisher, PublisherConfig};
 use stanchion::stanza::payload::pubsub::{AccessModel, Limit, NodeConfig};
+use stanchion::stanza::stanza::DefinedCondition;
 use stanchion::stanza::{Element, Text};
 use tokio::io::{BufReader, Stdin};
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::{Connected, NodeArgs, item, text};
@@ -175,7 +178,7 @@ impl Items {
             Self::Lines(..) => tokio::select! {
                 biased;
                 next = self.next() => next,
-                () = std::future::ready(()) => Ok(None),
+                () = ready(()) => Ok(None),
             },
         }
     }
@@ -227,7 +230,8 @@ struct Publishing<'a> {
     command: &'a Command,
     items: Items,
     publisher: Publisher,
-    waiting: JoinSet<Ended>,
+    /// In order, as the service confirms them.
+    waiting: VecDeque<Pin<Box<dyn Future<Output = Ended> + Send>>>,
     confirmed: u64,
     refused: u64,
     open: u64,
@@ -243,7 +247,7 @@ impl<'a> Publishing<'a> {
             command,
             items,
             publisher,
-            waiting: JoinSet::new(),
+            waiting: VecDeque::new(),
             confirmed: 0,
             refused: 0,
             open: 0,
@@ -262,8 +266,8 @@ impl<'a> Publishing<'a> {
         while reading || !self.waiting.is_empty() {
             let room = reading && self.waiting.len() < AT_ONCE;
             tokio::select! {
-                Some(ended) = self.waiting.join_next() => {
-                    let ended = ended.map_err(|_| Failure::failed("a task was lost; start again"))?;
+                ended = first(&mut self.waiting) => {
+                    self.waiting.pop_front();
                     self.report(ended)?;
                 }
                 next = self.items.next(), if room => match next {
@@ -288,6 +292,7 @@ impl<'a> Publishing<'a> {
         let began = Instant::now();
         let mut numbers = Vec::new();
         let mut payloads = Vec::new();
+        let mut wrong = Vec::new();
         let mut next = Some(first);
         while let Some((number, item)) = next {
             match item {
@@ -295,11 +300,8 @@ impl<'a> Publishing<'a> {
                     numbers.push(number);
                     payloads.push(payload);
                 }
-                // A line among others: the others go on.
-                Err(why) => {
-                    self.refused += 1;
-                    self.say(number, None, "refused", &why, Duration::ZERO)?;
-                }
+                // A line among others: the others go on. It is told in its place.
+                Err(why) => wrong.push((payloads.len(), number, why)),
             }
             next = match payloads.len() < TOGETHER {
                 true => self.items.next_now().await?,
@@ -315,14 +317,29 @@ impl<'a> Publishing<'a> {
                 payloads.push(last);
                 self.publisher.publish_all(payloads).await
             }
-            (_, None) => return Ok(()),
+            (_, None) => Ok(Vec::new()),
         };
         let taken = taken.map_err(|e| Failure::failed(one_line(&e)))?;
-        for (number, publication) in numbers.into_iter().zip(taken) {
-            let within = self.command.within;
-            self.waiting.spawn(end_of(publication, number, began, within));
+        let mut wrong = wrong.into_iter().peekable();
+        let mut taken = numbers.into_iter().zip(taken).enumerate();
+        loop {
+            let next = taken.next();
+            let at = next.as_ref().map_or(usize::MAX, |(at, _)| *at);
+            while let Some((_, number, why)) = wrong.next_if(|(before, ..)| *before <= at) {
+                let ended = Ended {
+                    number,
+                    id: None,
+                    end: Ok(End::Refused(why)),
+                    took: Duration::ZERO,
+                };
+                self.waiting.push_back(Box::pin(ready(ended)));
+            }
+            let Some((_, (number, publication))) = next else {
+                return Ok(());
+            };
+            let end = end_of(publication, number, began, self.command);
+            self.waiting.push_back(Box::pin(end));
         }
-        Ok(())
     }
 
     fn report(&mut self, ended: Ended) -> Result<(), Failure> {
@@ -335,7 +352,11 @@ impl<'a> Publishing<'a> {
         let (count, word, detail) = match end? {
             End::Confirmed => {
                 let id = id.as_deref().unwrap_or_default();
-                (&mut self.confirmed, "confirmed", format!("published as {id}"))
+                (
+                    &mut self.confirmed,
+                    "confirmed",
+                    format!("published as {id}"),
+                )
             }
             End::Refused(why) => (&mut self.refused, "refused", why),
             End::Waiting(within) => {
@@ -419,26 +440,47 @@ impl<'a> Publishing<'a> {
             Err(failure) if failure.exit == Exit::InDoubt => failure.message,
             Err(failure) => format!("{}; {what}; {advice}", failure.message),
             // A refusal says itself what to do.
-            Ok(()) if exit == Exit::NotDelivered && self.worst.is_some() => what,
+            Ok(()) if exit == Exit::NotDelivered && matches!(self.items, Items::One(_)) => what,
             Ok(()) => format!("{what}; {advice}"),
         };
         Err(Failure::new(exit, message))
     }
 }
 
-async fn end_of(publication: Publication, number: u64, began: Instant, within: Duration) -> Ended {
-    let id = publication.id().clone();
-    let confirmed = tokio::time::timeout_at(began + within, publication.confirmed()).await;
-    let end = match confirmed {
-        Ok(Ok(_)) => Ok(End::Confirmed),
-        Ok(Err(NotPublished::Ended)) => Err(Failure::failed(one_line(&NotPublished::Ended))),
-        Ok(Err(error)) => Ok(End::Refused(one_line(&error))),
-        Err(_) => Ok(End::Waiting(within)),
-    };
-    Ended {
-        number,
-        id: Some(id),
-        end,
-        took: began.elapsed(),
+/// What became of the first; never, of none. Cancel-safe.
+async fn first(waiting: &mut VecDeque<Pin<Box<dyn Future<Output = Ended> + Send>>>) -> Ended {
+    match waiting.front_mut() {
+        Some(first) => first.await,
+        None => pending().await,
+    }
+}
+
+fn end_of(
+    publication: Publication,
+    number: u64,
+    began: Instant,
+    command: &Command,
+) -> impl Future<Output = Ended> + Send + use<> {
+    let (within, create) = (command.within, command.create);
+    async move {
+        let id = publication.id().clone();
+        let confirmed = tokio::time::timeout_at(began + within, publication.confirmed()).await;
+        let end = match confirmed {
+            Ok(Ok(_)) => Ok(End::Confirmed),
+            Ok(Err(NotPublished::Ended)) => Err(Failure::failed(one_line(&NotPublished::Ended))),
+            Ok(Err(NotPublished::Refused(reason)))
+                if reason.condition == DefinedCondition::ItemNotFound && !create =>
+            {
+                Ok(End::Refused(format!("{reason}; --create makes it")))
+            }
+            Ok(Err(error)) => Ok(End::Refused(one_line(&error))),
+            Err(_) => Ok(End::Waiting(within)),
+        };
+        Ended {
+            number,
+            id: Some(id),
+            end,
+            took: began.elapsed(),
+        }
     }
 }

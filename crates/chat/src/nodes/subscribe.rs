@@ -84,7 +84,10 @@ async fn unsubscribe(command: &Command, connected: &Connected) -> Outcome {
     let own = connected.account();
     let own = own.ok_or_else(|| Failure::new(Exit::NoConnection, "the connection was lost"))?;
     let node = command.node.node.clone();
-    match service.unsubscribe(Jid::from(own), node.clone(), None).await {
+    match service
+        .unsubscribe(Jid::from(own), node.clone(), None)
+        .await
+    {
         Ok(()) => {
             let _ = print(&if command.json {
                 json_line(&json!({ "event": "unsubscribed", "node": node.as_str() }))
@@ -103,11 +106,7 @@ async fn print_all(command: &Command, connected: &Connected) -> Outcome {
         config.beginning = Beginning::New;
     }
     let pubsub = connected.client.pubsub();
-    let opened = pubsub.subscribe(
-        connected.service.clone(),
-        command.node.node.clone(),
-        config,
-    );
+    let opened = pubsub.subscribe(connected.service.clone(), command.node.node.clone(), config);
     let mut printing = Printing {
         command,
         subscription: opened.await.map_err(|e| Failure::failed(one_line(&e)))?,

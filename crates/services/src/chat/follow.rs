@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use stanchion_reliability::outcome::Outcome;
 use stanchion_reliability::session::{FindError, Sender, Sent, SessionEvent, Stage};
 use stanchion_reliability::store::{OutboundRecord, OutboundState};
 use tokio::sync::broadcast::{self, error::RecvError};
@@ -278,8 +279,12 @@ async fn next_of(
     }
 }
 
+/// In the words of what the session would have told.
 fn progress_of(record: &OutboundRecord) -> (Progress, Option<String>) {
-    let why = || record.state.reason().map(ToString::to_string);
+    let why = || {
+        let told = Outcome::of(record).and_then(|outcome| Progress::of(&outcome).1);
+        told.or_else(|| record.state.reason().map(ToString::to_string))
+    };
     match &record.state {
         OutboundState::ServerAccepted => (Progress::ServerAccepted, None),
         OutboundState::InDoubt { .. } => (Progress::InDoubt, why()),

@@ -464,7 +464,10 @@ async fn a_reader_beside_the_owner_sees_what_the_owner_sees_and_can_change_nothi
     let peer = peer();
     assert_eq!(bodies(Some(&peer), always, end, 2), ["lamp 3", "lamp 4"]);
     assert_eq!(bodies(Some(&peer), at(3), end, 9), ["lamp 3", "lamp 4"]);
-    let until = Place { at: at(2), row: i64::MIN };
+    let until = Place {
+        at: at(2),
+        row: i64::MIN,
+    };
     assert_eq!(bodies(None, always, until, 9), ["lamp 0", "lamp 1"]);
     assert_eq!(bodies(None, at(4), end, 9), ["lamp 4", "lamp o"]);
     assert_eq!(look.conversations(0, 10).unwrap().len(), 2);
@@ -473,8 +476,15 @@ async fn a_reader_beside_the_owner_sees_what_the_owner_sees_and_can_change_nothi
     let changed = reader.look(|tx| tx.execute("DELETE FROM app_stanchion_history", []));
     assert!(changed.is_err());
     let seen = reader.look(|tx| tx.query_row("SELECT count(*) FROM outbound", [], |_| Ok(())));
-    assert!(seen.is_err(), "the store's own tables are not for applications");
-    assert_eq!(reader.counts().unwrap().finished, 0, "and the store still reads them");
+    assert!(
+        seen.is_err(),
+        "the store's own tables are not for applications"
+    );
+    assert_eq!(
+        reader.counts().unwrap().finished,
+        0,
+        "and the store still reads them"
+    );
 
     assert_eq!(history.forget_conversation(&peer, at(2)).await.unwrap(), 2);
     assert_eq!(bodies(None, always, end, 9).len(), 4);
