@@ -213,6 +213,10 @@ mod tests {
                 "{path}: no example of it"
             );
             assert!(help.contains("\nExit codes: 0 "), "{path}: no exit codes");
+            // One that is wrapped cannot be copied.
+            for line in help.lines().filter(|line| line.starts_with("  ")) {
+                assert!(line.chars().count() < 80, "{path}: too long: {line}");
+            }
         }
         look(&visible(), NAME);
     }

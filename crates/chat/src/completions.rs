@@ -11,7 +11,7 @@ use crate::terminal::print;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  stanchion completions bash > ~/.local/share/bash-completion/completions/stanchion
+  eval \"$(stanchion completions bash)\"
   stanchion completions zsh > ~/.zfunc/_stanchion
   stanchion completions fish > ~/.config/fish/completions/stanchion.fish
 

@@ -20,7 +20,7 @@ For demonstrations, tests and a local network. For more, use Prosody or ejabberd
 
 Examples:
   stanchion hub --user alice:secret --user bob:secret
-  stanchion hub --domain hub.example --starttls 192.0.2.7:5222 --state hub --accounts users.toml
+  stanchion hub --domain hub.example --state hub --accounts users.toml
 
 Exit codes: 0 interrupted, 1 a fault of this machine, such as a port in use, 2 usage.")]
 pub(crate) struct Command {

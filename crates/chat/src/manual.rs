@@ -89,7 +89,10 @@ fn name_of(command: &clap::Command) -> String {
 }
 
 fn page(command: &clap::Command) -> io::Result<String> {
-    let man = Man::new(command.clone()).title(name_of(command));
+    let source = format!("{} {}", cli::NAME, env!("CARGO_PKG_VERSION"));
+    let man = Man::new(command.clone())
+        .title(name_of(command))
+        .source(source);
     let mut page = Vec::new();
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;

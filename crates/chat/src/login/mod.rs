@@ -38,7 +38,7 @@ remove JID` logs out.
 Examples:
   stanchion login
   stanchion login sensor@example.org --password-file sensor.pw
-  stanchion login alice@hub.example --register --endpoint 192.0.2.7:5222 --ca hub.pem
+  stanchion login alice@hub.example --register --ca hub.pem
 
 Exit codes: 0 kept, 1 the registry cannot be used, 2 usage, 12 no connection, 13 refused, for \
 security or authentication, or no new account is made. With 12 and 13, nothing is kept.")]

@@ -19,9 +19,11 @@ pub(super) fn read(text: &str) -> Result<Element, String> {
             .map_err(|e| format!("the item is not well-formed XML: {e}"));
     }
     if let Err(error) = serde_json::from_str::<serde_json::Value>(text) {
-        return Err(format!(
-            "the item is neither XML nor JSON: {error}; a text is JSON in double quotes"
-        ));
+        return Err(match text.chars().next() {
+            None => "the item is empty; write XML or JSON".to_owned(),
+            Some('{' | '[' | '"') => format!("the item is not well-formed JSON: {error}"),
+            Some(_) => "the item is neither XML nor JSON; a text is JSON in double quotes".into(),
+        });
     }
     let text = Text::new(text).map_err(|e| format!("the item cannot be sent: {e}"))?;
     Ok(Element::new("json", JSON).with_text(text))
@@ -73,7 +75,8 @@ mod tests {
     fn what_is_neither_is_told_with_what_to_write() {
         for (text, told) in [
             ("warm", "double quotes"),
-            ("", "neither XML nor JSON"),
+            ("", "empty"),
+            ("{\"a\"", "line 1 column 4"),
             ("<a", "not well-formed"),
             ("<a/><b/>", "not well-formed"),
         ] {

@@ -42,8 +42,6 @@ struct NodeArgs {
     /// How long to try to get the connection before giving up
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     timeout: Duration,
-    #[command(flatten)]
-    connection: ConnectionArgs,
 }
 
 /// Where a node is.
@@ -86,9 +84,13 @@ struct Connected {
 impl Connected {
     /// Connects. Nothing is kept before there is a connection: so a command that ends
     /// without one leaves nothing behind that a later one would publish.
-    async fn open(args: &NodeArgs, interrupt: &mut Interrupt) -> Result<Self, Failure> {
+    async fn open(
+        args: &NodeArgs,
+        connection: &ConnectionArgs,
+        interrupt: &mut Interrupt,
+    ) -> Result<Self, Failure> {
         let over = Instant::now() + args.timeout;
-        let settings = Settings::load(&args.connection).await?;
+        let settings = Settings::load(connection).await?;
         let (client, incoming) = settings.start(Some(over), |_| {}).await?;
         let first = tokio::select! {
             first = watch::connected(&client, over, args.timeout) => first,

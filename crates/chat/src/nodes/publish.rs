@@ -20,6 +20,7 @@ use crate::exit::{Exit, Failure, Outcome, one_line};
 use crate::interrupt::Interrupt;
 use crate::kept::counted;
 use crate::lines::{LONGEST, Line, Lines};
+use crate::settings::{ConnectionArgs, duration};
 use crate::terminal::{Reader, harmless, json_line, print};
 use crate::watch;
 
@@ -37,8 +38,8 @@ that what is sent twice replaces itself and `stanchion sub` sees what is missing
 confirmed in time stays in the store, and the next command on it goes on.
 
 Examples:
-  stanchion pub pubsub.example.org readings '{\"celsius\": 21.5}' --create --persist
-  stanchion pub pubsub.example.org state --id current '<on xmlns=\"urn:example:lamp\"/>'
+  stanchion pub pubsub.example.org readings '{\"celsius\": 21.5}' --create
+  stanchion pub pubsub.example.org state --id now '<on xmlns=\"urn:example\"/>'
   sensor-tool | stanchion pub pubsub.example.org readings -
   stanchion pub me urn:example:mood '\"glad\"'
 
@@ -71,11 +72,13 @@ pub(crate) struct Command {
     #[arg(long, value_name = "MODEL", requires = "create", value_parser = access)]
     access: Option<AccessModel>,
     /// How long to wait for the service's confirmation, of each line anew
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = crate::settings::duration)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     within: Duration,
     /// Print one JSON object an item
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    connection: ConnectionArgs,
 }
 
 fn access(word: &str) -> Result<AccessModel, String> {
@@ -188,7 +191,7 @@ impl Items {
 pub(crate) async fn run(command: Command) -> Outcome {
     let items = command.items()?;
     let mut interrupt = Interrupt::watch()?;
-    let connected = Connected::open(&command.node, &mut interrupt).await?;
+    let connected = Connected::open(&command.node, &command.connection, &mut interrupt).await?;
     let pubsub = connected.client.pubsub();
     let opened = pubsub.publisher(
         connected.service.clone(),

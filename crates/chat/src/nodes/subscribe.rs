@@ -15,7 +15,7 @@ use super::{Connected, NodeArgs, item};
 use crate::exit::{Exit, Failure, Outcome, one_line};
 use crate::interrupt::Interrupt;
 use crate::kept::counted;
-use crate::settings::duration;
+use crate::settings::{ConnectionArgs, duration};
 use crate::terminal::{Reader, harmless, json_line, print};
 use crate::watch;
 
@@ -29,7 +29,7 @@ held is told on standard error. The subscription at the service stays; --unsubsc
 Examples:
   stanchion sub pubsub.example.org readings
   stanchion sub pubsub.example.org readings --from-now --count 10 --wait 1h
-  stanchion sub pubsub.example.org readings --json | jq -r 'select(.event == \"item\").json'
+  stanchion sub pubsub.example.org readings --json | jq .json.celsius
   stanchion sub pubsub.example.org readings --unsubscribe
 
 Exit codes: 0 interrupted, or --count reached, or --wait over without --count, or nobody reads \
@@ -55,12 +55,14 @@ pub(crate) struct Command {
     /// Print one JSON object an event: item, gap, retracted, purged, deleted
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    connection: ConnectionArgs,
 }
 
 /// Carries out the command.
 pub(crate) async fn run(command: Command) -> Outcome {
     let mut interrupt = Interrupt::watch()?;
-    let connected = Connected::open(&command.node, &mut interrupt).await?;
+    let connected = Connected::open(&command.node, &command.connection, &mut interrupt).await?;
     let work = async {
         match command.unsubscribe {
             true => unsubscribe(&command, &connected).await,

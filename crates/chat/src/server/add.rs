@@ -23,8 +23,8 @@ use crate::terminal::{harmless, json_line, print};
 #[command(after_help = "\
 Examples:
   stanchion server add lamp@home.example
-  stanchion server add lamp@plant.example --priority 10 --password-file plant.pw \\
-      --endpoint 192.0.2.7:5222 --endpoint xmpps://192.0.2.8:5223 --ca plant.pem
+  stanchion server add lamp@plant.example --priority 10 --ca plant.pem \\
+      --endpoint 192.0.2.7:5222 --endpoint xmpps://192.0.2.8:5223
   stanchion server add --from servers.toml
 
 The password is taken from STANCHION_PASSWORD, or from --password-file. The format of \
