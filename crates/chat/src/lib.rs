@@ -28,15 +28,18 @@
 mod age;
 #[cfg(any(feature = "dashboard", feature = "tui"))]
 mod app;
+mod bench;
 mod chaos;
 mod cli;
 #[cfg(all(feature = "gateway", unix))]
 mod collect;
+mod completions;
 mod demo;
 mod doctor;
 mod exit;
 #[cfg(all(feature = "gateway", unix))]
 mod gateway;
+mod history;
 mod hub;
 mod inbox;
 mod interrupt;
@@ -45,6 +48,9 @@ mod lines;
 mod lint;
 mod listen;
 mod listing;
+mod login;
+mod manual;
+mod nodes;
 mod outbox;
 mod registered;
 mod send;

@@ -14,6 +14,10 @@ use crate::terminal::{Reader, harmless, json_line, print};
 /// List the things behind an address, and what can be read and set
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Examples:
+  stanchion things gateway@example.org
+  stanchion things gateway@example.org --json | jq -r .thing
+
 Exit codes: 0 done, 1 nothing could be read, 2 usage, 12 no connection in time, 13 refused.
 
 The password is taken from STANCHION_PASSWORD, or from --password-file.")]

@@ -14,6 +14,10 @@ use crate::terminal::harmless;
 /// Read things of others, and print their values
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Examples:
+  stanchion read gateway@example.org
+  stanchion read gateway@example.org hall temperature -F '%v %u'
+
 Exit codes: 0 read, 1 not or not all read, 2 usage, 12 no connection in time, 13 refused.
 
 The password is taken from STANCHION_PASSWORD, or from --password-file.")]

@@ -24,6 +24,10 @@ const TYPES: Duration = Duration::from_secs(5);
 A thing whose commands act once carries it out once or not at all; to another one it is sent \
 once, and never again.
 
+Examples:
+  stanchion set gateway@example.org lamp on=true
+  stanchion set lamp@example.org hall level:int=40 --within 10s
+
 Exit codes: 0 done, 2 usage, 10 not carried out (and never will be), 11 in doubt, 12 no \
 connection in time, 13 refused or not allowed.
 

@@ -18,6 +18,10 @@ use crate::terminal::harmless;
 #[command(after_help = "\
 A thing that tells by itself is subscribed to; another one is read again and again.
 
+Examples:
+  stanchion watch gateway@example.org
+  stanchion watch gateway@example.org hall temperature --by 0.5 --json
+
 Exit codes: 0 interrupted, or --count reached, or --wait over without --count, or nobody \
 reads the output any more; 1 fewer than --count within --wait; 2 usage, 12 no connection in \
 time, 13 refused.
