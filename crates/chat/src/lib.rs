@@ -2,6 +2,7 @@
 //! what that means.
 //!
 //! ```text
+//! stanchion login sensor@example.org
 //! stanchion send --jid sensor@example.org --to cloud@example.org "21.5"
 //! stanchion listen --jid cloud@example.org
 //! stanchion read --jid cloud@example.org sensor@example.org hall temperature
@@ -14,6 +15,12 @@
 //! stanchion gateway --config gateway.toml
 //! stanchion collect --jid cloud@example.org
 //! stanchion lint capture.xml
+//! stanchion pub pubsub.example.org readings '{"celsius": 21.5}'
+//! stanchion sub pubsub.example.org readings
+//! stanchion history cloud@example.org
+//! stanchion bench
+//! stanchion completions bash
+//! stanchion man send
 //! ```
 //!
 //! This library is the command without its `main`, so that a test can run it. It

@@ -110,6 +110,7 @@ pub(super) fn conversations(all: &[Conversation], now: WallTime, columns: usize)
             Direction::Out => "me: ",
         };
         let glimpse: String = latest.body.chars().take(GLIMPSE).collect();
+        let glimpse = glimpse.replace(['\n', '\r', '\t'], " ");
         table.row(vec![
             vec![harmless(conversation.with.as_str())],
             vec![harmless(&format!("{own}{glimpse}"))],

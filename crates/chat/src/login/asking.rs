@@ -41,7 +41,10 @@ pub(super) async fn ask_password(question: &str) -> Result<SecretString, Failure
              FILE"
         )),
     })?;
-    not_empty(answer)
+    match answer.is_empty() {
+        true => Err(Failure::usage("the password is empty; start again")),
+        false => Ok(answer.into()),
+    }
 }
 
 /// The password of a program: the first line of the standard input.
@@ -49,7 +52,14 @@ pub(super) async fn ask_password(question: &str) -> Result<SecretString, Failure
 /// # Errors
 /// There is none.
 pub(super) async fn piped_password() -> Result<SecretString, Failure> {
-    not_empty(first_line().await?)
+    let line = first_line().await?;
+    if line.is_empty() {
+        return Err(Failure::usage(
+            "there is no password: give it as the first line of the standard input, by \
+             --password-file FILE or by STANCHION_PASSWORD",
+        ));
+    }
+    Ok(line.into())
 }
 
 /// What happens on Ctrl-C.
@@ -58,16 +68,6 @@ pub(super) fn interrupted() -> Failure {
         Exit::NoConnection,
         "interrupted; nothing was registered here",
     )
-}
-
-fn not_empty(password: String) -> Result<SecretString, Failure> {
-    if password.is_empty() {
-        return Err(Failure::usage(
-            "there is no password: give it as the first line of the standard input, by \
-             --password-file FILE or by STANCHION_PASSWORD",
-        ));
-    }
-    Ok(password.into())
 }
 
 async fn first_line() -> Result<String, Failure> {

@@ -4,6 +4,7 @@
 
 mod asking;
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use clap::Args;
@@ -72,7 +73,11 @@ pub(crate) async fn run(command: Command) -> Outcome {
         Some(jid) => jid.clone(),
         None if asking::at_terminal() => tokio::select! {
             jid = ask_account() => jid?,
-            () = interrupt.seen() => return Err(asking::interrupted()),
+            () = interrupt.seen() => {
+                // Behind the question.
+                let _ = writeln!(std::io::stderr());
+                return Err(asking::interrupted());
+            }
         },
         None => {
             return Err(Failure::usage(
@@ -81,6 +86,12 @@ pub(crate) async fn run(command: Command) -> Outcome {
             ));
         }
     };
+    // Before the password is asked for.
+    if jid.local().is_none() {
+        return Err(Failure::usage(format!(
+            "{jid} is a domain; give the account as name@{jid}"
+        )));
+    }
     let mut login = Login {
         command: &command,
         made: false,
@@ -135,7 +146,7 @@ impl Login<'_> {
             match failed {
                 None => return Ok(server),
                 Some(failed) if asks && failed.wrong_password && round < TRIES => {
-                    eprint_line(&failed.failure.message);
+                    eprint_line("that password was refused; try again");
                 }
                 Some(failed) => return Err(self.not_kept(&server, failed.failure)),
             }
@@ -286,6 +297,5 @@ fn refused(account: &BareJid, error: &RegisterError) -> Failure {
 
 /// Something to know while questions are asked.
 fn eprint_line(text: &str) {
-    use std::io::Write as _;
     let _ = writeln!(std::io::stderr(), "stanchion: {}", harmless(text));
 }
