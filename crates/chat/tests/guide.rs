@@ -142,7 +142,9 @@ fn what_the_security_shows_happens() {
 fn every_figure_of_the_guide_is_one_of_the_gateways() {
     let page = include_str!("../src/gateway/metrics.rs");
     let text = chapter("operations.md");
-    let figures = text.split('`').filter_map(|word| word.strip_prefix("stanchion_"));
+    let figures = text
+        .split('`')
+        .filter_map(|word| word.strip_prefix("stanchion_"));
     let mut count = 0;
     for figure in figures.filter(|figure| !figure.contains(char::is_whitespace)) {
         let name = figure.strip_suffix("_total").unwrap_or(figure);
