@@ -91,11 +91,12 @@ export function moments(from, until, most) {
   return { all, write };
 }
 
-/** Round numbers from `least` to `most`. */
-export function rounds(least, most, wanted) {
+/** Round numbers from `least` to `most`; `whole`: things that are counted. */
+export function rounds(least, most, wanted, whole) {
   const rough = (most - least) / Math.max(1, wanted);
   const ten = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 2.5, 5, 10].map((s) => s * ten).find((s) => s >= rough) || rough;
+  const fits = [1, 2, 2.5, 5, 10].map((s) => s * ten).find((s) => s >= rough) || rough;
+  const step = whole ? Math.max(1, Math.ceil(fits)) : fits;
   const all = [];
   for (let is = Math.ceil(least / step - 1e-9) * step; is <= most + step * 1e-9; is += step) all.push(is);
   const digits = Math.max(0, Math.min(6, -Math.floor(Math.log10(step) + 1e-9) + (step / ten === 2.5 ? 1 : 0)));
@@ -106,7 +107,7 @@ export function rounds(least, most, wanted) {
  * Draws axes and lines. `lines`: `[{ points: [[at, least, mean, most] or [at, is]], colour, steps }]`.
  * Gives back the frame, to find places in it again.
  */
-export function chart(canvas, { lines, from, until, zero, unit, empty, cross }) {
+export function chart(canvas, { lines, from, until, zero, unit, empty, cross, yes, whole }) {
   const on = fit(canvas);
   if (!on) return null;
   const { to, width, height } = on;
@@ -122,12 +123,13 @@ export function chart(canvas, { lines, from, until, zero, unit, empty, cross }) 
   }
   const bare = least === Infinity;
   if (bare) [least, most] = [0, 1];
+  if (yes) [least, most] = [0, 1];
   if (zero) least = Math.min(0, least);
-  if (least === most) [least, most] = zero ? [0, Math.max(1, most)] : [least - 1, most + 1];
+  if (least === most) [least, most] = zero ? [0, Math.max(4, most)] : [least - 1, most + 1];
   const room = (most - least) * 0.06;
   if (!zero || least < 0) least -= room;
   most += room;
-  const ticks = rounds(least, most, Math.max(2, Math.floor(height / 56)));
+  const ticks = yes ? { all: [0, 1], write: (is) => (is ? "yes" : "no") } : rounds(least, most, Math.max(2, Math.floor(height / 44)), whole);
   const labels = ticks.all.map(ticks.write);
   const left = Math.max(24, ...labels.map((l) => to.measureText(l).width)) + 12;
   const frame = { left, top: unit ? 22 : 10, right: width - 10, bottom: height - 24, from, until, least, most };

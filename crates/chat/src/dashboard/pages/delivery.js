@@ -19,6 +19,8 @@ const FIGURES = [
   ["not_delivered", "Failed", "Messages that never took effect", "bad"],
 ];
 
+/** Rates are the mean of so many seconds. */
+const MEAN = 5;
 const RATES = [["accepted", "sent", "accent"], ["acknowledged", "acknowledged", "good"], ["retransmitted", "sent again", "warn"], ["received", "received", "soft"]];
 
 export class Delivery {
@@ -47,8 +49,8 @@ export class Delivery {
         h("dl", { class: "tiles" }, this.tiles.map((t) => t.el)),
         h("div", { class: "columns" },
           h("section", { class: "card" }, h("h2", { class: "card-h" }, "Waiting for an outcome ", this.queueNow), this.queue),
-          h("section", { class: "card" }, h("h2", { class: "card-h" }, "Messages a second ", h("span", { class: "legends" }, legend)), this.rates),
-          h("section", { class: "card" }, h("div", { class: "card-line" }, h("h2", { class: "card-h" }, "Connection and security"), h("span", { class: "grow" }), h("button", { type: "button", class: "small with", on: { click: () => this.other() } }, icon("swap"), h("span", { text: "Fail over" }))),
+          h("section", { class: "card" }, h("h2", { class: "card-h" }, "Messages a second, mean of 5 s ", h("span", { class: "legends" }, legend)), this.rates),
+          h("section", { class: "card" }, h("div", { class: "card-line" }, h("h2", { class: "card-h" }, "Connection and security"), h("span", { class: "grow" }), h("button", { type: "button", class: "small with", on: { click: () => this.other() } }, icon("swap"), h("span", { text: "Reconnect" }))),
             h("div", { class: "link-line" }, this.linkSign, this.linkSays), this.linkWhy, this.facts),
           h("section", { class: "card" }, h("h2", { class: "card-h" }, "What happened to the connection"), this.sums, this.turns, this.noTurns),
           h("section", { class: "card wide" }, h("h2", { class: "card-h" }, "Notices"), this.notices, this.noNotices))));
@@ -89,10 +91,13 @@ export class Delivery {
     text(this.queueNow, count(last.queued));
     const until = past.length ? past[past.length - 1].at : now();
     const from = Math.min(until - 60_000, past.length ? past[0].at : until);
-    chart(this.queue, { lines: [{ points: past.map((g) => [g.at, g.queued]), colour: "accent", fill: true }], from, until, zero: true, empty: "figures come once a second" });
+    chart(this.queue, { lines: [{ points: past.map((g) => [g.at, g.queued]), colour: "accent", fill: true }], whole: true, from, until, zero: true, empty: "figures come once a second" });
     const most = past.reduce((m, g) => Math.max(m, g.queued), 0);
     attr(this.queue, "aria-label", `Messages without outcome over the last ${span(until - from)}: now ${last.queued || 0}, at most ${most}.`);
-    const lines = RATES.map(([name, , colour]) => ({ colour, points: past.slice(1).map((g, i) => [g.at, Math.max(0, g[name] - past[i][name]) / Math.max(0.5, (g.at - past[i].at) / 1000)]) }));
+    const lines = RATES.map(([name, , colour]) => ({ colour, points: past.slice(1).map((g, i) => {
+      const before = past[Math.max(0, i + 1 - MEAN)];
+      return [g.at, Math.max(0, g[name] - before[name]) / Math.max(0.5, (g.at - before.at) / 1000)];
+    }) }));
     chart(this.rates, { lines, from, until, zero: true, empty: "figures come once a second" });
     const latest = lines.map((l, i) => `${RATES[i][1]} ${l.points.length ? l.points[l.points.length - 1][1].toFixed(1) : 0}`).join(", ");
     attr(this.rates, "aria-label", `Messages a second at the moment: ${latest}.`);
@@ -114,7 +119,7 @@ export class Delivery {
     const s = link.secured || {};
     const up = link.state === "up";
     const facts = [
-      ["Address", link.jid, ""], ["Server", link.server, ""], ["Encryption", up ? s.tls || "none: all can be read on the way" : null, up && !s.tls ? "bad" : ""], ["Cipher", s.cipher, ""],
+      ["Address", link.jid, ""], [up ? "Server" : "Last server", link.server, ""], ["Encryption", up ? s.tls || "none: all can be read on the way" : null, up && !s.tls ? "bad" : ""], ["Cipher", up ? s.cipher : null, ""],
       ["Login", up ? s.mechanism || "by a token of an earlier login" : null, ""], ["Channel binding", up ? s.binding || "none" : null, up && !s.binding ? "warn" : "good"],
       ["Server proved itself", up ? (s.proved ? "yes, it knows the account" : "no") : null, up && !s.proved ? "warn" : "good"], [link.state === "up" ? "Up" : "Without a connection", link.since ? `for ${span(now() - link.since)}` : null, ""],
     ].filter(([, is]) => is);

@@ -14,11 +14,11 @@ function open(el) {
   });
 }
 
-/** A question with yes and no. */
-export async function confirm({ title, says, yes, no }) {
+/** A question with yes and no; what is `risky` is not done by Enter alone. */
+export async function confirm({ title, says, yes, no, risky }) {
   const el = h("dialog", { "aria-labelledby": "dialog-h", class: "ask" },
     h("form", { method: "dialog" }, h("h2", { id: "dialog-h", dir: "auto", text: title }), h("p", { dir: "auto", text: says }),
-      h("div", { class: "actions" }, h("button", { value: "", type: "submit" }, no || "Cancel"), h("button", { value: "yes", type: "submit", class: "main", autofocus: true }, yes))));
+      h("div", { class: "actions" }, h("button", { value: "", type: "submit", autofocus: !!risky }, no || "Cancel"), h("button", { value: "yes", type: "submit", class: "main", autofocus: !risky }, yes))));
   return (await open(el)) === "yes";
 }
 
@@ -53,7 +53,7 @@ export async function fields({ title, says, yes, fields: wanted }) {
 const keys = [
   ["1 – 4", "Things, Chat, Delivery, Tour"], ["/", "Filter or search on this page"], ["n", "New conversation"], ["s", "How you are: status"],
   ["t", "Dark or light"], ["Esc", "Back, or close"], ["↑ ↓ Home End", "Through a list"], ["Enter", "Open; in a message: send"], ["Shift Enter", "A new line in a message"],
-  ["↑ in an empty message", "Mend your last message"], ["+ − ← → 0", "Zoom, move and reset a plot that has the focus"], ["?", "This list"],
+  ["↑", "Mend your last message, from an empty field"], ["+ − ← → 0", "Zoom, move and reset a plot that has the focus"], ["?", "This list"],
 ];
 
 /** Which keys there are, and whether those of one letter are on. */

@@ -162,6 +162,7 @@ export class Plot {
       const px = this.place(e);
       if (Math.abs(px - drag.from) >= 4) {
         const [a, b] = [this.moment(drag.from), this.moment(px)].sort((m, n) => m - n);
+        this.crossAt = null;
         this.window(a, b);
       } else this.point(this.moment(px));
     } else if (drag.how === "move" && e.type === "pointerup" && Math.abs(this.place(e) - drag.from) < 6) this.point(this.moment(this.place(e)));
@@ -242,15 +243,16 @@ export class Plot {
     const seen = this.points.filter((p) => p[0] >= this.from && p[0] <= this.until);
     this.frame = chart(this.canvas, {
       lines: [{ points: this.points, colour: "accent", steps: yes, gap: Math.max(15_000, (this.until - this.from) / 12) }],
-      from: this.from, until: this.until, unit: yes ? "1 yes, 0 no" : named,
+      from: this.from, until: this.until, unit: yes ? "" : named, yes,
       empty: this.error || "nothing was told in this span; try a longer one",
       cross: near && [near[0], near[2]],
     });
     let said;
     if (this.error) said = `The history could not be read: ${this.error}`;
     else if (near) {
+      const is = yes && (near[2] === 1 || near[2] === 0) ? (near[2] ? "yes" : "no") : number(near[2]);
       const range = near[1] !== near[3] ? ` (from ${number(near[1])} to ${number(near[3])})` : "";
-      said = `${day(near[0])} ${clock(near[0])}: ${number(near[2])}${named && ` ${named}`}${range}`;
+      said = `${day(near[0])} ${clock(near[0])}: ${is}${named && ` ${named}`}${range}`;
     } else if (seen.length) {
       let [least, most, sum] = [Infinity, -Infinity, 0];
       for (const p of seen) {
@@ -258,7 +260,7 @@ export class Plot {
         most = Math.max(most, p[3]);
         sum += p[2];
       }
-      said = `Lowest ${number(least)}, mean ${number(sum / seen.length)}, highest ${number(most)}${named && ` ${named}`}, from ${day(this.from)} ${clock(this.from)} to ${clock(this.until)}`;
+      said = yes ? `Yes for ${Math.round((100 * sum) / seen.length)} % of what was told, from ${day(this.from)} ${clock(this.from)} to ${clock(this.until)}` : `Lowest ${number(least)}, mean ${number(sum / seen.length)}, highest ${number(most)}${named && ` ${named}`}, from ${day(this.from)} ${clock(this.from)} to ${clock(this.until)}`;
     } else said = "Nothing was told in this span.";
     text(this.says, said);
     attr(this.area, "aria-label", `Plot of ${field.name}. ${near ? said : ""}`);

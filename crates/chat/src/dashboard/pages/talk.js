@@ -59,6 +59,10 @@ export class TalkPage {
           this.peopleH, this.people),
         this.personPart = h("div", {}, this.about = h("p", { class: "topic", dir: "auto" }), h("h3", { text: "Devices" }), this.devices,
           h("div", { class: "actions left" }, this.addButton = h("button", { type: "button", class: "small", on: { click: () => this.add() } }, "Add to my contacts"), this.removeButton = h("button", { type: "button", class: "small danger", on: { click: () => this.remove() } }, "Remove from my contacts")))));
+    // Whatever gets higher or lower: who was at the end stays there.
+    const held = new ResizeObserver(() => { if (this.stick && this.visible) this.log.scrollTop = this.log.scrollHeight; });
+    held.observe(this.log);
+    held.observe(this.items);
     this.el = h("div", { class: "talk-page", hidden: true },
       h("div", { class: "talk-main" },
         h("div", { class: "bar talk-head" }, h("a", { class: "back", href: "#/chat", "aria-label": "All conversations" }, icon("back")), this.dot, h("div", { class: "title" }, this.name, this.sub), h("span", { class: "grow" }), tool("search", "Search in this conversation", () => this.search()), this.membersButton),
@@ -277,7 +281,7 @@ export class TalkPage {
 
   async again(entry) {
     if (entry.stage === "in doubt") {
-      const yes = await confirm({ title: "Say it again?", says: "Nobody can say whether this message arrived. If you say it again, it may be there twice.", yes: "Say it again", no: "Leave it" });
+      const yes = await confirm({ title: "Say it again?", says: "Nobody can say whether this message arrived. If you say it again, it may be there twice.", yes: "Say it again", no: "Leave it", risky: true });
       if (!yes) return;
     }
     order({ order: "again", with: this.jid, place: entry.place });
@@ -410,7 +414,7 @@ export class TalkPage {
   }
 
   async leave() {
-    const yes = await confirm({ title: `Leave ${nameOf(this.jid)}?`, says: "You are not told any more what is said there.", yes: "Leave" });
+    const yes = await confirm({ title: `Leave ${nameOf(this.jid)}?`, says: "You are not told any more what is said there.", yes: "Leave", risky: true });
     if (yes && (await order({ order: "leave", room: this.jid }))) this.go("chat");
   }
 
@@ -420,7 +424,7 @@ export class TalkPage {
   }
 
   async remove() {
-    const yes = await confirm({ title: `Remove ${nameOf(this.jid)}?`, says: "You do not see each other's presence any more. What was said stays in the history.", yes: "Remove" });
+    const yes = await confirm({ title: `Remove ${nameOf(this.jid)}?`, says: "You do not see each other's presence any more. What was said stays in the history.", yes: "Remove", risky: true });
     if (yes) order({ order: "remove", who: this.jid });
   }
 }

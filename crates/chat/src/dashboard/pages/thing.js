@@ -7,6 +7,7 @@ import { keyOf, nameOfThing, now, state } from "./state.js";
 import { Plot } from "./plot.js";
 import { Things } from "./things.js";
 import { confirm } from "./dialogs.js";
+import { older } from "./older.js";
 import { order } from "./orders.js";
 import { spark } from "./chart.js";
 
@@ -42,7 +43,7 @@ export class ThingPage {
 
   async unwatch() {
     const { account } = this.thing;
-    const yes = await confirm({ title: `Stop watching ${account}?`, says: "All things behind this address are shown no more. What they told stays in the history.", yes: "Stop watching" });
+    const yes = await confirm({ title: `Stop watching ${account}?`, says: "All things behind this address are shown no more. What they told stays in the history.", yes: "Stop watching", risky: true });
     if (yes && (await order({ order: "unwatch", jid: account }))) this.go("things");
   }
 
@@ -81,7 +82,7 @@ export class ThingPage {
     text(this.silent, why && (how === "silent" ? `It tells nothing at the moment: ${why}` : `It told ${why}. These are its last values.`));
     const fields = [...thing.fields.values()];
     if (!this.chosen || !thing.fields.has(this.chosen)) {
-      const numeric = fields.find((f) => f.series) || fields[0];
+      const numeric = fields.find((f) => f.series && f.type !== "boolean") || fields.find((f) => f.series) || fields[0];
       this.chosen = numeric ? numeric.name : null;
     }
     reconcile(this.fields, fields, (f) => f.name, (f) => this.makeField(f), (el, f) => this.drawField(el, f));
@@ -110,6 +111,7 @@ export class ThingPage {
     text(p.value, named && !field.value.endsWith(named) ? `${field.value} ${named}` : field.value);
     text(p.at, clock(field.at));
     attr(el, "aria-checked", field.name === this.chosen ? "true" : "false");
+    older(this.thing, field);
     spark(p.canvas, field.series, field.type === "boolean");
   }
 
@@ -158,7 +160,7 @@ export class ThingPage {
     input.addEventListener("input", () => { form.touched = true; });
     form.draw = (c) => {
       text(name, (c.label || label(c.name)) + range);
-      text(nowIs, c.now === null || c.now === undefined ? "what it is now is not known" : control.kind === "switch" ? (/^(true|1|on|yes)$/i.test(c.now) ? "on" : "off") : `now ${c.now}`);
+      text(nowIs, c.now === null || c.now === undefined ? "what it is now is not known" : control.kind === "switch" ? (/^(true|1|on|yes)$/i.test(c.now) ? "now on" : "now off") : `now ${c.now}`);
       // What a person is about to write is left alone.
       if (form.lastNow !== c.now && !form.touched && document.activeElement !== input) take(c);
       if (control.kind === "switch") take(c);
@@ -173,10 +175,11 @@ export class ThingPage {
     if (!list) this.history.set(this.key, (list = []));
     if (command) {
       const is = JSON.stringify(command);
-      const before = list[0];
-      if (!before || before.is !== is) {
-        if (before && before.command.what === command.what && !before.command.outcome) Object.assign(before, { command, is });
-        else list.unshift({ command, is, at: now(), id: Math.random() });
+      if (list.last !== is) {
+        list.last = is;
+        const open = command.outcome && list.find((c) => c.command.what === command.what && !c.command.outcome);
+        if (open) open.command = command;
+        else list.unshift({ command, at: now(), id: Math.random() });
         list.length = Math.min(list.length, COMMANDS);
       }
     }

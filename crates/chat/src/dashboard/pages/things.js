@@ -1,10 +1,10 @@
 // All things as a live table. Only the rows in sight exist, and they are filled anew in place.
 
-import { ask, order } from "./orders.js";
+import { order } from "./orders.js";
 import { attr, h, kind, show, text } from "./dom.js";
 import { count, label, span, unit } from "./format.js";
-import { Series } from "./series.js";
 import { icon } from "./icons.js";
+import { older } from "./older.js";
 import { nameOfThing, now, state } from "./state.js";
 import { prompt } from "./dialogs.js";
 import { spark } from "./chart.js";
@@ -22,13 +22,11 @@ export class Things {
     this.rows = [];
     this.columns = [];
     this.active = 0;
-    this.asked = new Set();
-    this.waiting = 0;
     const again = () => this.arrange();
     this.search = h("input", { type: "search", class: "find", placeholder: "Filter by name, address or field", "aria-label": "Filter the things", autocomplete: "off", spellcheck: "false",
       on: { input: () => { this.words = this.search.value.toLowerCase(); this.view.scrollTop = 0; this.active = 0; again(); } } });
     this.only = h("select", { "aria-label": "Which things", on: { change: () => { this.view.scrollTop = 0; again(); } } },
-      h("option", { value: "all" }, "All things"), h("option", { value: "telling" }, "Telling now"), h("option", { value: "quiet" }, "Quiet or silent"), h("option", { value: "set" }, "Can be set"));
+      h("option", { value: "all" }, "All things"), h("option", { value: "telling" }, "Telling now"), h("option", { value: "quiet" }, "Quiet or silent"), h("option", { value: "set" }, "Can be set"), this.accounts = h("optgroup", { label: "Behind one address", hidden: true }));
     this.sort = h("select", { "aria-label": "Sort by", on: { change: () => this.sortTo(this.sort.value) } });
     this.way = h("button", { type: "button", class: "small square", on: { click: () => this.sortTo(this.sortBy) } });
     this.total = h("p", { class: "total", role: "status" });
@@ -96,6 +94,7 @@ export class Things {
 
   matches(thing) {
     const which = this.only.value;
+    if (which.startsWith("@") && thing.account !== which.slice(1)) return false;
     if (which === "set" && !(thing.controls && thing.controls.length)) return false;
     if (which === "telling" || which === "quiet") {
       if ((Things.how(thing)[0] === "telling") !== (which === "telling")) return false;
@@ -118,7 +117,7 @@ export class Things {
     this.narrow = wide < 640;
     this.slots = this.narrow ? 1 : Math.max(1, Math.min(6, Math.floor((wide - 330) / 190)));
     // A fleet of one kind is a table with headings; a mixed house names each value.
-    const common = names.filter(([, n]) => n >= kept.length * 0.9).length;
+    const common = names.filter(([, n]) => n >= kept.length * 0.995).length;
     this.same = !this.narrow && kept.length > 1 && common > 0 && common >= Math.min(this.slots, names.length);
     this.columns = this.fieldNames.slice(0, this.same ? Math.min(this.slots, common) : this.slots);
     if (this.same) this.slots = this.columns.length;
@@ -160,7 +159,8 @@ export class Things {
 
   drawTools(all, kept) {
     const telling = kept.reduce((n, t) => n + (Things.how(t)[0] === "telling"), 0);
-    text(this.total, kept.length === all.length ? `${count(all.length)}, ${count(telling)} telling` : `${count(kept.length)} of ${count(all.length)}`);
+    kind(this.el, all.length ? "page things" : "page things bare");
+    text(this.total, !all.length ? "" : kept.length === all.length ? `${count(all.length)}, ${count(telling)} telling` : `${count(kept.length)} of ${count(all.length)}`);
     const options = [["name", "Name"], ["heard", "Last heard"], ...this.fieldNames.slice(0, 40).map((f) => [`f:${f}`, label(f)])];
     if (!options.some(([value]) => value === this.sortBy) && all.length) options.push([this.sortBy, label(this.sortBy.slice(2))]);
     const wanted = options.map(([v]) => v).join("\n");
@@ -169,6 +169,14 @@ export class Things {
       this.sort.replaceChildren(...options.map(([value, name]) => h("option", { value }, name)));
     }
     this.sort.value = this.sortBy;
+    const accounts = [...new Set(all.map((t) => t.account))].sort().slice(0, 100);
+    if (this.accountsAre !== accounts.join("\n")) {
+      this.accountsAre = accounts.join("\n");
+      const chosen = this.only.value;
+      this.accounts.replaceChildren(...accounts.map((a) => h("option", { value: `@${a}` }, a)));
+      this.only.value = chosen || "all";
+      show(this.accounts, accounts.length > 1);
+    }
     text(this.way, this.down ? "↓" : "↑");
     attr(this.way, "aria-label", this.down ? "Sorted downwards; sort upwards" : "Sorted upwards; sort downwards");
     show(this.empty, all.length === 0);
@@ -261,7 +269,7 @@ export class Things {
     const names = this.same ? this.columns : this.namesOf(thing);
     for (let i = 0; i < row.cells.length; i += 1) this.bindCell(row.cells[i], thing.fields.get(names[i]), fresh);
     const more = thing.fields.size - row.cells.filter((c) => c.field).length;
-    text(row.more, more > 0 && !this.narrow ? `+${more}` : "");
+    text(row.more, more > 0 && !this.narrow ? `+${more} more` : "");
   }
 
   bindCell(cell, field, fresh) {
@@ -288,32 +296,10 @@ export class Things {
     return names;
   }
 
-  /** Asks for the last minutes of the fields in sight, once for each, two at a time. */
+  /** Asks for the last minutes of the fields in sight. */
   older() {
     for (const row of this.rows) {
-      if (!row.thing) continue;
-      for (const { field } of row.cells) {
-        if (this.waiting >= 2) return;
-        if (field && field.series && field.series.length < 40 && !this.asked.has(field)) this.askOlder(row.thing, field);
-      }
-    }
-  }
-
-  async askOlder(thing, field) {
-    this.asked.add(field);
-    this.waiting += 1;
-    try {
-      const until = Math.ceil(now());
-      const told = await ask("/api/series", { account: thing.account, thing: thing.thing, field: field.name, from: until - 600_000, until, buckets: 60 });
-      const series = new Series(field.series.bound);
-      for (let i = 0; i < field.series.length; i += 1) series.push(field.series.time(i), field.series.number(i));
-      series.before(told.points.map((p) => [p[0], p[2]]));
-      field.series = series;
-    } catch {
-      // It fills by itself as values come.
-    } finally {
-      this.waiting -= 1;
-      requestAnimationFrame(() => this.fill());
+      if (row.thing) for (const { field } of row.cells) if (field) older(row.thing, field);
     }
   }
 

@@ -1,9 +1,10 @@
 // The tour: things break because somebody presses a button, and nothing is lost.
 
 import { attr, h, kind, reconcile, show, text } from "./dom.js";
+import { chart } from "./chart.js";
 import { clock, count } from "./format.js";
 import { order } from "./orders.js";
-import { state } from "./state.js";
+import { now, state } from "./state.js";
 import { toast } from "./toasts.js";
 
 export class Tour {
@@ -22,7 +23,9 @@ export class Tour {
       h("div", { class: "scroll" },
         h("div", { class: "giants", role: "status" }, this.lostBox, this.doubledBox, this.queuedBox),
         h("section", { class: "card", "aria-labelledby": "break-h" }, h("h2", { class: "card-h", id: "break-h" }, "Break something"), this.says, this.buttons),
-        h("section", { class: "card" }, h("h2", { class: "card-h" }, "What happened"), this.log)));
+        h("div", { class: "columns" },
+          h("section", { class: "card" }, h("h2", { class: "card-h" }, "What happened"), this.log),
+          h("section", { class: "card" }, h("h2", { class: "card-h" }, "Messages on their way, by time"), this.chart = h("canvas", { class: "chart", role: "img" })))));
   }
 
   show() {
@@ -30,7 +33,7 @@ export class Tour {
   }
 
   update(what) {
-    if (what.has("tour") || what.has("gauge") || what.has("state")) this.draw();
+    if (what.has("tour") || what.has("gauge") || what.has("state") || what.has("theme")) this.draw();
   }
 
   /** The key of a button: its first letter that no other one has. */
@@ -77,6 +80,10 @@ export class Tour {
       attr(el, "aria-keyshortcuts", key);
       attr(el, "disabled", b.disabled ? "" : null);
     });
+    const past = state.flow.past.slice(-180);
+    const until = past.length ? past[past.length - 1].at : now();
+    chart(this.chart, { lines: [{ points: past.map((g) => [g.at, g.queued]), colour: "accent", fill: true }], whole: true, from: Math.min(until - 60_000, past.length ? past[0].at : until), until, zero: true, empty: "figures come once a second" });
+    attr(this.chart, "aria-label", `Messages on their way: now ${state.flow.now.queued || 0}, at most ${past.reduce((m, g) => Math.max(m, g.queued), 0)} in the last three minutes.`);
     const lines = (tour.log || []).slice(-200);
     let n = (tour.log || []).length - lines.length;
     const items = lines.map((l) => ({ key: `${n++} ${l.at || ""}`, at: l.at, said: typeof l === "string" ? l : l.text })).reverse();
