@@ -112,6 +112,7 @@ export class TalkPage {
     try {
       const page = await ask("/api/talk", { with: jid, before });
       if (before && !page.entries.length) page.first = true;
+      page.latest = !before;
       putPage(jid, page);
       text(this.moreSays, "");
     } catch (error) {
