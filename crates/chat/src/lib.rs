@@ -26,6 +26,8 @@
 //! ```
 
 mod age;
+#[cfg(any(feature = "dashboard", feature = "tui"))]
+mod app;
 mod chaos;
 mod cli;
 #[cfg(all(feature = "gateway", unix))]

@@ -41,7 +41,8 @@ pub(crate) struct ConnectionArgs {
     #[arg(long, value_name = "JID", env = "STANCHION_JID")]
     pub(crate) jid: Option<BareJid>,
     /// Connect there, past any look-up; the certificate must still be the domain's. Also
-    /// xmpps://HOST:PORT for TLS from the first byte, wss://HOST:PORT/PATH for WebSocket
+    /// xmpps://HOST:PORT for TLS from the first byte, wss://HOST:PORT/PATH for WebSocket.
+    /// Several with commas between: whichever is there, the first of them if it can be
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) connect: Option<String>,
     /// With --connect: TLS from the first byte (port 5223 as a rule), not STARTTLS
@@ -115,7 +116,7 @@ pub(crate) struct Settings {
 #[derive(Debug, Default)]
 struct Said {
     password: Option<SecretString>,
-    place: Option<Endpoint>,
+    places: Vec<Endpoint>,
     ca: Vec<PathBuf>,
     pin: Option<Fingerprint>,
     native_roots: bool,
@@ -128,8 +129,8 @@ impl Said {
     /// # Errors
     /// A file that cannot be read; a place without TLS that nothing allows.
     fn of(&self, mut server: Server) -> Result<Server, Failure> {
-        if let Some(place) = &self.place {
-            server.endpoints = Endpoints::Explicit(vec![place.clone()]);
+        if !self.places.is_empty() {
+            server.endpoints = Endpoints::Explicit(self.places.clone());
         }
         let mut roots = Vec::new();
         for path in &self.ca {
@@ -152,8 +153,8 @@ impl Said {
             server.plaintext = Plaintext::Allow;
             server.sasl.allow_plain_without_tls = true;
         }
-        if let Some(place) = &self.place
-            && place.mode == TlsMode::None
+        let bare = self.places.iter().find(|p| p.mode == TlsMode::None);
+        if let Some(place) = bare
             && server.plaintext == Plaintext::Refuse
         {
             return Err(Failure::usage(format!(
@@ -225,7 +226,7 @@ impl Settings {
         let (flag, in_file) = (args.password_file.as_deref(), file.password_file.as_deref());
         let said = Said {
             password: password(flag, in_file)?,
-            place: place(
+            places: places(
                 args.connect.as_deref().or(file.connect.as_deref()),
                 args.direct_tls || file.direct_tls,
             )?,
@@ -546,25 +547,26 @@ pub(crate) fn registry_file(
     }
 }
 
-/// `HOST:PORT`, or one of the longer forms of an endpoint.
-fn place(text: Option<&str>, direct_tls: bool) -> Result<Option<Endpoint>, Failure> {
-    let Some(text) = text else {
-        return if direct_tls {
-            Err(Failure::usage(
-                "--direct-tls needs --connect HOST:PORT; without it, DNS says which servers \
-                 begin with TLS",
-            ))
-        } else {
-            Ok(None)
-        };
-    };
+/// `HOST:PORT`, or one of the longer forms of an endpoint, or several with commas between.
+fn places(text: Option<&str>, direct_tls: bool) -> Result<Vec<Endpoint>, Failure> {
+    match text {
+        Some(text) => text.split(',').map(|one| place(one, direct_tls)).collect(),
+        None if direct_tls => Err(Failure::usage(
+            "--direct-tls needs --connect HOST:PORT; without it, DNS says which servers \
+             begin with TLS",
+        )),
+        None => Ok(Vec::new()),
+    }
+}
+
+fn place(text: &str, direct_tls: bool) -> Result<Endpoint, Failure> {
     let endpoint = read_place(text).map_err(|e| Failure::usage(format!("--connect: {e}")))?;
     match endpoint.mode {
-        TlsMode::StartTls if direct_tls => Ok(Some(endpoint.with_mode(TlsMode::Direct))),
+        TlsMode::StartTls if direct_tls => Ok(endpoint.with_mode(TlsMode::Direct)),
         TlsMode::None if direct_tls => Err(Failure::usage(format!(
             "--direct-tls contradicts {text}, which is without TLS; leave out one of them"
         ))),
-        _ => Ok(Some(endpoint)),
+        _ => Ok(endpoint),
     }
 }
 
@@ -643,7 +645,7 @@ mod tests {
 
     #[test]
     fn a_place_is_given_in_every_form_and_tls_is_never_taken_from_it() {
-        let read = |text, direct| place(Some(text), direct).map(|e| e.unwrap());
+        let read = |text, direct| places(Some(text), direct).map(|mut all| all.remove(0));
         for (text, direct, mode, shown) in [
             ("a.b:5222", false, TlsMode::StartTls, "a.b:5222"),
             ("[::1]:5222", false, TlsMode::StartTls, "[::1]:5222"),
@@ -657,8 +659,11 @@ mod tests {
             assert_eq!((endpoint.mode, &*endpoint.to_string()), (mode, shown));
         }
         assert!(read("ws://a.b:80/x", true).is_err());
-        assert!(place(None, true).is_err());
-        assert!(place(None, false).unwrap().is_none());
+        assert!(places(None, true).is_err());
+        assert!(places(None, false).unwrap().is_empty());
+        let two = places(Some("127.0.0.1:1,127.0.0.1:2"), true).unwrap();
+        assert_eq!(two.iter().map(|e| e.port).collect::<Vec<_>>(), [1, 2]);
+        assert!(places(Some("127.0.0.1:1,"), false).is_err());
         for wrong in [
             "a",
             "a:",

@@ -126,8 +126,6 @@ pub(crate) enum Order {
         /// To what, as a person writes it.
         value: String,
     },
-    /// Leaves the server that is in use, and takes another one or this one anew.
-    Reconnect,
 }
 
 /// What is said to somebody who asks to see our presence.

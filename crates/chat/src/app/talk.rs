@@ -134,10 +134,7 @@ impl Talk {
     /// A message is new, or another now. Whether it is new.
     pub(super) fn said(&mut self, entry: Entry) -> bool {
         self.glance(&entry);
-        match self
-            .entries
-            .binary_search_by(|e| e.place.cmp(&entry.place))
-        {
+        match self.entries.binary_search_by(|e| e.place.cmp(&entry.place)) {
             Ok(at) => {
                 if let Some(old) = self.entries.get_mut(at) {
                     *old = entry;
@@ -163,10 +160,7 @@ impl Talk {
         self.first |= first;
         for entry in entries {
             self.glance(&entry);
-            match self
-                .entries
-                .binary_search_by(|e| e.place.cmp(&entry.place))
-            {
+            match self.entries.binary_search_by(|e| e.place.cmp(&entry.place)) {
                 Ok(at) => {
                     if let Some(old) = self.entries.get_mut(at) {
                         *old = entry;
@@ -200,12 +194,7 @@ impl Talk {
     }
 
     /// A message of ours came so far. Whether it is one of these.
-    pub(super) fn progress(
-        &mut self,
-        id: &str,
-        progress: Progress,
-        why: Option<&String>,
-    ) -> bool {
+    pub(super) fn progress(&mut self, id: &str, progress: Progress, why: Option<&String>) -> bool {
         let mut ours = self.entries.iter_mut().rev();
         let ours = ours.find(|e| e.direction == Direction::Out && e.id.as_deref() == Some(id));
         match ours {
@@ -220,7 +209,10 @@ impl Talk {
 
     /// The other side displayed ours up to that one.
     pub(super) fn displayed(&mut self, id: &str) {
-        let at = self.entries.iter().rposition(|e| e.id.as_deref() == Some(id));
+        let at = self
+            .entries
+            .iter()
+            .rposition(|e| e.id.as_deref() == Some(id));
         let Some(at) = at else { return };
         for entry in self.entries.iter_mut().take(at + 1) {
             entry.displayed |= entry.direction == Direction::Out;

@@ -19,19 +19,34 @@ use crate::settings::Settings;
 const AWAITED: usize = 512;
 /// Counters are reported so often, if they have changed.
 const REPORT: Duration = Duration::from_millis(50);
+/// For the last outcomes of a sensor with a pace.
+const REST: Duration = Duration::from_secs(20);
 /// The longest wait between two attempts to connect: shorter than by default, so that a
 /// demonstration has no long pauses.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Sends `count` readings to `to` and waits for all outcomes.
-pub(super) async fn sensor(settings: &Settings, to: Jid, count: u64) -> Outcome {
+/// Sends `count` readings to `to` and waits for all outcomes. One with a pace ends before
+/// that when its standard input does, and waits for the outcomes of what it has sent.
+pub(super) async fn sensor(
+    settings: &Settings,
+    to: Jid,
+    count: u64,
+    every: Option<Duration>,
+) -> Outcome {
     let (client, _incoming) = start(settings).await?;
     let mut events = client.events();
     let sender = client.sender();
     let (ended, mut ends) = mpsc::channel(AWAITED);
     let feed = async move {
         let mut waiting = JoinSet::new();
+        let mut parent = Box::pin(end_of_input());
         for number in 1..=count {
+            if let Some(every) = every {
+                tokio::select! {
+                    () = tokio::time::sleep(every) => {}
+                    () = &mut parent => break,
+                }
+            }
             let message =
                 Outgoing::text(to.clone(), format!("reading {number}")).map_err(Failure::failed)?;
             let sent = sender.send(message).await.map_err(Failure::failed)?;
@@ -46,7 +61,12 @@ pub(super) async fn sensor(settings: &Settings, to: Jid, count: u64) -> Outcome 
             }
         }
         drop(ended);
-        while waiting.join_next().await.is_some() {}
+        let rest = async { while waiting.join_next().await.is_some() {} };
+        match every {
+            // Nobody waits for ever for one that was told to end.
+            Some(_) => drop(tokio::time::timeout(REST, rest).await),
+            None => rest.await,
+        }
         Ok::<(), Failure>(())
     };
     let watch = async {
@@ -93,7 +113,7 @@ pub(super) async fn sensor(settings: &Settings, to: Jid, count: u64) -> Outcome 
     let fed = tokio::select! {
         (fed, ()) = async { tokio::join!(feed, watch) } => fed,
         // The parent has no more use for us.
-        () = end_of_input() => Ok(()),
+        () = end_of_input(), if every.is_none() => Ok(()),
     };
     fed?;
     client

@@ -21,7 +21,7 @@ use tokio::time::{Instant, interval, sleep, sleep_until};
 
 use crate::exit::{Failure, Outcome};
 use crate::interrupt::Interrupt;
-use crate::settings::{ConnectionArgs, Settings};
+use crate::settings::{ConnectionArgs, Settings, duration};
 use crate::terminal::print;
 use process::EndProcess;
 use screen::Screen;
@@ -90,6 +90,9 @@ pub(crate) struct EndCommand {
     /// For the sensor: how many messages
     #[arg(long, value_name = "N", default_value_t = 1)]
     messages: u64,
+    /// For the sensor: how long to wait before each
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    every: Option<Duration>,
     #[command(flatten)]
     connection: ConnectionArgs,
 }
@@ -104,7 +107,9 @@ enum EndArg {
 pub(crate) async fn run_end(command: EndCommand) -> Outcome {
     let settings = Settings::load(&command.connection).await?;
     match (command.end, command.to) {
-        (EndArg::Sensor, Some(to)) => ends::sensor(&settings, to, command.messages).await,
+        (EndArg::Sensor, Some(to)) => {
+            ends::sensor(&settings, to, command.messages, command.every).await
+        }
         (EndArg::Sensor, None) => Err(Failure::usage("the sensor needs --to")),
         (EndArg::Phone, _) => ends::phone(&settings).await,
     }

@@ -1,5 +1,6 @@
 //! Who may read and set the things of a connection, as the configuration says.
 
+use stanchion::BareJid;
 use stanchion::services::allowed::Allowed;
 use stanchion_device::host::{Access, Grant};
 
@@ -22,4 +23,14 @@ pub(super) fn of(connection: &Connection) -> Result<Access, Failure> {
         access = access.with(Grant::to_all(Allowed::accounts(controllers)));
     }
     Ok(access)
+}
+
+/// All of these accounts.
+///
+/// # Errors
+/// As [`of`].
+pub(super) fn accounts(connection: &Connection) -> Result<Vec<BareJid>, Failure> {
+    let mut all = connection.accounts(&connection.readers)?;
+    all.extend(connection.accounts(&connection.controllers)?);
+    Ok(all)
 }

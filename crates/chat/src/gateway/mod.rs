@@ -22,6 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::demo::end_of_input;
 use crate::exit::{Exit, Failure, Outcome};
 use bridge::{Bridge, Feeds, Owners};
 use config::Config;
@@ -49,6 +50,9 @@ pub(crate) struct Command {
     /// Read the configuration, say whether it is right, and end
     #[arg(long)]
     check: bool,
+    /// End with the standard input, too: with the process that started this one
+    #[arg(long, hide = true)]
+    end_with_input: bool,
 }
 
 /// Carries out the command.
@@ -72,10 +76,17 @@ pub(crate) async fn run(command: Command) -> Outcome {
     }
     manager.ready();
     manager.status(&gateway.summary());
+    let mut parent = Box::pin(async {
+        match command.end_with_input {
+            true => end_of_input().await,
+            false => std::future::pending().await,
+        }
+    });
     loop {
         tokio::select! {
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
+            () = &mut parent => break,
             _ = hangup.recv() => {
                 manager.reloading();
                 gateway.reload(&command.config).await;

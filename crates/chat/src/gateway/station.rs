@@ -8,6 +8,7 @@ use std::time::Duration;
 use stanchion::Client;
 use stanchion::services::Incoming;
 use stanchion::services::pubsub::PublisherConfig;
+use stanchion::services::roster::Policy;
 use stanchion::stanza::Text;
 use stanchion_device::ThingSpec;
 use stanchion_device::adapter::{Stop, Stopper};
@@ -61,7 +62,13 @@ impl Station {
         let settings = Settings::load(&config.args()?).await.map_err(named)?;
         let mut things = HostConfig::default();
         things.access = access::of(config)?;
-        let describe = |client: stanchion::ClientBuilder| client.things(things);
+        // Who may read has to see that we are there.
+        let seen_by = access::accounts(config)?;
+        let describe = |client: stanchion::ClientBuilder| {
+            client
+                .things(things)
+                .subscriptions(Policy::AcceptFrom(seen_by))
+        };
         let started = settings.start_as(None, describe).await.map_err(named)?;
         let (client, incoming) = started;
         let outflows = outflows(config, &client).await?;

@@ -6,7 +6,7 @@ mod format;
 mod list;
 mod read;
 mod set;
-mod value;
+pub(crate) mod value;
 mod watch;
 
 use std::future::Future;

@@ -9,7 +9,7 @@ use stanchion::stanza::payload::forms::{FieldType, Form};
 
 /// The types of XEP-0325 §3.2, in its words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Type {
+pub(crate) enum Type {
     Boolean,
     Color,
     Date,
@@ -48,7 +48,7 @@ impl Type {
     }
 
     /// What a form says of a parameter (XEP-0325 §3.3, XEP-0122).
-    pub(super) fn in_form(form: &Form, name: &str) -> Option<Self> {
+    pub(crate) fn in_form(form: &Form, name: &str) -> Option<Self> {
         let mut fields = form.fields.iter();
         let field = fields.find(|f| f.var.as_deref() == Some(name))?;
         let data_type = field.extensions.iter().find_map(|e| e.attr("datatype"));
@@ -72,7 +72,7 @@ impl Type {
     }
 
     /// The one that a value looks like.
-    pub(super) fn like(value: &str) -> Self {
+    pub(crate) fn like(value: &str) -> Self {
         if matches!(value, "true" | "false") {
             Self::Boolean
         } else if value.parse::<i32>().is_ok() {
@@ -87,7 +87,7 @@ impl Type {
     }
 
     /// Reads a value of it.
-    pub(super) fn read(self, value: &str) -> Result<SettingValue, String> {
+    pub(crate) fn read(self, value: &str) -> Result<SettingValue, String> {
         let wrong = || format!("`{value}` is no {}", self.name());
         let text = || Text::new(value).map_err(|_| wrong());
         Ok(match self {

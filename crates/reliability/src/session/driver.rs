@@ -26,7 +26,9 @@ use super::sent::{Find, Lookup};
 use super::stanzas::{Inflow, Tap, Up};
 use super::token::Token;
 use super::waiters::Waiters;
-use super::{Disconnect, SendError, SessionConfig, SessionError, SessionEvent, Status, Warning};
+use super::{
+    Disconnect, SendError, SessionConfig, SessionError, SessionEvent, Status, StreamReport, Warning,
+};
 use crate::engine::{Counters, Engine, Event, Input, Now, Output, Stream, Submission};
 use crate::protection::Protection;
 use crate::store::{Store, WallTime};
@@ -480,6 +482,10 @@ impl Driver {
                 "the session is in the clear: anybody on the way can read and change it"
             );
         }
+        let report = Arc::new(StreamReport {
+            tls: stream.security().tls.clone(),
+            login: established.login,
+        });
         self.link = Link::Up(Box::new(stream));
         let managed = established.stream_management.is_some();
         let ready = match established.resumption {
@@ -532,6 +538,7 @@ impl Driver {
             endpoint,
             resumed,
             protection,
+            report,
         });
     }
 
@@ -661,10 +668,17 @@ impl Driver {
             let goodbye = async {
                 stream.end();
                 // Stanzas that still come are not acknowledged, so none is lost.
-                while !matches!(stream.next().await, Ok(StreamEvent::Close) | Err(_)) {}
-                stream.close().await
+                let answered = loop {
+                    match stream.next().await {
+                        Ok(StreamEvent::Close) => break true,
+                        Ok(_) => {}
+                        Err(_) => break false,
+                    }
+                };
+                let _ = stream.close().await;
+                answered
             };
-            if matches!(timeout(FAREWELL, goodbye).await, Ok(Ok(()))) {
+            if matches!(timeout(FAREWELL, goodbye).await, Ok(true)) {
                 // Its session is over; one of a stream that was lost waits for the next
                 // process.
                 self.tell(Input::Resumable(None));

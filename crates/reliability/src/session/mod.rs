@@ -18,9 +18,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use stanchion_connect::negotiation::LoginReport;
 use stanchion_connect::{Connect, ConnectError, Endpoint};
 use stanchion_stanza::stream::StreamError;
 use stanchion_stanza::{BareJid, Element, FullJid, Jid, Message, Presence, Stanza};
+use stanchion_transport::security::TlsInfo;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -95,6 +97,8 @@ pub enum Status {
         resumed: bool,
         /// What it offers: messages that ask for more are held back.
         protection: Protection,
+        /// How that came about, for people.
+        report: Arc<StreamReport>,
     },
     /// No stream; the next attempt follows.
     Waiting {
@@ -107,6 +111,16 @@ pub enum Status {
     Refused(Disconnect),
     /// The session has ended.
     Closed,
+}
+
+/// How a stream is protected, and how its login went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StreamReport {
+    /// The TLS session; none in the clear.
+    pub tls: Option<TlsInfo>,
+    /// The login.
+    pub login: LoginReport,
 }
 
 /// Why there is no stream.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use stanchion_reliability::session::{InvalidMessage, Outgoing};
 use stanchion_stanza::payload::markers::Markable;
 use stanchion_stanza::payload::reply::Reply;
-use stanchion_stanza::{Jid, Payload as _, Text};
+use stanchion_stanza::{BareJid, Jid, Payload as _, Text};
 
 use super::state::thread;
 use crate::history::{Direction, Entry};
@@ -24,6 +24,16 @@ impl Draft {
     /// [`InvalidMessage::Text`] on a character that XML forbids.
     pub fn new(to: Jid, text: impl Into<String>) -> Result<Self, InvalidMessage> {
         let outgoing = Outgoing::text(to.clone(), text)?;
+        Ok(Self { to, outgoing })
+    }
+
+    /// A text to all in a room that we are in.
+    ///
+    /// # Errors
+    /// [`InvalidMessage::Text`], as above.
+    pub fn room(room: BareJid, text: impl Into<String>) -> Result<Self, InvalidMessage> {
+        let outgoing = Outgoing::room(room.clone(), text)?;
+        let to = room.into();
         Ok(Self { to, outgoing })
     }
 

@@ -14,10 +14,12 @@ mod state;
 use stanchion_reliability::session::{
     CommitError, InvalidMessage, Outgoing, Received, SendError, Sender, Sent,
 };
-use stanchion_reliability::store::TransactError;
+use stanchion_reliability::store::rusqlite::Transaction;
+use stanchion_reliability::store::{EffectFailure, TransactError};
 use stanchion_stanza::payload::chat_states::ChatState;
 use stanchion_stanza::payload::correction::Replace;
 use stanchion_stanza::payload::sid::OriginId;
+use stanchion_stanza::stanza::MessageType;
 use stanchion_stanza::{BareJid, Jid, Message, Payload as _, Text};
 use tokio::sync::{broadcast, mpsc};
 
@@ -26,7 +28,8 @@ pub use follow::Follower;
 use follow::Writing;
 pub use state::{Chats, INACTIVE, PAUSED, TALKS};
 
-use crate::history::{Direction, Entry, History, MessageNote, Place, Progress, now};
+use crate::history::{Direction, Entry, History, MessageNote, Place, Progress, Recorded, now};
+use crate::rooms::RoomMessage;
 use crate::slot::{Ended, Handle};
 
 /// Sent messages that may wait for the one who follows them.
@@ -175,10 +178,14 @@ impl Chat {
     async fn prepare(&self, draft: Draft) -> Result<(Outgoing, Option<MessageNote>), ChatError> {
         let with = draft.to.to_bare();
         let to = with.clone();
-        let state = self
-            .handle
-            .call(move |chats, now| chats.sends(now, &to))
-            .await?;
+        // In a room it is told to nobody what we do in it.
+        let state = match draft.outgoing.message().kind == MessageType::Groupchat {
+            true => None,
+            false => {
+                let sends = self.handle.call(move |chats, now| chats.sends(now, &to));
+                sends.await?
+            }
+        };
         let outgoing = match state {
             Some(state) => draft.outgoing.with_payload(state.to_element()),
             None => draft.outgoing,
@@ -202,6 +209,49 @@ impl Chat {
     /// [`CommitError`].
     pub async fn commit(&self, received: Received) -> Result<Message, CommitError> {
         self.history.commit(received).await
+    }
+
+    /// Commits what was said in a room, and puts it into the history; gives it as it is
+    /// there. `nick` is ours: what we said ourselves through [`Chat::say`] and the room shows
+    /// is there already.
+    ///
+    /// # Errors
+    /// [`CommitError`].
+    pub async fn commit_in_room(
+        &self,
+        message: RoomMessage,
+        nick: Option<&str>,
+    ) -> Result<Option<Entry>, CommitError> {
+        if nick == Some(message.nick()) && !message.is_private() {
+            let shown = message.message();
+            let origin = shown.payload::<OriginId>().ok().flatten();
+            let id = origin.map(|o| o.id).or_else(|| shown.header.id.clone());
+            let room = shown.header.from.as_ref().map(Jid::to_bare);
+            if let (Some(id), Some(room)) = (id, room)
+                && let Ok(Some(own)) = self.history.own(&room, &id).await
+            {
+                message.commit_durably().await?;
+                return Ok(Some(own));
+            }
+        }
+        self.commit_entry(message.into_received()).await
+    }
+
+    /// As [`Chat::commit`], and gives the message as it is in the history then; none if it
+    /// has no text.
+    ///
+    /// # Errors
+    /// [`CommitError`].
+    pub async fn commit_entry(&self, received: Received) -> Result<Option<Entry>, CommitError> {
+        let effect = |_: &Transaction<'_>, recorded: Option<Recorded>| {
+            Ok::<_, EffectFailure>(recorded.map(Recorded::place))
+        };
+        let place = self.history.commit_with(&received, effect).await?;
+        match place {
+            // It is committed, whatever this says.
+            Some(place) => Ok(self.history.entry(place).await.unwrap_or_default()),
+            None => Ok(None),
+        }
     }
 
     /// The user has seen all up to that message: nothing of it is unread any more, and its

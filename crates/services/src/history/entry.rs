@@ -146,6 +146,33 @@ pub struct Entry {
     pub unread: bool,
 }
 
+impl Entry {
+    /// A message of which nothing else is known.
+    #[must_use]
+    pub fn new(place: Place, conversation: BareJid, direction: Direction, body: &str) -> Self {
+        Self {
+            place,
+            conversation,
+            direction,
+            author: None,
+            id: None,
+            origin_id: None,
+            archive_id: None,
+            thread: None,
+            reply_to: None,
+            replaces: None,
+            body: body.to_owned(),
+            edits: 0,
+            edited_at: None,
+            progress: None,
+            why: None,
+            markable: false,
+            displayed: false,
+            unread: false,
+        }
+    }
+}
+
 /// An earlier version of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {

@@ -227,6 +227,15 @@ impl History {
             .await
     }
 
+    /// Our own message of a conversation with that id, of whichever of our devices.
+    ///
+    /// # Errors
+    /// [`TransactError`].
+    pub async fn own(&self, with: &BareJid, id: &str) -> Result<Option<Entry>, TransactError> {
+        let (with, id) = (with.clone(), id.to_owned());
+        self.read(move |tx| query::own(tx, &with, &id)).await
+    }
+
     /// Our last message of a conversation.
     pub(crate) async fn last_own(&self, with: &BareJid) -> Result<Option<Entry>, TransactError> {
         let with = with.clone();

@@ -138,6 +138,23 @@ pub(super) fn last_own(
     .optional()
 }
 
+/// Our own message of a conversation with that id.
+pub(super) fn own(
+    tx: &Transaction<'_>,
+    with: &BareJid,
+    id: &str,
+) -> Result<Option<Entry>, rusqlite::Error> {
+    if !exists(tx)? {
+        return Ok(None);
+    }
+    tx.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM app_stanchion_history AS h
+         WHERE h.message_id = ?2 AND h.conversation = ?1 AND h.direction = 1"
+    ))?
+    .query_row([with.as_str(), id], entry)
+    .optional()
+}
+
 /// What a message was before it was corrected, oldest first.
 pub(super) fn versions(tx: &Transaction<'_>, row: i64) -> Result<Vec<Version>, rusqlite::Error> {
     if !exists(tx)? {
