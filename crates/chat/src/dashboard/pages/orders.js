@@ -1,4 +1,11 @@
 // What a person wants, on its way to the dashboard's server, and questions to it.
+//
+// Orders of these pages, `order` being their name: say { to, text }, correct { with, text },
+// cancel { id }, again { with, place }, open { with }, seen { with, place }, writing { with },
+// status { availability, text }, add { who, name }, remove { who }, answer { to, answer: "accept"
+// or "deny" }, join { room, nick, password }, leave { room }, topic { room, topic },
+// invite { room, whom }, watch { jid }, unwatch { jid }, controls { account, thing },
+// set { account, thing, parameter, value }, reconnect { }, tour { button }.
 
 import { state } from "./state.js";
 import { toast } from "./toasts.js";
