@@ -112,7 +112,9 @@ export class ThingPage {
     text(p.at, clock(field.at));
     attr(el, "aria-checked", field.name === this.chosen ? "true" : "false");
     older(this.thing, field);
-    spark(p.canvas, field.series, field.type === "boolean");
+    const drawn = [field.at, field.series && field.series.length, p.canvas.clientWidth, Things.theme].join(" ");
+    if (p.drawn !== drawn) spark(p.canvas, field.series, field.type === "boolean");
+    p.drawn = drawn;
   }
 
   drawControls() {
