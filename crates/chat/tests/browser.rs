@@ -96,6 +96,38 @@ impl House {
         bob
     }
 
+    /// A gateway with lamps and patients, which alice may read and set.
+    fn gateway(&self) -> Running {
+        let (starttls, pin) = (&self.starttls, self.pin.replace(':', ""));
+        let text = format!(
+            r#"
+[[connection]]
+jid = "house@hub.test"
+connect = "{starttls}"
+pin = "{pin}"
+store = "house.sqlite"
+controllers = ["alice@hub.test"]
+
+[[adapter]]
+name = "lamps"
+type = "simulated"
+kind = "lamp"
+count = 3
+interval = "200ms"
+
+[[adapter]]
+name = "ward"
+type = "simulated"
+kind = "patient"
+count = 12
+interval = "500ms"
+"#
+        );
+        std::fs::write(self.home.path("gateway.toml"), text).unwrap();
+        let words = words("gateway --config gateway.toml");
+        Running::start(self.home.command(PASSWORD, &words))
+    }
+
     #[track_caller]
     fn say(&self, from: &str, to: &str, text: &str) {
         let to = format!("{to}@hub.test");
@@ -199,6 +231,74 @@ fn what_is_written_while_the_hub_is_dead_is_kept_and_arrives_once_in_order() {
     // The next one that bob gets is the next one: none of these came twice.
     write(&browser, "after");
     assert_eq!(body(&bob.line()), "after");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+/// Has the things of the house shown.
+fn watch(browser: &Browser, port: u16) {
+    visit(browser, port, "things");
+    browser.click(".things .empty button.main");
+    browser.keys(&format!("house@hub.test{ENTER}"));
+    browser.until(
+        "the things are shown",
+        "return [...document.querySelectorAll('.t-name')].some((e) => e.textContent === 'lamp-1')",
+    );
+}
+
+#[test]
+fn a_thing_is_watched_plotted_and_set_once() {
+    let house = House::start();
+    let port = free_port();
+    let _gateway = house.gateway();
+    let _dashboard = house.dashboard(port);
+    let browser = Browser::start(1280, 800);
+    watch(&browser, port);
+    let rows = "return Number(document.querySelector('.t-view').getAttribute('aria-rowcount'))";
+    browser.until("all of them are", &format!("{rows} === 16"));
+    browser.click(".things .find");
+    browser.keys("lamp");
+    browser.until("the lamps alone are", &format!("{rows} === 4"));
+
+    visit(&browser, port, "things/house%40hub.test/lamp-1");
+    browser.until(
+        "a level can be set",
+        "return !!document.querySelector('.control input[type=number]')",
+    );
+    let field = |name: &str| {
+        format!(
+            "[...document.querySelectorAll('.field')].find((e) => e.querySelector('.t-label').textContent === '{name}')"
+        )
+    };
+    browser.script("document.querySelector('.control input[type=number]').select()");
+    browser.keys(&format!("42{ENTER}"));
+    browser.until(
+        "the command is done",
+        "return document.querySelector('.commands li.done')?.textContent.includes('42')",
+    );
+    let told = |name: &str, value: &str| {
+        format!(
+            "return {}.querySelector('.field-value').textContent === '{value}'",
+            field(name)
+        )
+    };
+    browser.until("the lamp has that level", &told("level", "42"));
+    browser.until("it acted once", &told("actuations", "1"));
+
+    // What is out of bounds does not leave the page as done.
+    browser.script("document.querySelector('.control input[type=number]').select()");
+    browser.keys(&format!("142{ENTER}"));
+    browser.until("it acted once, still", &told("actuations", "1"));
+    assert_eq!(
+        browser.script("return document.querySelectorAll('.commands li.done').length"),
+        1
+    );
+
+    browser.script(&format!("{}.click()", field("level")));
+    let plotted = "return document.querySelector('.plot-says').textContent.startsWith('Lowest')";
+    browser.until("the level is plotted", plotted);
+    browser.click(".segments button:nth-child(2)");
+    browser.until("an hour is shown", "return document.querySelector('.segments button:nth-child(2)').getAttribute('aria-pressed') === 'true'");
+    browser.until("the level is plotted over an hour", plotted);
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
 
@@ -444,8 +544,10 @@ fn pictures_of_every_page_for_who_asks_for_them() {
     let mut bob = house.bob();
     let port = free_port();
     let _dashboard = house.dashboard(port);
+    let _gateway = house.gateway();
     house.say("carol", "alice", "The pump on level two is warm again.");
     let browser = Browser::start(1280, 800);
+    watch(&browser, port);
     visit(&browser, port, "chat/bob%40hub.test");
     write(&browser, "Could you bring the spare sensor to room 11?");
     bob.line();
@@ -459,7 +561,7 @@ fn pictures_of_every_page_for_who_asks_for_them() {
         browser.screen(width, height, size == "phone");
         for colours in ["light", "dark"] {
             browser.dark(colours == "dark");
-            for page in PAGES {
+            for page in PAGES.iter().chain(&["things/house%40hub.test/patient-1"]) {
                 browser.open(&format!("http://127.0.0.1:{port}/#/{page}"));
                 browser.reload();
                 browser.until("the page", "return !!document.querySelector('.page')");
