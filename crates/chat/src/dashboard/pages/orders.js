@@ -10,8 +10,11 @@
 import { state } from "./state.js";
 import { toast } from "./toasts.js";
 
-/** Sends an order; whether it was taken. What came of it is told as events. */
-export async function order(what) {
+/**
+ * Sends an order; whether it was taken. What came of it is told as events. `quiet`: nobody asked
+ * for it, so nobody is told that it was not taken.
+ */
+export async function order(what, quiet) {
   let said;
   try {
     const answer = await fetch("/api/orders", {
@@ -25,7 +28,7 @@ export async function order(what) {
   } catch {
     said = "The dashboard's own server is not reachable, so nothing was done. Is `stanchion dashboard` still running?";
   }
-  toast("failure", said);
+  if (!quiet) toast("failure", said);
   return false;
 }
 

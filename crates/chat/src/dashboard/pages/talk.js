@@ -91,7 +91,7 @@ export class TalkPage {
       this.input.value = this.drafts.get(jid) || "";
       this.mend(false);
       this.grow();
-      order({ order: "open", with: jid });
+      order({ order: "open", with: jid }, true);
     }
     const talk = opened(jid);
     if (!talk.loaded || talk.stale) this.load();
@@ -183,7 +183,7 @@ export class TalkPage {
     const last = [...open.entries].reverse().find((e) => !e.out);
     if (!last || !(last.unread || (talk && talk.unread > 0)) || this.told === last.place) return;
     this.told = last.place;
-    order({ order: "seen", with: this.jid, place: last.place });
+    order({ order: "seen", with: this.jid, place: last.place }, true);
   }
 
   draw() {
@@ -323,7 +323,7 @@ export class TalkPage {
       const at = Date.now();
       if (!this.wrote || at - this.wrote > 2000) {
         this.wrote = at;
-        order({ order: "writing", with: this.jid });
+        order({ order: "writing", with: this.jid }, true);
       }
     }
   }

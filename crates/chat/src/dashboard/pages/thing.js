@@ -121,7 +121,7 @@ export class ThingPage {
     const { thing } = this;
     if (thing.controls === null && !this.askedControls) {
       this.askedControls = true;
-      order({ order: "controls", account: thing.account, thing: thing.thing });
+      order({ order: "controls", account: thing.account, thing: thing.thing }, true);
     }
     const some = thing.controls && thing.controls.length > 0;
     show(this.noControls, !some);
