@@ -237,6 +237,7 @@ const changes = {
   },
   command(told) {
     const thing = state.things.get(keyOf(told.account, told.thing));
+    if (thing) thing.commands = (thing.commands || 0) + 1;
     if (thing) thing.command = told.command || { what: told.what, outcome: told.outcome, text: told.text };
     changed("command");
   },

@@ -176,7 +176,7 @@ export class ThingPage {
     let list = this.history.get(this.key);
     if (!list) this.history.set(this.key, (list = []));
     if (command) {
-      const is = JSON.stringify(command);
+      const is = `${this.thing.commands || 0} ${JSON.stringify(command)}`;
       if (list.last !== is) {
         list.last = is;
         const open = command.outcome && list.find((c) => c.command.what === command.what && !c.command.outcome);
