@@ -81,10 +81,11 @@ impl House {
     /// The dashboard of alice, at that port.
     fn dashboard(&self, port: u16) -> Running {
         let listen = format!("127.0.0.1:{port}");
-        let mut dashboard =
-            Running::start(self.command("dashboard", "alice", &["--listen", &listen]));
-        let line = dashboard.line();
-        assert!(line.contains(&format!("http://127.0.0.1:{port}")), "{line}");
+        let rest = ["--listen", &listen, "--json"];
+        let mut dashboard = Running::start(self.command("dashboard", "alice", &rest));
+        let ready: Value = serde_json::from_str(&dashboard.line()).unwrap();
+        let url = ready["url"].as_str().unwrap();
+        assert_eq!(url.trim_end_matches('/'), format!("http://{listen}"));
         dashboard
     }
 
