@@ -19,6 +19,7 @@ mod scenario;
 mod screenshots;
 mod servers;
 mod simulate;
+mod talk;
 mod test;
 mod tidy;
 
@@ -51,6 +52,8 @@ enum Command {
     Simulate(simulate::Command),
     /// A fleet at work on a server that fails: wards, meters, lamps, cars
     Scenario(scenario::Command),
+    /// Two people and a room in terminals, while the server is killed
+    Talk(talk::Command),
     /// Run the benchmarks and report their medians
     Bench(bench::Command),
     /// Take pictures of the dashboard's pages, for the eyes of a person
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Command::Fuzz(command) => fuzz::run(&command),
         Command::Simulate(command) => simulate::run(&command),
         Command::Scenario(command) => scenario::run(&command),
+        Command::Talk(command) => talk::run(&command),
         Command::Bench(command) => bench::run(&command),
         Command::Screenshots(command) => screenshots::run(&command),
         Command::Tidy(command) => tidy::run(&command),

@@ -88,6 +88,8 @@ struct File {
     native_roots: bool,
     store: Option<PathBuf>,
     password_file: Option<PathBuf>,
+    #[serde(default)]
+    history: bool,
 }
 
 impl File {
@@ -110,6 +112,8 @@ pub(crate) struct Settings {
     servers: Option<Arc<dyn ServerRegistry>>,
     /// Default: one for each account.
     store: Option<PathBuf>,
+    /// The configuration wants a history of what is sent and received.
+    history: bool,
 }
 
 /// What is said of a server on the command line and in the configuration.
@@ -202,7 +206,10 @@ impl Settings {
             && !args.names_a_server()
             && let Some(settings) = Self::registered(args, file.store.as_deref()).await?
         {
-            return Ok(settings);
+            return Ok(Self {
+                history: file.history,
+                ..settings
+            });
         }
         let Some(jid) = account(args.jid.as_ref(), file.jid.as_deref())? else {
             return Err(Failure::usage(
@@ -250,6 +257,7 @@ impl Settings {
                 server: Box::new(server),
                 servers: Some(Arc::new(one)),
                 store,
+                history: file.history,
             });
         }
         let Some(password) = &said.password else {
@@ -262,6 +270,7 @@ impl Settings {
             server: Box::new(said.of(Server::new(account))?),
             servers: None,
             store,
+            history: file.history,
         })
     }
 
@@ -289,6 +298,7 @@ impl Settings {
             server: Box::new(first),
             servers: Some(Arc::new(registry)),
             store: Some(path),
+            history: false,
         }))
     }
 
@@ -329,6 +339,25 @@ impl Settings {
         };
         let own = servers.into_iter().find(|s| s.account.jid == *jid);
         Ok(own.map(|server| (registry, server)))
+    }
+
+    /// Whether messages go into the history, by the switch of a command or always.
+    pub(crate) const fn keeps_history(&self, switch: bool) -> bool {
+        switch || self.history
+    }
+
+    /// The same account at the same server, apart from the messages of the other commands:
+    /// with a store of its own and without a resource, so that several may live at once. Of
+    /// several servers, the first.
+    pub(crate) fn apart(&self, store: PathBuf) -> Self {
+        let mut server = self.server.clone();
+        server.account.resource = None;
+        Self {
+            server,
+            servers: None,
+            store: Some(store),
+            history: false,
+        }
     }
 
     /// A connector to look the server over: of several, the first. It asks for no token.

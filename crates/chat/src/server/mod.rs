@@ -17,6 +17,9 @@ use stanchion::reliability::registry::SqliteRegistry;
 use crate::exit::{Exit, Failure, Outcome, one_line, registry_failure};
 use crate::settings::registry_file;
 
+pub(crate) use add::Details;
+pub(crate) use test::{Looked, look, looked_json, report};
+
 /// Register servers, list them, try them
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -47,7 +50,7 @@ pub(crate) async fn run(command: Command) -> Outcome {
 
 /// Which registry.
 #[derive(Debug, Args)]
-struct RegistryArgs {
+pub(crate) struct RegistryArgs {
     /// The registry's file (default: the configuration's store, else servers.sqlite in
     /// the data folder, for all accounts of this user)
     #[arg(long, value_name = "FILE")]
@@ -59,7 +62,7 @@ struct RegistryArgs {
 
 impl RegistryArgs {
     /// Opens the registry, and makes it if there is none.
-    async fn open(&self) -> Result<SqliteRegistry, Failure> {
+    pub(crate) async fn open(&self) -> Result<SqliteRegistry, Failure> {
         let path = registry_file(self.store.as_deref(), self.config.as_deref())?;
         if let Some(folder) = path.parent()
             && self.store.is_none()
@@ -85,13 +88,13 @@ impl RegistryArgs {
 
 /// What can be read, and why the rest cannot.
 #[derive(Debug, Default)]
-struct Contents {
-    servers: Vec<Server>,
+pub(crate) struct Contents {
+    pub(crate) servers: Vec<Server>,
     unreadable: Vec<RegistryError>,
 }
 
 impl Contents {
-    async fn of(registry: &SqliteRegistry) -> Result<Self, Failure> {
+    pub(crate) async fn of(registry: &SqliteRegistry) -> Result<Self, Failure> {
         let unreadable = registry.unreadable().await;
         let unreadable = unreadable.map_err(|e| registry_failure(&e))?;
         match registry.servers().await {
