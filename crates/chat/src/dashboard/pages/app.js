@@ -72,7 +72,6 @@ function route(first) {
   let [name, ...more] = parts;
   if (!PAGES.some(([p]) => p === name)) name = "things";
   const shown = name === "things" && more[0] ? "thing" : name;
-  if (shown === "tour" && state.ready && !state.tour) return go("things");
   const next = pages[shown];
   if (current !== next) {
     if (current && current.hide) current.hide();
@@ -152,7 +151,7 @@ listen((what) => {
   if (what.has("state") && !current) {
     $("starting")?.remove();
     route(true);
-  } else if (what.has("state") && page === "tour" && !state.tour) go("things");
+  }
   if (["link", "own", "gauge", "tick", "state"].some((w) => what.has(w))) strip.update();
   if (["talks", "asked", "state", "tour"].some((w) => what.has(w))) title();
   if (current) current.update(what);

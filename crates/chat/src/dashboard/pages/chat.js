@@ -12,6 +12,7 @@ export class Chat {
   constructor(go) {
     this.go = go;
     this.words = "";
+    this.drawnAt = 0;
     this.search = h("input", { type: "search", class: "find", placeholder: "Find a name, Enter: in messages", "aria-label": "Find a conversation; Enter searches in all messages", autocomplete: "off", spellcheck: "false",
       on: { input: () => { this.words = this.search.value.trim().toLowerCase(); if (!this.words) this.found = null; this.draw(); }, keydown: (e) => { if (e.key === "Enter" && this.words) this.look(); } } });
     this.waiting = h("ul", { class: "waits" });
@@ -83,8 +84,14 @@ export class Chat {
   }
 
   update(what) {
-    if (["talks", "persons", "asked", "rooms", "state", "entries", "tick"].some((w) => what.has(w))) this.draw();
     this.talk.update(what);
+    // Times of day are by the minute.
+    if (what.has("tick") && Date.now() - this.drawnAt > 30_000) what.add("talks");
+    if (!["talks", "persons", "asked", "rooms", "state"].some((w) => what.has(w))) return;
+    // Thousands who come and go do not hold up the page.
+    const soon = 200 - (Date.now() - this.drawnAt);
+    if (soon <= 0) this.draw();
+    else this.later ||= setTimeout(() => { this.later = 0; this.draw(); }, soon);
   }
 
   /** What the list shows: conversations, the latest first; then who could be written to. */
@@ -109,6 +116,7 @@ export class Chat {
   }
 
   draw() {
+    this.drawnAt = Date.now();
     this.drawWaiting();
     this.drawResults();
     const items = this.items();

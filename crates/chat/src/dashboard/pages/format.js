@@ -1,10 +1,10 @@
 // Times, amounts and units as people write them.
 
-const units = { Cel: "°C", "%RH": "%", "%EL": "%", lx: "lux", "beat/min": "/min", deg: "°", m3: "m³", "m/s2": "m/s²", "1/min": "/min" };
+const units = { Cel: "°C", "%RH": "%", "%EL": "%", lx: "lux", "beat/min": "/min", deg: "°", m3: "m³", "m/s2": "m/s²", "1/min": "/min", "mm[Hg]": "mmHg" };
 const two = (n) => String(n).padStart(2, "0");
 
 export const unit = (u) => (u ? units[u] || u : "");
-export const label = (name) => name.replace(/[_]+/g, " ");
+export const label = (name) => name.replace(/[_-]+/g, " ");
 
 /** 14:03:21 */
 export function clock(at) {

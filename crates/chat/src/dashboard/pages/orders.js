@@ -1,10 +1,20 @@
 // What a person wants, on its way to the dashboard's server, and questions to it.
+//
+// Orders of these pages, `order` being their name: say { to, text }, correct { with, text },
+// cancel { id }, again { with, place }, open { with }, seen { with, place }, writing { with },
+// status { availability, text }, add { who, name }, remove { who }, answer { to, answer: "accept"
+// or "deny" }, join { room, nick, password }, leave { room }, topic { room, topic },
+// invite { room, whom }, watch { jid }, unwatch { jid }, controls { account, thing },
+// set { account, thing, parameter, value }, reconnect { }, tour { button }.
 
 import { state } from "./state.js";
 import { toast } from "./toasts.js";
 
-/** Sends an order; whether it was taken. What came of it is told as events. */
-export async function order(what) {
+/**
+ * Sends an order; whether it was taken. What came of it is told as events. `quiet`: nobody asked
+ * for it, so nobody is told that it was not taken.
+ */
+export async function order(what, quiet) {
   let said;
   try {
     const answer = await fetch("/api/orders", {
@@ -18,7 +28,7 @@ export async function order(what) {
   } catch {
     said = "The dashboard's own server is not reachable, so nothing was done. Is `stanchion dashboard` still running?";
   }
-  toast("failure", said);
+  if (!quiet) toast("failure", said);
   return false;
 }
 

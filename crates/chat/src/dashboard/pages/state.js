@@ -101,6 +101,13 @@ export function putEntry(talk, entry) {
 /** An older part of it, or the latest one. */
 export function putPage(jid, page) {
   const talk = opened(jid);
+  const first = page.entries[0];
+  if (page.latest) {
+    // What was said while nobody told us may leave a hole: only what meets this page stays.
+    const meets = first && talk.entries.some((e) => e.place === first.place);
+    talk.entries = meets ? talk.entries.filter((e) => compare(e.place, first.place) < 0) : [];
+    if (!meets) talk.first = false;
+  }
   const all = new Map(talk.entries.map((e) => [e.place, e]));
   for (const entry of page.entries) all.set(entry.place, entry);
   talk.entries = [...all.values()].sort((a, b) => compare(a.place, b.place));
@@ -230,6 +237,7 @@ const changes = {
   },
   command(told) {
     const thing = state.things.get(keyOf(told.account, told.thing));
+    if (thing) thing.commands = (thing.commands || 0) + 1;
     if (thing) thing.command = told.command || { what: told.what, outcome: told.outcome, text: told.text };
     changed("command");
   },

@@ -21,6 +21,11 @@ const STAGES = {
   unknown: ["doubt", "unknown", "Nothing more will be known about it."],
 };
 
+const SEES = {
+  both: "You see each other's presence.", to: "You see their presence; they do not see yours.",
+  from: "They see your presence; you do not see theirs.", none: "Neither of you sees the other's presence.",
+};
+
 /** Messages nearer to each other than that are one group. */
 const GROUP = 180_000;
 
@@ -51,12 +56,13 @@ export class TalkPage {
     this.topic = h("p", { class: "topic", dir: "auto" });
     this.devices = h("ul", { class: "members" });
     this.peopleH = h("h3");
+    this.member = h("input", { type: "search", class: "find", placeholder: "Find a member", "aria-label": "Find a member", autocomplete: "off", on: { input: () => this.draw() } });
     this.aside = h("aside", { class: "talk-side", hidden: true, "aria-label": "About this conversation" },
       h("div", { class: "bar" }, this.asideH = h("h2", {}), h("span", { class: "grow" }), h("button", { type: "button", class: "quiet square", "aria-label": "Close", on: { click: () => this.side(false) } }, icon("close"))),
       h("div", { class: "talk-side-scroll" },
         this.roomPart = h("div", {}, h("h3", { text: "Topic" }), this.topic,
           h("div", { class: "actions left" }, h("button", { type: "button", class: "small", on: { click: () => this.setTopic() } }, "Change the topic"), h("button", { type: "button", class: "small", on: { click: () => this.invite() } }, "Invite"), h("button", { type: "button", class: "small danger", on: { click: () => this.leave() } }, "Leave")),
-          this.peopleH, this.people),
+          this.peopleH, this.member, this.people),
         this.personPart = h("div", {}, this.about = h("p", { class: "topic", dir: "auto" }), h("h3", { text: "Devices" }), this.devices,
           h("div", { class: "actions left" }, this.addButton = h("button", { type: "button", class: "small", on: { click: () => this.add() } }, "Add to my contacts"), this.removeButton = h("button", { type: "button", class: "small danger", on: { click: () => this.remove() } }, "Remove from my contacts")))));
     // Whatever gets higher or lower: who was at the end stays there.
@@ -85,7 +91,7 @@ export class TalkPage {
       this.input.value = this.drafts.get(jid) || "";
       this.mend(false);
       this.grow();
-      order({ order: "open", with: jid });
+      order({ order: "open", with: jid }, true);
     }
     const talk = opened(jid);
     if (!talk.loaded || talk.stale) this.load();
@@ -112,6 +118,7 @@ export class TalkPage {
     try {
       const page = await ask("/api/talk", { with: jid, before });
       if (before && !page.entries.length) page.first = true;
+      page.latest = !before;
       putPage(jid, page);
       text(this.moreSays, "");
     } catch (error) {
@@ -176,7 +183,7 @@ export class TalkPage {
     const last = [...open.entries].reverse().find((e) => !e.out);
     if (!last || !(last.unread || (talk && talk.unread > 0)) || this.told === last.place) return;
     this.told = last.place;
-    order({ order: "seen", with: this.jid, place: last.place });
+    order({ order: "seen", with: this.jid, place: last.place }, true);
   }
 
   draw() {
@@ -316,7 +323,7 @@ export class TalkPage {
       const at = Date.now();
       if (!this.wrote || at - this.wrote > 2000) {
         this.wrote = at;
-        order({ order: "writing", with: this.jid });
+        order({ order: "writing", with: this.jid }, true);
       }
     }
   }
@@ -373,7 +380,9 @@ export class TalkPage {
       const all = [...((room && room.members) || [])].sort((a, b) => (rank[a.role] ?? 3) - (rank[b.role] ?? 3) || (a.nick < b.nick ? -1 : 1));
       text(this.peopleH, `Members (${count(all.length)})`);
       // A room of thousands does not hold up the page: who is looked for is found by typing.
-      reconcile(this.people, all.slice(0, 300), (m) => m.nick, () => {
+      show(this.member, all.length > 30);
+      const wanted = this.member.value.trim().toLowerCase();
+      reconcile(this.people, all.filter((m) => m.nick.toLowerCase().includes(wanted)).slice(0, 300), (m) => m.nick, () => {
         const el = h("li", { class: "member", tabindex: "-1" });
         el.nick = h("span", { class: "talk-name", dir: "auto" });
         el.rank = h("span", { class: "t-sub" });
@@ -386,7 +395,7 @@ export class TalkPage {
       this.tendPeople();
       return;
     }
-    text(this.about, [this.jid, person && person.status, person && person.subscription ? `sees and is seen: ${person.subscription}` : ""].filter(Boolean).join("\n"));
+    text(this.about, [this.jid, person && person.status, person && SEES[person.subscription]].filter(Boolean).join("\n"));
     show(this.addButton, !(person && person.contact));
     show(this.removeButton, !!(person && person.contact));
     const devices = (person && person.devices) || [];

@@ -112,14 +112,16 @@ export class ThingPage {
     text(p.at, clock(field.at));
     attr(el, "aria-checked", field.name === this.chosen ? "true" : "false");
     older(this.thing, field);
-    spark(p.canvas, field.series, field.type === "boolean");
+    const drawn = [field.at, field.series && field.series.length, p.canvas.clientWidth, Things.theme].join(" ");
+    if (p.drawn !== drawn) spark(p.canvas, field.series, field.type === "boolean");
+    p.drawn = drawn;
   }
 
   drawControls() {
     const { thing } = this;
     if (thing.controls === null && !this.askedControls) {
       this.askedControls = true;
-      order({ order: "controls", account: thing.account, thing: thing.thing });
+      order({ order: "controls", account: thing.account, thing: thing.thing }, true);
     }
     const some = thing.controls && thing.controls.length > 0;
     show(this.noControls, !some);
@@ -174,7 +176,7 @@ export class ThingPage {
     let list = this.history.get(this.key);
     if (!list) this.history.set(this.key, (list = []));
     if (command) {
-      const is = JSON.stringify(command);
+      const is = `${this.thing.commands || 0} ${JSON.stringify(command)}`;
       if (list.last !== is) {
         list.last = is;
         const open = command.outcome && list.find((c) => c.command.what === command.what && !c.command.outcome);

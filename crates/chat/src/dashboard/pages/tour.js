@@ -3,6 +3,7 @@
 import { attr, h, kind, reconcile, show, text } from "./dom.js";
 import { chart } from "./chart.js";
 import { clock, count } from "./format.js";
+import { icon } from "./icons.js";
 import { order } from "./orders.js";
 import { now, state } from "./state.js";
 import { toast } from "./toasts.js";
@@ -20,7 +21,8 @@ export class Tour {
     this.log = h("ol", { class: "tour-log", role: "log", "aria-label": "What happened" });
     this.el = h("section", { class: "page tour", "aria-labelledby": "tour-h" },
       h("div", { class: "bar" }, h("h1", { id: "tour-h", tabindex: "-1" }, "Tour"), h("p", { class: "total" }, "Break something; watch what becomes of the messages.")),
-      h("div", { class: "scroll" },
+      this.none = h("div", { class: "empty" }, icon("tour"), h("h2", { text: "No tour runs here" }), h("p", { text: "A tour breaks servers and lines of its own, on purpose, and shows what becomes of the messages." })),
+      this.body = h("div", { class: "scroll" },
         h("div", { class: "giants", role: "status" }, this.lostBox, this.doubledBox, this.queuedBox),
         h("section", { class: "card", "aria-labelledby": "break-h" }, h("h2", { class: "card-h", id: "break-h" }, "Break something"), this.says, this.buttons),
         h("div", { class: "columns" },
@@ -59,6 +61,8 @@ export class Tour {
 
   draw() {
     const { tour } = state;
+    show(this.none, !tour);
+    show(this.body, !!tour);
     if (!tour) return;
     text(this.lost, count(tour.lost));
     text(this.doubled, count(tour.duplicated));
