@@ -9,6 +9,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::exit::{Failure, Outcome};
 use crate::terminal::harmless;
+#[cfg(feature = "dashboard")]
+use crate::dashboard;
 use crate::{
     bench, chaos, completions, demo, doctor, history, hub, inbox, lint, listen, login, manual,
     nodes, outbox, send, server, things,
@@ -42,6 +44,8 @@ enum Verb {
     Read(things::ReadCommand),
     Watch(things::WatchCommand),
     Set(things::SetCommand),
+    #[cfg(feature = "dashboard")]
+    Dashboard(Box<dashboard::Command>),
     Doctor(doctor::Command),
     Server(server::Command),
     Outbox(outbox::Command),
@@ -147,6 +151,8 @@ async fn verb(verb: Verb) -> Outcome {
         Verb::Read(command) => things::read(command).await,
         Verb::Watch(command) => things::watch(command).await,
         Verb::Set(command) => things::set(command).await,
+        #[cfg(feature = "dashboard")]
+        Verb::Dashboard(command) => Box::pin(dashboard::run(*command)).await,
         Verb::Doctor(command) => doctor::run(command).await,
         Verb::Server(command) => Box::pin(server::run(command)).await,
         Verb::Outbox(command) => outbox::run(command).await,
