@@ -15,6 +15,8 @@ mod order;
 mod person;
 mod room;
 mod talk;
+#[cfg(test)]
+mod tests;
 mod thing;
 
 pub(crate) use desk::{Desk, DeskConfig};

@@ -668,10 +668,17 @@ impl Driver {
             let goodbye = async {
                 stream.end();
                 // Stanzas that still come are not acknowledged, so none is lost.
-                while !matches!(stream.next().await, Ok(StreamEvent::Close) | Err(_)) {}
-                stream.close().await
+                let answered = loop {
+                    match stream.next().await {
+                        Ok(StreamEvent::Close) => break true,
+                        Ok(_) => {}
+                        Err(_) => break false,
+                    }
+                };
+                let _ = stream.close().await;
+                answered
             };
-            if matches!(timeout(FAREWELL, goodbye).await, Ok(Ok(()))) {
+            if matches!(timeout(FAREWELL, goodbye).await, Ok(true)) {
                 // Its session is over; one of a stream that was lost waits for the next
                 // process.
                 self.tell(Input::Resumable(None));

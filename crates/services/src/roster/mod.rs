@@ -148,7 +148,8 @@ impl Roster {
     /// [`subscription`](Contact::subscription) changes.
     ///
     /// This and the other orders below wait for a stream, and are given again on the next
-    /// one, by the next process too, until a server has taken them.
+    /// one, by the next process too, until a server has taken them. Once they resolve, they
+    /// are never given again.
     ///
     /// # Errors
     /// [`RequestError`].

@@ -2,7 +2,8 @@
 //! followed by a ping to our own account. Servers take stanzas in order (RFC 6120 §10.1),
 //! so its answer, whatever it is, says that they have the order. Until then an order is
 //! given again on each new session, and kept for the next process; twice is as good as
-//! once.
+//! once, until its giver is told that it is done. So that is told once the row that keeps it
+//! is gone: an approval that came back after that could let in who asked again since.
 
 use stanchion_stanza::payload::ping::Ping;
 use stanchion_stanza::stanza::PresenceType;
@@ -77,13 +78,26 @@ struct Given {
     tries: u32,
 }
 
+/// An order of which no more is to be done than that its row goes.
+#[derive(Debug)]
+struct Ending {
+    /// That of the ping behind it, and of the change of rows.
+    tag: u64,
+    waiter: Done,
+    result: Result<(), RequestError>,
+}
+
+/// What is to be kept in one transaction, and the tag by which its durability is told.
+pub(super) type Keep = (Option<u64>, Vec<Change>);
+
 /// Orders that a server has not taken yet.
 #[derive(Debug, Default)]
 pub(super) struct Orders {
     given: Vec<Given>,
+    ending: Vec<Ending>,
     /// Counts rows, so that they are read in the order in which they were given.
     rows: u64,
-    changes: Vec<Change>,
+    keeps: Vec<Keep>,
 }
 
 impl Orders {
@@ -107,8 +121,8 @@ impl Orders {
     /// They were for another account.
     pub(super) fn clear(&mut self) {
         for given in self.given.drain(..) {
-            let row = given.row.map(|key| Change::Delete { key });
-            self.changes.extend(row);
+            let row = given.row.map(|key| (None, vec![Change::Delete { key }]));
+            self.keeps.extend(row);
             if let Some(waiter) = given.waiter {
                 waiter.answer(Err(RequestError::Lost));
             }
@@ -127,8 +141,19 @@ impl Orders {
     }
 
     /// What is to be kept of all that.
-    pub(super) fn take_changes(&mut self) -> Vec<Change> {
-        std::mem::take(&mut self.changes)
+    pub(super) fn take_keeps(&mut self) -> Vec<Keep> {
+        std::mem::take(&mut self.keeps)
+    }
+
+    /// What was to be kept under that tag is durable.
+    pub(super) fn kept(&mut self, tag: u64) {
+        let (gone, ending) = std::mem::take(&mut self.ending)
+            .into_iter()
+            .partition(|ending| ending.tag == tag);
+        self.ending = ending;
+        for Ending { waiter, result, .. } in gone {
+            waiter.answer(result);
+        }
     }
 
     /// Takes one. Nobody needs to wait for it; then it is left out if the same is under
@@ -138,7 +163,7 @@ impl Orders {
         if waiter.is_none() && self.given.iter().any(same) {
             return;
         }
-        if self.given.len() >= MOST {
+        if self.given.len() + self.ending.len() >= MOST {
             if let Some(waiter) = waiter {
                 waiter.answer(Err(RequestError::TooMany));
             }
@@ -149,7 +174,7 @@ impl Orders {
             let key = format!("{}{:020}", Self::ROW, self.rows);
             let value = format!("{} {contact}", order.name()).into_bytes();
             let kept = key.clone();
-            self.changes.push(Change::Put { key, value });
+            self.keeps.push((None, vec![Change::Put { key, value }]));
             kept
         });
         self.put(order, contact, waiter, row);
@@ -180,6 +205,7 @@ impl Orders {
             return false;
         }
         let mut kept = Vec::with_capacity(self.given.len());
+        let mut rows = Vec::new();
         for mut given in self.given.drain(..) {
             if given.behind != Some(tag) {
                 kept.push(given);
@@ -199,13 +225,18 @@ impl Orders {
                 }
                 Err(error) => Err(error.clone()),
             };
-            let row = given.row.map(|key| Change::Delete { key });
-            self.changes.extend(row);
-            if let Some(waiter) = given.waiter {
-                waiter.answer(done);
-            }
+            rows.extend(given.row.map(|key| Change::Delete { key }));
+            // Whoever waits for one has its row.
+            self.ending.extend(given.waiter.map(|waiter| Ending {
+                tag,
+                waiter,
+                result: done,
+            }));
         }
         self.given = kept;
+        if !rows.is_empty() {
+            self.keeps.push((Some(tag), rows));
+        }
         true
     }
 }

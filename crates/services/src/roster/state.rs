@@ -457,6 +457,7 @@ impl Service for Contacts {
                     }
                 }
             },
+            Input::Kept { tag } => self.orders.kept(tag),
             Input::Tick if self.up && self.retry.is_some_and(|at| at <= now.monotonic) => {
                 self.ask();
             }
@@ -468,8 +469,9 @@ impl Service for Contacts {
     }
 
     fn poll_output(&mut self) -> Output<RosterEvent> {
-        let orders = self.orders.take_changes();
-        self.keep(orders);
+        for (tag, changes) in self.orders.take_keeps() {
+            self.outputs.push_back(Output::Keep { tag, changes });
+        }
         let next = self.outputs.pop_front();
         next.unwrap_or(Output::Wait(self.retry))
     }

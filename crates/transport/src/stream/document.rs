@@ -134,12 +134,19 @@ impl Document {
         }
     }
 
-    pub(super) fn end(&mut self) {
-        if !self.ended {
+    /// Whether this was the first call.
+    pub(super) fn end(&mut self) -> bool {
+        let first = !self.ended;
+        if first {
             self.compact();
             self.encoder.close(&mut self.output);
             self.ended = true;
         }
+        first
+    }
+
+    pub(super) const fn is_flushed(&self) -> bool {
+        self.queued() == 0 && !self.unflushed
     }
 
     pub(super) const fn queued(&self) -> usize {
@@ -178,7 +185,7 @@ impl Document {
         if unread > 0 {
             return Err(DetachError::Unread(unread));
         }
-        if self.queued() > 0 || self.unflushed {
+        if !self.is_flushed() {
             return Err(DetachError::Unsent(self.queued()));
         }
         Ok(self.pipe)

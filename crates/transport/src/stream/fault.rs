@@ -72,6 +72,19 @@ pub enum WebSocketFault {
     PeerMisbehaved(#[source] Box<dyn StdError + Send + Sync>),
 }
 
+/// Whether a write or a shutdown failed because the peer has ended the connection: by a
+/// reset, by closing it, which over TLS may be without `close_notify`.
+pub(super) fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::NotConnected
+            | io::ErrorKind::UnexpectedEof
+    )
+}
+
 fn because(reason: &str) -> String {
     match reason {
         "" => String::new(),

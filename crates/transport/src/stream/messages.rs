@@ -138,13 +138,21 @@ impl Messages {
         }
     }
 
-    pub(super) fn end(&mut self) {
-        if !self.ended {
+    /// Whether this was the first call, and something may still be sent.
+    pub(super) fn end(&mut self) -> bool {
+        let first = !self.ended;
+        if first {
             if let Ok(close) = self.encoder.to_bytes(&Close::default().to_element()) {
                 self.queue(close.into());
             }
             self.ended = true;
         }
+        first
+    }
+
+    /// Whether all messages are written out; a closing frame need not be.
+    pub(super) const fn is_flushed(&self) -> bool {
+        self.queued() == 0
     }
 
     fn queue(&mut self, message: Bytes) {

@@ -60,6 +60,8 @@ use stamp::Stamp;
 /// direction, and a new call goes on from there.
 pub struct XmppStream {
     framing: Framing,
+    /// Whether stanzas were still to be flushed when the closing tag was queued.
+    owed: bool,
 }
 
 #[allow(
@@ -98,6 +100,7 @@ impl XmppStream {
     pub fn new(pipe: BoxTransport, limits: Limits) -> Self {
         Self {
             framing: Framing::Document(Document::new(pipe, limits)),
+            owed: false,
         }
     }
 
@@ -120,6 +123,7 @@ impl XmppStream {
         })?;
         Ok(Self {
             framing: Framing::Messages(Box::new(Messages::new(socket, limits))),
+            owed: false,
         })
     }
 
@@ -182,7 +186,10 @@ impl XmppStream {
     /// Queues the stream's closing tag, once. Go on reading until
     /// [`StreamEvent::Close`]: the peer may still have stanzas to send (RFC 6120 §4.4).
     pub fn end(&mut self) {
-        on!(&mut self.framing, f => f.end());
+        let owed = !self.is_flushed();
+        if on!(&mut self.framing, f => f.end()) {
+            self.owed = owed;
+        }
     }
 
     /// Bytes that are queued and that the transport has not taken: the caller's measure
@@ -255,16 +262,27 @@ impl XmppStream {
     /// sending half down. To hear the peer's last stanzas, [`end`](Self::end) first and
     /// read until [`StreamEvent::Close`].
     ///
+    /// A peer that ends the connection before our closing tag is out, or before the
+    /// transport is shut down, was only faster: that is no error. So `Ok` does not say
+    /// that the peer has read the tag; [`StreamEvent::Close`] does.
+    ///
     /// # Errors
-    /// [`StreamFault::Io`].
+    /// [`StreamFault::Io`], if stanzas that were queued before the tag may not have been
+    /// written, or if the transport failed otherwise than by being closed.
     pub async fn close(&mut self) -> Result<(), StreamFault> {
         self.end();
         let closed = poll_fn(|cx| on!(&mut self.framing, f => f.poll_close(cx))).await;
         match closed {
-            // The peer was faster.
+            // The WebSocket was closed, which `next` has told.
             Err(e) if e.kind() == io::ErrorKind::NotConnected => Ok(()),
+            Err(e) if fault::is_gone(&e) && (!self.owed || self.is_flushed()) => Ok(()),
             other => other.map_err(StreamFault::Io),
         }
+    }
+
+    /// Whether the transport has taken all that was queued, and holds nothing back.
+    fn is_flushed(&self) -> bool {
+        on!(&self.framing, f => f.is_flushed())
     }
 
     fn pipe(&self) -> &BoxTransport {

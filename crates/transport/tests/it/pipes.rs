@@ -45,8 +45,8 @@ pub(crate) struct Script {
     pub(crate) write_step: usize,
     /// Whether every other call says that it is not ready, and wakes.
     pub(crate) hesitates: bool,
-    /// Whether each write fails.
-    pub(crate) refuses_writes: bool,
+    /// How many bytes are taken before the peer is gone: then writes and shutdowns fail.
+    pub(crate) takes: Option<usize>,
     /// Which of read, write and flush has just said that it is not ready.
     pub(crate) hesitated: [bool; 3],
     pub(crate) log: SharedLog,
@@ -128,10 +128,14 @@ impl AsyncWrite for Script {
         if self.hesitate(1, cx) {
             return Poll::Pending;
         }
-        if self.refuses_writes {
-            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        let mut n = step(buf.len(), self.write_step);
+        if let Some(left) = &mut self.takes {
+            if *left == 0 {
+                return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+            }
+            n = n.min(*left);
+            *left -= n;
         }
-        let n = step(buf.len(), self.write_step);
         self.log.lock().unwrap().writes.push(buf[..n].to_vec());
         Poll::Ready(Ok(n))
     }
@@ -146,7 +150,10 @@ impl AsyncWrite for Script {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.log.lock().unwrap().shutdowns += 1;
-        Poll::Ready(Ok(()))
+        match self.takes {
+            Some(0) => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+            _ => Poll::Ready(Ok(())),
+        }
     }
 }
 

@@ -301,7 +301,7 @@ async fn after_a_breach_of_the_rules_nothing_more_is_believed() {
 #[tokio::test]
 async fn the_peers_last_words_are_heard_before_our_failed_write_is_told() {
     let script = Script {
-        refuses_writes: true,
+        takes: Some(0),
         ..Script::reading(format!("{OPEN}<presence/></stream:stream>"))
     };
     let (pipe, _) = script.boxed();
@@ -414,6 +414,51 @@ async fn a_stream_is_closed_once_and_sends_nothing_after() {
     let expected = [&encoded(&message(1, 3))[..], b"</stream:stream>"].concat();
     assert_eq!(log.lock().unwrap().writes, [expected]);
     assert!(log.lock().unwrap().shutdowns >= 1);
+}
+
+/// A stream over a pipe that takes so many bytes before the peer is gone.
+fn cut_after(bytes: usize) -> XmppStream {
+    let script = Script {
+        takes: Some(bytes),
+        ..Script::default()
+    };
+    stream(script.boxed().0)
+}
+
+#[tokio::test]
+async fn a_peer_that_is_gone_before_our_closing_tag_is_out_is_no_error() {
+    let said = encoded(&message(1, 3));
+    let tag = "</stream:stream>".len();
+    for more in 0..=tag {
+        let mut stream = cut_after(said.len() + more);
+        stream.send_bytes(&said);
+        stream.flush().await.unwrap();
+        stream.close().await.unwrap();
+    }
+    // In one write, of which all was taken.
+    let mut stream = cut_after(said.len() + tag);
+    stream.send_bytes(&said);
+    stream.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stanza_that_did_not_get_out_before_the_closing_tag_is_an_error() {
+    let said = encoded(&message(1, 3));
+    for taken in 0..said.len() {
+        for ends_first in [true, false] {
+            let mut stream = cut_after(taken);
+            stream.send_bytes(&said);
+            if ends_first {
+                stream.end();
+            }
+            for _ in 0..2 {
+                let Err(StreamFault::Io(error)) = stream.close().await else {
+                    panic!("the stanza was lost after {taken} bytes");
+                };
+                assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -519,6 +519,46 @@ async fn a_server_that_is_gone_after_its_close_is_closed_without_error() {
     stream.close().await.unwrap();
 }
 
+/// The bytes of a short message of the client's: head, mask and text.
+const fn frame(text: &str) -> usize {
+    2 + 4 + text.len()
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_once_it_has_our_close_is_no_error() {
+    // The closing frame does not fit behind `<close/>` and so waits for the server.
+    let (mut stream, mut socket) = ends_with(Limits::default(), frame(CLOSE)).await;
+    let server = async {
+        assert_eq!(text(&mut socket).await, CLOSE);
+        drop(socket);
+    };
+    let (closed, ()) = tokio::join!(stream.close(), server);
+    closed.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_before_it_has_our_close_is_no_error() {
+    let (mut stream, socket) = ends().await;
+    drop(socket);
+    stream.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stanza_that_did_not_get_out_before_our_close_is_an_error() {
+    let presence = "<presence xmlns='jabber:client'/>";
+    let (mut stream, mut socket) = ends_with(Limits::default(), frame(presence) + 1).await;
+    stream.send_bytes(b"<presence/><presence/>");
+    let server = async {
+        assert_eq!(text(&mut socket).await, presence);
+        drop(socket);
+    };
+    let (closed, ()) = tokio::join!(stream.close(), server);
+    let Err(StreamFault::Io(error)) = closed else {
+        panic!("the second presence was lost");
+    };
+    assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
+}
+
 #[tokio::test]
 async fn another_place_to_connect_to_is_told_and_nothing_else_done() {
     let moved = "<close xmlns='urn:ietf:params:xml:ns:xmpp-framing' \

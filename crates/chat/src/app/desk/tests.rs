@@ -30,7 +30,7 @@ struct Server {
 
 impl Server {
     async fn start(address: SocketAddr, state: &Path) -> Self {
-        let names = ["alice", "bob"];
+        let names = ["alice", "bob", "lamp"];
         let config = HubConfig {
             domain: DOMAIN.to_owned(),
             starttls: None,
@@ -296,5 +296,103 @@ async fn what_is_said_in_a_room_is_there_once_and_the_room_is_there_after_a_rest
     alice.sees("no room", |m| m.rooms.is_empty()).await;
     alice.desk.close().await.unwrap();
     bob.desk.close().await.unwrap();
+    server.stop().await;
+}
+
+/// A lamp on the account `lamp`, which alice may read and set.
+#[cfg(feature = "gateway")]
+#[tokio::test]
+async fn a_thing_that_is_watched_tells_what_it_is_and_is_set_once() {
+    use stanchion::device::adapter::{Supervisor, SupervisorConfig, from_adapters};
+    use stanchion::device::adapters::simulated::{Adapter, Config};
+    use stanchion::device::host::{Access, Grant, HostConfig};
+    use stanchion::device::model::Value;
+    use stanchion::services::allowed::Allowed;
+    use stanchion::services::roster::Policy;
+    use stanchion::stanza::Text;
+
+    use super::super::thing::{ControlKind, ThingKey};
+
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(([127, 0, 0, 1], 0).into(), &folder.path().join("hub")).await;
+    let mut alice = Somebody::start(&server, "alice", folder.path()).await;
+    let a = alice.jid.clone();
+    let mut things = HostConfig::default();
+    things.access = Access::default().with(Grant::to_all(Allowed::accounts([a.clone()])));
+    let (lamp, _incoming) = Client::builder(format!("lamp@{DOMAIN}").parse().unwrap())
+        .password("lamp".to_owned().into())
+        .server("127.0.0.1", server.address.port())
+        .direct_tls()
+        .pin(server.pin)
+        .things(things)
+        .subscriptions(Policy::AcceptFrom(vec![a]))
+        .store_file(folder.path().join("lamp.sqlite"))
+        .start()
+        .await
+        .unwrap();
+    let config: Config = toml::from_str("kind = 'lamp'\ninterval = '100ms'").unwrap();
+    let (reports, mut told) = from_adapters(64);
+    let adapter = Box::new(Adapter::new(config).unwrap());
+    let supervisor = Supervisor::start("lamps", adapter, reports, SupervisorConfig::default());
+    let host = lamp.thing_host().unwrap().clone();
+    host.attach(supervisor.control());
+    let reporting = tokio::spawn(async move {
+        while let Some(event) = told.recv().await {
+            if host.take(event).await.is_err() {
+                return;
+            }
+        }
+    });
+
+    let of = ThingKey {
+        account: format!("lamp@{DOMAIN}").parse().unwrap(),
+        thing: Text::from_static("lamp-1"),
+    };
+    let on = |model: &Model| {
+        let field = model
+            .things
+            .get(&of)?
+            .fields
+            .get(&Text::from_static("on"))?;
+        Some(field.value == Value::Boolean(true))
+    };
+    alice.sees("a connection", |m| m.link.is_up()).await;
+    alice.order(Order::Watch(of.account.clone().into())).await;
+    alice.sees("the lamp", |m| on(m) == Some(false)).await;
+    alice.order(Order::Controls(of.clone())).await;
+    alice
+        .sees("what can be set", |m| m.things[&of].controls.is_some())
+        .await;
+    let controls = alice.model.things[&of].controls.clone().unwrap();
+    let named = |name: &str| controls.iter().find(|c| &*c.name == name).unwrap();
+    assert_eq!(named("on").kind, ControlKind::Switch);
+    assert!(matches!(named("level").kind, ControlKind::Number { .. }));
+
+    let set = |parameter, value: &str| Order::Set {
+        of: of.clone(),
+        parameter: Text::from_static(parameter),
+        value: value.to_owned(),
+    };
+    let outcome = |model: &Model| model.things[&of].command.clone().and_then(|c| c.1);
+    alice.order(set("on", "true")).await;
+    alice.sees("light", |m| on(m) == Some(true)).await;
+    alice
+        .sees("that it was done", |m| {
+            outcome(m).is_some_and(|o| o.is_ok())
+        })
+        .await;
+    alice.order(set("level", "7000")).await;
+    alice
+        .sees("a refusal", |m| outcome(m).is_some_and(|o| o.is_err()))
+        .await;
+    let readings = alice.desk.readings().unwrap();
+    let name = Text::new(of.to_string()).unwrap();
+    let kept = readings.look(name, 0, i64::MAX, 1000).await.unwrap();
+    assert!(kept.iter().any(|(_, r)| r.value == Value::Boolean(true)));
+
+    supervisor.shutdown().await;
+    reporting.abort();
+    alice.desk.close().await.unwrap();
+    lamp.shutdown().await.unwrap();
     server.stop().await;
 }

@@ -359,9 +359,78 @@ fn an_order_is_given_on_the_next_stream_and_done_when_the_ping_behind_it_is_answ
             answer: Ok(None),
         },
     );
+    let last = wants(&mut contacts);
+    for output in &last {
+        if let Output::Keep { tag: Some(tag), .. } = output {
+            contacts.handle(now(4), Input::Kept { tag: *tag });
+        }
+    }
     assert_eq!(done.try_recv().unwrap(), Ok(()));
     contacts.handle(now(5), Input::Up(&up(false, [])));
     assert!(sent(&wants(&mut contacts)).is_empty(), "it is done");
+}
+
+/// The process is killed after each write of the store, and the next one has a session on
+/// which the server waits for an answer to a request that came later.
+#[test]
+fn an_order_that_was_told_to_be_done_is_not_given_by_the_next_process() {
+    for durable in 0..=2 {
+        let (mut contacts, mut rows) = loaded();
+        let (waiter, mut done) = Waiter::new();
+        contacts.order(
+            Order::Approve,
+            "door@home.example".parse().unwrap(),
+            Some(waiter),
+        );
+        let given = wants(&mut contacts);
+        let (tag, _) = asked(&given).pop().unwrap();
+        answer(&mut contacts, tag, None);
+        assert!(done.try_recv().is_err(), "its row may come back");
+        let mut keeps = given;
+        keeps.extend(wants(&mut contacts));
+        keeps.retain(|output| matches!(output, Output::Keep { .. }));
+        assert_eq!(keeps.len(), 2, "its row, and that it is gone");
+        for output in keeps.into_iter().take(durable) {
+            keep(&mut rows, std::slice::from_ref(&output));
+            if let Output::Keep { tag: Some(tag), .. } = output {
+                contacts.handle(now(2), Input::Kept { tag });
+            }
+        }
+        let told = done.try_recv().is_ok();
+        let mut next = Contacts::default();
+        for (key, value) in &rows {
+            next.restore(key, value);
+        }
+        next.handle(now(0), Input::Up(&up(true, versioned())));
+        let again = !sent(&wants(&mut next)).is_empty();
+        assert_eq!(
+            (told, again),
+            [(false, false), (false, true), (true, false)][durable]
+        );
+    }
+}
+
+#[test]
+fn orders_whose_rows_do_not_go_are_bounded() {
+    let (mut contacts, _) = loaded();
+    let mut waiting = Vec::new();
+    for _ in 0..256 {
+        let (waiter, done) = Waiter::new();
+        waiting.push(done);
+        let door = "door@home.example".parse().unwrap();
+        contacts.order(Order::Subscribe, door, Some(waiter));
+        for (tag, _) in asked(&wants(&mut contacts)) {
+            answer(&mut contacts, tag, None);
+        }
+    }
+    assert!(waiting.iter_mut().all(|done| done.try_recv().is_err()));
+    let (waiter, mut done) = Waiter::new();
+    contacts.order(
+        Order::Subscribe,
+        "door@home.example".parse().unwrap(),
+        Some(waiter),
+    );
+    assert_eq!(done.try_recv().unwrap(), Err(RequestError::TooMany));
 }
 
 #[test]
