@@ -8,14 +8,13 @@ use stanchion::BareJid;
 use stanchion::connect::registry::read_place;
 use tokio::process::{Child, Command};
 
+use super::super::PASSWORD;
 use super::super::process::apart;
 use super::super::server::HubReady;
 use super::way::Way;
 use crate::exit::Failure;
 use crate::settings::ConnectionArgs;
 
-/// Everybody's password: the hub listens on loopback only, and is gone with the tour.
-pub(super) const PASSWORD: &str = "demo";
 /// Accounts of persons.
 pub(super) const PERSONS: [&str; 2] = ["alice", "bob"];
 /// The account of the robot.
@@ -117,7 +116,9 @@ pub(super) fn gateway(place: &Place, folder: &Path) -> Result<Child, Failure> {
 
 fn configuration(place: &Place) -> String {
     let (connect, pin) = (place.connect(), &place.hub.fingerprint);
-    let persons = PERSONS.map(|name| format!("\"{name}@{DOMAIN}\"")).join(", ");
+    let persons = PERSONS
+        .map(|name| format!("\"{name}@{DOMAIN}\""))
+        .join(", ");
     let mut text = String::new();
     for name in GATEWAYS {
         text += &format!(

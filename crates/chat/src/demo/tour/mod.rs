@@ -18,10 +18,10 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval};
 
 use super::process::{EndProcess, PATIENCE};
-use super::screen::{Link, Screen};
+use super::screen::{Link, Screen, View};
 use super::server::Server;
 use super::tally::{End, ServerState, Tally};
-use super::{Access, FRAME};
+use super::{Access, PASSWORD};
 use crate::app::Order;
 use crate::dashboard::{Dashboard, DashboardConfig, Seat};
 use crate::exit::{Exit, Failure, Outcome};
@@ -29,9 +29,11 @@ use crate::interrupt::Interrupt;
 use crate::settings::Settings;
 use crate::terminal::print;
 use act::{Act, UnderWay};
-use cast::{GATEWAYS, PASSWORD, PERSONS, Place};
+use cast::{GATEWAYS, PERSONS, Place};
 use way::Way;
 
+/// Frames of the screen.
+const FRAME: Duration = Duration::from_millis(100);
 /// Between two readings of the sensor.
 const PACE: &str = "400ms";
 /// Readings at most: more than a tour has time for.
@@ -134,7 +136,9 @@ impl Tour {
             url: dashboard.url().to_owned(),
         });
         let links: Vec<_> = links.collect();
-        let screen = options.screen.then(|| Screen::open(&links)).transpose()?;
+        let keys = Act::ALL.map(|act| (act.key(), act.label())).to_vec();
+        let screen = options.screen.then(|| Screen::open(&links, keys));
+        let screen = screen.transpose()?;
         Ok(Self {
             started: Instant::now(),
             options,
@@ -237,7 +241,11 @@ impl Tour {
         let doing = self.under_way.as_ref().map(|(act, _)| act.label());
         match &mut self.screen {
             Some(screen) => screen
-                .draw(&self.tally, at, doing)
+                .draw(&View {
+                    tally: &self.tally,
+                    at,
+                    doing,
+                })
                 .map_err(|e| Failure::failed(format!("the terminal failed: {e}"))),
             None => Ok(()),
         }

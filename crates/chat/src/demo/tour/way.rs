@@ -72,11 +72,7 @@ impl Way {
     }
 }
 
-async fn carry_all(
-    listener: TcpListener,
-    server: SocketAddr,
-    passage: watch::Receiver<Passage>,
-) {
+async fn carry_all(listener: TcpListener, server: SocketAddr, passage: watch::Receiver<Passage>) {
     let mut carried = JoinSet::new();
     loop {
         tokio::select! {
