@@ -227,6 +227,23 @@ impl Router {
         true
     }
 
+    /// The account is about to end: all its subscriptions do, both ways, and whoever asked
+    /// is refused.
+    pub(super) fn leave_contacts(&mut self, now: Now, own: &BareJid) {
+        let Some(roster) = self.roster_mut(own) else {
+            return;
+        };
+        let contacts: Vec<BareJid> = roster.contacts().cloned().collect();
+        let asked: Vec<BareJid> = roster.requests().cloned().collect();
+        for contact in contacts {
+            self.remove_contact(now, own, &contact);
+        }
+        for contact in asked {
+            let unsubscribed = between(own, &contact, PresenceType::Unsubscribed);
+            self.deny(now, own, &contact, &unsubscribed);
+        }
+    }
+
     fn roster_mut(&mut self, own: &BareJid) -> Option<&mut super::Roster> {
         let account = self.accounts.get_mut(own.local()?)?;
         Some(&mut account.roster)
