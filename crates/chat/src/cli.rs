@@ -9,12 +9,12 @@ use tracing_subscriber::EnvFilter;
 
 use crate::exit::{Failure, Outcome};
 use crate::terminal::harmless;
+#[cfg(feature = "dashboard")]
+use crate::dashboard;
 use crate::{
     bench, chaos, completions, demo, doctor, history, hub, inbox, lint, listen, login, manual,
     nodes, outbox, send, server, things,
 };
-#[cfg(feature = "dashboard")]
-use crate::dashboard;
 #[cfg(all(feature = "gateway", unix))]
 use crate::{collect, gateway};
 

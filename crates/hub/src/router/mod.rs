@@ -23,6 +23,7 @@
 mod archive;
 mod blocking;
 mod component;
+mod contacts;
 mod copies;
 mod iq;
 mod management;
@@ -166,6 +167,8 @@ pub enum Keeping {
     Room,
     /// What was said in a room.
     Said,
+    /// An entry of a roster: no stanza, but an element.
+    Contact,
 }
 
 /// A message in offline storage, or a part of a room.
@@ -244,12 +247,16 @@ pub struct Router {
     /// Sessions whose queues changed and whose bounds are to be looked at.
     touched: BTreeSet<SessionId>,
     nodes: pubsub::Nodes,
+    /// Accounts whose rosters may have changed.
+    rosters: BTreeSet<String>,
 }
 
 #[derive(Debug, Default)]
 struct Account {
     sessions: Vec<SessionId>,
     roster: Roster,
+    /// What of it is kept.
+    records: contacts::Records,
     /// Whom it does not want to hear from (XEP-0191).
     blocked: BTreeSet<Jid>,
     offline: Offline,
@@ -347,12 +354,17 @@ impl Router {
             dirty: BTreeSet::new(),
             touched: BTreeSet::new(),
             nodes: pubsub::Nodes::default(),
+            rosters: BTreeSet::new(),
         };
         // What was said needs the room.
         let (rooms, rest): (Vec<_>, Vec<_>) =
             (stored.into_iter()).partition(|stored| stored.keeping == Keeping::Room);
         for message in rooms.into_iter().chain(rest) {
             router.next_stored = router.next_stored.max(message.id.0 + 1);
+            if message.keeping == Keeping::Contact {
+                router.restore_contact(message);
+                continue;
+            }
             if message.keeping != Keeping::Offline {
                 if let Err(id) = router.rooms.restore(message) {
                     router
@@ -406,6 +418,7 @@ impl Router {
             Input::Tick => self.tick(now),
             Input::Shutdown => self.shutdown(now),
         }
+        self.keep_rosters(now);
         self.settle(now);
     }
 

@@ -1,5 +1,5 @@
 //! Presence subscriptions between accounts of the hub (RFC 6121 §3, appendix A).
-//! Subscriptions are not approved in advance, and not kept over a restart.
+//! Subscriptions are not approved in advance.
 
 use stanchion_stanza::stanza::{DefinedCondition, ErrorType, PresenceType, StanzaError};
 use stanchion_stanza::{BareJid, Element, Iq, Payload as _, Presence, Text, ns};
@@ -227,8 +227,11 @@ impl Router {
         true
     }
 
-    fn roster_mut(&mut self, own: &BareJid) -> Option<&mut super::Roster> {
-        let account = self.accounts.get_mut(own.local()?)?;
+    /// A roster that may change.
+    pub(super) fn roster_mut(&mut self, own: &BareJid) -> Option<&mut super::Roster> {
+        let local = own.local()?;
+        let account = self.accounts.get_mut(local)?;
+        self.rosters.insert(local.to_owned());
         Some(&mut account.roster)
     }
 

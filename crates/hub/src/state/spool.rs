@@ -205,6 +205,7 @@ const fn name_of(keeping: Keeping) -> Option<&'static str> {
         Keeping::Offline => None,
         Keeping::Room => Some("room"),
         Keeping::Said => Some("said"),
+        Keeping::Contact => Some("contact"),
     }
 }
 
@@ -219,6 +220,7 @@ fn read(record: &Element) -> Option<Persist> {
         None => Keeping::Offline,
         Some("room") => Keeping::Room,
         Some("said") => Keeping::Said,
+        Some("contact") => Keeping::Contact,
         Some(_) => return None,
     };
     Some(Persist::Store(StoredMessage {
