@@ -233,8 +233,9 @@ async fn talk(State(site): State<Site>, Query(part): Query<Part>) -> Response {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "there is no history");
     };
     // First, so that nothing is missed that is said in between.
-    if site.0.asks.send(Ask::Opened(with.clone())).await.is_err() {
-        return refuse(StatusCode::SERVICE_UNAVAILABLE, "the dashboard ends");
+    let opened = site.ask(|answer| Ask::Opened(with.clone(), answer));
+    if let Err(ended) = opened.await {
+        return ended;
     }
     let entries = {
         let _one_of_few = site.read().await;
@@ -312,8 +313,10 @@ async fn order(State(site): State<Site>, request: Request) -> Response {
         Err(why) => return refuse(StatusCode::BAD_REQUEST, &why),
         Ok(Wanted::Order(order)) => {
             if let Order::Open(with) = &order {
-                // A board that has ended takes the desk with it.
-                let _ = site.0.asks.send(Ask::Opened(with.clone())).await;
+                let opened = site.ask(|answer| Ask::Opened(with.clone(), answer));
+                if let Err(ended) = opened.await {
+                    return ended;
+                }
             }
             site.0.orders.try_send(order).map_err(|e| e.map_ignored())
         }
