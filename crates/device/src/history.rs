@@ -307,9 +307,13 @@ impl Filling {
                 bucket.at = i64::try_from(mean).unwrap_or(at);
                 bucket.min = bucket.min.min(number);
                 bucket.max = bucket.max.max(number);
-                // Parts, as the sum of great numbers would be no number.
-                let part = 1.0 / f64::from(*count);
-                bucket.mean = bucket.mean * (1.0 - part) + number * part;
+                let count = f64::from(*count);
+                let step = (number - bucket.mean) / count;
+                bucket.mean = match step.is_finite() {
+                    true => bucket.mean + step,
+                    // The difference of great numbers is none.
+                    false => bucket.mean * (1.0 - 1.0 / count) + number / count,
+                };
             }
             _ => {
                 self.open = Some((which, 1, at, 0));

@@ -40,8 +40,8 @@ const PARTS: usize = 64;
 pub(super) enum Ask {
     /// A page opens; none if there are too many.
     Page(oneshot::Sender<Option<Feed>>),
-    /// A page looks at a conversation.
-    Opened(BareJid),
+    /// A page looks at a conversation: what is said there is told once that is answered.
+    Opened(BareJid, oneshot::Sender<()>),
     /// A part of a conversation as JSON, each message as far as is known here.
     Part {
         with: BareJid,
@@ -173,14 +173,16 @@ impl Board {
                 let _ = answer.send(feed);
                 self.look();
             }
-            Ask::Opened(with) => self.changes.opened(&with),
+            Ask::Opened(with, answer) => {
+                self.changes.opened(&with);
+                let _ = answer.send(());
+            }
             Ask::Part {
                 with,
                 entries,
                 first,
                 answer,
             } => {
-                self.changes.opened(&with);
                 let talk = self.model.talks.get(&with);
                 let known = |entry| talk.and_then(|talk| talk.entry(entry)).cloned();
                 let entries: Vec<Entry> = entries

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, Extension, Form, FromRequest as _, Path, Query, Request, State};
+use axum::extract::{
+    DefaultBodyLimit, Extension, Form, FromRequest as _, Path, Query, Request, State,
+};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Redirect, Response};
@@ -94,15 +96,15 @@ pub(super) fn router(site: Site) -> Router {
 
 /// Before everything else, and after it.
 async fn guard(State(site): State<Site>, request: Request, next: Next) -> Response {
-    let checked = site.0.guard.check(
-        request.method(),
-        request.uri(),
-        request.headers(),
-    );
+    let checked = site
+        .0
+        .guard
+        .check(request.method(), request.uri(), request.headers());
     let mut answer = match checked {
         Ok(()) => next.run(request).await,
-        Err(refusal) if refusal.status == StatusCode::UNAUTHORIZED
-            && !request.uri().path().starts_with("/api/") =>
+        Err(refusal)
+            if refusal.status == StatusCode::UNAUTHORIZED
+                && !request.uri().path().starts_with("/api/") =>
         {
             Redirect::to("/login").into_response()
         }
@@ -233,8 +235,9 @@ async fn talk(State(site): State<Site>, Query(part): Query<Part>) -> Response {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "there is no history");
     };
     // First, so that nothing is missed that is said in between.
-    if site.0.asks.send(Ask::Opened(with.clone())).await.is_err() {
-        return refuse(StatusCode::SERVICE_UNAVAILABLE, "the dashboard ends");
+    let opened = site.ask(|answer| Ask::Opened(with.clone(), answer));
+    if let Err(ended) = opened.await {
+        return ended;
     }
     let entries = {
         let _one_of_few = site.read().await;
@@ -306,14 +309,21 @@ async fn order(State(site): State<Site>, request: Request) -> Response {
     let text = match tokio::time::timeout(PATIENCE, read).await {
         Ok(Ok(text)) => text,
         Ok(Err(error)) => return refuse(error.status(), &error.body_text()),
-        Err(_) => return refuse(StatusCode::REQUEST_TIMEOUT, "the order did not come in time"),
+        Err(_) => {
+            return refuse(
+                StatusCode::REQUEST_TIMEOUT,
+                "the order did not come in time",
+            );
+        }
     };
     let sent = match orders::read(&text) {
         Err(why) => return refuse(StatusCode::BAD_REQUEST, &why),
         Ok(Wanted::Order(order)) => {
             if let Order::Open(with) = &order {
-                // A board that has ended takes the desk with it.
-                let _ = site.0.asks.send(Ask::Opened(with.clone())).await;
+                let opened = site.ask(|answer| Ask::Opened(with.clone(), answer));
+                if let Err(ended) = opened.await {
+                    return ended;
+                }
             }
             site.0.orders.try_send(order).map_err(|e| e.map_ignored())
         }
