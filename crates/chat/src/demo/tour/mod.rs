@@ -26,6 +26,7 @@ use crate::app::Order;
 use crate::dashboard::{Dashboard, DashboardConfig, Seat};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::interrupt::Interrupt;
+use crate::kept::now;
 use crate::settings::Settings;
 use crate::terminal::print;
 use act::{Act, UnderWay};
@@ -263,8 +264,13 @@ impl Tour {
         let tally = &self.tally;
         let skip = tally.log.len().saturating_sub(LOG);
         let log = tally.log.iter().skip(skip);
+        // By the wall, as all that pages show.
+        let began = now().before(self.started.elapsed()).as_unix_ms();
         let log: Vec<Value> = log
-            .map(|(at, text)| json!({ "after": at.as_secs_f64(), "text": text }))
+            .map(|(at, text)| {
+                let at = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
+                json!({ "at": began.saturating_add(at), "text": text })
+            })
             .collect();
         let told = json!({
             "buttons": buttons,
