@@ -18,6 +18,7 @@ mod requirements;
 mod scenario;
 mod servers;
 mod simulate;
+mod talk;
 mod test;
 mod tidy;
 
@@ -50,6 +51,8 @@ enum Command {
     Simulate(simulate::Command),
     /// A fleet at work on a server that fails: wards, meters, lamps, cars
     Scenario(scenario::Command),
+    /// Two people and a room in terminals, while the server is killed
+    Talk(talk::Command),
     /// Run the benchmarks and report their medians
     Bench(bench::Command),
     /// Check the rules of the house
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Command::Fuzz(command) => fuzz::run(&command),
         Command::Simulate(command) => simulate::run(&command),
         Command::Scenario(command) => scenario::run(&command),
+        Command::Talk(command) => talk::run(&command),
         Command::Bench(command) => bench::run(&command),
         Command::Tidy(command) => tidy::run(&command),
         Command::Ci => ci::run(),

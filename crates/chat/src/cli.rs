@@ -4,18 +4,23 @@ use std::ffi::OsString;
 use std::io::Write as _;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::exit::{Failure, Outcome};
 use crate::terminal::harmless;
-use crate::{chaos, demo, doctor, hub, inbox, lint, listen, outbox, send, server, things};
+#[cfg(feature = "tui")]
+use crate::tui;
+use crate::{
+    bench, chaos, completions, demo, doctor, history, hub, inbox, lint, listen, login, manual,
+    nodes, outbox, send, server, things,
+};
 #[cfg(all(feature = "gateway", unix))]
 use crate::{collect, gateway};
 
 /// Reliable messages over XMPP, for things and people
 #[derive(Debug, Parser)]
-#[command(name = "stanchion", version, propagate_version = true)]
+#[command(name = NAME, version, propagate_version = true)]
 struct Cli {
     /// Say more on standard error; twice for details (or set STANCHION_LOG)
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]
@@ -24,10 +29,19 @@ struct Cli {
     verb: Verb,
 }
 
+/// What the command is called, by people and by their shells.
+pub(crate) const NAME: &str = "stanchion";
+
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Login(Box<login::Command>),
+    #[cfg(feature = "tui")]
+    Chat(Box<tui::Command>),
     Send(send::Command),
     Listen(listen::Command),
+    History(history::Command),
+    Pub(Box<nodes::PublishCommand>),
+    Sub(Box<nodes::SubscribeCommand>),
     Things(things::ListCommand),
     Read(things::ReadCommand),
     Watch(things::WatchCommand),
@@ -47,6 +61,25 @@ enum Verb {
     #[cfg(all(feature = "gateway", unix))]
     Collect(Box<collect::Command>),
     Lint(lint::Command),
+    Bench(Box<bench::Command>),
+    Completions(completions::Command),
+    Man(manual::Command),
+}
+
+/// The command as people see it: without the verbs that only processes of ours start.
+pub(crate) fn visible() -> clap::Command {
+    let whole = Cli::command();
+    let verbs = whole.get_subcommands().filter(|verb| !verb.is_hide_set());
+    let command = clap::Command::new(NAME)
+        .version(env!("CARGO_PKG_VERSION"))
+        .propagate_version(true)
+        .subcommand_required(true)
+        .args(whole.get_arguments().cloned())
+        .subcommands(verbs.cloned());
+    match whole.get_about() {
+        Some(about) => command.about(about.clone()),
+        None => command,
+    }
 }
 
 pub(crate) fn run<W: Into<OsString> + Clone>(words: impl IntoIterator<Item = W>) -> u8 {
@@ -108,8 +141,14 @@ fn explain(error: &clap::Error) -> u8 {
 
 async fn verb(verb: Verb) -> Outcome {
     match verb {
+        Verb::Login(command) => Box::pin(login::run(*command)).await,
+        #[cfg(feature = "tui")]
+        Verb::Chat(command) => Box::pin(tui::run(*command)).await,
         Verb::Send(command) => send::run(command).await,
         Verb::Listen(command) => listen::run(command).await,
+        Verb::History(command) => history::run(command).await,
+        Verb::Pub(command) => Box::pin(nodes::publish(*command)).await,
+        Verb::Sub(command) => Box::pin(nodes::subscribe(*command)).await,
         Verb::Things(command) => things::list(command).await,
         Verb::Read(command) => things::read(command).await,
         Verb::Watch(command) => things::watch(command).await,
@@ -127,6 +166,9 @@ async fn verb(verb: Verb) -> Outcome {
         #[cfg(all(feature = "gateway", unix))]
         Verb::Collect(command) => Box::pin(collect::run(*command)).await,
         Verb::Lint(command) => lint::run(&command),
+        Verb::Bench(command) => Box::pin(bench::run(*command)).await,
+        Verb::Completions(command) => completions::run(&command),
+        Verb::Man(command) => manual::run(&command),
     }
 }
 
@@ -146,13 +188,43 @@ fn log(verbose: u8) {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_has_examples_and_exit_codes_in_its_help() {
+        fn look(verb: &clap::Command, path: &str) {
+            let mut leaf = true;
+            for inner in verb.get_subcommands() {
+                leaf = false;
+                look(inner, &format!("{path} {}", inner.get_name()));
+            }
+            if !leaf {
+                return;
+            }
+            assert!(verb.get_about().is_some(), "{path} says not what it does");
+            let help = verb.get_after_help().map(ToString::to_string);
+            let help = help.unwrap_or_default();
+            let examples = help.contains("\nExamples:\n") || help.contains("\nExample:\n");
+            assert!(
+                examples || help.starts_with("Example"),
+                "{path}: no examples"
+            );
+            assert!(
+                help.contains(&format!("\n  {path}")),
+                "{path}: no example of it"
+            );
+            assert!(help.contains("\nExit codes: 0 "), "{path}: no exit codes");
+            // One that is wrapped cannot be copied.
+            for line in help.lines().filter(|line| line.starts_with("  ")) {
+                assert!(line.chars().count() < 80, "{path}: too long: {line}");
+            }
+        }
+        look(&visible(), NAME);
     }
 
     #[test]

@@ -32,6 +32,10 @@ to the standard output, where a line may come again after a crash.
 
 As a component (XEP-0114), the collector is a domain of its own beside a server's.
 
+Examples:
+  stanchion collect --jid cloud@example.org --store readings.sqlite
+  stanchion collect --lines readings.jsonl
+
 Exit codes: 0 interrupted, or --count reached, or nobody reads the output any more; \
 1 a fault of this machine, 2 usage, 13 refused for security or authentication.
 

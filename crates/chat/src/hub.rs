@@ -16,7 +16,13 @@ use crate::terminal::print;
 /// Run the embedded XMPP server until interrupted
 #[derive(Debug, Args)]
 #[command(after_help = "\
-For demonstrations, tests and a local network. For more, use Prosody or ejabberd.")]
+For demonstrations, tests and a local network. For more, use Prosody or ejabberd.
+
+Examples:
+  stanchion hub --user alice:secret --user bob:secret
+  stanchion hub --domain hub.example --state hub --accounts users.toml
+
+Exit codes: 0 interrupted, 1 a fault of this machine, such as a port in use, 2 usage.")]
 pub(crate) struct Command {
     /// The domain that is served
     #[arg(long, value_name = "DOMAIN", default_value = "localhost")]

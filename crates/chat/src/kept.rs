@@ -1,4 +1,4 @@
-//! The file of the kept messages, as `outbox` and `inbox` use it: which one, opened for a
+//! The file of the kept messages, as `outbox`, `inbox` and `history` use it: which one, opened for a
 //! look beside its owner, or for a change as its owner. What is in it is theirs to tell.
 
 use std::path::{Path, PathBuf};
@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 use stanchion::BareJid;
 use stanchion::reliability::store::{
-    Op, OpResult, Opening, Seed, SqliteReader, SqliteStore, Store as _, StoreError, WallTime,
+    Op, OpResult, Opening, Seed, SqliteReader, SqliteStore, Store as _, StoreError, Transactor,
+    WallTime,
 };
 use stanchion::stanza::codec::parse_element;
 use stanchion::stanza::{Limits, Message, Scope};
@@ -112,6 +113,12 @@ pub(crate) struct Owned {
 }
 
 impl Owned {
+    /// For what is kept beside the messages.
+    pub(crate) fn transactor(&self) -> Result<Transactor, Failure> {
+        let transactor = self.store.transactor();
+        transactor.ok_or_else(|| Failure::failed("the store was closed; start again"))
+    }
+
     /// Makes a change, durably, as one transaction.
     pub(crate) async fn change(&self, ops: Vec<Op>) -> Result<Vec<OpResult>, Failure> {
         let ticket = self.store.submit(ops);

@@ -2,8 +2,10 @@
 //! what that means.
 //!
 //! ```text
+//! stanchion login sensor@example.org
 //! stanchion send --jid sensor@example.org --to cloud@example.org "21.5"
 //! stanchion listen --jid cloud@example.org
+//! stanchion chat
 //! stanchion read --jid cloud@example.org sensor@example.org hall temperature
 //! stanchion set --jid cloud@example.org lamp@example.org hall on=true --within 10s
 //! stanchion doctor --jid sensor@example.org
@@ -14,6 +16,12 @@
 //! stanchion gateway --config gateway.toml
 //! stanchion collect --jid cloud@example.org
 //! stanchion lint capture.xml
+//! stanchion pub pubsub.example.org readings '{"celsius": 21.5}'
+//! stanchion sub pubsub.example.org readings
+//! stanchion history cloud@example.org
+//! stanchion bench
+//! stanchion completions bash
+//! stanchion man send
 //! ```
 //!
 //! This library is the command without its `main`, so that a test can run it. It
@@ -28,15 +36,18 @@
 mod age;
 #[cfg(any(feature = "dashboard", feature = "tui"))]
 mod app;
+mod bench;
 mod chaos;
 mod cli;
 #[cfg(all(feature = "gateway", unix))]
 mod collect;
+mod completions;
 mod demo;
 mod doctor;
 mod exit;
 #[cfg(all(feature = "gateway", unix))]
 mod gateway;
+mod history;
 mod hub;
 mod inbox;
 mod interrupt;
@@ -45,6 +56,9 @@ mod lines;
 mod lint;
 mod listen;
 mod listing;
+mod login;
+mod manual;
+mod nodes;
 mod outbox;
 mod registered;
 mod send;
@@ -53,6 +67,8 @@ mod settings;
 mod table;
 mod terminal;
 mod things;
+#[cfg(feature = "tui")]
+mod tui;
 mod watch;
 
 use std::ffi::OsString;

@@ -18,6 +18,11 @@ use crate::watch;
 /// Print messages as they arrive; each is acknowledged once it is printed
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Examples:
+  stanchion listen
+  stanchion listen --jid cloud@example.org --count 10 --history
+  stanchion listen --json | jq -r .body
+
 Exit codes: 0 interrupted, or --count reached, or nobody reads the output any more; \
 2 usage, 12 no connection in time, 13 refused for security or authentication.
 
@@ -29,6 +34,10 @@ pub(crate) struct Command {
     /// How long to try to get the first connection before giving up
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     timeout: Duration,
+    /// Put the messages into the history, in the transaction that says that they were
+    /// printed: see `stanchion history`
+    #[arg(long)]
+    history: bool,
     /// Print one JSON object a message
     #[arg(long)]
     json: bool,
@@ -41,9 +50,10 @@ pub(crate) async fn run(command: Command) -> Outcome {
     let over = Instant::now() + command.timeout;
     let settings = Settings::load(&command.connection).await?;
     let mut interrupt = Interrupt::watch()?;
+    let history = settings.keeps_history(command.history);
     let (client, mut incoming) = settings.start(Some(over), |_| {}).await?;
     let done = tokio::select! {
-        done = print_all(&command, &client, &mut incoming, over) => done,
+        done = print_all(&command, &client, &mut incoming, over, history) => done,
         () = interrupt.seen() => Ok(Exit::Done),
     };
     if !client.is_connected() {
@@ -62,6 +72,7 @@ async fn print_all(
     client: &Client,
     incoming: &mut Incoming,
     over: Instant,
+    history: bool,
 ) -> Outcome {
     watch::connected(client, over, command.timeout).await?;
     for _ in 0..command.count.unwrap_or(u64::MAX) {
@@ -78,10 +89,15 @@ async fn print_all(
             // It comes again, to somebody who reads it.
             return Ok(Exit::Done);
         }
-        received
-            .commit()
-            .await
-            .map_err(|e| Failure::failed(one_line(&e)))?;
+        let committed = match history {
+            true => client
+                .chat()
+                .commit(received)
+                .await
+                .map_err(|e| one_line(&e)),
+            false => received.commit().await.map_err(|e| one_line(&e)),
+        };
+        committed.map_err(Failure::failed)?;
     }
     Ok(Exit::Done)
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
+use stanchion::services::chat::{ChatError, Draft};
 use stanchion::session::{Outgoing, Protection, SendError, Sent, Status};
 use stanchion::{Client, Jid, NotDelivered, Outcome as Delivery};
 use tokio::io::{BufReader, Stdin};
@@ -28,6 +29,11 @@ const FAREWELL: Duration = Duration::from_millis(250);
 /// Send a message and wait for its receipt
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Examples:
+  stanchion send --to cloud@example.org 21.5
+  sensor-tool | stanchion send --to cloud@example.org --timeout 10s --json -
+  stanchion send --jid sensor@example.org --to cloud@example.org --history on
+
 Exit codes: 0 delivered or acknowledged, 2 usage, 10 not delivered (and never will \
 be), 11 in doubt, 12 no connection in time, 13 refused for security or authentication. \
 With 12 and 13, nothing was sent. Of several lines, the worst counts.
@@ -47,6 +53,9 @@ pub(crate) struct Command {
     /// only what asks for nothing
     #[arg(long, value_name = "LEVEL", default_value = "authenticated")]
     protection: Level,
+    /// Put the messages into the history, with what becomes of each: see `stanchion history`
+    #[arg(long)]
+    history: bool,
     /// Print one JSON object a message
     #[arg(long)]
     json: bool,
@@ -135,7 +144,8 @@ pub(crate) async fn run(command: Command) -> Outcome {
         }
         return Err(failure);
     }
-    let mut sending = Sending::new(&command, &client);
+    let history = settings.keeps_history(command.history);
+    let mut sending = Sending::new(&command, &client, history);
     let ended = tokio::select! {
         ended = sending.all(over) => ended,
         () = interrupt.seen() => sending.interrupted(),
@@ -171,6 +181,8 @@ struct Counts {
 struct Sending<'a> {
     command: &'a Command,
     client: &'a Client,
+    /// They go into the history.
+    history: bool,
     texts: Texts,
     waiting: JoinSet<End>,
     counts: Counts,
@@ -190,7 +202,7 @@ struct End {
 }
 
 impl<'a> Sending<'a> {
-    fn new(command: &'a Command, client: &'a Client) -> Self {
+    fn new(command: &'a Command, client: &'a Client, history: bool) -> Self {
         let texts = if command.text == "-" {
             let input = BufReader::new(tokio::io::stdin());
             Texts::Lines(Lines::new(input), 0)
@@ -200,6 +212,7 @@ impl<'a> Sending<'a> {
         Self {
             command,
             client,
+            history,
             texts,
             waiting: JoinSet::new(),
             counts: Counts::default(),
@@ -247,25 +260,16 @@ impl<'a> Sending<'a> {
         text: Result<String, String>,
         over: Instant,
     ) -> Result<(), Failure> {
-        let message = text.and_then(|text| {
-            Outgoing::text(self.command.to.clone(), text).map_err(|e| one_line(&e))
-        });
         let began = Instant::now();
         let within = match self.texts {
             Texts::One(_) => over.saturating_duration_since(began),
             Texts::Lines(..) => self.command.timeout,
         };
-        let sent = match message {
-            Ok(message) => match self
-                .client
-                .send(
-                    message
-                        .within(within)
-                        .protection(self.command.protection.protection()),
-                )
-                .await
-            {
-                Err(SendError::Invalid(error)) => Err(one_line(&error)),
+        let sent = match text {
+            Ok(text) => match self.send(text, within).await {
+                Err(ChatError::Invalid(error) | ChatError::Send(SendError::Invalid(error))) => {
+                    Err(one_line(&error))
+                }
                 other => Ok(other.map_err(|e| Failure::failed(one_line(&e)))?),
             },
             Err(why) => Err(why),
@@ -277,6 +281,18 @@ impl<'a> Sending<'a> {
             }
             Err(why) => self.cannot_be_sent(number, &why),
         }
+    }
+
+    /// Gives a text to the session, and to the history before, if it is to be there.
+    async fn send(&self, text: String, within: Duration) -> Result<Sent, ChatError> {
+        let to = self.command.to.clone();
+        let protection = self.command.protection.protection();
+        let with = |outgoing: Outgoing| outgoing.within(within).protection(protection);
+        if !self.history {
+            return Ok(self.client.send(with(Outgoing::text(to, text)?)).await?);
+        }
+        let draft = Draft::new(to, text)?.with(with);
+        Ok(self.client.chat().say(draft).await?.sent)
     }
 
     /// One text is a mistake of the caller; a line among others is a message that was

@@ -4,6 +4,8 @@
 //! Without an account, all registered servers are used: see `Settings::registered`. Of an
 //! account that is registered, its entry says what nothing else does.
 
+mod face;
+
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,6 +30,9 @@ use tokio::time::Instant;
 
 use crate::exit::{Failure, one_line, registry_failure};
 use crate::registered::One;
+
+#[cfg(feature = "tui")]
+pub(crate) use face::Missing;
 
 /// To write down how servers fared, and to tell it.
 const TO_TELL: Duration = Duration::from_secs(2);
@@ -88,6 +93,8 @@ struct File {
     native_roots: bool,
     store: Option<PathBuf>,
     password_file: Option<PathBuf>,
+    #[serde(default)]
+    history: bool,
 }
 
 impl File {
@@ -110,6 +117,8 @@ pub(crate) struct Settings {
     servers: Option<Arc<dyn ServerRegistry>>,
     /// Default: one for each account.
     store: Option<PathBuf>,
+    /// The configuration wants a history of what is sent and received.
+    history: bool,
 }
 
 /// What is said of a server on the command line and in the configuration.
@@ -202,7 +211,10 @@ impl Settings {
             && !args.names_a_server()
             && let Some(settings) = Self::registered(args, file.store.as_deref()).await?
         {
-            return Ok(settings);
+            return Ok(Self {
+                history: file.history,
+                ..settings
+            });
         }
         let Some(jid) = account(args.jid.as_ref(), file.jid.as_deref())? else {
             return Err(Failure::usage(
@@ -250,6 +262,7 @@ impl Settings {
                 server: Box::new(server),
                 servers: Some(Arc::new(one)),
                 store,
+                history: file.history,
             });
         }
         let Some(password) = &said.password else {
@@ -262,6 +275,7 @@ impl Settings {
             server: Box::new(said.of(Server::new(account))?),
             servers: None,
             store,
+            history: file.history,
         })
     }
 
@@ -289,6 +303,7 @@ impl Settings {
             server: Box::new(first),
             servers: Some(Arc::new(registry)),
             store: Some(path),
+            history: false,
         }))
     }
 
@@ -329,6 +344,25 @@ impl Settings {
         };
         let own = servers.into_iter().find(|s| s.account.jid == *jid);
         Ok(own.map(|server| (registry, server)))
+    }
+
+    /// Whether messages go into the history, by the switch of a command or always.
+    pub(crate) const fn keeps_history(&self, switch: bool) -> bool {
+        switch || self.history
+    }
+
+    /// The same account at the same server, apart from the messages of the other commands:
+    /// with a store of its own and without a resource, so that several may live at once. Of
+    /// several servers, the first.
+    pub(crate) fn apart(&self, store: PathBuf) -> Self {
+        let mut server = self.server.clone();
+        server.account.resource = None;
+        Self {
+            server,
+            servers: None,
+            store: Some(store),
+            history: false,
+        }
     }
 
     /// A connector to look the server over: of several, the first. It asks for no token.

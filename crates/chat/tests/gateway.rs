@@ -281,3 +281,37 @@ fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     listener.local_addr().unwrap().port()
 }
+
+#[test]
+fn who_may_read_is_let_see_the_gateway_and_nobody_else_is() {
+    let hub = Hub::start();
+    hub.configure(1, "");
+    let path = hub.home.path("gateway.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let store = "store = \"gateway.sqlite\"\n";
+    let listed = format!("{store}readers = [\"lamp@hub.test\"]\n");
+    std::fs::write(&path, text.replace(store, &listed)).unwrap();
+    let gateway = hub.gateway();
+    let ask = |who: &str| {
+        let line = format!(
+            "things gateway@hub.test --jid {who}@hub.test --connect {} --pin {} --store {who}.sqlite",
+            hub.starttls, hub.pin
+        );
+        run(hub.home.command(PASSWORD, &words(&line)))
+    };
+    let ended = ask("lamp");
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(
+        ended.stdout.contains("lamp-1: on (can be set)"),
+        "{ended:?}"
+    );
+    let ended = ask("cloud");
+    assert_eq!((ended.code, &*ended.stdout), (1, ""), "{ended:?}");
+    assert!(
+        ended
+            .one_line()
+            .contains("no device of gateway@hub.test is seen")
+    );
+    gateway.signal("TERM");
+    assert_eq!(gateway.end().code, 0);
+}

@@ -226,7 +226,8 @@ impl Outcome {
 impl Outcome {
     /// As the store has it: `None` while there is none, or for a word of another release.
     /// Who answered is not kept; the recipient stands for it.
-    pub(crate) fn of(record: &OutboundRecord) -> Option<Self> {
+    #[must_use]
+    pub fn of(record: &OutboundRecord) -> Option<Self> {
         let by = || Jid::new(&record.to).ok();
         match &record.state {
             OutboundState::Accepted | OutboundState::InFlight | OutboundState::ServerAccepted => {

@@ -23,6 +23,10 @@ pub(crate) use json::inspection_json;
 /// round trips, and what a second login saves
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Examples:
+  stanchion doctor --jid sensor@example.org
+  stanchion doctor --all --json | jq .advice
+
 Exit codes: 0 a session can be established, 2 usage, 12 no connection, 13 refused for \
 security or authentication.
 

@@ -25,12 +25,14 @@ pub(super) fn of(connection: &Connection) -> Result<Access, Failure> {
     Ok(access)
 }
 
-/// All of these accounts.
+/// The accounts that are listed: who may see which device there is. A domain would stand for
+/// all accounts at it.
 ///
 /// # Errors
-/// As [`of`].
-pub(super) fn accounts(connection: &Connection) -> Result<Vec<BareJid>, Failure> {
+/// A word in a list that is no account.
+pub(super) fn listed(connection: &Connection) -> Result<Vec<BareJid>, Failure> {
     let mut all = connection.accounts(&connection.readers)?;
     all.extend(connection.accounts(&connection.controllers)?);
+    all.retain(|account| account.local().is_some());
     Ok(all)
 }

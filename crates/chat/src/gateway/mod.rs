@@ -40,6 +40,10 @@ changed is started anew, and nothing that was reported is lost. A configuration 
 wrong changes nothing. Interrupt and SIGTERM end the gateway; what it has not sent yet is \
 sent after the next start.
 
+Examples:
+  stanchion gateway --config gateway.toml --check
+  stanchion gateway --config gateway.toml --verbose
+
 Exit codes: 0 interrupted, 1 a fault of this machine, 2 the configuration is wrong. What \
 a server or a device does ends nothing: see the log (--verbose) and the figures ([metrics] \
 in the file).")]

@@ -62,12 +62,10 @@ impl Station {
         let settings = Settings::load(&config.args()?).await.map_err(named)?;
         let mut things = HostConfig::default();
         things.access = access::of(config)?;
-        // Who may read has to see that we are there.
-        let seen_by = access::accounts(config)?;
+        let visible = Policy::AcceptFrom(access::listed(config)?);
         let describe = |client: stanchion::ClientBuilder| {
-            client
-                .things(things)
-                .subscriptions(Policy::AcceptFrom(seen_by))
+            // Whoever may read has to see which device to ask.
+            client.things(things).subscriptions(visible)
         };
         let started = settings.start_as(None, describe).await.map_err(named)?;
         let (client, incoming) = started;

@@ -16,6 +16,9 @@ use crate::terminal::{json_line, print};
 The next start on this store hands it over, marked as one that the application may have acted \
 on; its hand-overs are counted anew. A message that was committed is never handed over again.
 
+Example:
+  stanchion inbox retry 4 --jid cloud@example.org
+
 Exit codes: 0 it will be handed over, 1 the store cannot be used, as while a session lives on \
 it, 2 usage, no such message, or one that was committed.")]
 pub(super) struct Command {

@@ -14,6 +14,9 @@ use crate::terminal::{harmless, json_line, print};
 #[command(after_help = "\
 To show a message is not to handle it: it is still handed over.
 
+Example:
+  stanchion inbox show 4 --json | jq -r .body
+
 Exit codes: 0 shown, 1 the store cannot be read, 2 usage, or no such message.")]
 pub(super) struct Command {
     /// Its number in the list

@@ -17,6 +17,9 @@ Its outcome is then in doubt, for good, even if it was never sent as far as the 
 a store can be older than the truth, as a restored backup is. To learn whether it took \
 effect, ask the recipient.
 
+Example:
+  stanchion outbox cancel 17 --jid sensor@example.org
+
 Exit codes: 0 given up, 1 the store cannot be used, as while a session lives on it, 2 usage, \
 no such message, or one with an outcome.")]
 pub(super) struct Command {

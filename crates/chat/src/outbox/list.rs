@@ -18,7 +18,7 @@ use crate::listing::{Listing, Part, Row, STEP, StateFilter, show};
 #[command(after_help = "\
 Examples:
   stanchion outbox list --jid sensor@example.org
-  stanchion outbox list --state all --json | jq -r 'select(.state == \"in-doubt\").id'
+  stanchion outbox list --state all --json | jq -r '[.state, .id] | @tsv'
 
 Pending is also what is in doubt while a receipt can still settle it.
 

@@ -22,6 +22,9 @@ send or listen on this store sends it. One in doubt is sent again: a Stanchion r
 has it already acts on it once; another kind of client may show it twice, and perhaps after \
 later ones. A message with an outcome is never sent again.
 
+Example:
+  stanchion outbox retry 17 --within 1h
+
 Exit codes: 0 it has its time, 1 the store cannot be used, as while a session lives on it, \
 2 usage, no such message, or one with an outcome.")]
 pub(super) struct Command {

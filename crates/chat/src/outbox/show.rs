@@ -14,6 +14,9 @@ use crate::terminal::{harmless, json_line, print};
 /// Show one message with its text
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Example:
+  stanchion outbox show 17 --jid sensor@example.org
+
 Exit codes: 0 shown, 1 the store cannot be read, 2 usage, or no such message.")]
 pub(super) struct Command {
     /// Its id, or its number in the list

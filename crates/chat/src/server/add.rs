@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use secrecy::SecretString;
 use serde_json::json;
 use stanchion::BareJid;
 use stanchion::connect::Endpoint;
@@ -22,8 +23,8 @@ use crate::terminal::{harmless, json_line, print};
 #[command(after_help = "\
 Examples:
   stanchion server add lamp@home.example
-  stanchion server add lamp@plant.example --priority 10 --password-file plant.pw \\
-      --endpoint 192.0.2.7:5222 --endpoint xmpps://192.0.2.8:5223 --ca plant.pem
+  stanchion server add lamp@plant.example --priority 10 --ca plant.pem \\
+      --endpoint 192.0.2.7:5222 --endpoint xmpps://192.0.2.8:5223
   stanchion server add --from servers.toml
 
 The password is taken from STANCHION_PASSWORD, or from --password-file. The format of \
@@ -50,8 +51,9 @@ pub(super) struct Command {
     registry: RegistryArgs,
 }
 
-#[derive(Debug, Args)]
-struct Details {
+/// What is said of a server besides its account.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Details {
     /// Read the password from this file, not from STANCHION_PASSWORD; only its owner may
     /// be able to read it
     #[arg(long, value_name = "FILE")]
@@ -91,7 +93,7 @@ struct Details {
 pub(super) async fn run(command: Command) -> Outcome {
     let servers = match (command.jid, &command.from) {
         (_, Some(file)) => import::read(file)?,
-        (Some(jid), None) => vec![one(jid, command.details)?],
+        (Some(jid), None) => vec![one(jid, &command.details)?],
         (None, None) => return Err(Failure::usage("give a JID, or --from FILE")),
     };
     let registry = command.registry.open().await?;
@@ -122,24 +124,52 @@ async fn put(registry: &SqliteRegistry, server: Server, done: usize) -> Result<(
     })
 }
 
-fn one(jid: BareJid, details: Details) -> Result<Server, Failure> {
-    let password = password(details.password_file.as_deref(), None)?.ok_or_else(|| {
+fn one(jid: BareJid, details: &Details) -> Result<Server, Failure> {
+    let password = details.password()?.ok_or_else(|| {
         Failure::usage(format!(
             "no password for {jid}: set STANCHION_PASSWORD, or give --password-file FILE"
         ))
     })?;
-    let entry = Entry {
-        jid,
-        password,
-        resource: details.resource,
-        endpoints: details.endpoint,
-        ca: details.ca,
-        pin: details.pin,
-        native_roots: details.native_roots,
-        priority: details.priority,
-        insecure_plaintext: details.insecure_plaintext,
-        min_mechanism: details.min_mechanism,
-        require_binding: details.require_binding,
-    };
-    entry.server().map_err(Failure::usage)
+    details.server(jid, password)
+}
+
+impl Details {
+    /// The password, if it is in the file that is named, or in the environment.
+    ///
+    /// # Errors
+    /// What is wrong with the file.
+    pub(crate) fn password(&self) -> Result<Option<SecretString>, Failure> {
+        password(self.password_file.as_deref(), None)
+    }
+
+    /// Only where it is and which certificate it has: nowhere and none are what DNS and the
+    /// Web's authorities say.
+    pub(crate) fn place(endpoint: Option<Endpoint>, pin: Option<Fingerprint>) -> Self {
+        Self {
+            endpoint: endpoint.into_iter().collect(),
+            pin,
+            ..Self::default()
+        }
+    }
+
+    /// The server of that account.
+    ///
+    /// # Errors
+    /// What could never connect.
+    pub(crate) fn server(&self, jid: BareJid, password: SecretString) -> Result<Server, Failure> {
+        let entry = Entry {
+            jid,
+            password,
+            resource: self.resource.clone(),
+            endpoints: self.endpoint.clone(),
+            ca: self.ca.clone(),
+            pin: self.pin,
+            native_roots: self.native_roots,
+            priority: self.priority,
+            insecure_plaintext: self.insecure_plaintext,
+            min_mechanism: self.min_mechanism,
+            require_binding: self.require_binding,
+        };
+        entry.server().map_err(Failure::usage)
+    }
 }

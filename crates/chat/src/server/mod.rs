@@ -17,6 +17,11 @@ use stanchion::reliability::registry::SqliteRegistry;
 use crate::exit::{Exit, Failure, Outcome, one_line, registry_failure};
 use crate::settings::registry_file;
 
+pub(crate) use add::Details;
+#[cfg(feature = "tui")]
+pub(crate) use entry::endpoint;
+pub(crate) use test::{Looked, look, looked_json, report};
+
 /// Register servers, list them, try them
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -47,7 +52,7 @@ pub(crate) async fn run(command: Command) -> Outcome {
 
 /// Which registry.
 #[derive(Debug, Args)]
-struct RegistryArgs {
+pub(crate) struct RegistryArgs {
     /// The registry's file (default: the configuration's store, else servers.sqlite in
     /// the data folder, for all accounts of this user)
     #[arg(long, value_name = "FILE")]
@@ -58,6 +63,15 @@ struct RegistryArgs {
 }
 
 impl RegistryArgs {
+    /// As the other verbs are told by theirs.
+    #[cfg(feature = "tui")]
+    pub(crate) fn of(connection: &crate::settings::ConnectionArgs) -> Self {
+        Self {
+            store: connection.store.clone(),
+            config: connection.config.clone(),
+        }
+    }
+
     /// Opens the registry, and makes it if there is none.
     async fn open(&self) -> Result<SqliteRegistry, Failure> {
         let path = registry_file(self.store.as_deref(), self.config.as_deref())?;
@@ -81,6 +95,30 @@ impl RegistryArgs {
             Ok(None)
         }
     }
+}
+
+/// Puts a server into a registry, with what a trial showed of its endpoints. Whether it is
+/// there in another's place.
+///
+/// # Errors
+/// The registry's.
+pub(crate) async fn keep(
+    registry: &RegistryArgs,
+    server: Server,
+    looked: Option<&mut Looked>,
+) -> Result<bool, Failure> {
+    let failed = |e| registry_failure(&e);
+    let registry = registry.open().await?;
+    let account = server.account.jid.clone();
+    let before = Contents::of(&registry).await?.servers;
+    let replaced = before.iter().any(|s| s.account.jid == account);
+    registry.put(server).await.map_err(failed)?;
+    if let Some(looked) = looked {
+        let changes = looked.health.take_changes();
+        let noted = registry.note_health(&account, changes).await;
+        noted.map_err(failed)?;
+    }
+    Ok(replaced)
 }
 
 /// What can be read, and why the rest cannot.

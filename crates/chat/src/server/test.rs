@@ -86,11 +86,16 @@ async fn all(command: &Command, registry: &SqliteRegistry, contents: &Contents) 
     let mut failed = Vec::new();
     let mut exit = Exit::NoConnection;
     let mut unread = false;
+    let scope = if command.all {
+        Scope::All
+    } else {
+        Scope::UntilEstablished
+    };
     for server in &contents.servers {
         let account = &server.account.jid;
         let known = registry.health(account).await;
         let known = known.map_err(|e| registry_failure(&e))?;
-        let looked = look(command, server, known).await;
+        let looked = look(server, known, command.timeout, scope).await;
         let (established, why) = match &looked {
             Ok(Looked { inspection, .. }) => (
                 inspection.is_established(),
@@ -107,11 +112,7 @@ async fn all(command: &Command, registry: &SqliteRegistry, contents: &Contents) 
         }
         if !unread {
             let text = if command.json {
-                let inspection = looked.as_ref().map(|looked| {
-                    let mut value = inspection_json(&looked.inspection);
-                    value["circuits"] = circuits_json(&looked.health, SystemTime::now());
-                    value
-                });
+                let inspection = looked.as_ref().map(looked_json);
                 json_line(&json!({
                     "account": account.to_string(),
                     "priority": server.priority,
@@ -148,34 +149,37 @@ async fn all(command: &Command, registry: &SqliteRegistry, contents: &Contents) 
 }
 
 /// What was found at a server, and the health of its endpoints then.
-struct Looked {
-    inspection: Inspection,
-    health: HealthBook,
+pub(crate) struct Looked {
+    pub(crate) inspection: Inspection,
+    pub(crate) health: HealthBook,
+}
+
+/// The same for programs.
+pub(crate) fn looked_json(looked: &Looked) -> Value {
+    let mut value = inspection_json(&looked.inspection);
+    value["circuits"] = circuits_json(&looked.health, SystemTime::now());
+    value
 }
 
 /// Looks a server over as a client would: with what is known of its endpoints.
 ///
 /// # Errors
 /// What of the entry cannot be used any more, as roots of the system that are gone.
-async fn look(
-    command: &Command,
+pub(crate) async fn look(
     server: &Server,
     known: Vec<(Endpoint, EndpointHealth)>,
+    timeout: Duration,
+    scope: Scope,
 ) -> Result<Looked, String> {
     let mut config = server.config(&ConnectConfig {
         // A look asks for nothing that lasts.
         fast: false,
         ..ConnectConfig::default()
     });
-    config.timeouts.total = command.timeout;
+    config.timeouts.total = timeout;
     let connector = Connector::new(server.account.clone(), config)
         .map_err(|e| one_line(&e))?
         .with_health(known);
-    let scope = if command.all {
-        Scope::All
-    } else {
-        Scope::UntilEstablished
-    };
     let inspection = Box::pin(inspect(&connector, scope)).await;
     Ok(Looked {
         inspection,
@@ -184,7 +188,7 @@ async fn look(
 }
 
 /// The report for people.
-fn report(server: &Server, looked: &Result<Looked, String>, width: usize) -> String {
+pub(crate) fn report(server: &Server, looked: &Result<Looked, String>, width: usize) -> String {
     let mut text = format!("{}\n", harmless(server.account.jid.as_str()));
     let mut say = |indent: usize, what: &str| {
         for (number, part) in wrap(&harmless(what), width - indent - 2).iter().enumerate() {

@@ -14,11 +14,15 @@ use crate::terminal::{Reader, harmless, json_line, print};
 /// List the things behind an address, and what can be read and set
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Examples:
+  stanchion things gateway@example.org
+  stanchion things gateway@example.org --json | jq -r .thing
+
 Exit codes: 0 done, 1 nothing could be read, 2 usage, 12 no connection in time, 13 refused.
 
 The password is taken from STANCHION_PASSWORD, or from --password-file.")]
 pub(crate) struct Command {
-    /// The address: an account whose presence is seen, or a full one
+    /// The address: an account, which is asked whether we may see its presence, or a full one
     #[arg(value_name = "JID")]
     of: Jid,
     /// How long the things may take to answer, in seconds

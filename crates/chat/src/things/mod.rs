@@ -15,8 +15,10 @@ use std::time::Duration;
 use clap::Args;
 use stanchion::device::remote::Things;
 use stanchion::device::remote::{Measured, ReadError};
+use stanchion::services::RequestError;
+use stanchion::session::Status;
 use stanchion::stanza::Text;
-use stanchion::{Client, Jid};
+use stanchion::{BareJid, Client, Jid};
 use tokio::time::Instant;
 
 use crate::exit::{Exit, Failure, Outcome, one_line};
@@ -126,6 +128,7 @@ async fn session<F: Future<Output = Outcome>>(
 }
 
 /// Waits until a device of that account is seen, if it is one that can be, and not for long.
+/// Whom we do not see is asked whether we may.
 async fn seen(client: &Client, jid: &Jid) {
     if !jid.is_bare() || jid.local().is_none() {
         return;
@@ -134,6 +137,9 @@ async fn seen(client: &Client, jid: &Jid) {
     let mut events = presences.events();
     let account = jid.to_bare();
     let there = async {
+        if let Err(error) = ask_to_see(client, &account).await {
+            tracing::info!(%account, %error, "its presence cannot be asked for");
+        }
         while let Ok(None) = presences.best(&account).await {
             // One that was missed shows in the next look.
             if let Err(tokio::sync::broadcast::error::RecvError::Closed) = events.recv().await {
@@ -142,6 +148,25 @@ async fn seen(client: &Client, jid: &Jid) {
         }
     };
     let _ = tokio::time::timeout(SEEN, there).await;
+}
+
+/// Asks to see the presence of an account, once: a gateway lets those see it that may read
+/// its things. An account sees itself.
+async fn ask_to_see(client: &Client, account: &BareJid) -> Result<(), RequestError> {
+    let own = match &*client.status().borrow() {
+        Status::Connected { jid, .. } => jid.to_bare() == *account,
+        _ => false,
+    };
+    if own {
+        return Ok(());
+    }
+    let roster = client.roster();
+    roster.loaded().await?;
+    let contact = roster.contact(&account.clone().into()).await;
+    match contact {
+        Ok(Some(contact)) if contact.is_seen() || contact.asked => Ok(()),
+        _ => roster.subscribe(account.clone()).await,
+    }
 }
 
 /// How an error of a read-out ends the command.

@@ -14,11 +14,15 @@ use crate::terminal::harmless;
 /// Read things of others, and print their values
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Examples:
+  stanchion read gateway@example.org
+  stanchion read gateway@example.org hall temperature -F '%v %u'
+
 Exit codes: 0 read, 1 not or not all read, 2 usage, 12 no connection in time, 13 refused.
 
 The password is taken from STANCHION_PASSWORD, or from --password-file.")]
 pub(crate) struct Command {
-    /// The address: an account whose presence is seen, or a full one
+    /// The address: an account, which is asked whether we may see its presence, or a full one
     #[arg(value_name = "JID")]
     of: Jid,
     /// The thing behind the address (default: all)

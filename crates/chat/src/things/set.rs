@@ -24,12 +24,16 @@ const TYPES: Duration = Duration::from_secs(5);
 A thing whose commands act once carries it out once or not at all; to another one it is sent \
 once, and never again.
 
+Examples:
+  stanchion set gateway@example.org lamp on=true
+  stanchion set lamp@example.org hall level:int=40 --within 10s
+
 Exit codes: 0 done, 2 usage, 10 not carried out (and never will be), 11 in doubt, 12 no \
 connection in time, 13 refused or not allowed.
 
 The password is taken from STANCHION_PASSWORD, or from --password-file.")]
 pub(crate) struct Command {
-    /// The address: an account whose presence is seen, or a full one
+    /// The address: an account, which is asked whether we may see its presence, or a full one
     #[arg(value_name = "JID")]
     of: Jid,
     /// The thing behind the address; an empty one ('') is the device itself

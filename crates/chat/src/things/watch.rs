@@ -18,13 +18,17 @@ use crate::terminal::harmless;
 #[command(after_help = "\
 A thing that tells by itself is subscribed to; another one is read again and again.
 
+Examples:
+  stanchion watch gateway@example.org
+  stanchion watch gateway@example.org hall temperature --by 0.5 --json
+
 Exit codes: 0 interrupted, or --count reached, or --wait over without --count, or nobody \
 reads the output any more; 1 fewer than --count within --wait; 2 usage, 12 no connection in \
 time, 13 refused.
 
 The password is taken from STANCHION_PASSWORD, or from --password-file.")]
 pub(crate) struct Command {
-    /// The address: an account whose presence is seen, or a full one
+    /// The address: an account, which is asked whether we may see its presence, or a full one
     #[arg(value_name = "JID")]
     of: Jid,
     /// The thing behind the address (default: all)

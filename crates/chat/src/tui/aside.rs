@@ -50,7 +50,10 @@ fn room(screen: &Screen, room: &Room, columns: usize, rows: usize) -> Vec<Row<'s
     }
     lines.push(Row::default());
     let count = room.members.len();
-    lines.push(Row::styled(cut(&format!("{count} there"), columns), theme.bold()));
+    lines.push(Row::styled(
+        cut(&format!("{count} there"), columns),
+        theme.bold(),
+    ));
     let free = rows.saturating_sub(lines.len());
     let moderates = |role: &str| role == "moderator";
     let first = room.members.values().filter(|m| moderates(&m.role));
@@ -101,7 +104,12 @@ fn person(screen: &Screen, person: &Person, columns: usize) -> Vec<Row<'static>>
     };
     lines.extend(wrap(how, columns, 3).into_iter().map(Row::from));
     if let Some(contact) = person.contact.as_ref().filter(|c| !c.groups.is_empty()) {
-        let groups: Vec<_> = contact.groups.iter().take(20).map(|g| glance(g, 40)).collect();
+        let groups: Vec<_> = contact
+            .groups
+            .iter()
+            .take(20)
+            .map(|g| glance(g, 40))
+            .collect();
         let parts = wrap(&groups.join(", "), columns, 3).into_iter();
         lines.extend(parts.map(|part| Row::styled(part, theme.faint())));
     }

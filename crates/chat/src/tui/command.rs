@@ -63,7 +63,7 @@ pub(super) fn meaning(
         _ => None,
     };
     let room = || {
-        talk.filter(|with| model.rooms.contains_key(with))
+        talk.filter(|with| model.rooms.contains_key(*with))
             .ok_or_else(|| "this is no room: open it first".to_owned())
     };
     Ok(match word {
@@ -197,7 +197,10 @@ fn room_named(written: &str, model: &Model) -> Result<BareJid, String> {
     if written.contains('@') {
         return account("join", written);
     }
-    let known = model.rooms.keys().find(|room| room.local() == Some(written));
+    let known = model
+        .rooms
+        .keys()
+        .find(|room| room.local() == Some(written));
     if let Some(room) = known {
         return Ok(room.clone());
     }
@@ -220,7 +223,10 @@ pub(super) fn completions(
     model: &Model,
 ) -> (usize, Vec<String>) {
     let begun = before.rfind(char::is_whitespace).map_or(0, |at| {
-        at + before.get(at..).and_then(|s| s.chars().next()).map_or(1, char::len_utf8)
+        at + before
+            .get(at..)
+            .and_then(|s| s.chars().next())
+            .map_or(1, char::len_utf8)
     });
     let word = before.get(begun..).unwrap_or_default();
     let small = word.to_lowercase();
@@ -231,15 +237,27 @@ pub(super) fn completions(
         let fit = names.filter(|name| name.starts_with(command));
         return (word.len(), fit.map(|name| format!("/{name} ")).collect());
     }
-    if before.strip_prefix("/status ").is_some_and(|rest| rest.len() == word.len()) {
+    if before
+        .strip_prefix("/status ")
+        .is_some_and(|rest| rest.len() == word.len())
+    {
         let all = ["available ", "busy ", "away ", "unavailable "];
         let fit = all.iter().filter(|how| how.starts_with(&small));
         return (word.len(), fit.map(|how| (*how).to_owned()).collect());
     }
     if let (Some(_), Some(Subject::Thing(of))) = (before.strip_prefix("/set "), open) {
-        let controls = model.things.get(of).and_then(|thing| thing.controls.as_ref());
-        let names = controls.into_iter().flatten().map(|c| format!("{} ", c.name));
-        return (word.len(), names.filter(|name| name.starts_with(word)).collect());
+        let controls = model
+            .things
+            .get(of)
+            .and_then(|thing| thing.controls.as_ref());
+        let names = controls
+            .into_iter()
+            .flatten()
+            .map(|c| format!("{} ", c.name));
+        return (
+            word.len(),
+            names.filter(|name| name.starts_with(word)).collect(),
+        );
     }
     if word.is_empty() {
         return (0, Vec::new());
@@ -322,7 +340,10 @@ mod tests {
         let of = |before: &str| completions(before, Some(&room), &model);
         assert_eq!(of("/st"), (3, vec!["/status ".to_owned()]));
         assert_eq!(of("/status b"), (1, vec!["busy ".to_owned()]));
-        assert_eq!(of("b"), (1, vec!["Bob: ".to_owned(), "bertha: ".to_owned()]));
+        assert_eq!(
+            of("b"),
+            (1, vec!["Bob: ".to_owned(), "bertha: ".to_owned()])
+        );
         assert_eq!(of("hi Bo"), (2, vec!["Bob ".to_owned()]));
         assert_eq!(of("hi\u{3000}日"), (3, vec![]));
         assert_eq!(of("").1.len(), 0);

@@ -23,7 +23,10 @@ pub(super) fn view(screen: &Screen, model: &Model, top: usize, frame: &mut Frame
     let title = " Delivery · Up, Down scroll · Esc ";
     let block = Block::bordered()
         .border_style(theme.own())
-        .title(Span::styled(cut(title, usize::from(area.width.saturating_sub(2))), theme.bold()));
+        .title(Span::styled(
+            cut(title, usize::from(area.width.saturating_sub(2))),
+            theme.bold(),
+        ));
     let inside = block.inner(area);
     frame.render_widget(block, area);
     let columns = usize::from(inside.width);
@@ -72,9 +75,16 @@ fn head(screen: &Screen, model: &Model, columns: usize) -> Vec<Row<'static>> {
                 false => "the server proved nothing beyond its certificate",
             };
             let how = if *resumed { "resumed" } else { "new session" };
-            lines.push(Row::from(cut(&format!(" {words} {}", glance(cipher, 60)), columns)));
+            lines.push(Row::from(cut(
+                &format!(" {words} {}", glance(cipher, 60)),
+                columns,
+            )));
             lines.push(Row::from(cut(&format!(" {proved}"), columns)));
-            let who = format!("▲ {} at {}, {how}, for {since}", glance(jid, 100), glance(server, 100));
+            let who = format!(
+                "▲ {} at {}, {how}, for {since}",
+                glance(jid, 100),
+                glance(server, 100)
+            );
             Row::styled(cut(&format!(" {who}"), columns), theme.good())
         }
         LinkState::Connecting => Row::styled(" ◌ connecting", theme.doubtful()),
@@ -109,14 +119,30 @@ fn figures(screen: &Screen, model: &Model, columns: usize) -> Vec<Row<'static>> 
     };
     let all: [(&str, String, bool); 12] = [
         ("waiting", now.queued.to_string(), now.queued > 0),
-        ("accepted", format!("{}{}", now.accepted, rate(|g| g.accepted)), false),
-        ("transmitted", format!("{}{}", now.transmitted, rate(|g| g.transmitted)), false),
+        (
+            "accepted",
+            format!("{}{}", now.accepted, rate(|g| g.accepted)),
+            false,
+        ),
+        (
+            "transmitted",
+            format!("{}{}", now.transmitted, rate(|g| g.transmitted)),
+            false,
+        ),
         ("repeated", now.retransmitted.to_string(), false),
         ("acknowledged", now.acknowledged.to_string(), false),
         ("delivered", now.delivered.to_string(), false),
-        ("not delivered", now.not_delivered.to_string(), now.not_delivered > 0),
+        (
+            "not delivered",
+            now.not_delivered.to_string(),
+            now.not_delivered > 0,
+        ),
         ("in doubt", now.in_doubt.to_string(), now.in_doubt > 0),
-        ("received", format!("{}{}", now.received, rate(|g| g.received)), false),
+        (
+            "received",
+            format!("{}{}", now.received, rate(|g| g.received)),
+            false,
+        ),
         ("duplicates stopped", now.duplicates.to_string(), false),
         ("streams", model.link.streams.to_string(), false),
         ("failovers", model.link.failovers.to_string(), false),
@@ -128,7 +154,11 @@ fn figures(screen: &Screen, model: &Model, columns: usize) -> Vec<Row<'static>> 
     for row in 0..rows {
         let mut spans = Vec::new();
         for (name, value, look) in all.iter().skip(row).step_by(rows) {
-            let look = if *look { theme.doubtful() } else { theme.bold() };
+            let look = if *look {
+                theme.doubtful()
+            } else {
+                theme.bold()
+            };
             let name_wide = 20.min(wide / 2);
             spans.push(Span::raw(format!(" {}", fit(name, name_wide))));
             let left = wide.saturating_sub(name_wide + 1);
@@ -187,7 +217,10 @@ fn past(screen: &Screen, model: &Model, columns: usize) -> Vec<Row<'static>> {
         for (number, part) in text.into_iter().enumerate() {
             lines.push(match number {
                 0 => Row::from(vec![
-                    Span::styled(format!(" {} ", when::second(&screen.zone, turn.at)), theme.faint()),
+                    Span::styled(
+                        format!(" {} ", when::second(&screen.zone, turn.at)),
+                        theme.faint(),
+                    ),
                     Span::styled(format!("{sign} "), look),
                     Span::raw(part),
                 ]),

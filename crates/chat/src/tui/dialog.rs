@@ -215,7 +215,10 @@ impl Setting {
         );
         let mut lines = vec![
             Row::styled(cut(&title, columns), theme.bold()),
-            Row::styled(cut(&things::takes(&self.control.kind), columns), theme.faint()),
+            Row::styled(
+                cut(&things::takes(&self.control.kind), columns),
+                theme.faint(),
+            ),
             Row::default(),
         ];
         let first = self.at.saturating_sub(7);
@@ -285,8 +288,14 @@ pub(super) fn window(frame: &mut Frame<'_>, theme: Theme, title: &str, rows: usi
 }
 
 fn place(screen: Rect, rows: usize) -> Rect {
-    let wide = screen.width.saturating_sub(4).min(64).max(screen.width.min(20));
-    let high = u16::try_from(rows + 2).unwrap_or(u16::MAX).min(screen.height);
+    let wide = screen
+        .width
+        .saturating_sub(4)
+        .min(64)
+        .max(screen.width.min(20));
+    let high = u16::try_from(rows + 2)
+        .unwrap_or(u16::MAX)
+        .min(screen.height);
     Rect {
         x: screen.x + screen.width.saturating_sub(wide) / 2,
         y: screen.y + screen.height.saturating_sub(high) / 2,

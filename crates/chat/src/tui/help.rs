@@ -18,7 +18,12 @@ pub(super) fn view(screen: &Screen, top: usize, frame: &mut Frame<'_>) {
     let area = dialog::window(frame, screen.theme, title, rows);
     let lines = lines(screen.theme, area.width.into());
     let top = top.min(lines.len().saturating_sub(area.height.into()));
-    for (row, line) in lines.into_iter().skip(top).enumerate().take(area.height.into()) {
+    for (row, line) in lines
+        .into_iter()
+        .skip(top)
+        .enumerate()
+        .take(area.height.into())
+    {
         put(frame, area, u16::try_from(row).unwrap_or(u16::MAX), line);
     }
 }
@@ -41,14 +46,23 @@ fn lines(theme: Theme, columns: usize) -> Vec<Row<'static>> {
     }
     lines.push(Row::styled("Commands", theme.news()));
     for (name, takes, what) in command::ALL {
-        pair(&mut lines, theme, columns, &format!("/{name} {takes}"), what);
+        pair(
+            &mut lines,
+            theme,
+            columns,
+            &format!("/{name} {takes}"),
+            what,
+        );
     }
     lines.extend([Row::default(), Row::styled("Signs", theme.news())]);
     let stages = [
         (Stage::Kept, "durable here; it goes as soon as it can"),
         (Stage::AtServer, "the server has it"),
         (Stage::Received, "the other side's client has it"),
-        (Stage::Delivered, "its application acted on it; in a room: all were shown it"),
+        (
+            Stage::Delivered,
+            "its application acted on it; in a room: all were shown it",
+        ),
         (Stage::Read, "somebody has seen it"),
         (Stage::InDoubt, "nobody can say whether it is there"),
         (Stage::Failed, "it is not there, for certain"),
@@ -56,7 +70,13 @@ fn lines(theme: Theme, columns: usize) -> Vec<Row<'static>> {
     ];
     for (stage, what) in stages {
         let (sign, _) = theme.stage(stage);
-        pair(&mut lines, theme, columns, &format!("{sign} {}", stage.word()), what);
+        pair(
+            &mut lines,
+            theme,
+            columns,
+            &format!("{sign} {}", stage.word()),
+            what,
+        );
     }
     let presences = [
         Some(Availability::Available),

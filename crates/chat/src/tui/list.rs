@@ -34,7 +34,9 @@ pub(super) enum Item {
 /// All lines: in each part those first in which something happened last; things by name, so
 /// that they stay where they are.
 pub(super) fn items(model: &Model, filter: Option<&Line>) -> Vec<Item> {
-    let filter = filter.map(|line| line.text().to_lowercase()).unwrap_or_default();
+    let filter = filter
+        .map(|line| line.text().to_lowercase())
+        .unwrap_or_default();
     let fits = |name: &str, jid: &str| {
         filter.is_empty() || name.to_lowercase().contains(&filter) || jid.contains(&filter)
     };
@@ -113,7 +115,8 @@ fn top(items: &[Item], at: Option<&Subject>, rows: usize) -> usize {
     });
     let at = at.unwrap_or(0);
     let last = items.len().saturating_sub(rows);
-    at.saturating_sub(rows.saturating_sub(2).max(rows / 2)).min(last)
+    at.saturating_sub(rows.saturating_sub(2).max(rows / 2))
+        .min(last)
 }
 
 /// Where the lines begin: below the head.
@@ -153,7 +156,12 @@ pub(super) fn view(screen: &Screen, model: &Model, frame: &mut Frame<'_>, area: 
             Some(_) => " nobody has that name",
             None => " nobody is here yet",
         };
-        put(frame, area, HEAD, Row::styled(cut(text, columns), theme.faint()));
+        put(
+            frame,
+            area,
+            HEAD,
+            Row::styled(cut(text, columns), theme.faint()),
+        );
         if screen.list.filter.is_none() {
             let text = cut(" /add name@domain", columns);
             put(frame, area, HEAD + 1, Row::styled(text, theme.faint()));
@@ -186,7 +194,10 @@ fn head(screen: &Screen, model: &Model, frame: &mut Frame<'_>, area: Rect) {
             let text = lines.concat();
             if screen.focus == Focus::List {
                 let column = u16::try_from(column + 1).unwrap_or(u16::MAX);
-                let x = area.x.saturating_add(column).min(area.right().saturating_sub(1));
+                let x = area
+                    .x
+                    .saturating_add(column)
+                    .min(area.right().saturating_sub(1));
                 frame.set_cursor_position((x, area.y));
             }
             Row::from(vec![
@@ -201,7 +212,10 @@ fn head(screen: &Screen, model: &Model, frame: &mut Frame<'_>, area: Rect) {
                 Some(how) => theme.presence(Some(how)),
                 None => theme.presence(Some(Availability::Unavailable)),
             };
-            let name = model.account.local().unwrap_or_else(|| model.account.domain());
+            let name = model
+                .account
+                .local()
+                .unwrap_or_else(|| model.account.domain());
             let text = match text.is_empty() {
                 true => String::new(),
                 false => format!(" {}", glance(text, 80)),

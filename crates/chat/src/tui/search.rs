@@ -103,7 +103,10 @@ pub(super) fn view(screen: &Screen, model: &Model, search: &Search, frame: &mut 
     let theme = screen.theme;
     let rows = usize::from(frame.area().height.saturating_sub(4));
     let place = match &search.with {
-        Some(with) => format!("Look for messages with {}", glance(&model.name_of(with), 40)),
+        Some(with) => format!(
+            "Look for messages with {}",
+            glance(&model.name_of(with), 40)
+        ),
         None => "Look for messages everywhere".to_owned(),
     };
     let area = dialog::window(frame, theme, &place, rows);
@@ -111,7 +114,10 @@ pub(super) fn view(screen: &Screen, model: &Model, search: &Search, frame: &mut 
     let (lines, (_, column)) = search.line.shown(columns.max(2));
     let line = lines.last().cloned().unwrap_or_default();
     put(frame, area, 0, Row::styled(line, theme.bold()));
-    let x = area.x + u16::try_from(column).unwrap_or(0).min(area.width.saturating_sub(1));
+    let x = area.x
+        + u16::try_from(column)
+            .unwrap_or(0)
+            .min(area.width.saturating_sub(1));
     frame.set_cursor_position((x, area.y));
     let found = search.found(model);
     let told = match (found, &search.asked) {
@@ -154,7 +160,11 @@ fn lines_of(screen: &Screen, model: &Model, hit: &Found, columns: usize) -> [Row
     );
     let room = columns.saturating_sub(width(&when) + 1);
     let name = fit(&glance(&model.name_of(&hit.entry.conversation), 80), room);
-    let head = Row::from(vec![Span::raw(name), Span::raw(" "), Span::styled(when, theme.faint())]);
+    let head = Row::from(vec![
+        Span::raw(name),
+        Span::raw(" "),
+        Span::styled(when, theme.faint()),
+    ]);
     [head, snippet(&hit.snippet, columns, theme)]
 }
 
@@ -162,7 +172,11 @@ fn lines_of(screen: &Screen, model: &Model, hit: &Found, columns: usize) -> [Row
 fn snippet(text: &str, columns: usize, theme: Theme) -> Row<'static> {
     let mut spans = vec![Span::raw("  ")];
     let mut left = columns.saturating_sub(2);
-    let line: String = text.chars().map(|c| if c == '\n' { ' ' } else { c }).take(500).collect();
+    let line: String = text
+        .chars()
+        .map(|c| if c == '\n' { ' ' } else { c })
+        .take(500)
+        .collect();
     for (number, part) in line.split(Found::OPEN).enumerate() {
         let (word, rest) = match number {
             0 => ("", part),

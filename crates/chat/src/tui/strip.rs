@@ -75,8 +75,14 @@ pub(super) fn line(screen: &Screen, model: &Model, columns: usize) -> Row<'stati
         figures.push((format!("in doubt {}", now.in_doubt), theme.doubtful()));
     }
     figures.push((format!("repeated {}", now.retransmitted), theme.faint()));
-    figures.push((format!("duplicates stopped {}", now.duplicates), theme.faint()));
-    let waits = matches!(link.state, LinkState::Waiting { .. } | LinkState::Refused { .. });
+    figures.push((
+        format!("duplicates stopped {}", now.duplicates),
+        theme.faint(),
+    ));
+    let waits = matches!(
+        link.state,
+        LinkState::Waiting { .. } | LinkState::Refused { .. }
+    );
     let (then, last) = match waits {
         true => (more, figures),
         false => (figures, more),
@@ -86,7 +92,11 @@ pub(super) fn line(screen: &Screen, model: &Model, columns: usize) -> Row<'stati
     all.extend(queue);
     all.extend(last);
     if let Some(turn) = link.turns.back().filter(|_| link.is_up()) {
-        let text = format!("{} {}", when::hour(&screen.zone, turn.at), glance(&turn.text, 200));
+        let text = format!(
+            "{} {}",
+            when::hour(&screen.zone, turn.at),
+            glance(&turn.text, 200)
+        );
         all.push((text, theme.faint()));
     }
     let mut spans = vec![Span::raw(" ")];

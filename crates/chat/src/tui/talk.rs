@@ -384,7 +384,12 @@ pub(super) fn view(screen: &Screen, model: &Model, talk: &Talk, frame: &mut Fram
         put(frame, area, row, Row::styled(text, screen.theme.faint()));
     }
     for (row, (_, line)) in seen.into_iter().enumerate() {
-        put(frame, area, u16::try_from(above + row).unwrap_or(u16::MAX), line);
+        put(
+            frame,
+            area,
+            u16::try_from(above + row).unwrap_or(u16::MAX),
+            line,
+        );
     }
     if look.bottom.is_some() {
         let text = format!(" ▼ Ctrl-End: newest ({} more) ", below(&paper));
@@ -438,7 +443,10 @@ pub(super) fn head(screen: &Screen, model: &Model, talk: &Talk, columns: usize) 
         }
         (None, None) => clean(talk.with.as_str()),
     };
-    spans.push(Span::styled(cut(&name, columns.saturating_sub(4)), theme.bold()));
+    spans.push(Span::styled(
+        cut(&name, columns.saturating_sub(4)),
+        theme.bold(),
+    ));
     let left = columns.saturating_sub(4 + width(&name));
     spans.push(Span::styled(cut(&format!("  {rest}"), left), theme.faint()));
     Row::from(spans)

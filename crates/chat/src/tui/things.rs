@@ -134,7 +134,11 @@ pub(super) fn head(screen: &Screen, model: &Model, key: &ThingKey, columns: usiz
     let thing = model.things.get(key);
     let ago = thing.filter(|thing| thing.at > 0);
     let ago = ago.map(|thing| format!("told {} ago · ", when::ago(screen.now, thing.at)));
-    let rest = format!("  {}{}", ago.unwrap_or_default(), clean(key.account.as_str()));
+    let rest = format!(
+        "  {}{}",
+        ago.unwrap_or_default(),
+        clean(key.account.as_str())
+    );
     let left = columns.saturating_sub(2 + width(&name));
     Row::from(vec![
         Span::styled("◆ ", theme.own()),
@@ -144,7 +148,13 @@ pub(super) fn head(screen: &Screen, model: &Model, key: &ThingKey, columns: usiz
 }
 
 /// Draws the thing.
-pub(super) fn view(screen: &Screen, model: &Model, key: &ThingKey, frame: &mut Frame<'_>, area: Rect) {
+pub(super) fn view(
+    screen: &Screen,
+    model: &Model,
+    key: &ThingKey,
+    frame: &mut Frame<'_>,
+    area: Rect,
+) {
     let theme = screen.theme;
     let columns = usize::from(area.width);
     let rows = usize::from(area.height);
@@ -227,9 +237,15 @@ fn controls(screen: &Screen, thing: &Thing, columns: usize) -> Vec<Row<'static>>
                 let chosen = at == look.chosen && screen.in_body();
                 let mark = if chosen { "▸" } else { " " };
                 let line = Row::from(vec![
-                    Span::raw(format!("{mark} {}", fit(&glance(&control.label, 80), third))),
+                    Span::raw(format!(
+                        "{mark} {}",
+                        fit(&glance(&control.label, 80), third)
+                    )),
                     Span::styled(format!(" {}", fit(&now, third)), theme.bold()),
-                    Span::styled(format!(" {}", fit(&takes(&control.kind), third)), theme.faint()),
+                    Span::styled(
+                        format!(" {}", fit(&takes(&control.kind), third)),
+                        theme.faint(),
+                    ),
                 ]);
                 lines.push(match chosen {
                     true => line.patch_style(theme.chosen()),
@@ -270,7 +286,10 @@ mod tests {
         assert_eq!(sparkline(&field(&[0.0, 7.0, 3.5]), 10), "▁█▅");
         assert_eq!(sparkline(&field(&[5.0, 1.0, 2.0]), 2), "▁█");
         assert_eq!(sparkline(&field(&[3.0, 3.0]), 5), "▄▄");
-        assert_eq!(sparkline(&field(&[f64::MIN, f64::MAX]), 5).chars().count(), 2);
+        assert_eq!(
+            sparkline(&field(&[f64::MIN, f64::MAX]), 5).chars().count(),
+            2
+        );
         assert_eq!(sparkline(&field(&[]), 5), "");
     }
 }

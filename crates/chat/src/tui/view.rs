@@ -195,7 +195,12 @@ fn middle(screen: &Screen, model: &Model, frame: &mut Frame<'_>, areas: &Areas) 
         Some(Subject::Talk(with)) => {
             put(frame, areas.rule, 0, Row::styled(rule, theme.line(focused)));
             if let Some(talk) = model.talks.get(with) {
-                put(frame, areas.head, 0, talk::head(screen, model, talk, columns));
+                put(
+                    frame,
+                    areas.head,
+                    0,
+                    talk::head(screen, model, talk, columns),
+                );
                 talk::view(screen, model, talk, frame, areas.body);
             } else {
                 let name = cut(&glance(&model.name_of(with), 200), columns);
@@ -204,11 +209,21 @@ fn middle(screen: &Screen, model: &Model, frame: &mut Frame<'_>, areas: &Areas) 
         }
         Some(Subject::Thing(key)) => {
             put(frame, areas.rule, 0, Row::styled(rule, theme.line(focused)));
-            put(frame, areas.head, 0, things::head(screen, model, key, columns));
+            put(
+                frame,
+                areas.head,
+                0,
+                things::head(screen, model, key, columns),
+            );
             things::view(screen, model, key, frame, areas.body);
         }
     }
-    put(frame, areas.note, 0, note(screen, model, usize::from(areas.note.width)));
+    put(
+        frame,
+        areas.note,
+        0,
+        note(screen, model, usize::from(areas.note.width)),
+    );
     input(screen, frame, areas.input);
 }
 
@@ -303,7 +318,9 @@ fn input(screen: &Screen, frame: &mut Frame<'_>, area: Rect) {
             _ => "",
         };
         let hint = cut(hint, usize::from(area.width.saturating_sub(3)));
-        let x = area.right().saturating_sub(u16::try_from(width(&hint) + 1).unwrap_or(0));
+        let x = area
+            .right()
+            .saturating_sub(u16::try_from(width(&hint) + 1).unwrap_or(0));
         let place = Rect {
             x: x.max(area.x),
             width: area.right().saturating_sub(x.max(area.x)),
@@ -312,7 +329,9 @@ fn input(screen: &Screen, frame: &mut Frame<'_>, area: Rect) {
         put(frame, place, 0, Row::styled(hint, theme.faint()));
     }
     if focused && screen.over.is_none() {
-        let x = area.x.saturating_add(u16::try_from(2 + column).unwrap_or(u16::MAX));
+        let x = area
+            .x
+            .saturating_add(u16::try_from(2 + column).unwrap_or(u16::MAX));
         let y = area.y.saturating_add(u16::try_from(row - top).unwrap_or(0));
         let x = x.min(area.right().saturating_sub(1));
         frame.set_cursor_position((x, y.min(area.bottom().saturating_sub(1))));

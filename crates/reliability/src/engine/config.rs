@@ -34,6 +34,10 @@ pub struct EngineConfig {
     pub inbox: usize,
     /// Retransmission timeouts.
     pub rto: RtoConfig,
+    /// How long a message waits until it is sent again while presence says that its
+    /// recipient is away: then its server keeps what it was sent, or sends it back. When
+    /// the recipient is there again, the usual timeouts count. Default 15 min.
+    pub away_retry: Duration,
     /// How much is kept of messages that are done with. Default: see [`Retention`].
     pub retention: Retention,
     /// Stanzas received after which the server is told unasked. Default 10.
@@ -62,6 +66,7 @@ impl Default for EngineConfig {
             hand_over: 128,
             inbox: 10_000,
             rto: RtoConfig::default(),
+            away_retry: Duration::from_secs(15 * 60),
             retention: Retention::default(),
             ack_every: 10,
             probe_after: Duration::from_secs(8),

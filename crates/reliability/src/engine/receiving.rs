@@ -9,6 +9,7 @@ use stanchion_stanza::stanza::{
 };
 use stanchion_stanza::{
     Element, Iq, Jid, Limits, Message, Payload as _, Presence, Scope, Stanza, codec::parse_element,
+    ns,
 };
 
 use super::inbound::{self, Origin, Receipt};
@@ -110,6 +111,7 @@ impl Engine {
         let Some(from) = &presence.header.from else {
             return;
         };
+        let occupant = presence.payloads.iter().any(|p| p.is("x", ns::MUC_USER));
         match presence.kind {
             PresenceType::Available => {
                 let at = presence.payloads.iter().find(|p| At::matches(p));
@@ -118,7 +120,10 @@ impl Engine {
                 // goes to our account is for another device of it.
                 let own = self.place.as_ref().map(|own| &own.device);
                 let at = at.filter(|At(place)| own != Some(&place.device));
-                self.present.shows(from, at.as_ref().map(|At(place)| place));
+                match &at {
+                    None if occupant => self.present.leaves_room(from),
+                    at => self.present.shows(from, at.as_ref().map(|At(place)| place)),
+                }
                 // It has a name before it has said a word. Of its store nothing is concluded
                 // here: presence can be old, and only `wrong-store` counts.
                 let account = Jid::from(from.to_bare());
@@ -127,9 +132,13 @@ impl Engine {
                         self.bind_by_presence(to);
                     }
                 }
-                self.outbox.peer_is_back(&from.to_bare());
+                self.somebody_came(&from.to_bare());
             }
-            PresenceType::Unavailable => self.present.leaves(from),
+            PresenceType::Unavailable if occupant => self.present.leaves_room(from),
+            PresenceType::Unavailable => {
+                self.present.leaves(from);
+                self.somebody_left(&from.to_bare());
+            }
             _ => {}
         }
     }

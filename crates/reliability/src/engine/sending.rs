@@ -189,6 +189,7 @@ impl Engine {
         let id = self.outbox.add_lane(to, name, kept_as, None);
         self.outbox.lane_mut(id)?.unordered = matches!(mode, Mode::Unordered(_));
         self.bind_by_presence(to);
+        self.look_for(to);
         Some(id)
     }
 
@@ -429,7 +430,7 @@ impl Engine {
                 channel: lane.name.clone(),
                 boot: self.boot,
             });
-            let again = now + self.outbox.timeout(&to, asked + 1);
+            let again = now + self.outbox.patience(&to, asked + 1);
             self.outbox.close_at(id, Some((again, asked + 1)));
             if let Some(close) = close {
                 self.control(self.address(&to, asked), close.to_element());

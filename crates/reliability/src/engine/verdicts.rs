@@ -387,6 +387,7 @@ impl Engine {
             return;
         }
         self.learn(&to, answer);
+        self.outbox.comes_back(&to, self.now.monotonic);
         if boot == self.boot {
             self.outbox.recipient_mut(&to).answers_from(&to, from);
         }

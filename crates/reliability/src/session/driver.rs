@@ -216,12 +216,14 @@ impl Driver {
             Event::Accepted { id } => self.waiters.kept(&id),
             Event::Refused { id, why } => self.waiters.refused(&id, SendError::Refused(why)),
             Event::Outcome { id, outcome } => {
-                // The application may have dropped its handle; observers still hear.
+                // Observers first: they have heard of it when the application has. It may
+                // have dropped its handle; they still hear.
+                let event = SessionEvent::Outcome {
+                    id: id.clone(),
+                    outcome: outcome.clone(),
+                };
+                let _ = self.parts.events.send(event);
                 self.waiters.settled(&id, &outcome);
-                let _ = self
-                    .parts
-                    .events
-                    .send(SessionEvent::Outcome { id, outcome });
             }
             Event::ServerAccepted { id } => {
                 self.waiters.server_accepted(&id);

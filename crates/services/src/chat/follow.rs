@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use stanchion_reliability::outcome::Outcome;
 use stanchion_reliability::session::{FindError, Sender, Sent, SessionEvent, Stage};
 use stanchion_reliability::store::{OutboundRecord, OutboundState};
 use tokio::sync::broadcast::{self, error::RecvError};
@@ -143,6 +144,9 @@ impl Following {
         while let Ok(sent) = fresh.try_recv() {
             self.begin(&sent);
         }
+        while let Some(Ok(event)) = self.events.as_mut().map(broadcast::Receiver::try_recv) {
+            self.told(event);
+        }
         if !self.notes.is_empty() {
             // If the store is gone, the next start looks.
             let _ = self.history.note(std::mem::take(&mut self.notes)).await;
@@ -177,19 +181,25 @@ impl Following {
 
     async fn event(&mut self, event: Result<SessionEvent, RecvError>) -> Result<(), Ended> {
         match event {
-            Ok(SessionEvent::ServerAccepted { id }) if self.open.contains(&id) => {
-                self.note(id, Progress::ServerAccepted, None);
-            }
-            Ok(SessionEvent::Outcome { id, outcome }) if self.open.contains(&id) => {
-                let (progress, why) = Progress::of(&outcome);
-                self.note(id, progress, why);
-            }
-            Ok(_) => {}
+            Ok(event) => self.told(event),
             // Some were missed.
             Err(RecvError::Lagged(_)) => self.look().await?,
             Err(RecvError::Closed) => return Err(Ended),
         }
         Ok(())
+    }
+
+    fn told(&mut self, event: SessionEvent) {
+        match event {
+            SessionEvent::ServerAccepted { id } if self.open.contains(&id) => {
+                self.note(id, Progress::ServerAccepted, None);
+            }
+            SessionEvent::Outcome { id, outcome } if self.open.contains(&id) => {
+                let (progress, why) = Progress::of(&outcome);
+                self.note(id, progress, why);
+            }
+            _ => {}
+        }
     }
 
     /// Looks up all messages without a definite outcome. One that is not in the outbox, nor
@@ -269,8 +279,12 @@ async fn next_of(
     }
 }
 
+/// In the words of what the session would have told.
 fn progress_of(record: &OutboundRecord) -> (Progress, Option<String>) {
-    let why = || record.state.reason().map(ToString::to_string);
+    let why = || {
+        let told = Outcome::of(record).and_then(|outcome| Progress::of(&outcome).1);
+        told.or_else(|| record.state.reason().map(ToString::to_string))
+    };
     match &record.state {
         OutboundState::ServerAccepted => (Progress::ServerAccepted, None),
         OutboundState::InDoubt { .. } => (Progress::InDoubt, why()),

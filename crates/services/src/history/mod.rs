@@ -4,9 +4,10 @@
 //!
 //! The tables are made with the first message. Retention is by number, bytes and age; each
 //! query has a bound. `note` says what of a message is kept, `write` and `query` hold the
-//! statements.
+//! statements, `look` reads beside a living session.
 
 mod entry;
+mod look;
 mod note;
 mod query;
 mod schema;
@@ -22,6 +23,7 @@ use stanchion_stanza::{BareJid, Message};
 use tokio::sync::OnceCell;
 
 pub use entry::{Conversation, Direction, Entry, Found, Place, Progress, Version};
+pub use look::HistoryReader;
 pub(crate) use note::archive_id;
 pub use note::{MessageNote, Note};
 pub use query::Page;
@@ -202,7 +204,8 @@ impl History {
         most: usize,
     ) -> Result<Vec<Found>, TransactError> {
         let (text, with, most) = (text.to_owned(), with.cloned(), bounded(most));
-        self.read(move |tx| query::search(tx, &text, with.as_ref(), most))
+        let always = WallTime::from_unix_ms(i64::MIN)..WallTime::MAX;
+        self.read(move |tx| query::search(tx, &text, with.as_ref(), &always, most))
             .await
     }
 
@@ -223,7 +226,21 @@ impl History {
     /// [`TransactError`].
     pub async fn forget_before(&self, time: WallTime) -> Result<usize, TransactError> {
         let most = bounded(Self::MOST);
-        self.read(move |tx| write::forget_before(tx, time, most))
+        self.read(move |tx| write::forget_before(tx, None, time, most))
+            .await
+    }
+
+    /// The same of one conversation; with [`WallTime::MAX`], all of it.
+    ///
+    /// # Errors
+    /// [`TransactError`].
+    pub async fn forget_conversation(
+        &self,
+        with: &BareJid,
+        before: WallTime,
+    ) -> Result<usize, TransactError> {
+        let (with, most) = (with.clone(), bounded(Self::MOST));
+        self.read(move |tx| write::forget_before(tx, Some(&with), before, most))
             .await
     }
 

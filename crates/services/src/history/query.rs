@@ -1,6 +1,7 @@
 //! What is read of the history: pages of a conversation, the conversations, searches. Each
 //! answer has a bound.
 
+use std::ops::Range;
 use std::str::FromStr;
 
 use stanchion_reliability::store::WallTime;
@@ -110,6 +111,42 @@ pub(super) fn page(
     Ok(entries)
 }
 
+/// The latest messages right before that place and not older than that time, of one
+/// conversation or all, oldest first.
+pub(super) fn latest(
+    tx: &Transaction<'_>,
+    with: Option<&BareJid>,
+    since: WallTime,
+    before: Place,
+    most: i64,
+) -> Result<Vec<Entry>, rusqlite::Error> {
+    if !exists(tx)? {
+        return Ok(Vec::new());
+    }
+    // Two statements, so that each has its index.
+    let of = match with {
+        Some(_) => "h.conversation = ?1",
+        None => "?1 = ''",
+    };
+    let mut statement = tx.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM app_stanchion_history AS h
+         WHERE {of} AND h.at >= ?2 AND (h.at, h.id) < (?3, ?4)
+         ORDER BY h.at DESC, h.id DESC LIMIT ?5"
+    ))?;
+    let with = with.map_or("", |with| with.as_str());
+    let given = params![
+        with,
+        since.as_unix_ms(),
+        before.at.as_unix_ms(),
+        before.row,
+        most
+    ];
+    let entries = statement.query_map(given, entry)?;
+    let mut entries = entries.collect::<Result<Vec<_>, _>>()?;
+    entries.reverse();
+    Ok(entries)
+}
+
 /// The message in that row.
 pub(super) fn one(tx: &Transaction<'_>, row: i64) -> Result<Option<Entry>, rusqlite::Error> {
     if !exists(tx)? {
@@ -209,6 +246,7 @@ pub(super) fn search(
     tx: &Transaction<'_>,
     text: &str,
     with: Option<&BareJid>,
+    sent: &Range<WallTime>,
     most: i64,
 ) -> Result<Vec<Found>, rusqlite::Error> {
     let Some(words) = match_of(text) else {
@@ -221,11 +259,14 @@ pub(super) fn search(
         "SELECT {COLUMNS}, snippet(app_stanchion_history_words, 0, ?4, ?5, '…', {SNIPPET})
          FROM app_stanchion_history_words AS w JOIN app_stanchion_history AS h ON h.id = w.rowid
          WHERE app_stanchion_history_words MATCH ?1 AND ?2 IN ('', h.conversation)
+           AND h.at >= ?6 AND h.at < ?7
          ORDER BY w.rowid DESC LIMIT ?3"
     ))?;
     let with = with.map_or("", |with| with.as_str());
     let (open, close) = (Found::OPEN.to_string(), Found::CLOSE.to_string());
-    let found = statement.query_map(params![words, with, most, open, close], |row| {
+    let (since, until) = (sent.start.as_unix_ms(), sent.end.as_unix_ms());
+    let given = params![words, with, most, open, close, since, until];
+    let found = statement.query_map(given, |row| {
         Ok(Found {
             entry: entry(row)?,
             snippet: row.get(19)?,

@@ -429,3 +429,67 @@ async fn texts_take_no_more_bytes_than_they_may_whatever_a_peer_sends() {
     history.begin(next).await.unwrap();
     assert_eq!(bodies(&history, Page::Latest, 100).await, ["short"]);
 }
+
+#[tokio::test]
+async fn a_reader_beside_the_owner_sees_what_the_owner_sees_and_can_change_nothing() {
+    use stanchion_reliability::store::{Opening, Seed, SqliteReader, SqliteStore};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("messages.sqlite");
+    let opening = Opening::new(Seed::from_os().unwrap(), at(0));
+    let owner = SqliteStore::open(&path, &opening).unwrap();
+    let reader = SqliteReader::open(&path).unwrap();
+    let look = HistoryReader::new(&reader);
+    let end = Place {
+        at: WallTime::MAX,
+        row: 0,
+    };
+    let always = WallTime::from_unix_ms(i64::MIN);
+    let bodies = |with: Option<&BareJid>, since, before, most| {
+        let entries = look.latest(with, since, before, most).unwrap();
+        entries.into_iter().map(|e| e.body).collect::<Vec<_>>()
+    };
+    assert_eq!(bodies(None, always, end, 10), Vec::<String>::new());
+    assert_eq!(look.conversations(0, 10).unwrap(), vec![]);
+
+    let history = History::open(owner.transactor().unwrap(), HistoryConfig::default());
+    let history = history.await.unwrap();
+    for n in 0..5 {
+        let note = inward(&n.to_string(), &format!("lamp {n}"), n, "");
+        history.begin(note).await.unwrap();
+    }
+    let other = message("other@far.example", "me@near.example", "o", "lamp o", "");
+    let note = MessageNote::received(&other, at(9)).unwrap();
+    history.begin(note).await.unwrap();
+
+    let peer = peer();
+    assert_eq!(bodies(Some(&peer), always, end, 2), ["lamp 3", "lamp 4"]);
+    assert_eq!(bodies(Some(&peer), at(3), end, 9), ["lamp 3", "lamp 4"]);
+    let until = Place {
+        at: at(2),
+        row: i64::MIN,
+    };
+    assert_eq!(bodies(None, always, until, 9), ["lamp 0", "lamp 1"]);
+    assert_eq!(bodies(None, at(4), end, 9), ["lamp 4", "lamp o"]);
+    assert_eq!(look.conversations(0, 10).unwrap().len(), 2);
+    let found = |sent| look.search("lamp", Some(&peer), &sent, 9).unwrap().len();
+    assert_eq!((found(at(0)..at(9)), found(at(1)..at(3))), (5, 2));
+    let changed = reader.look(|tx| tx.execute("DELETE FROM app_stanchion_history", []));
+    assert!(changed.is_err());
+    let seen = reader.look(|tx| tx.query_row("SELECT count(*) FROM outbound", [], |_| Ok(())));
+    assert!(
+        seen.is_err(),
+        "the store's own tables are not for applications"
+    );
+    assert_eq!(
+        reader.counts().unwrap().finished,
+        0,
+        "and the store still reads them"
+    );
+
+    assert_eq!(history.forget_conversation(&peer, at(2)).await.unwrap(), 2);
+    assert_eq!(bodies(None, always, end, 9).len(), 4);
+    let gone = history.forget_conversation(&peer, WallTime::MAX).await;
+    assert_eq!(gone.unwrap(), 3);
+    assert_eq!(bodies(None, always, end, 9), ["lamp o"]);
+    assert_eq!(look.conversations(0, 10).unwrap().len(), 1);
+}

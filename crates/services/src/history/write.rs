@@ -346,21 +346,33 @@ fn sweep(tx: &Transaction<'_>) -> Result<(), rusqlite::Error> {
     .map(drop)
 }
 
-/// Removes all that was sent before that time, at most so many messages. How many were.
+/// Removes all that was sent before that time, in one conversation or all, at most so many
+/// messages. How many were.
 pub(super) fn forget_before(
     tx: &Transaction<'_>,
+    with: Option<&BareJid>,
     time: WallTime,
     most: i64,
 ) -> Result<usize, rusqlite::Error> {
     if !exists(tx)? {
         return Ok(0);
     }
-    let gone = tx
-        .prepare_cached(
-            "DELETE FROM app_stanchion_history WHERE id IN
-                 (SELECT id FROM app_stanchion_history WHERE at < ?1 ORDER BY at LIMIT ?2)",
-        )?
-        .execute(params![time.as_unix_ms(), most])?;
+    let time = time.as_unix_ms();
+    let gone = match with {
+        None => tx
+            .prepare_cached(
+                "DELETE FROM app_stanchion_history WHERE id IN
+                     (SELECT id FROM app_stanchion_history WHERE at < ?1 ORDER BY at LIMIT ?2)",
+            )?
+            .execute(params![time, most])?,
+        Some(with) => tx
+            .prepare_cached(
+                "DELETE FROM app_stanchion_history WHERE id IN
+                     (SELECT id FROM app_stanchion_history WHERE conversation = ?3 AND at < ?1
+                      ORDER BY at LIMIT ?2)",
+            )?
+            .execute(params![time, most, with.as_str()])?,
+    };
     sweep(tx)?;
     Ok(gone)
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use stanchion_stanza::payload::ping::Ping;
 use stanchion_stanza::payload::receipts::Received;
-use stanchion_stanza::stanza::{DefinedCondition, ErrorType, MessageType, StanzaError};
+use stanchion_stanza::stanza::{
+    DefinedCondition, ErrorType, MessageType, PresenceType, StanzaError,
+};
 use stanchion_stanza::{BareJid, Element, Iq, Jid, Message, Payload as _, Presence, Stanza};
 
 use super::session::Session;
@@ -211,8 +213,12 @@ impl Server {
         self.route(now, answer.to_element());
     }
 
-    /// The session is over: what its client did not acknowledge goes elsewhere.
+    /// The session is over: those who saw it are told (RFC 6121 §4.5.2), and what its client
+    /// did not acknowledge goes elsewhere.
     pub(super) fn expire(&mut self, now: Duration, mut session: Session) {
+        if session.presence.is_some() {
+            self.tell_of_the_end(now, session.jid.clone().into());
+        }
         for (element, only_here) in session.take_unacknowledged() {
             if only_here {
                 self.mishaps.wiped += 1;
@@ -250,13 +256,7 @@ impl Server {
             // Written to the socket is gone, unless the session is managed.
             self.deliver(now, number, element, self.behaviour.offline_wiped);
         }
-        let others: Vec<(u64, Jid, Element)> = self
-            .sessions
-            .iter()
-            .filter(|(_, s)| s.jid.bare_str() != from.bare_str())
-            .filter_map(|(n, s)| Some((*n, Jid::from(s.jid.clone()), s.presence.clone()?)))
-            .collect();
-        for (other, jid, their) in others {
+        for (other, jid, their) in self.others(&from) {
             presence.header.to = Some(jid);
             self.deliver(now, other, presence.to_element(), false);
             if let Ok(mut their) = Presence::from_element(their) {
@@ -264,6 +264,20 @@ impl Server {
                 self.deliver(now, number, their.to_element(), false);
             }
         }
+        self.tell_elsewhere(presence);
+        self.tick(now);
+    }
+
+    /// Sessions of other accounts here that are available, with their presence.
+    fn others(&self, than: &Jid) -> Vec<(u64, Jid, Element)> {
+        let all = self.sessions.iter();
+        let others = all.filter(|(_, s)| s.jid.bare_str() != than.bare_str());
+        others
+            .filter_map(|(n, s)| Some((*n, Jid::from(s.jid.clone()), s.presence.clone()?)))
+            .collect()
+    }
+
+    fn tell_elsewhere(&mut self, mut presence: Presence) {
         for contact in self.roster.clone() {
             let contact = Jid::from(contact);
             if self.is_elsewhere(&contact) {
@@ -271,7 +285,16 @@ impl Server {
                 self.remote.push_back(presence.to_element());
             }
         }
-        self.tick(now);
+    }
+
+    fn tell_of_the_end(&mut self, now: Duration, from: Jid) {
+        let mut gone = Presence::of(PresenceType::Unavailable);
+        gone.header.from = Some(from.clone());
+        for (other, jid, _) in self.others(&from) {
+            gone.header.to = Some(jid);
+            self.deliver(now, other, gone.to_element(), false);
+        }
+        self.tell_elsewhere(gone);
     }
 
     fn iq(&mut self, now: Duration, number: u64, iq: &Iq) {

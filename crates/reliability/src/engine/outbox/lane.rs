@@ -128,6 +128,8 @@ pub(in crate::engine) struct Recipient {
     pub(in crate::engine) knows: u32,
     /// Which of its addresses is used: 0 is the one that the application named.
     pub(in crate::engine) route: usize,
+    /// Since when it is known to be away.
+    pub(super) away: Option<Duration>,
     /// How far its clock is ahead of ours, if that is more than can be overlooked.
     pub(in crate::engine) ahead: Duration,
     /// Its lanes.
@@ -147,6 +149,7 @@ impl Recipient {
             version: 0,
             knows: 0,
             route: 0,
+            away: None,
             ahead: Duration::ZERO,
             lanes: Vec::new(),
             alarmed: false,

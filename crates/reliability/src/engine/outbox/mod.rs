@@ -2,6 +2,7 @@
 //! next, when one is sent again, and when its time is over. What the peers say of them is
 //! judged in `delivery`; counting on the stream is `management`'s.
 
+mod absence;
 mod backlog;
 mod flight;
 mod lane;
@@ -400,7 +401,7 @@ impl Outbox {
         let timeout = self
             .lanes
             .get(&id)
-            .map(|lane| self.timeout(&lane.to, flight.tries.saturating_add(1)));
+            .map(|lane| self.patience(&lane.to, flight.tries.saturating_add(1)));
         self.change(seq, |flight| {
             flight.transmitted(now);
             // On a managed stream the timer starts when the server has the message.
@@ -453,7 +454,10 @@ impl Outbox {
     /// hurry to ask.
     pub(super) fn handed(&mut self, seq: u64, now: Duration) {
         let wait = self.random_share();
-        let pause = self.config.rto.max;
+        let flight = self.flights.get(&seq);
+        let lane = flight.and_then(|flight| self.lanes.get(&flight.lane));
+        let usual = self.config.rto.max;
+        let pause = lane.map_or(usual, |lane| self.longer_if_away(&lane.to, usual));
         self.change(seq, |flight| {
             flight
                 .span
@@ -479,8 +483,9 @@ impl Outbox {
             return;
         };
         let pause = match self.lanes.get(&flight.lane) {
-            Some(lane) if !long => self.timeout(&lane.to, flight.tries.saturating_add(1)),
-            _ => self.config.rto.max,
+            Some(lane) if !long => self.patience(&lane.to, flight.tries.saturating_add(1)),
+            Some(lane) => self.longer_if_away(&lane.to, self.config.rto.max),
+            None => self.config.rto.max,
         };
         let waits = flight.is_on_its_way();
         self.change(seq, |flight| {

@@ -69,7 +69,7 @@ impl Outbox {
         let timeout = self
             .lanes
             .get(&flight.lane)
-            .map(|lane| self.timeout(&lane.to, flight.tries));
+            .map(|lane| self.patience(&lane.to, flight.tries));
         let room = self.is_for_room(seq);
         self.change(seq, |flight| {
             flight.stage = Stage::ServerAccepted;

@@ -81,6 +81,17 @@ impl Guard {
     }
 }
 
+impl Guard {
+    /// Lets an application read on the connection: what an effect may not touch, it may not
+    /// either.
+    pub(super) fn reading<T>(&self, read: impl FnOnce() -> T) -> T {
+        self.0.store(true, Ordering::Relaxed);
+        let gave = read();
+        self.0.store(false, Ordering::Relaxed);
+        gave
+    }
+}
+
 fn judge(context: &AuthContext<'_>) -> Authorization {
     use AuthAction as A;
     let named = match &context.action {

@@ -4,13 +4,14 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction};
 
 use super::super::error::StoreError;
 use super::super::record::{Check, Identity, InboundRecord, OutboundRecord};
 use super::super::{Counts, InboundQuery, OutboundQuery};
 use super::fault::sqlite_fault;
 use super::file::connect;
+use super::guard::Guard;
 use super::{query, schema};
 
 /// Reads a store that may have a live owner, in this process or in another: each call
@@ -35,6 +36,7 @@ use super::{query, schema};
 pub struct SqliteReader {
     path: PathBuf,
     connection: Connection,
+    guard: Guard,
 }
 
 impl SqliteReader {
@@ -48,11 +50,16 @@ impl SqliteReader {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref().canonicalize().map_err(StoreError::io)?;
         // Damage is told when it is met: a look need not read the whole file.
-        let connection = connect(&path, Check::Never)?;
+        let mut connection = connect(&path, Check::Never)?;
+        let guard = Guard::on(&mut connection).map_err(sqlite_fault)?;
         connection
             .pragma_update(None, "query_only", true)
             .map_err(sqlite_fault)?;
-        Ok(Self { path, connection })
+        Ok(Self {
+            path,
+            connection,
+            guard,
+        })
     }
 
     /// The file, with links resolved.
@@ -91,6 +98,20 @@ impl SqliteReader {
     /// As above.
     pub fn inbound_page(&self, query: &InboundQuery) -> Result<Vec<InboundRecord>, StoreError> {
         query::inbound_page(&self.connection, query).map_err(sqlite_fault)
+    }
+
+    /// Reads tables of an application's own, whose names begin with `app_`, as they are at one
+    /// moment. It may read what an [`Effect`](super::super::Effect) may, and change nothing.
+    ///
+    /// # Errors
+    /// As above, and what SQLite says of the statements.
+    pub fn look<T>(
+        &self,
+        read: impl FnOnce(&Transaction<'_>) -> Result<T, rusqlite::Error>,
+    ) -> Result<T, StoreError> {
+        let snapshot = self.connection.unchecked_transaction();
+        let snapshot = snapshot.map_err(sqlite_fault)?;
+        self.guard.reading(|| read(&snapshot)).map_err(sqlite_fault)
     }
 
     /// How much is kept. Reads whole tables.

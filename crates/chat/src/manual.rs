@@ -1,0 +1,184 @@
+//! `stanchion man`: the pages of the manual, made of what `--help` says.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use clap_mangen::Man;
+
+use crate::cli;
+use crate::exit::{Exit, Failure, Outcome};
+use crate::terminal::{harmless, print};
+
+/// Print or write the pages of the manual, in roff
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  stanchion man send | man -l -
+  stanchion man --dir ~/.local/share/man/man1
+
+Exit codes: 0 printed or written, 1 the output cannot be written, 2 usage, or no such verb.")]
+pub(crate) struct Command {
+    /// The verb whose page to print, such as `send` or `server add` (default: the page of
+    /// the whole command)
+    #[arg(value_name = "VERB", conflicts_with = "dir")]
+    verb: Vec<String>,
+    /// Write a page for each verb into this folder, which is made if need be; pages that
+    /// are there are replaced
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+/// Carries out the command.
+pub(crate) fn run(command: &Command) -> Outcome {
+    let mut whole = cli::visible();
+    // Gives each verb its full name.
+    whole.build();
+    if let Some(folder) = &command.dir {
+        let wrong = |e: io::Error| Failure::failed(format!("{}: {e}", folder.display()));
+        std::fs::create_dir_all(folder).map_err(wrong)?;
+        let mut names = Vec::new();
+        write_all(&whole, folder, &mut names)?;
+        let _ = print(&harmless(&format!(
+            "wrote {} pages to {}; the first is stanchion.1",
+            names.len(),
+            folder.display()
+        )))?;
+        return Ok(Exit::Done);
+    }
+    let mut found = &whole;
+    for verb in &command.verb {
+        found = found.find_subcommand(verb).ok_or_else(|| {
+            Failure::usage(format!(
+                "there is no verb {}; see stanchion --help",
+                command.verb.join(" ")
+            ))
+        })?;
+    }
+    let page = page(found).map_err(Failure::failed)?;
+    let _ = print(page.trim_end())?;
+    Ok(Exit::Done)
+}
+
+/// A page for the command and for each verb below it.
+fn write_all(
+    command: &clap::Command,
+    folder: &Path,
+    names: &mut Vec<String>,
+) -> Result<(), Failure> {
+    let name = name_of(command);
+    let path = folder.join(format!("{name}.1"));
+    let written = page(command).and_then(|page| std::fs::write(&path, page));
+    written.map_err(|e| Failure::failed(format!("{}: {e}", path.display())))?;
+    names.push(name);
+    for verb in command.get_subcommands().filter(|v| is_own(v)) {
+        write_all(verb, folder, names)?;
+    }
+    Ok(())
+}
+
+/// clap adds a verb `help` of its own everywhere.
+fn is_own(verb: &clap::Command) -> bool {
+    verb.get_name() != "help"
+}
+
+/// `stanchion-server-add` of `stanchion server add`.
+fn name_of(command: &clap::Command) -> String {
+    let name = command.get_bin_name().unwrap_or(command.get_name());
+    name.replace(' ', "-")
+}
+
+fn page(command: &clap::Command) -> io::Result<String> {
+    let source = format!("{} {}", cli::NAME, env!("CARGO_PKG_VERSION"));
+    let man = Man::new(command.clone())
+        .title(name_of(command))
+        .source(source);
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    if command.get_subcommands().any(is_own) {
+        man.render_subcommands_section(&mut page)?;
+    }
+    let mut page = String::from_utf8_lossy(&page).into_owned();
+    if let Some(rest) = command.get_after_help() {
+        page.push_str(&rest_of(&rest.to_string()));
+    }
+    Ok(page)
+}
+
+/// What stands behind the options in the help, in the sections that a manual has for it.
+fn rest_of(help: &str) -> String {
+    let mut roff = String::new();
+    for part in help.split("\n\n") {
+        let (head, body) = match part.split_once('\n') {
+            Some(("Examples:" | "Example:", body)) => ("EXAMPLES", body),
+            _ if part.starts_with("Exit codes: ") => ("EXIT STATUS", part),
+            _ => ("NOTES", part),
+        };
+        let again = head == "NOTES" && roff.contains(".SH NOTES");
+        roff.push_str(&match again {
+            true => ".PP\n".to_owned(),
+            false => format!(".SH {head}\n"),
+        });
+        // Examples stay as they are, line by line.
+        let examples = head == "EXAMPLES";
+        if examples {
+            roff.push_str(".nf\n");
+        }
+        for line in body.lines() {
+            let line = line.replace('\\', "\\e").replace('-', "\\-");
+            // A dot or a quote in front would be an order to the formatter.
+            if line.starts_with(['.', '\'']) {
+                roff.push_str("\\&");
+            }
+            roff.push_str(&line);
+            roff.push('\n');
+        }
+        if examples {
+            roff.push_str(".fi\n");
+        }
+    }
+    roff
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_of_a_help_has_its_section_and_no_line_is_an_order() {
+        let help = "A note.\n\nExamples:\n  a --b \\\n    c\n\nExit codes: 0 done.\n\n.x";
+        assert_eq!(
+            rest_of(help),
+            ".SH NOTES\nA note.\n.SH EXAMPLES\n.nf\n  a \\-\\-b \\e\n    c\n.fi\n\
+             .SH EXIT STATUS\nExit codes: 0 done.\n.PP\n\\&.x\n"
+        );
+    }
+
+    #[test]
+    fn every_verb_has_a_page_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut whole = cli::visible();
+        whole.build();
+        let mut names = Vec::new();
+        write_all(&whole, folder.path(), &mut names).unwrap();
+        for name in ["stanchion", "stanchion-send", "stanchion-server-add"] {
+            assert!(names.iter().any(|n| n == name), "{names:?}");
+            let page = std::fs::read_to_string(folder.path().join(format!("{name}.1")));
+            assert!(page.unwrap().contains(&format!(".TH {name} 1")), "{name}");
+        }
+        let mut once = names.clone();
+        once.sort();
+        once.dedup();
+        assert_eq!(once.len(), names.len(), "two verbs have one page");
+        assert!(
+            !names
+                .iter()
+                .any(|n| n.contains("-end") || n.ends_with("help")),
+            "{names:?}"
+        );
+    }
+}
