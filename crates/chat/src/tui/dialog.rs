@@ -15,6 +15,10 @@ use super::view::put;
 use super::{keys, things};
 use crate::app::{Control, ControlKind, Model, Order, ThingKey};
 
+/// Columns of a window with a question, and of one that is read.
+const WIDTH: u16 = 64;
+const PAGE: u16 = 100;
+
 /// What comes of a key in a window.
 #[derive(Debug)]
 pub(super) enum Came {
@@ -272,33 +276,56 @@ fn check(kind: &ControlKind, value: &str) -> Result<(), String> {
 
 /// A window in the middle, as high as its lines; where its inside is.
 pub(super) fn window(frame: &mut Frame<'_>, theme: Theme, title: &str, rows: usize) -> Rect {
-    let area = place(frame.area(), rows);
+    let area = place(frame.area(), rows, WIDTH);
+    open(frame, theme, title, area)
+}
+
+/// The same, as wide as text is read well.
+pub(super) fn page(frame: &mut Frame<'_>, theme: Theme, title: &str) -> Rect {
+    let area = place(frame.area(), usize::from(u16::MAX), PAGE);
+    open(frame, theme, title, area)
+}
+
+/// The inside of such a one, on a terminal of so many columns and rows.
+pub(super) fn page_inside((width, height): (u16, u16)) -> Rect {
+    let area = place(Rect::new(0, 0, width, height), usize::from(u16::MAX), PAGE);
+    inside(Block::bordered().inner(area))
+}
+
+/// A blank at each side.
+fn inside(area: Rect) -> Rect {
+    Rect {
+        x: area.x.saturating_add(1).min(area.right()),
+        width: area.width.saturating_sub(2),
+        ..area
+    }
+}
+
+fn open(frame: &mut Frame<'_>, theme: Theme, title: &str, area: Rect) -> Rect {
     frame.render_widget(Clear, area);
     let title = cut(title, usize::from(area.width.saturating_sub(4)));
     let block = Block::bordered()
         .border_style(theme.own())
         .title(Span::styled(format!(" {title} "), theme.bold()));
-    let inside = block.inner(area);
+    let within = block.inner(area);
     frame.render_widget(block, area);
-    Rect {
-        x: inside.x.saturating_add(1).min(inside.right()),
-        width: inside.width.saturating_sub(2),
-        ..inside
-    }
+    inside(within)
 }
 
-fn place(screen: Rect, rows: usize) -> Rect {
+/// In the middle, and not over the strip.
+fn place(screen: Rect, rows: usize, most: u16) -> Rect {
+    let height = screen.height.saturating_sub(1).max(1);
     let wide = screen
         .width
         .saturating_sub(4)
-        .min(64)
-        .max(screen.width.min(20));
-    let high = u16::try_from(rows + 2)
+        .min(most)
+        .max(screen.width.min(36));
+    let high = u16::try_from(rows.saturating_add(2))
         .unwrap_or(u16::MAX)
-        .min(screen.height);
+        .min(height);
     Rect {
         x: screen.x + screen.width.saturating_sub(wide) / 2,
-        y: screen.y + screen.height.saturating_sub(high) / 2,
+        y: screen.y + (height - high) / 2,
         width: wide,
         height: high,
     }
@@ -306,7 +333,7 @@ fn place(screen: Rect, rows: usize) -> Rect {
 
 /// How many columns a window has inside.
 fn columns(screen: Rect) -> usize {
-    usize::from(place(screen, 1).width.saturating_sub(4)).max(1)
+    usize::from(place(screen, 1, WIDTH).width.saturating_sub(4)).max(1)
 }
 
 /// Draws a question.
@@ -333,7 +360,7 @@ fn draw(frame: &mut Frame<'_>, theme: Theme, title: &str, lines: Vec<Row<'static
 /// A click on a question.
 pub(super) fn click(question: &mut Question, screen: Rect, theme: Theme, x: u16, y: u16) -> Came {
     let lines = question.lines(theme, columns(screen)).len();
-    let area = place(screen, lines);
+    let area = place(screen, lines, WIDTH);
     if !area.contains((x, y).into()) {
         return Came::Nothing;
     }

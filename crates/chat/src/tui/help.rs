@@ -13,9 +13,8 @@ use stanchion::services::presence::Availability;
 
 /// Draws it, from that line on.
 pub(super) fn view(screen: &Screen, top: usize, frame: &mut Frame<'_>) {
-    let rows = usize::from(frame.area().height.saturating_sub(2));
     let title = "Help · Up, Down, PageUp, PageDown · Esc";
-    let area = dialog::window(frame, screen.theme, title, rows);
+    let area = dialog::page(frame, screen.theme, title);
     let lines = lines(screen.theme, area.width.into());
     let top = top.min(lines.len().saturating_sub(area.height.into()));
     for (row, line) in lines
@@ -30,9 +29,9 @@ pub(super) fn view(screen: &Screen, top: usize, frame: &mut Frame<'_>) {
 
 /// The last line from which it can be shown.
 pub(super) fn last(screen: &Screen) -> usize {
-    let columns = usize::from(screen.size.0.saturating_sub(8)).clamp(1, 60);
-    let rows = usize::from(screen.size.1.saturating_sub(4));
-    lines(screen.theme, columns).len().saturating_sub(rows)
+    let area = dialog::page_inside(screen.size);
+    let lines = lines(screen.theme, area.width.into()).len();
+    lines.saturating_sub(area.height.into())
 }
 
 fn lines(theme: Theme, columns: usize) -> Vec<Row<'static>> {

@@ -24,6 +24,8 @@ mod search;
 mod strip;
 mod talk;
 mod terminal;
+#[cfg(test)]
+mod tests;
 mod text;
 mod theme;
 mod things;

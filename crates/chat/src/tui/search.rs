@@ -101,7 +101,6 @@ impl Search {
 /// Draws it over all but the strip.
 pub(super) fn view(screen: &Screen, model: &Model, search: &Search, frame: &mut Frame<'_>) {
     let theme = screen.theme;
-    let rows = usize::from(frame.area().height.saturating_sub(4));
     let place = match &search.with {
         Some(with) => format!(
             "Look for messages with {}",
@@ -109,7 +108,7 @@ pub(super) fn view(screen: &Screen, model: &Model, search: &Search, frame: &mut 
         ),
         None => "Look for messages everywhere".to_owned(),
     };
-    let area = dialog::window(frame, theme, &place, rows);
+    let area = dialog::page(frame, theme, &place);
     let columns = usize::from(area.width);
     let (lines, (_, column)) = search.line.shown(columns.max(2));
     let line = lines.last().cloned().unwrap_or_default();

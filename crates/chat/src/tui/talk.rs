@@ -9,7 +9,7 @@ use ratatui::text::{Line as Row, Span};
 use stanchion::services::history::{Direction, Entry, Place};
 
 use super::screen::Screen;
-use super::text::{clean, cut, glance, width, wrap};
+use super::text::{cut, glance, width, wrap};
 use super::theme::Theme;
 use super::view::put;
 use super::when;
@@ -441,7 +441,7 @@ pub(super) fn head(screen: &Screen, model: &Model, talk: &Talk, columns: usize) 
                 text => format!("{word} · {}", glance(text, 300)),
             }
         }
-        (None, None) => clean(talk.with.as_str()),
+        (None, None) => "no contact".to_owned(),
     };
     spans.push(Span::styled(
         cut(&name, columns.saturating_sub(4)),

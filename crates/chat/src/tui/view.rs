@@ -9,7 +9,7 @@ use ratatui::widgets::Clear;
 use super::screen::{Focus, Over, Screen, Subject};
 use super::text::{cut, glance, width};
 use super::{aside, delivery, dialog, help, list, search, strip, talk, things};
-use crate::app::{LinkState, Model};
+use crate::app::{LinkState, Model, Notice, Severity};
 
 /// From that width on the list stands beside the conversation.
 const BESIDE: u16 = 60;
@@ -265,13 +265,19 @@ fn note(screen: &Screen, model: &Model, columns: usize) -> Row<'static> {
         let text = "correcting what was said last · Enter replaces it · Esc leaves it";
         return Row::styled(cut(text, columns), theme.own());
     }
-    let notice = model.notices.back();
-    if let Some(notice) = notice.filter(|notice| screen.now - notice.at < TOLD) {
+    let mut notices = model.notices.iter().rev();
+    let recent = |notice: &&Notice| screen.now - notice.at < TOLD;
+    let urgent = notices
+        .clone()
+        .find(|n| recent(n) && n.severity != Severity::Info);
+    let question = screen.question_line(model);
+    let info = notices.next().filter(|_| question.is_none());
+    if let Some(notice) = urgent.or(info.filter(recent)) {
         let (sign, look) = theme.severity(notice.severity);
         let text = glance(&notice.text, 500);
         return Row::styled(cut(&format!("{sign} {text}"), columns), look);
     }
-    if let Some(question) = screen.question_line(model) {
+    if let Some(question) = question {
         let text = cut(&format!("? {question} · F4 answers"), columns);
         return Row::styled(text, theme.news());
     }
