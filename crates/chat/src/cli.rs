@@ -7,10 +7,10 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::exit::{Failure, Outcome};
-use crate::terminal::harmless;
 #[cfg(feature = "dashboard")]
 use crate::dashboard;
+use crate::exit::{Failure, Outcome};
+use crate::terminal::harmless;
 use crate::{
     bench, chaos, completions, demo, doctor, history, hub, inbox, lint, listen, login, manual,
     nodes, outbox, send, server, things,

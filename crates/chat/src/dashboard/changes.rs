@@ -131,7 +131,8 @@ impl Changes {
                 self.asked.insert(by.clone());
             }
             Event::Talks(talks) => {
-                self.talks.extend(talks.iter().map(|talk| talk.with.clone()));
+                self.talks
+                    .extend(talks.iter().map(|talk| talk.with.clone()));
             }
             Event::Page { with, entries, .. } => self.page(model, with, entries),
             Event::Said(entry) => self.said(entry),
@@ -226,9 +227,7 @@ impl Changes {
         let Some(up_to) = up_to.map(|e| e.place) else {
             return;
         };
-        let news = |e: &&Entry| {
-            e.place <= up_to && e.direction == Direction::Out && !e.displayed
-        };
+        let news = |e: &&Entry| e.place <= up_to && e.direction == Direction::Out && !e.displayed;
         self.all_of(model, by, news);
     }
 

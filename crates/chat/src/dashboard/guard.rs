@@ -415,7 +415,10 @@ mod tests {
         assert_eq!(get("/assets/app.js", &headers(&[host])), 200);
         let from = "192.0.2.1".parse().unwrap();
         let cookie = guard.log_in(from, &token, &HeaderMap::new()).unwrap();
-        assert!(cookie.ends_with("; Path=/; HttpOnly; SameSite=Strict"), "{cookie}");
+        assert!(
+            cookie.ends_with("; Path=/; HttpOnly; SameSite=Strict"),
+            "{cookie}"
+        );
         let cookie = format!("a=b; {}", cookie.split(';').next().unwrap());
         assert_eq!(get("/", &headers(&[host, ("cookie", &cookie)])), 200);
         let cookie = format!("{}x", &cookie);

@@ -204,14 +204,20 @@ impl Dashboard {
         let (desk, events) = Desk::start(client, incoming, desk).await?;
         let (readings, history) = (desk.readings(), desk.history());
         let orders = desk.orders();
-        let mut dashboard = Self::serve(door, config.account, events, |guard, asks, acts| Parts {
-            guard,
-            asks,
-            acts,
-            orders,
-            history,
-            readings,
-        }, config.tour);
+        let mut dashboard = Self::serve(
+            door,
+            config.account,
+            events,
+            |guard, asks, acts| Parts {
+                guard,
+                asks,
+                acts,
+                orders,
+                history,
+                readings,
+            },
+            config.tour,
+        );
         let (looked_at, stop) = (dashboard.1, dashboard.0.stop.subscribe());
         dashboard.0.work.spawn(keep(desk, looked_at, stop));
         Ok(dashboard.0)

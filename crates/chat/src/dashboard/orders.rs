@@ -182,7 +182,9 @@ pub(super) fn read(json: &[u8]) -> Result<Wanted, String> {
             password,
         } => Order::Join {
             room: account("room", &room)?,
-            nick: some(nick).map(|nick| short("nick", nick, NAME)).transpose()?,
+            nick: some(nick)
+                .map(|nick| short("nick", nick, NAME))
+                .transpose()?,
             password: some(password)
                 .map(|password| word("password", password))
                 .transpose()?,
@@ -242,10 +244,7 @@ pub(super) fn key(of: &str, thing: String) -> Result<ThingKey, String> {
 ///
 /// # Errors
 /// What is wrong, of the field of that name.
-pub(super) fn place(
-    name: &str,
-    text: &str,
-) -> Result<stanchion::services::history::Place, String> {
+pub(super) fn place(name: &str, text: &str) -> Result<stanchion::services::history::Place, String> {
     wire::to_place(text).ok_or_else(|| format!("{name} is to be the place of a message: AT-ROW"))
 }
 
@@ -335,14 +334,29 @@ mod tests {
             (r#"{"order":"say","to":"bob@home.example"}"#, "text"),
             (r#"{"order":"cancel","id":"x","really":true}"#, "really"),
             (r#"{"order":"cancel","id":7}"#, "string"),
-            (r#"{"order":"say","to":"@","text":"x"}"#, "to is to be an address"),
-            (r#"{"order":"say","to":"a@b/c","text":"x"}"#, "to is to be an address"),
-            (r#"{"order":"say","to":"a@b","text":" \n"}"#, "text is empty"),
+            (
+                r#"{"order":"say","to":"@","text":"x"}"#,
+                "to is to be an address",
+            ),
+            (
+                r#"{"order":"say","to":"a@b/c","text":"x"}"#,
+                "to is to be an address",
+            ),
+            (
+                r#"{"order":"say","to":"a@b","text":" \n"}"#,
+                "text is empty",
+            ),
             (r#"{"order":"say","to":"a@b","text":"\u0000"}"#, "text: "),
             (&long, "too long"),
             (r#"{"order":"seen","with":"a@b","place":"7"}"#, "AT-ROW"),
-            (r#"{"order":"status","availability":"asleep"}"#, "availability is"),
-            (r#"{"order":"answer","to":"a@b","answer":"maybe"}"#, "accept or deny"),
+            (
+                r#"{"order":"status","availability":"asleep"}"#,
+                "availability is",
+            ),
+            (
+                r#"{"order":"answer","to":"a@b","answer":"maybe"}"#,
+                "accept or deny",
+            ),
             (r#"{"order":"watch","jid":""}"#, "jid is no address"),
         ] {
             let told = read(json.as_bytes()).map(|_| ()).unwrap_err();

@@ -156,9 +156,6 @@ mod tests {
         asked.insert(header::IF_NONE_MATCH, tag);
         assert_eq!(asset("app.js", &asked).status(), StatusCode::NOT_MODIFIED);
         assert_eq!(asset("style.css", &asked).status(), StatusCode::OK);
-        assert_eq!(
-            asset("../mod.rs", &asked).status(),
-            StatusCode::NOT_FOUND
-        );
+        assert_eq!(asset("../mod.rs", &asked).status(), StatusCode::NOT_FOUND);
     }
 }

@@ -32,10 +32,7 @@ struct Plot {
 }
 
 /// Answers it.
-pub(super) async fn answer(
-    State(site): State<Site>,
-    Query(question): Query<Question>,
-) -> Response {
+pub(super) async fn answer(State(site): State<Site>, Query(question): Query<Question>) -> Response {
     let asked = orders::key(&question.account, question.thing).and_then(|key| {
         let name = orders::text("thing", key.to_string())?;
         Ok((name, orders::text("field", question.field)?))

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, Extension, Form, FromRequest as _, Path, Query, Request, State};
+use axum::extract::{
+    DefaultBodyLimit, Extension, Form, FromRequest as _, Path, Query, Request, State,
+};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Redirect, Response};
@@ -94,15 +96,15 @@ pub(super) fn router(site: Site) -> Router {
 
 /// Before everything else, and after it.
 async fn guard(State(site): State<Site>, request: Request, next: Next) -> Response {
-    let checked = site.0.guard.check(
-        request.method(),
-        request.uri(),
-        request.headers(),
-    );
+    let checked = site
+        .0
+        .guard
+        .check(request.method(), request.uri(), request.headers());
     let mut answer = match checked {
         Ok(()) => next.run(request).await,
-        Err(refusal) if refusal.status == StatusCode::UNAUTHORIZED
-            && !request.uri().path().starts_with("/api/") =>
+        Err(refusal)
+            if refusal.status == StatusCode::UNAUTHORIZED
+                && !request.uri().path().starts_with("/api/") =>
         {
             Redirect::to("/login").into_response()
         }
@@ -307,7 +309,12 @@ async fn order(State(site): State<Site>, request: Request) -> Response {
     let text = match tokio::time::timeout(PATIENCE, read).await {
         Ok(Ok(text)) => text,
         Ok(Err(error)) => return refuse(error.status(), &error.body_text()),
-        Err(_) => return refuse(StatusCode::REQUEST_TIMEOUT, "the order did not come in time"),
+        Err(_) => {
+            return refuse(
+                StatusCode::REQUEST_TIMEOUT,
+                "the order did not come in time",
+            );
+        }
     };
     let sent = match orders::read(&text) {
         Err(why) => return refuse(StatusCode::BAD_REQUEST, &why),

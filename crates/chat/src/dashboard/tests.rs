@@ -167,7 +167,8 @@ impl Page {
         if self.read.len() < end + 2 + long + 2 {
             return false;
         }
-        self.body.extend_from_slice(&self.read[end + 2..end + 2 + long]);
+        self.body
+            .extend_from_slice(&self.read[end + 2..end + 2 + long]);
         self.read.drain(..end + 2 + long + 2);
         true
     }
@@ -197,7 +198,10 @@ impl Page {
 
 fn said(at: i64, direction: Direction, body: &str) -> Event {
     let at_time = WallTime::from_unix_ms(at);
-    let place = Place { at: at_time, row: at };
+    let place = Place {
+        at: at_time,
+        row: at,
+    };
     let mut entry = Entry::new(place, jid("bob@home.example"), direction, body);
     entry.id = Some(format!("id{at}"));
     if direction == Direction::Out {
@@ -241,10 +245,16 @@ async fn a_page_gets_everything_and_then_what_changes() {
     assert_eq!(opened.0, 202);
     scene.tell(said(2, Direction::Out, "after")).await;
     let entry = page.until("entry").await;
-    assert_eq!((&entry["body"], &entry["stage"]), (&json!("after"), &json!("kept")));
+    assert_eq!(
+        (&entry["body"], &entry["stage"]),
+        (&json!("after"), &json!("kept"))
+    );
     assert_eq!(entry["can"], json!(["cancel"]));
     let progress = Progress::InDoubt;
-    let (id, why) = ("id2".to_owned(), Some("the server said <b>no</b>".to_owned()));
+    let (id, why) = (
+        "id2".to_owned(),
+        Some("the server said <b>no</b>".to_owned()),
+    );
     scene.tell(Event::Progress { id, progress, why }).await;
     let entry = page.until("entry").await;
     assert_eq!(entry["stage"], "in doubt");
@@ -295,17 +305,27 @@ async fn what_strangers_say_is_a_string_and_nothing_else() {
     };
     scene.tell(Event::Room { room, change }).await;
     scene
-        .tell(value("<b>", 1, Value::String(Text::from_static("<i>\u{2029}"))))
+        .tell(value(
+            "<b>",
+            1,
+            Value::String(Text::from_static("<i>\u{2029}")),
+        ))
         .await;
     scene.tell(notice(hostile)).await;
     let mut seen = 0;
     while seen < 4 {
         let raw = page.next_raw().await.unwrap();
         assert!(
-            !raw.contains(['<', '>', '\u{2028}', '\u{2029}', '\u{202e}', '\u{1b}', '\u{9b}']),
+            !raw.contains([
+                '<', '>', '\u{2028}', '\u{2029}', '\u{202e}', '\u{1b}', '\u{9b}'
+            ]),
             "{raw}"
         );
-        assert_eq!(raw.lines().count(), 3, "an event is one line of data: {raw}");
+        assert_eq!(
+            raw.lines().count(),
+            3,
+            "an event is one line of data: {raw}"
+        );
         let data: Json = serde_json::from_str(&raw.lines().nth(1).unwrap()[6..]).unwrap();
         seen += match raw.lines().next().unwrap() {
             "event: entry" => {
@@ -445,7 +465,10 @@ async fn an_order_is_taken_once_it_is_whole_and_refused_with_a_reason() {
     let with = format!("{form}X-Stanchion-Csrf: {}\r\n", scene.csrf);
     assert_eq!(scene.ask("POST", "/api/orders", &with, say).await.0, 415);
     assert_eq!(scene.ask("POST", "/api/orders", form, say).await.0, 403);
-    let huge = format!(r#"{{"order":"say","to":"a@b","text":"{}"}}"#, "x".repeat(300_000));
+    let huge = format!(
+        r#"{{"order":"say","to":"a@b","text":"{}"}}"#,
+        "x".repeat(300_000)
+    );
     assert_eq!(scene.order(&huge).await.0, 413);
     let tour = scene.order(r#"{"order":"tour","button":"kill"}"#).await;
     assert_eq!(tour.0, 404);
@@ -498,7 +521,9 @@ async fn a_plot_comes_out_of_the_history_and_what_is_wrong_with_a_question_is_sa
     readings.remember(now, samples.collect()).await.unwrap();
     let scene = Scene::with(None, Some(readings)).await;
     let of = "/api/series?account=house%40home.example&thing=meter&field=power";
-    let (status, plot) = scene.get(&format!("{of}&from=0&until=99999&buckets=10")).await;
+    let (status, plot) = scene
+        .get(&format!("{of}&from=0&until=99999&buckets=10"))
+        .await;
     assert_eq!(status, 200);
     assert_eq!(plot["points"].as_array().unwrap().len(), 10);
     assert_eq!(plot["points"][1], json!([14500, 10.0, 14.5, 19.0]));
@@ -507,7 +532,9 @@ async fn a_plot_comes_out_of_the_history_and_what_is_wrong_with_a_question_is_sa
     let (status, wrong) = scene.get("/api/series?account=%40&field=power").await;
     assert_eq!(status, 400);
     assert!(wrong["error"].as_str().unwrap().contains("account"));
-    let (status, _) = scene.get("/api/series?account=a%40b&field=x&from=soon").await;
+    let (status, _) = scene
+        .get("/api/series?account=a%40b&field=x&from=soon")
+        .await;
     assert_eq!(status, 400);
 }
 
