@@ -49,7 +49,7 @@ impl Browser {
         let mut driver = Running::start(command);
         let port = loop {
             let line = driver.line();
-            if let Some((_, port)) = line.rsplit_once("on port ") {
+            if let Some((_, port)) = line.split_once("started successfully on port ") {
                 break port.trim_end_matches('.').parse().unwrap();
             }
         };

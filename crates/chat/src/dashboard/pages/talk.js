@@ -197,7 +197,7 @@ export class TalkPage {
     const how = isRoom ? (room && room.entered ? "available" : "unavailable") : person ? person.availability : "unknown";
     kind(this.dot, `dot ${how}`);
     if (isRoom) text(this.sub, room && room.entered ? `${plural((room.members || []).length, "member")}${room.topic ? ` · ${room.topic}` : ""}` : "not in the room at the moment");
-    else text(this.sub, [availability[how], person && person.status, this.name.textContent === jid ? "" : jid].filter(Boolean).join(" · "));
+    else text(this.sub, [person ? availability[how] : "none of your contacts", person && person.status, this.name.textContent === jid ? "" : jid].filter(Boolean).join(" · "));
     const note = room && room.refused ? `You are not in this room: ${room.refused}` : room && room.gap ? "Some of what was said while you were away may be missing here." : isRoom && (!room || !room.entered) ? "You are not in the room at the moment; what you write is kept until you are." : "";
     show(this.note, !!note);
     text(this.note, note);

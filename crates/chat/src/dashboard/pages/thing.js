@@ -62,7 +62,7 @@ export class ThingPage {
   }
 
   update(what) {
-    if (["things", "thing-set", "controls", "command", "persons", "state", "tick", "theme"].some((w) => what.has(w))) this.draw();
+    if (["things", "thing-set", "link", "controls", "command", "persons", "state", "tick", "theme"].some((w) => what.has(w))) this.draw();
   }
 
   draw() {
@@ -79,7 +79,7 @@ export class ThingPage {
     text(this.name, nameOfThing(thing));
     text(this.sub, `${thing.account} · heard ${span(now() - thing.at)} ago`);
     show(this.silent, !!why);
-    text(this.silent, why && (how === "silent" ? `It tells nothing at the moment: ${why}` : `It told ${why}. These are its last values.`));
+    text(this.silent, how === "silent" ? `It tells nothing at the moment: ${why}` : how === "quiet" ? `It told ${why}. These are its last values.` : "There is no connection at the moment: these are the last values.");
     const fields = [...thing.fields.values()];
     if (!this.chosen || !thing.fields.has(this.chosen)) {
       const numeric = fields.find((f) => f.series && f.type !== "boolean") || fields.find((f) => f.series) || fields[0];
@@ -119,13 +119,15 @@ export class ThingPage {
 
   drawControls() {
     const { thing } = this;
-    if (thing.controls === null && !this.askedControls) {
-      this.askedControls = true;
+    // What a stream that is gone was asked is asked of the next one again.
+    const up = state.link.state === "up";
+    if (thing.controls === null && up && this.askedControls !== state.link.since) {
+      this.askedControls = state.link.since;
       order({ order: "controls", account: thing.account, thing: thing.thing }, true);
     }
     const some = thing.controls && thing.controls.length > 0;
     show(this.noControls, !some);
-    text(this.noControls, thing.controls === null ? "Asking what can be set …" : "Nothing can be set at this thing, or not by this account.");
+    text(this.noControls, thing.controls === null ? (up ? "Asking what can be set …" : "What can be set is asked once there is a connection.") : "Nothing can be set at this thing, or not by this account.");
     reconcile(this.controls, thing.controls || [], (c) => `${c.name}\n${c.kind}`, (c) => this.makeControl(c), (el, c) => el.draw(c));
   }
 

@@ -79,7 +79,7 @@ export class Things {
 
   update(what) {
     const valued = this.sortBy !== "name" && what.has("things");
-    if (what.has("thing-set") || what.has("persons") || what.has("state") || what.has("controls")) this.arrange();
+    if (what.has("thing-set") || what.has("link") || what.has("persons") || what.has("state") || what.has("controls")) this.arrange();
     else if (what.has("tick") && (valued || this.only.value !== "all" || this.sortBy !== "name")) this.arrange();
     else if (what.has("things") || what.has("tick") || what.has("theme")) this.fill();
   }
@@ -88,6 +88,7 @@ export class Things {
   static how(thing) {
     const person = state.persons.get(thing.account);
     if (person && person.silent) return ["silent", person.silent];
+    if (state.link.state !== "up") return ["unknown", "no connection: these are the last values"];
     if (now() - thing.at > QUIET) return ["quiet", `nothing for ${span(now() - thing.at)}`];
     return ["telling", ""];
   }
