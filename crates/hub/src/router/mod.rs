@@ -15,11 +15,12 @@
 //! One file for each concern: `session` binds and ends, `management` is XEP-0198,
 //! `message`, `presence`, `subscription` and `iq` route, `redirect` finds new places
 //! for what a session leaves, `outbound` and `offline` are its queues, `roster` is data,
-//! and `blocking` stops what an account does not want. `archive` keeps what was said, and
+//! `account` is its end, and `blocking` stops what an account does not want. `archive` keeps what was said, and
 //! `copies` tells an account's other sessions of it.
 //! `rooms` and `pubsub` are services of their own, `component` is a program's.
 //! Logging in happens before, in [`stream`](crate::stream).
 
+mod account;
 mod archive;
 mod blocking;
 mod component;
@@ -48,7 +49,7 @@ use std::time::{Duration, Instant, SystemTime};
 use stanchion_stanza::stanza::{DefinedCondition, ErrorType, StanzaError};
 use stanchion_stanza::stream::{StreamCondition, StreamError};
 use stanchion_stanza::{
-    BareJid, Element, Encoder, Jid, Payload as _, Scope, Stanza, Text, codec::EncodeError,
+    BareJid, Element, Encoder, Iq, Jid, Payload as _, Scope, Stanza, Text, codec::EncodeError,
 };
 
 use crate::limits::HubLimits;
@@ -116,6 +117,17 @@ pub enum Input {
         /// What it sent.
         element: Element,
     },
+    /// It sent a request about its account, which was decided outside.
+    Account {
+        /// Its connection.
+        connection: ConnectionId,
+        /// What it sent.
+        request: Box<Iq>,
+        /// What to answer.
+        answer: Result<Option<Element>, StanzaError>,
+        /// The account, if it is no more.
+        ended: Option<String>,
+    },
     /// What [`Output::Send`] gave was written.
     Written {
         /// To this connection.
@@ -143,6 +155,8 @@ pub enum Persist {
     Remove(StoredId),
     /// Keep a message in an archive, as long as there is room for it there.
     Archive(ArchivedMessage),
+    /// The account is no more, and so is what its archive has; by localpart.
+    Forget(String),
 }
 
 /// A message in an archive.
@@ -392,6 +406,17 @@ impl Router {
             Input::Authenticated {
                 connection,
                 account,
+                ..
+            } if !self.accounts.contains_key(&account) => {
+                // It ended after the login.
+                self.outputs.push_back(Output::Close {
+                    connection,
+                    error: Some(Box::new(account::ended())),
+                });
+            }
+            Input::Authenticated {
+                connection,
+                account,
                 entropy,
             } => {
                 let deadline = now.monotonic + self.limits.login_time;
@@ -413,6 +438,17 @@ impl Router {
                 connection,
                 element,
             } => self.element(now, connection, element),
+            Input::Account {
+                connection,
+                request,
+                answer,
+                ended,
+            } => {
+                self.about_account(now, connection, *request, answer);
+                if let Some(account) = ended {
+                    self.end_account(now, connection, &account);
+                }
+            }
             Input::Written { connection } => self.written(connection),
             Input::Ended { connection, ending } => self.ended(now, connection, ending),
             Input::Tick => self.tick(now),

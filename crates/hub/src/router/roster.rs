@@ -119,6 +119,10 @@ impl Roster {
         self.requests.remove(contact)
     }
 
+    pub(super) fn contacts(&self) -> impl Iterator<Item = &BareJid> {
+        self.items.keys()
+    }
+
     pub(super) fn requests(&self) -> impl Iterator<Item = &BareJid> {
         self.requests.iter()
     }

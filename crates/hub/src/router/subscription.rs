@@ -227,6 +227,25 @@ impl Router {
         true
     }
 
+    /// The account is about to end: all its subscriptions do, both ways, and whoever asked
+    /// is refused.
+    pub(super) fn leave_contacts(&mut self, now: Now, own: &BareJid) {
+        let Some(roster) = self.roster_mut(own) else {
+            return;
+        };
+        let contacts: Vec<BareJid> = roster.contacts().cloned().collect();
+        let asked: Vec<BareJid> = roster.requests().cloned().collect();
+        for contact in contacts {
+            self.remove_contact(now, own, &contact);
+        }
+        for contact in asked {
+            let unsubscribed = between(own, &contact, PresenceType::Unsubscribed);
+            self.deny(now, own, &contact, &unsubscribed);
+        }
+        // While there is an account whose records they are.
+        self.keep_rosters(now);
+    }
+
     /// A roster that may change.
     pub(super) fn roster_mut(&mut self, own: &BareJid) -> Option<&mut super::Roster> {
         let local = own.local()?;

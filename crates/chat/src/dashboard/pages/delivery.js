@@ -3,10 +3,8 @@
 import { attr, h, kind, reconcile, show, text } from "./dom.js";
 import { clock, count, day, plural, span } from "./format.js";
 import { chart } from "./chart.js";
-import { confirm } from "./dialogs.js";
 import { icon, redraw } from "./icons.js";
 import { now, state } from "./state.js";
-import { order } from "./orders.js";
 
 const FIGURES = [
   ["accepted", "Sent", "Messages that were accepted here and kept", ""],
@@ -50,16 +48,11 @@ export class Delivery {
         h("div", { class: "columns" },
           h("section", { class: "card" }, h("h2", { class: "card-h" }, "Waiting for an outcome ", this.queueNow), this.queue),
           h("section", { class: "card" }, h("h2", { class: "card-h" }, "Messages a second, mean of 5 s ", h("span", { class: "legends" }, legend)), this.rates),
-          h("section", { class: "card" }, h("div", { class: "card-line" }, h("h2", { class: "card-h" }, "Connection and security"), h("span", { class: "grow" }), h("button", { type: "button", class: "small with", on: { click: () => this.other() } }, icon("swap"), h("span", { text: "Reconnect" }))),
+          h("section", { class: "card" }, h("div", { class: "card-line" }, h("h2", { class: "card-h" }, "Connection and security")),
             h("div", { class: "link-line" }, this.linkSign, this.linkSays), this.linkWhy, this.facts),
           h("section", { class: "card" }, h("h2", { class: "card-h" }, "What happened to the connection"), this.sums, this.turns, this.noTurns),
           h("section", { class: "card wide" }, h("h2", { class: "card-h" }, "Notices"), this.notices, this.noNotices))));
     new ResizeObserver(() => this.draw(new Set(["state", "gauge", "link", "notices"]))).observe(this.el);
-  }
-
-  async other() {
-    const yes = await confirm({ title: "Leave this server?", says: "The connection is closed and another server is taken, or this one anew. Nothing that is kept gets lost.", yes: "Leave it" });
-    if (yes) order({ order: "reconnect" });
   }
 
   show() {

@@ -5,7 +5,7 @@
 // status { availability, text }, add { who, name }, remove { who }, answer { to, answer: "accept"
 // or "deny" }, join { room, nick, password }, leave { room }, topic { room, topic },
 // invite { room, whom }, watch { jid }, unwatch { jid }, controls { account, thing },
-// set { account, thing, parameter, value }, reconnect { }, tour { button }.
+// set { account, thing, parameter, value }, tour { button }.
 
 import { state } from "./state.js";
 import { toast } from "./toasts.js";

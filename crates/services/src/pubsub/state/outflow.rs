@@ -46,7 +46,7 @@ pub enum Stage {
     /// The service will not have it. Subscribers see a gap in its place.
     Refused(Reason),
     /// It gave way to newer ones before it was sent, or was [given
-    /// up](super::Publisher::give_up). Subscribers see a gap in its place.
+    /// up](crate::pubsub::Publisher::give_up). Subscribers see a gap in its place.
     Dropped,
 }
 
