@@ -379,7 +379,12 @@ mod tests {
 
     fn told(at: i64, value: Value) -> Sample {
         let at = WallTime::from_unix_ms(at);
-        Sample::one(Text::from_static("a"), at, Text::from_static("level"), value)
+        Sample::one(
+            Text::from_static("a"),
+            at,
+            Text::from_static("level"),
+            value,
+        )
     }
 
     async fn with(samples: Vec<Sample>) -> History {
@@ -405,22 +410,28 @@ mod tests {
             .collect();
         let other = Text::from_static("other");
         let at = WallTime::from_unix_ms(500);
-        samples.push(Sample::one(Text::from_static("a"), at, other, Value::Int(77)));
+        samples.push(Sample::one(
+            Text::from_static("a"),
+            at,
+            other,
+            Value::Int(77),
+        ));
         let history = with(samples).await;
         let told = series(&history, 0, 5_999, 2).await;
         let rows = |series: &Series| {
             let rows = series.buckets.iter().map(|b| (b.at, b.min, b.mean, b.max));
             rows.collect::<Vec<_>>()
         };
-        assert_eq!(
-            rows(&told),
-            [(1000, 1.0, 4.0, 9.0), (3500, 4.0, 4.5, 5.0)]
-        );
+        assert_eq!(rows(&told), [(1000, 1.0, 4.0, 9.0), (3500, 4.0, 4.5, 5.0)]);
         // Zoomed: each reading is there by itself.
         let near = series(&history, 1000, 3000, 2000).await;
         assert_eq!(
             rows(&near),
-            [(1000, 2.0, 2.0, 2.0), (2000, 9.0, 9.0, 9.0), (3000, 4.0, 4.0, 4.0)]
+            [
+                (1000, 2.0, 2.0, 2.0),
+                (2000, 9.0, 9.0, 9.0),
+                (3000, 4.0, 4.0, 4.0)
+            ]
         );
         let all = series(&history, i64::MIN, i64::MAX, 1).await;
         assert_eq!((all.from, all.until, all.buckets.len()), (0, 4000, 1));
@@ -452,14 +463,20 @@ mod tests {
     async fn a_series_is_bounded_whatever_is_asked_for() {
         let samples = (0..5000).map(|at| told(at, Value::Int(1))).collect();
         let history = with(samples).await;
-        for (from, until) in [(i64::MIN, i64::MAX), (i64::MIN + 1, i64::MAX - 1), (0, 4999)] {
+        for (from, until) in [
+            (i64::MIN, i64::MAX),
+            (i64::MIN + 1, i64::MAX - 1),
+            (0, 4999),
+        ] {
             for (buckets, most) in [(0, 1), (u32::MAX, 2000)] {
                 let found = series(&history, from, until, buckets).await.buckets;
                 assert!(!found.is_empty() && found.len() <= most, "{from} {buckets}");
             }
         }
         let nothing = Text::from_static("nobody");
-        let found = history.series(nothing, Text::default(), i64::MIN, i64::MAX, 9).await;
+        let found = history
+            .series(nothing, Text::default(), i64::MIN, i64::MAX, 9)
+            .await;
         assert!(found.unwrap().buckets.is_empty());
     }
 
