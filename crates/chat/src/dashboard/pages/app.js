@@ -167,7 +167,7 @@ function banner() {
     el.replaceChildren();
     return;
   }
-  if (!el.firstChild) el.append(icon("warn"), h("span", { text: "The dashboard's own server is not reachable; showing the last state." }), h("span", { class: "num banner-when", "aria-live": "off" }), h("button", { type: "button", class: "small", on: { click: () => again() } }, "Try now"));
+  if (!el.firstChild) el.append(icon("warn"), h("span", { role: "alert", text: "The dashboard's own server is not reachable; showing the last state." }), h("span", { class: "num banner-when" }), h("button", { type: "button", class: "small", on: { click: () => again() } }, "Try now"));
   const left = lost.retryAt - Date.now();
   text(el.querySelector(".banner-when"), left > 500 ? `Next attempt in ${span(left)}.` : "Trying …");
 }

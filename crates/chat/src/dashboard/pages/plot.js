@@ -7,6 +7,7 @@ import { chart } from "./chart.js";
 import { clock, day, number, unit } from "./format.js";
 import { icon } from "./icons.js";
 import { now } from "./state.js";
+import { aloud } from "./toasts.js";
 
 const SPANS = [["10 min", 600_000], ["1 h", 3_600_000], ["1 day", 86_400_000], ["All", null]];
 const LEAST = 2_000;
@@ -23,7 +24,7 @@ export class Plot {
         pointerleave: () => this.point(null), dblclick: () => this.span(this.lastSpan), blur: () => this.point(null),
       },
     }, this.canvas, this.select);
-    this.says = h("p", { class: "plot-says", role: "status" });
+    this.says = h("p", { class: "plot-says" });
     this.buttons = SPANS.map(([name, ms]) => h("button", { type: "button", class: "small", on: { click: () => this.span(ms) } }, name));
     const tool = (name, what, f) => h("button", { type: "button", class: "small quiet", "aria-label": what, title: what, on: { click: f } }, name);
     this.el = h("section", { class: "plot", "aria-label": "Course over time" },
@@ -95,6 +96,9 @@ export class Plot {
     e.preventDefault();
     e.stopPropagation();
     does();
+    // Said once it is there, and not with each value that comes.
+    clearTimeout(this.saying);
+    this.saying = setTimeout(() => aloud(this.says.textContent), 700);
   }
 
   place(e) {

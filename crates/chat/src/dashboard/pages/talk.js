@@ -40,7 +40,7 @@ export class TalkPage {
     const tool = (name, label, f) => h("button", { type: "button", class: "quiet square", "aria-label": label, title: label, on: { click: f } }, icon(name));
     this.membersButton = tool("people", "Members and topic", () => this.side());
     attr(this.membersButton, "aria-expanded", "false");
-    this.log = h("div", { class: "log", role: "log", "aria-label": "Messages", tabindex: "0", on: { scroll: () => this.scrolled() } });
+    this.log = h("div", { class: "log", role: "log", "aria-relevant": "additions", "aria-label": "Messages", tabindex: "0", on: { scroll: () => this.scrolled() } });
     this.more = h("div", { class: "more" }, this.moreButton = h("button", { type: "button", class: "small", on: { click: () => this.older() } }, "Older messages"), this.moreSays = h("p", { class: "hint" }));
     this.items = h("ol", { class: "messages" });
     this.bare = h("p", { class: "empty-line" });

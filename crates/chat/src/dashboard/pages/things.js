@@ -1,13 +1,14 @@
 // All things as a live table. Only the rows in sight exist, and they are filled anew in place.
 
 import { order } from "./orders.js";
-import { attr, h, kind, show, text } from "./dom.js";
-import { count, label, span, unit } from "./format.js";
+import { attr, h, kind, reconcile, show, text } from "./dom.js";
+import { count, label, plural, span, unit } from "./format.js";
 import { icon } from "./icons.js";
 import { older } from "./older.js";
 import { nameOfThing, now, state } from "./state.js";
 import { prompt } from "./dialogs.js";
 import { spark } from "./chart.js";
+import { aloud, toast } from "./toasts.js";
 
 /** A thing that told nothing for so long is shown as quiet. */
 const QUIET = 120_000;
@@ -24,12 +25,13 @@ export class Things {
     this.active = 0;
     const again = () => this.arrange();
     this.search = h("input", { type: "search", class: "find", placeholder: "Filter by name, address or field", "aria-label": "Filter the things", autocomplete: "off", spellcheck: "false",
-      on: { input: () => { this.words = this.search.value.toLowerCase(); this.view.scrollTop = 0; this.active = 0; again(); } } });
+      on: { input: () => { this.words = this.search.value.toLowerCase(); this.view.scrollTop = 0; this.active = 0; again(); this.count(); } } });
     this.only = h("select", { "aria-label": "Which things", on: { change: () => { this.view.scrollTop = 0; again(); } } },
       h("option", { value: "all" }, "All things"), h("option", { value: "telling" }, "Telling now"), h("option", { value: "quiet" }, "Quiet or silent"), h("option", { value: "set" }, "Can be set"), this.accounts = h("optgroup", { label: "Behind one address", hidden: true }));
     this.sort = h("select", { "aria-label": "Sort by", on: { change: () => this.sortTo(this.sort.value) } });
     this.way = h("button", { type: "button", class: "small square", on: { click: () => this.sortTo(this.sortBy) } });
-    this.total = h("p", { class: "total", role: "status" });
+    this.total = h("p", { class: "total" });
+    this.silent = h("ul", { class: "silent-list" });
     this.head = h("div", { class: "t-row t-head", role: "row", "aria-rowindex": "1" });
     this.spacer = h("div", { class: "t-space", role: "presentation" });
     this.view = h("div", { class: "t-view", role: "grid", tabindex: "0", "aria-label": "Things",
@@ -43,13 +45,30 @@ export class Things {
       h("div", { class: "bar" }, h("h1", { id: "things-h", tabindex: "-1" }, "Things"), this.total, h("span", { class: "grow" }), this.search, this.only,
         h("div", { class: "pair" }, this.sort, this.way),
         h("button", { type: "button", class: "small with", on: { click: () => this.watch() } }, icon("plus"), h("span", { text: "Watch" }))),
-      this.view, this.empty, this.none);
+      this.silent, this.view, this.empty, this.none);
     new ResizeObserver(() => { if (this.view.clientWidth) this.arrange(); }).observe(this.view);
   }
 
   async watch() {
     const jid = await prompt({ title: "Watch an address", says: "The things behind it tell their values here from then on.", label: "Address of a device or gateway", placeholder: "meters@example.org", yes: "Watch" });
-    if (jid) order({ order: "watch", jid });
+    if (jid && (await order({ order: "watch", jid }))) toast("info", `${jid} is watched; its values are shown as soon as it tells them.`);
+  }
+
+  /** Says how many are left, once a person has stopped typing. */
+  count() {
+    clearTimeout(this.counting);
+    this.counting = setTimeout(() => aloud(plural(this.order.length, "thing")), 700);
+  }
+
+  /** Who is watched and has told nothing yet is in no row: why is said above them. */
+  drawSilent() {
+    const heard = new Set();
+    for (const t of state.things.values()) heard.add(t.account);
+    const silent = [...state.persons.values()].filter((p) => p.thing && p.silent && !heard.has(p.jid)).slice(0, 5);
+    reconcile(this.silent, silent, (p) => p.jid, (p) => {
+      const el = h("li", { class: "note" }, h("span", { dir: "auto" }), h("button", { type: "button", class: "small", on: { click: () => order({ order: "unwatch", jid: p.jid }) } }, "Stop watching"));
+      return el;
+    }, (el, p) => text(el.firstChild, `${p.jid} tells nothing: ${p.silent}`));
   }
 
   clear() {
@@ -128,6 +147,7 @@ export class Things {
       if (often.has(name) && !this.columns.includes(name)) this.columns[this.columns.length - 1] = name;
     }
     this.order = this.sorted(kept);
+    this.drawSilent();
     this.drawTools(all, kept);
     this.drawHead();
     attr(this.view, "aria-rowcount", kept.length + 1);

@@ -13,8 +13,8 @@ export class Tour {
     this.lost = h("span", { class: "big num" });
     this.doubled = h("span", { class: "big num" });
     this.queued = h("span", { class: "big num" });
-    this.lostBox = h("div", { class: "giant" }, this.lost, h("span", { class: "giant-h" }, "lost"));
-    this.doubledBox = h("div", { class: "giant" }, this.doubled, h("span", { class: "giant-h" }, "duplicated"));
+    this.lostBox = h("div", { class: "giant", role: "status" }, this.lost, h("span", { class: "giant-h" }, "lost"));
+    this.doubledBox = h("div", { class: "giant", role: "status" }, this.doubled, h("span", { class: "giant-h" }, "duplicated"));
     this.queuedBox = h("div", { class: "giant plain" }, this.queued, h("span", { class: "giant-h" }, "on their way"));
     this.buttons = h("div", { class: "tour-buttons" });
     this.says = h("p", { class: "hint" });
@@ -23,7 +23,7 @@ export class Tour {
       h("div", { class: "bar" }, h("h1", { id: "tour-h", tabindex: "-1" }, "Tour"), h("p", { class: "total" }, "Break something; watch what becomes of the messages.")),
       this.none = h("div", { class: "empty" }, icon("tour"), h("h2", { text: "No tour runs here" }), h("p", { text: "A tour breaks servers and lines of its own, on purpose, and shows what becomes of the messages." })),
       this.body = h("div", { class: "scroll" },
-        h("div", { class: "giants", role: "status" }, this.lostBox, this.doubledBox, this.queuedBox),
+        h("div", { class: "giants" }, this.lostBox, this.doubledBox, this.queuedBox),
         h("section", { class: "card", "aria-labelledby": "break-h" }, h("h2", { class: "card-h", id: "break-h" }, "Break something"), this.says, this.buttons),
         h("div", { class: "columns" },
           h("section", { class: "card" }, h("h2", { class: "card-h" }, "What happened"), this.log),
