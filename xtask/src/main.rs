@@ -16,6 +16,7 @@ mod measure;
 mod program;
 mod requirements;
 mod scenario;
+mod screenshots;
 mod servers;
 mod simulate;
 mod talk;
@@ -55,6 +56,8 @@ enum Command {
     Talk(talk::Command),
     /// Run the benchmarks and report their medians
     Bench(bench::Command),
+    /// Take pictures of the dashboard's pages, for the eyes of a person
+    Screenshots(screenshots::Command),
     /// Check the rules of the house
     Tidy(tidy::Command),
     /// What the build machine runs: the same as `test`
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         Command::Scenario(command) => scenario::run(&command),
         Command::Talk(command) => talk::run(&command),
         Command::Bench(command) => bench::run(&command),
+        Command::Screenshots(command) => screenshots::run(&command),
         Command::Tidy(command) => tidy::run(&command),
         Command::Ci => ci::run(),
     };

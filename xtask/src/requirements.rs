@@ -66,6 +66,17 @@ const LIBCOAP: Need = Need {
     },
 };
 
+const BROWSER: Need = Need {
+    what: "Chromium (for the pages of the dashboard)",
+    packages: &["chromium", "chromium-driver"],
+    present: browser,
+};
+
+/// Whether there is a browser that can be driven.
+fn browser() -> bool {
+    program::find("chromium").is_some() && program::find("chromedriver").is_some()
+}
+
 /// What is installed in a virtual environment of the project's own, and never linked: a
 /// client with sensor data and control, an RFID reader and another decoder of its
 /// protocol, a Modbus device, a car.
@@ -85,9 +96,20 @@ const PEERS: [&str; 6] = [
 /// `Failure::Missing` with the command to run when it may not install.
 pub(crate) fn ensure(servers: bool) -> Outcome {
     let all = [
-        COMPILER, PROSODY, EJABBERD, SLIXMPP, LIBSTROPHE, VENV, MOSQUITTO, LIBCOAP,
+        COMPILER, PROSODY, EJABBERD, SLIXMPP, LIBSTROPHE, VENV, MOSQUITTO, LIBCOAP, BROWSER,
     ];
-    let needs = if servers { &all[..] } else { &all[..1] };
+    install(if servers { &all[..] } else { &all[..1] })
+}
+
+/// Makes sure that there is a browser that can be driven.
+///
+/// # Errors
+/// As [`ensure`].
+pub(crate) fn ensure_browser() -> Outcome {
+    install(&[COMPILER, BROWSER])
+}
+
+fn install(needs: &[Need]) -> Outcome {
     let missing: Vec<&Need> = needs.iter().filter(|need| !(need.present)()).collect();
     if missing.is_empty() {
         return Ok(());

@@ -21,6 +21,9 @@ const STEP_LIMIT: Duration = Duration::from_secs(20 * 60);
 /// is always on here, so that no crate is built twice.
 pub(crate) const INTEROP: &str = "interop";
 
+/// The file of the tests in a real browser, behind the same feature.
+pub(crate) const BROWSER: &str = "browser";
+
 #[derive(Debug, Default, Args)]
 pub(crate) struct Command {
     /// Leave out what needs Prosody, ejabberd or slixmpp
@@ -42,7 +45,7 @@ enum Step {
     Unit,
     /// Examples in the documentation
     Doc,
-    /// Tests against Prosody, ejabberd and a foreign client
+    /// Tests against Prosody, ejabberd and a foreign client, and in a real browser
     Interop,
     /// Rules of the house: cargo xtask tidy
     Tidy,
@@ -251,7 +254,7 @@ fn unit(interrupt: &Interrupt) -> Outcome {
             "--no-tests",
             "pass",
             "-E",
-            &format!("not binary({INTEROP})"),
+            &format!("not (binary({INTEROP}) | binary({BROWSER}))"),
         ]);
     } else {
         command.args(["test", "--quiet", "--workspace", "--features", INTEROP]);
@@ -312,7 +315,7 @@ fn interop(interrupt: &Interrupt) -> Outcome {
     let mut command = program::cargo();
     if has_nextest() {
         command.args(["nextest", "run", "--workspace", "--features", INTEROP]);
-        command.args(["-E", &format!("binary({INTEROP})")]);
+        command.args(["-E", &format!("binary({INTEROP}) | binary({BROWSER})")]);
     } else {
         command.args([
             "test",
@@ -322,6 +325,8 @@ fn interop(interrupt: &Interrupt) -> Outcome {
             INTEROP,
             "--test",
             INTEROP,
+            "--test",
+            BROWSER,
         ]);
     }
     servers.tell(&mut command)?;
@@ -343,7 +348,7 @@ fn has_nextest() -> bool {
     program::read(program::cargo().args(["nextest", "--version"])).is_ok()
 }
 
-/// The names of all integration tests but those against real servers.
+/// The names of all integration tests but those with other people's software.
 fn scenarios() -> Outcome<Vec<String>> {
     let metadata = program::metadata(false)?;
     let mut names: Vec<String> = metadata["packages"]
@@ -351,7 +356,8 @@ fn scenarios() -> Outcome<Vec<String>> {
         .into_iter()
         .flatten()
         .flat_map(|package| package["targets"].as_array().into_iter().flatten())
-        .filter(|target| target["kind"][0] == "test" && target["name"] != INTEROP)
+        .filter(|target| target["kind"][0] == "test")
+        .filter(|target| target["name"] != INTEROP && target["name"] != BROWSER)
         .filter_map(|target| target["name"].as_str().map(str::to_owned))
         .collect();
     names.sort();

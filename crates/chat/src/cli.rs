@@ -7,6 +7,8 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
+#[cfg(feature = "dashboard")]
+use crate::dashboard;
 use crate::exit::{Failure, Outcome};
 use crate::terminal::harmless;
 #[cfg(feature = "tui")]
@@ -46,6 +48,8 @@ enum Verb {
     Read(things::ReadCommand),
     Watch(things::WatchCommand),
     Set(things::SetCommand),
+    #[cfg(feature = "dashboard")]
+    Dashboard(Box<dashboard::Command>),
     Doctor(doctor::Command),
     Server(server::Command),
     Outbox(outbox::Command),
@@ -153,6 +157,8 @@ async fn verb(verb: Verb) -> Outcome {
         Verb::Read(command) => things::read(command).await,
         Verb::Watch(command) => things::watch(command).await,
         Verb::Set(command) => things::set(command).await,
+        #[cfg(feature = "dashboard")]
+        Verb::Dashboard(command) => Box::pin(dashboard::run(*command)).await,
         Verb::Doctor(command) => doctor::run(command).await,
         Verb::Server(command) => Box::pin(server::run(command)).await,
         Verb::Outbox(command) => outbox::run(command).await,

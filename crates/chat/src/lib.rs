@@ -8,6 +8,7 @@
 //! stanchion chat
 //! stanchion read --jid cloud@example.org sensor@example.org hall temperature
 //! stanchion set --jid cloud@example.org lamp@example.org hall on=true --within 10s
+//! stanchion dashboard --jid anna@example.org
 //! stanchion doctor --jid sensor@example.org
 //! stanchion server add sensor@example.org
 //! stanchion demo
@@ -42,6 +43,8 @@ mod cli;
 #[cfg(all(feature = "gateway", unix))]
 mod collect;
 mod completions;
+#[cfg(feature = "dashboard")]
+mod dashboard;
 mod demo;
 mod doctor;
 mod exit;

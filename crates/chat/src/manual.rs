@@ -111,35 +111,39 @@ fn page(command: &clap::Command) -> io::Result<String> {
 
 /// What stands behind the options in the help, in the sections that a manual has for it.
 fn rest_of(help: &str) -> String {
-    let mut roff = String::new();
+    let (mut notes, mut examples, mut status) = (String::new(), String::new(), String::new());
     for part in help.split("\n\n") {
-        let (head, body) = match part.split_once('\n') {
-            Some(("Examples:" | "Example:", body)) => ("EXAMPLES", body),
-            _ if part.starts_with("Exit codes: ") => ("EXIT STATUS", part),
-            _ => ("NOTES", part),
-        };
-        let again = head == "NOTES" && roff.contains(".SH NOTES");
-        roff.push_str(&match again {
-            true => ".PP\n".to_owned(),
-            false => format!(".SH {head}\n"),
-        });
-        // Examples stay as they are, line by line.
-        let examples = head == "EXAMPLES";
-        if examples {
-            roff.push_str(".nf\n");
-        }
-        for line in body.lines() {
-            let line = line.replace('\\', "\\e").replace('-', "\\-");
-            // A dot or a quote in front would be an order to the formatter.
-            if line.starts_with(['.', '\'']) {
-                roff.push_str("\\&");
+        match part.split_once('\n') {
+            // They stay as they are, line by line.
+            Some(("Examples:" | "Example:", lines)) => {
+                examples = format!(".SH EXAMPLES\n.nf\n{}.fi\n", escaped(lines));
             }
-            roff.push_str(&line);
-            roff.push('\n');
+            _ if part.starts_with("Exit codes: ") => {
+                status = format!(".SH EXIT STATUS\n{}", escaped(part));
+            }
+            _ => {
+                notes.push_str(if notes.is_empty() {
+                    ".SH NOTES\n"
+                } else {
+                    ".PP\n"
+                });
+                notes.push_str(&escaped(part));
+            }
         }
-        if examples {
-            roff.push_str(".fi\n");
+    }
+    [notes, examples, status].concat()
+}
+
+/// Lines of text, none of which is an order to the formatter.
+fn escaped(text: &str) -> String {
+    let mut roff = String::new();
+    for line in text.lines() {
+        let line = line.replace('\\', "\\e").replace('-', "\\-");
+        if line.starts_with(['.', '\'']) {
+            roff.push_str("\\&");
         }
+        roff.push_str(&line);
+        roff.push('\n');
     }
     roff
 }
@@ -153,8 +157,8 @@ mod tests {
         let help = "A note.\n\nExamples:\n  a --b \\\n    c\n\nExit codes: 0 done.\n\n.x";
         assert_eq!(
             rest_of(help),
-            ".SH NOTES\nA note.\n.SH EXAMPLES\n.nf\n  a \\-\\-b \\e\n    c\n.fi\n\
-             .SH EXIT STATUS\nExit codes: 0 done.\n.PP\n\\&.x\n"
+            ".SH NOTES\nA note.\n.PP\n\\&.x\n.SH EXAMPLES\n.nf\n  a \\-\\-b \\e\n    c\n.fi\n\
+             .SH EXIT STATUS\nExit codes: 0 done.\n"
         );
     }
 

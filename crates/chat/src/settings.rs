@@ -393,6 +393,23 @@ impl Settings {
         }
     }
 
+    /// Whose session it is.
+    #[cfg(any(feature = "dashboard", feature = "tui"))]
+    pub(crate) const fn account(&self) -> &BareJid {
+        &self.server.account.jid
+    }
+
+    /// The file that messages are kept in.
+    ///
+    /// # Errors
+    /// There is no folder for it.
+    pub(crate) fn store_file(&self) -> Result<PathBuf, Failure> {
+        match &self.store {
+            Some(store) => Ok(store.clone()),
+            None => default_store(&self.server.account.jid),
+        }
+    }
+
     /// Opens the store and starts to connect; `change` has the last word on the session.
     /// Tries at servers that do not answer end somewhat before `over`, if that is given:
     /// while it can still be told what happened at each.
@@ -417,10 +434,7 @@ impl Settings {
         over: Option<Instant>,
         describe: impl FnOnce(ClientBuilder) -> ClientBuilder,
     ) -> Result<(Client, Incoming), Failure> {
-        let store = match &self.store {
-            Some(store) => store.clone(),
-            None => default_store(&self.server.account.jid)?,
-        };
+        let store = self.store_file()?;
         let mut client = describe(self.client().roster_when_asked().store_file(&store));
         if let Some(over) = over {
             let left = over.saturating_duration_since(Instant::now());

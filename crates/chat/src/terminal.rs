@@ -54,7 +54,7 @@ pub(crate) fn json_line(value: &Value) -> String {
 
 /// Control characters (C0, DEL, C1), line and paragraph separators, and what Unicode
 /// calls bidirectional formatting. None is beyond U+FFFF.
-fn is_harmful(c: char) -> bool {
+pub(crate) fn is_harmful(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -23,7 +23,7 @@ use terminal::{Desk, Terminal};
 /// Carries a chapter out in a folder of its own.
 fn carry_out(name: &str) {
     let text = chapter(name);
-    let mut desk = Desk::new(&text);
+    let desk = Desk::new(&text);
     let mut terminals = BTreeMap::new();
     for block in book::blocks(&text) {
         let at = format!("docs/guide/{name}:{}", block.line);

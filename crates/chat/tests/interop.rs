@@ -7,7 +7,12 @@
     reason = "a test fails by panicking"
 )]
 
+#[allow(dead_code, reason = "the guide's own test uses the rest")]
+#[path = "guide/book.rs"]
+mod book;
 mod common;
+#[path = "guide/servers.rs"]
+mod guide;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;

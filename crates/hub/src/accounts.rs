@@ -1,10 +1,10 @@
 //! Who may log in: accounts from a file or made on the fly, and their keys. Checking a
 //! login is the `sasl` crate's, everything that an account owns the `router`'s.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::{fs, io};
 
 use hmac::{Hmac, Mac as _};
@@ -246,7 +246,10 @@ impl Accounts {
             domain: domain.to_owned(),
             hub_secret: Zeroizing::new(hub_secret.to_vec()),
             most: keys.len().saturating_add(registered),
-            keys: RwLock::new(keys),
+            known: RwLock::new(Known {
+                keys,
+                ..Known::default()
+            }),
         };
         if directory.hashes().is_empty() {
             return Err(AccountsError::NoCommonHash);
@@ -291,10 +294,18 @@ pub(crate) struct Directory {
     hub_secret: Zeroizing<Vec<u8>>,
     /// Accounts, those made in band included.
     most: usize,
-    keys: RwLock<Keys>,
+    known: RwLock<Known>,
 }
 
-type Keys = BTreeMap<String, Vec<StoredKeys>>;
+#[derive(Default)]
+struct Known {
+    keys: BTreeMap<String, Vec<StoredKeys>>,
+    /// Those of them that were made in band: they may change, and end, likewise.
+    in_band: BTreeSet<String>,
+    /// Names of accounts that ended. Nobody else gets them: others may know the address, and
+    /// take a stranger for whoever had it.
+    ended: BTreeSet<String>,
+}
 
 impl Directory {
     /// The hashes that every account has keys for, strongest first. With no accounts,
@@ -304,14 +315,14 @@ impl Directory {
         let has = |keys: &[StoredKeys], hash| keys.iter().any(|k| k.hash() == hash);
         ScramHash::STRONGEST_FIRST
             .into_iter()
-            .filter(|hash| all.values().all(|keys| has(keys, *hash)))
+            .filter(|hash| all.keys.values().all(|keys| has(keys, *hash)))
             .collect()
     }
 
     /// The iterations that most keys have, for unknown users to look alike.
     pub(crate) fn iterations(&self) -> u32 {
         let mut counts = BTreeMap::<u32, usize>::new();
-        for keys in self.read().values().flatten() {
+        for keys in self.read().keys.values().flatten() {
             *counts.entry(keys.iterations()).or_default() += 1;
         }
         let most = counts.into_iter().max_by_key(|(_, count)| *count);
@@ -320,26 +331,40 @@ impl Directory {
 
     /// The localparts.
     pub(crate) fn names(&self) -> Vec<String> {
-        self.read().keys().cloned().collect()
+        self.read().keys.keys().cloned().collect()
     }
 
     /// A writer that panicked has changed nothing: it inserts whole accounts.
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, Keys> {
-        self.keys.read().unwrap_or_else(PoisonError::into_inner)
+    fn read(&self) -> RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Known> {
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether there may be another account of that name.
-    fn is_free(&self, keys: &Keys, local: &str) -> Result<(), StanzaError> {
-        if keys.contains_key(local) {
+    fn is_free(&self, known: &Known, local: &str) -> Result<(), StanzaError> {
+        if known.keys.contains_key(local) || known.ended.contains(local) {
             let taken = DefinedCondition::Conflict;
             return Err(StanzaError::new(ErrorType::Cancel, taken));
         }
-        if keys.len() >= self.most {
+        if known.keys.len() + known.ended.len() >= self.most {
             let full = DefinedCondition::ResourceConstraint;
             return Err(StanzaError::new(ErrorType::Wait, full));
         }
         Ok(())
     }
+}
+
+/// An account that stands in a file is its writer's: what was changed here would be as it was
+/// with the next start.
+fn may_change(known: &Known, account: &str) -> Result<(), StanzaError> {
+    if known.in_band.contains(account) {
+        return Ok(());
+    }
+    let not_allowed = DefinedCondition::NotAllowed;
+    Err(StanzaError::new(ErrorType::Cancel, not_allowed))
 }
 
 impl Registrar for Directory {
@@ -354,10 +379,35 @@ impl Registrar for Directory {
         let salt = salt_for(&self.hub_secret, &local);
         let stored = derive(password, &salt).map_err(|_| unfit())?;
         // Another connection may have been faster meanwhile.
-        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        self.is_free(&keys, &local)?;
-        keys.insert(local.clone(), stored);
+        let mut known = self.write();
+        self.is_free(&known, &local)?;
+        known.keys.insert(local.clone(), stored);
+        known.in_band.insert(local.clone());
         Ok(local)
+    }
+
+    fn change(&self, account: &str, password: &SecretString) -> Result<(), StanzaError> {
+        let unfit = || StanzaError::new(ErrorType::Modify, DefinedCondition::NotAcceptable);
+        may_change(&self.read(), account)?;
+        if password.expose_secret().is_empty() {
+            return Err(unfit());
+        }
+        let salt = salt_for(&self.hub_secret, account);
+        let stored = derive(password, &salt).map_err(|_| unfit())?;
+        // It may have ended meanwhile.
+        let mut known = self.write();
+        may_change(&known, account)?;
+        known.keys.insert(account.to_owned(), stored);
+        Ok(())
+    }
+
+    fn end(&self, account: &str) -> Result<(), StanzaError> {
+        let mut known = self.write();
+        may_change(&known, account)?;
+        known.keys.remove(account);
+        known.in_band.remove(account);
+        known.ended.insert(account.to_owned());
+        Ok(())
     }
 }
 
@@ -368,7 +418,7 @@ impl AccountStore for Directory {
         hash: ScramHash,
     ) -> Result<Option<StoredKeys>, StoreUnavailable> {
         let all = self.read();
-        let keys = localpart(username).and_then(|local| all.get(&local));
+        let keys = localpart(username).and_then(|local| all.keys.get(&local));
         Ok(keys.and_then(|keys| keys.iter().find(|k| k.hash() == hash).cloned()))
     }
 
@@ -460,6 +510,46 @@ mod tests {
             register("d", "x"),
             Err(DefinedCondition::ResourceConstraint)
         );
+    }
+
+    #[test]
+    fn who_was_made_in_band_may_change_and_end_and_nobody_gets_the_name() {
+        let directory = directory("[accounts]\na = 'x'").unwrap();
+        let secret = |text: &str| text.to_owned().into();
+        let fits = |name: &str, password: &str| {
+            let keys = directory.scram_keys(name, ScramHash::Sha256).unwrap();
+            keys.map(|keys| keys.fits_password(password))
+        };
+        directory.register("b", &secret("one")).unwrap();
+        let change = |name, password: &str| {
+            let changed = directory.change(name, &secret(password));
+            changed.map_err(|error| error.condition)
+        };
+        assert_eq!(change("b", "two"), Ok(()));
+        assert_eq!(
+            (fits("b", "one"), fits("b", "two")),
+            (Some(false), Some(true))
+        );
+        assert_eq!(change("b", ""), Err(DefinedCondition::NotAcceptable));
+        // That of the file is as it stands there.
+        for name in ["a", "nobody"] {
+            assert_eq!(change(name, "y"), Err(DefinedCondition::NotAllowed));
+            let ended = directory.end(name).map_err(|error| error.condition);
+            assert_eq!(ended, Err(DefinedCondition::NotAllowed));
+        }
+        assert_eq!(fits("a", "x"), Some(true));
+
+        directory.end("b").unwrap();
+        assert_eq!(fits("b", "two"), None);
+        assert_eq!(change("b", "three"), Err(DefinedCondition::NotAllowed));
+        let register = |name| {
+            let made = directory.register(name, &secret("x"));
+            made.map_err(|error| error.condition)
+        };
+        assert_eq!(register("b"), Err(DefinedCondition::Conflict));
+        // It still counts, so that names are not remembered without bound.
+        assert_eq!(register("c").as_deref(), Ok("c"));
+        assert_eq!(register("d"), Err(DefinedCondition::ResourceConstraint));
     }
 
     #[test]

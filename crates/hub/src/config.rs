@@ -37,7 +37,8 @@ pub struct HubConfig {
     pub channel_binding: bool,
     /// Whether anybody may make an account, inside TLS and before a login (XEP-0077 §3.1),
     /// up to [`HubLimits::registered`] of them. Default false. Such accounts are in memory
-    /// only, and go with the hub.
+    /// only, and go with the hub. Their clients may change their passwords and end them
+    /// (§3.3, §3.2); those of [`HubConfig::accounts`] are whose file they stand in.
     pub registration: bool,
     /// The component that may attach itself, if any. Default: none.
     pub component: Option<ComponentConfig>,

@@ -20,7 +20,8 @@ pub struct HubLimits {
     pub stanza_bytes: usize,
     /// Failed logins of one connection before it is closed. Default 3.
     pub login_attempts: u32,
-    /// Accounts made in band (XEP-0077) since the hub started. One more is refused with
+    /// Accounts made in band (XEP-0077) since the hub started, those included that have ended:
+    /// nobody else gets their names. One more is refused with
     /// `resource-constraint`. A connection may try as often as it may fail to log in.
     /// Default 256.
     pub registered: usize,

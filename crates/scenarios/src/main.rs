@@ -9,6 +9,7 @@
 
 mod ad_hoc;
 mod car;
+mod chat;
 mod collector;
 mod failure;
 mod fleet;
@@ -77,6 +78,8 @@ enum Scenario {
     Power,
     /// No server: a phone finds a lamp and sets it; its readings arrive once there is one
     AdHoc,
+    /// Fifty people in a room, a burst of a thousand messages, the server killed in it
+    Chat,
 }
 
 /// What a scenario is run with.
@@ -139,5 +142,6 @@ async fn run(scenario: Scenario, setting: &Setting) -> Result<Report, Failure> {
         Scenario::Car => car::run(setting).await,
         Scenario::Power => power::run(setting).await,
         Scenario::AdHoc => ad_hoc::run(setting).await,
+        Scenario::Chat => chat::run(setting).await,
     }
 }

@@ -7,6 +7,7 @@ use std::process::Stdio;
 
 use clap::ValueEnum;
 use serde_json::Value;
+use stanchion::transport::Endpoint;
 use stanchion::transport::security::Fingerprint;
 use stanchion::{Client, ClientBuilder, Roots};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -55,6 +56,8 @@ pub(crate) struct Server {
     folder: PathBuf,
     users: Vec<String>,
     port: u16,
+    /// Where it takes connections without TLS, if it does.
+    clear: Option<Endpoint>,
     trust: Trust,
     /// The hub's process; the others are looked after by `xtask`.
     hub: Option<Child>,
@@ -74,6 +77,7 @@ impl Server {
             folder,
             users,
             port: 0,
+            clear: None,
             trust: Trust::Pem(Vec::new()),
             hub: None,
         };
@@ -89,6 +93,8 @@ impl Server {
                 let told = server.xtask(&words).await?;
                 let told: Value = serde_json::from_slice(&told).doing("read what xtask says")?;
                 server.port = port(&told["ports"]["starttls"])?;
+                let clear = told["websocket"].as_str();
+                server.clear = clear.and_then(|uri| uri.parse().ok());
                 let ca = told["ca"].as_str().unwrap_or_default();
                 let pem = tokio::fs::read(ca).await.doing(format!("read {ca}"))?;
                 server.trust = Trust::Pem(pem);
@@ -116,6 +122,11 @@ impl Server {
     /// Its port for STARTTLS on loopback.
     pub(crate) const fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Where it takes connections without TLS, if it does: WebSocket over plain HTTP.
+    pub(crate) fn clear(&self) -> Option<Endpoint> {
+        self.clear.clone()
     }
 
     /// A client of that account, with its store in that folder.

@@ -485,6 +485,7 @@ impl Task {
                         self.sender.leave_room(room).await.map_err(|_| Closed)?;
                     }
                     Output::Announce => announce = true,
+                    Output::Mutual(contact) => self.tell_all(|| Input::Mutual(&contact)),
                     // Told by the slot.
                     Output::Event(()) => {}
                     Output::Wait(until) => {

@@ -137,6 +137,9 @@ pub enum Input<'a> {
         /// If not, the archive is to be read on.
         entered: bool,
     },
+    /// A contact that sees our presence lets us see its own now:
+    /// [`Output::Mutual`] of another service.
+    Mutual(&'a BareJid),
     /// Time has passed.
     Tick,
 }
@@ -195,6 +198,8 @@ pub enum Output<E> {
     LeaveRoom(BareJid),
     /// The features, or the nodes, are others now.
     Announce,
+    /// Tell all services that a contact, which sees our presence, lets us see its own now.
+    Mutual(BareJid),
     /// Tell observers.
     Event(E),
     /// Nothing more; come back at that time (monotonic) if nothing happens before.

@@ -100,6 +100,7 @@ impl<S: Service> Slot for Typed<S> {
                 }
                 Output::LeaveRoom(room) => Output::LeaveRoom(room),
                 Output::Announce => Output::Announce,
+                Output::Mutual(contact) => Output::Mutual(contact),
                 Output::Wait(until) => Output::Wait(until),
             };
         }

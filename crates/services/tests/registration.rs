@@ -10,7 +10,9 @@ mod support;
 use stanchion_connect::Connect as _;
 use stanchion_connect::registration::RegisterError;
 use stanchion_reliability::session::Outgoing;
-use stanchion_services::HostBuilder;
+use stanchion_services::registration::{RegistrationError, asked, cancel, change_password};
+use stanchion_services::{HostBuilder, RequestError};
+use stanchion_stanza::Jid;
 use support::{DOMAIN, Device, Server, soon};
 
 #[tokio::test]
@@ -79,5 +81,66 @@ async fn a_hub_makes_no_accounts_unless_it_was_told_to() {
         "the stream ends, for nobody is logged in: {refused}"
     );
     assert!(soon(connector.connect(None)).await.is_err(), "no account");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn who_was_made_in_band_changes_its_password_and_ends_its_account() {
+    let server = Server::start_open(&["phone"]).await;
+    let connector = server.connector("lamp");
+    let password = "old".to_owned().into();
+    soon(connector.register(&password)).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("l");
+    let with = |password: &str| server.connector_with("lamp", password);
+    let config = || {
+        let mut config = stanchion_reliability::session::SessionConfig::default();
+        config.presence = None;
+        config
+    };
+    let lamp = Device::begin_by(with("old"), &file, HostBuilder::new(), config()).await;
+    lamp.connected().await;
+    let ask = lamp.host.requests();
+    let domain: Jid = DOMAIN.parse().unwrap();
+    let known = soon(asked(&ask, domain)).await.unwrap();
+    assert!(known.is_registered(), "{known:?}");
+
+    let account = lamp.jid().to_bare();
+    let new = "new".to_owned().into();
+    soon(change_password(&ask, &account, &new)).await.unwrap();
+    assert!(soon(with("old").connect(None)).await.is_err());
+    drop(soon(with("new").connect(None)).await.unwrap());
+
+    // The answer, or the end of the session, whichever is first.
+    match soon(cancel(&ask, None)).await {
+        Ok(()) | Err(RegistrationError::Request(RequestError::Lost)) => {}
+        Err(error) => panic!("{error}"),
+    }
+    assert!(soon(with("new").connect(None)).await.is_err());
+    let taken = soon(connector.register(&password)).await.unwrap_err();
+    assert!(matches!(taken, RegisterError::Taken(_)), "{taken}");
+    drop(lamp);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_account_of_the_file_is_its_writers() {
+    let server = Server::start_open(&["phone"]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("p");
+    let phone = Device::start(&server, "phone", &file, HostBuilder::new()).await;
+    let ask = phone.host.requests();
+    let new = "new".to_owned().into();
+    let account = phone.jid().to_bare();
+    let changed = soon(change_password(&ask, &account, &new)).await;
+    let ended = soon(cancel(&ask, None)).await;
+    for refused in [changed, ended] {
+        assert!(
+            matches!(refused, Err(RegistrationError::NotAllowed(_))),
+            "{refused:?}"
+        );
+    }
+    drop(soon(server.connector("phone").connect(None)).await.unwrap());
+    phone.stop().await;
     server.stop().await;
 }

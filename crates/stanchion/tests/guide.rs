@@ -344,19 +344,13 @@ async fn a_thing_is_read_and_set() {
         }
         // guide: devices.md
         let gateway: Jid = "gateway@localhost".parse()?;
-        let readings = client.things().read(&gateway, Readout::momentary()).await?;
-        for value in &readings.values {
-            println!(
-                "{} {}: {:?}",
-                value.thing.id, value.field.name, value.field.value
-            );
+        let things = client.things();
+        for value in things.read(&gateway, Readout::momentary()).await?.values {
+            println!("{}: {:?}", value.field.name, value.field.value);
         }
-        let on = Command::set("on".parse()?, SettingValue::Boolean(true)).of("hall-1".parse()?);
-        match client
-            .things()
-            .set(&gateway, on.within(Duration::from_secs(10)))
-            .await
-        {
+        let on = Command::set("on".parse()?, SettingValue::Boolean(true));
+        let on = on.of("hall-1".parse()?).within(Duration::from_secs(10));
+        match things.set(&gateway, on).await {
             Ok(_) => println!("the lamp is on"),
             Err(error) if error.had_no_effect() => println!("it stays as it was: {error}"),
             Err(error) => println!("read it before you try again: {error}"),

@@ -7,6 +7,7 @@
 mod codec;
 mod connect;
 mod criterion;
+mod dashboard;
 mod delivery;
 mod durable;
 mod herd;
@@ -41,6 +42,8 @@ enum Name {
     Durable,
     /// Messages delivered a second, through the hub and through Prosody
     Delivery,
+    /// A thousand things in the browser, each with a value a second
+    Dashboard,
     /// What a million messages that wait take of memory
     Memory,
     /// The smallest useful client beside those of other makes: program and memory
@@ -74,6 +77,7 @@ pub(crate) fn run(command: &Command) -> Outcome {
             Name::Herd => herd::run()?,
             Name::Durable => durable::run()?,
             Name::Delivery => delivery::run()?,
+            Name::Dashboard => dashboard::run()?,
             Name::Memory => memory::run()?,
             Name::Size => size::run()?,
         };

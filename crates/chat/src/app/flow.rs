@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 pub(crate) const SAMPLES: usize = 600;
 
 /// Figures at one moment, counted since the client started; `queued` is what waits now.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct Gauge {
     /// When, in Unix milliseconds.
     pub(crate) at: i64,

@@ -28,4 +28,4 @@ pub(crate) use order::{Answer, Order};
 pub(crate) use person::{Person, Whereabouts};
 pub(crate) use room::{Member, Room, RoomChange};
 pub(crate) use talk::{Stage, Talk, TalkKind};
-pub(crate) use thing::{Control, ControlKind, Field, Point, Thing, ThingKey};
+pub(crate) use thing::{Control, ControlKind, Field, Point, Thing, ThingKey, as_number};

@@ -35,9 +35,9 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// Measure your server: round trips, messages a second, times to the receipt
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Two sessions of the account send messages from one to the other, through the server; with \
---to, one session sends to that address, where a `stanchion listen` or another client that \
-gives receipts has to be. A message's time is that from the call of send to its receipt: it \
+Two sessions of the account (of several registered servers, the first) send messages from one \
+to the other, through the server; with --to, one session sends to that address, where a \
+`stanchion listen` or another client that gives receipts has to be. A message's time is that from the call of send to its receipt: it \
 is kept at the sender, passes the server, is kept and committed at the recipient, and the \
 receipt passes the server. So the disk and the processor of this machine count, with both \
 ends on it; and a server that limits the traffic of a session is measured by its limit. The \

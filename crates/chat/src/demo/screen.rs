@@ -1,245 +1,303 @@
-//! The demo on one screen: drawn anew in place, plain ANSI, within the terminal's size.
+//! The tour on the terminal: where the dashboards are, what is up, what was counted, and the
+//! keys. Leaves the terminal as it was.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::time::Duration;
 
+use crossterm::event::{Event, EventStream, KeyCode, KeyEventKind, KeyModifiers};
+use futures_util::StreamExt as _;
+use ratatui::DefaultTerminal;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Paragraph;
+use ratatui::{Frame, buffer};
+
 use super::tally::{Connection, ServerState, Tally};
+use crate::exit::Failure;
 use crate::terminal::harmless;
 
-/// Lines above the log.
-const HEAD: usize = 13;
-/// Lines of the log, if there is room.
-const LOG: usize = 7;
-/// Other lines: the command above, the result and the next prompt below.
-const OTHERS: usize = 4;
-/// Columns that are used.
-const WIDTH: usize = 79;
+/// A person's dashboard.
+#[derive(Debug, Clone)]
+pub(super) struct Link {
+    /// Whose.
+    pub(super) who: String,
+    /// Where.
+    pub(super) url: String,
+}
 
-/// A screen that redraws over itself. Leaves the terminal as it was.
-#[derive(Debug)]
+/// A key that does something, and what.
+pub(super) type Key = (char, &'static str);
+
+/// The terminal, while the tour has it.
 pub(super) struct Screen {
-    server: String,
-    colour: bool,
-    /// Lines of the log.
-    log: usize,
-    /// Lines drawn last time.
-    drawn: usize,
+    terminal: DefaultTerminal,
+    events: EventStream,
+    links: Vec<Link>,
+    keys: Vec<Key>,
+}
+
+/// What is shown.
+pub(super) struct View<'a> {
+    pub(super) tally: &'a Tally,
+    /// Since the beginning.
+    pub(super) at: Duration,
+    /// What is being done to the server, if something is.
+    pub(super) doing: Option<&'static str>,
 }
 
 impl Screen {
-    /// A screen, if the terminal has room for one.
-    pub(super) fn new(server: &str) -> Option<Self> {
-        let rows = terminal_size::terminal_size().map_or(24, |(_, rows)| usize::from(rows.0));
-        Some(Self {
-            server: server.to_owned(),
-            colour: std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
-            log: rows.checked_sub(HEAD + OTHERS + 1)?.min(LOG - 1) + 1,
-            drawn: 0,
-        })
-    }
-
-    /// Draws the state.
+    /// Takes the terminal.
     ///
     /// # Errors
     /// The terminal's.
-    pub(super) fn draw(&mut self, tally: &Tally, at: Duration) -> io::Result<()> {
-        let frame = self.frame(tally, at);
-        // No cursor, and no wrapping: a narrow terminal cuts the lines.
-        let mut text = String::from("\x1b[?25l\x1b[?7l");
-        if self.drawn > 0 {
-            text.push_str(&format!("\x1b[{}A", self.drawn));
-        }
-        for line in &frame {
-            text.push_str("\r\x1b[2K");
-            text.push_str(line);
-            text.push('\n');
-        }
-        self.drawn = frame.len();
-        let mut out = io::stdout().lock();
-        // In one piece, so that no half of a frame is seen.
-        out.write_all(text.as_bytes())?;
-        out.flush()
+    pub(super) fn open(links: &[Link], keys: Vec<Key>) -> Result<Self, Failure> {
+        let terminal = ratatui::try_init();
+        let terminal = terminal
+            .map_err(|e| Failure::failed(format!("the terminal failed: {e}; give --headless")))?;
+        Ok(Self {
+            terminal,
+            events: EventStream::new(),
+            links: links.to_vec(),
+            keys,
+        })
     }
 
-    /// The screen's lines.
-    fn frame(&self, tally: &Tally, at: Duration) -> Vec<String> {
-        let mut lines = vec![
-            format!(
-                "{}{:>42.1} s",
-                self.paint("1", "Stanchion demo: every message once"),
-                at.as_secs_f64()
-            ),
-            String::new(),
-            self.picture(tally),
-            String::new(),
-            end("sensor", &tally.sensor),
-            format!(
-                "         {:>6} without receipt   {:>6} sent again",
-                tally.waiting(),
-                tally.retransmitted
-            ),
-            end("phone", &tally.phone),
-            format!(
-                "         {:>6} copies stopped    {:>6} out of order",
-                tally.duplicates_stopped, tally.out_of_order
-            ),
-            String::new(),
-            bar("kept", tally.sent, tally.goal),
-            bar("received", tally.delivered(), tally.goal),
-            bar("receipts", tally.acknowledged, tally.goal),
-            String::new(),
-        ];
-        let skip = tally.log.len().saturating_sub(self.log);
-        for (when, text) in tally.log.iter().skip(skip) {
-            let line = clip(&format!("{:>7.2} s  {text}", when.as_secs_f64()));
-            let server = text.starts_with("server");
-            lines.push(if server { self.paint("1", &line) } else { line });
+    /// The next key; `q` for Escape and Ctrl-C too. Cancel-safe.
+    pub(super) async fn key(&mut self) -> char {
+        loop {
+            match self.events.next().await {
+                Some(Ok(Event::Key(key))) if key.kind == KeyEventKind::Press => match key.code {
+                    KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => {
+                        return 'q';
+                    }
+                    KeyCode::Char(c) => return c.to_ascii_lowercase(),
+                    KeyCode::Esc => return 'q',
+                    _ => {}
+                },
+                Some(Ok(_)) => {}
+                // The terminal is gone.
+                Some(Err(_)) | None => return 'q',
+            }
         }
-        lines.resize(HEAD + self.log, String::new());
-        lines
     }
 
-    /// The two ends and the server between them, and which links are up.
-    fn picture(&self, tally: &Tally) -> String {
-        let (state, colour) = match tally.server {
-            ServerState::Up => ("up", "32"),
-            ServerState::Killed => ("KILLED", "1;31"),
-            ServerState::Starting => ("starting", "33"),
-        };
-        let kills = match (tally.kills, tally.kills_asked()) {
-            (_, 0) => String::new(),
-            (done, asked) => format!(", killed {done} of {asked}"),
-        };
-        let server = clip(&format!("{} {state}{kills}", self.server));
-        let rest = 66_usize.saturating_sub(server.chars().count());
-        let link = |connection: &Connection, cells: usize| {
-            let (cell, colour) = if connection.up && tally.server == ServerState::Up {
-                ("━", "32")
-            } else {
-                ("╌", "31")
-            };
-            self.paint(colour, &cell.repeat(cells))
-        };
-        format!(
-            " sensor {} {} {} phone",
-            link(&tally.sensor, rest / 2),
-            self.paint(colour, &server),
-            link(&tally.phone, rest - rest / 2 - 4)
-        )
-    }
-
-    fn paint(&self, colour: &str, text: &str) -> String {
-        if self.colour {
-            format!("\x1b[{colour}m{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
+    /// Draws it.
+    ///
+    /// # Errors
+    /// The terminal's.
+    pub(super) fn draw(&mut self, view: &View<'_>) -> io::Result<()> {
+        let (links, keys) = (&self.links, &self.keys);
+        let drawn = self.terminal.draw(|frame| draw(frame, view, links, keys));
+        drawn.map(|_| ())
     }
 }
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        if self.drawn > 0 {
-            // Nothing can be done about a terminal that has gone.
-            let _ = write!(io::stdout(), "\x1b[?7h\x1b[?25h");
-            let _ = io::stdout().flush();
+        ratatui::restore();
+    }
+}
+
+fn draw(frame: &mut Frame<'_>, view: &View<'_>, links: &[Link], keys: &[Key]) {
+    let tally = view.tally;
+    let [title, _, picture, _, open, _, counts, _, log, bottom] = Layout::vertical([
+        Constraint::Length(1),
+        Constraint::Length(1),
+        Constraint::Length(1),
+        Constraint::Length(1),
+        Constraint::Length(u16::try_from(links.len()).unwrap_or(2) + 1),
+        Constraint::Length(1),
+        Constraint::Length(3),
+        Constraint::Length(1),
+        Constraint::Min(1),
+        Constraint::Length(1),
+    ])
+    .areas(frame.area());
+    let bold = Style::new().add_modifier(Modifier::BOLD);
+    let seconds = view.at.as_secs();
+    let time = format!("{}:{:02}", seconds / 60, seconds % 60);
+    sides(
+        frame,
+        title,
+        Span::styled("Stanchion: a house, a ward, two people", bold),
+        Span::raw(time),
+    );
+    frame.render_widget(link_line(tally, picture.width), picture);
+    let mut lines = vec![Line::from(
+        "Open these side by side, and write from one to the other:",
+    )];
+    for link in links {
+        lines.push(Line::from(vec![
+            Span::raw(format!("  {:<7}", link.who)),
+            Span::styled(link.url.clone(), bold),
+        ]));
+    }
+    frame.render_widget(Paragraph::new(lines), open);
+    frame.render_widget(Paragraph::new(figures(tally)), counts);
+    let room = usize::from(log.height);
+    let skip = tally.log.len().saturating_sub(room);
+    let said = tally.log.iter().skip(skip).map(|(when, text)| {
+        let line = format!("{:>7.2} s  {}", when.as_secs_f64(), harmless(text));
+        match text.starts_with("server") || text.starts_with("the ") {
+            true => Line::styled(line, bold),
+            false => Line::raw(line),
         }
+    });
+    frame.render_widget(Paragraph::new(said.collect::<Vec<_>>()), log);
+    frame.render_widget(Paragraph::new(key_line(view, keys)), bottom);
+}
+
+fn sides(frame: &mut Frame<'_>, area: Rect, left: Span<'_>, right: Span<'_>) {
+    let width = u16::try_from(right.width()).unwrap_or(0);
+    let [one, other] =
+        Layout::horizontal([Constraint::Min(0), Constraint::Length(width)]).areas(area);
+    frame.render_widget(left, one);
+    frame.render_widget(right, other);
+}
+
+/// The two ends and the server between them, and which links are up.
+fn link_line(tally: &Tally, width: u16) -> Line<'static> {
+    let (state, colour) = match tally.server {
+        ServerState::Up => ("up", Color::Green),
+        ServerState::Killed => ("KILLED", Color::Red),
+        ServerState::Starting => ("starting", Color::Yellow),
+    };
+    let kills = match tally.kills {
+        0 => String::new(),
+        1 => ", killed once".to_owned(),
+        n => format!(", killed {n} times"),
+    };
+    let server = format!(" hub {state}{kills} ");
+    let words = "sensor ".len() + server.len() + " phone".len();
+    let rest = usize::from(width).saturating_sub(words).min(60);
+    let link = |connection: &Connection, cells: usize| {
+        let up = connection.up && tally.server == ServerState::Up;
+        match up {
+            true => Span::styled("━".repeat(cells), Style::new().fg(Color::Green)),
+            false => Span::styled("╌".repeat(cells), Style::new().fg(Color::Red)),
+        }
+    };
+    Line::from(vec![
+        Span::raw("sensor "),
+        link(&tally.sensor, rest / 2),
+        Span::styled(server, Style::new().fg(colour)),
+        link(&tally.phone, rest - rest / 2),
+        Span::raw(" phone"),
+    ])
+}
+
+fn figures(tally: &Tally) -> Vec<Line<'static>> {
+    let bad = |n: u64, text: String| match n {
+        0 => Span::styled(text, Style::new().fg(Color::Green)),
+        _ => Span::styled(text, Style::new().fg(Color::Red)),
+    };
+    let on_the_way = tally.sent.saturating_sub(tally.delivered());
+    vec![
+        Line::raw(format!(
+            "The sensor sent {}; the phone acted on {}; on the way {}.",
+            tally.sent,
+            tally.delivered(),
+            on_the_way,
+        )),
+        Line::raw(format!(
+            "Sent again {}, copies stopped {}.",
+            tally.retransmitted, tally.duplicates_stopped
+        )),
+        Line::from(vec![
+            bad(tally.failed, format!("lost {}", tally.failed)),
+            Span::raw("   "),
+            bad(
+                tally.duplicated(),
+                format!("doubled {}", tally.duplicated()),
+            ),
+            Span::raw("   "),
+            bad(
+                tally.out_of_order,
+                format!("out of order {}", tally.out_of_order),
+            ),
+        ]),
+    ]
+}
+
+fn key_line(view: &View<'_>, keys: &[Key]) -> Line<'static> {
+    if let Some(doing) = view.doing {
+        let text = format!("{doing}… watch the dashboards");
+        return Line::styled(text, Style::new().fg(Color::Yellow));
     }
-}
-
-fn end(name: &str, connection: &Connection) -> String {
-    clip(&format!(" {name:<9}{}", connection.text))
-}
-
-fn bar(name: &str, done: u64, goal: u64) -> String {
-    const CELLS: u64 = 45;
-    let full = (done.min(goal) * CELLS).checked_div(goal).unwrap_or(CELLS);
-    let cells: String = (0..CELLS)
-        .map(|cell| if cell < full { '█' } else { '░' })
-        .collect();
-    format!(" {name:<9}{cells} {done} of {goal}")
-}
-
-/// One line of at most 79 columns, whatever a server said.
-fn clip(line: &str) -> String {
-    let line = harmless(line);
-    if line.chars().count() <= WIDTH {
-        return line;
+    let reversed = Style::new().add_modifier(Modifier::REVERSED);
+    let mut spans = Vec::new();
+    for (key, label) in keys.iter().chain(&[('q', "End")]) {
+        spans.push(Span::styled(format!(" {key} "), reversed));
+        spans.push(Span::raw(format!(" {label}   ")));
     }
-    line.chars().take(WIDTH - 1).chain(['…']).collect()
+    Line::from(spans)
 }
 
 #[cfg(test)]
 mod tests {
+    use ratatui::Terminal;
+    use ratatui::backend::TestBackend;
+
     use super::super::tally::{End, Report};
     use super::*;
 
-    fn screen(colour: bool) -> Screen {
-        Screen {
-            server: "hub".to_owned(),
-            colour,
-            log: LOG,
-            drawn: 0,
-        }
+    fn shown(tally: &Tally, doing: Option<&'static str>, size: (u16, u16)) -> String {
+        let mut terminal = Terminal::new(TestBackend::new(size.0, size.1)).unwrap();
+        let links = ["alice", "bob"].map(|who| Link {
+            who: who.to_owned(),
+            url: "http://127.0.0.1:4000/".to_owned(),
+        });
+        let view = View {
+            tally,
+            at: Duration::from_secs(75),
+            doing,
+        };
+        let keys = [('k', "Kill the server"), ('c', "Cut the link")];
+        terminal
+            .draw(|frame| draw(frame, &view, &links, &keys))
+            .unwrap();
+        text(terminal.backend().buffer())
+    }
+
+    fn text(buffer: &buffer::Buffer) -> String {
+        let width = usize::from(buffer.area.width);
+        let cells: Vec<_> = buffer.content.iter().map(|cell| cell.symbol()).collect();
+        let lines = cells.chunks(width).map(|line| line.concat());
+        lines.collect::<Vec<_>>().join("\n")
     }
 
     #[test]
-    fn the_screen_keeps_its_height_and_fits_80_by_24_with_the_result_below() {
-        let mut tally = Tally::new(1_000_000, 1000);
-        let empty = screen(false).frame(&tally, Duration::ZERO).len();
-        assert!(empty + OTHERS <= 24, "{empty}");
-        for n in 0..30 {
-            tally.note(Duration::from_secs(n), "x".repeat(200));
-        }
+    fn it_says_where_to_look_what_is_up_and_which_keys_there_are() {
+        let mut tally = Tally::new(10, 0);
         for end in [End::Sensor, End::Phone] {
-            let (text, connected) = ("y".repeat(200), true);
+            let (text, connected) = ("connected".to_owned(), true);
             tally.report(Duration::ZERO, end, Report::Status { text, connected });
         }
-        for state in [ServerState::Killed, ServerState::Starting, ServerState::Up] {
-            for _ in 0..1000 {
-                tally.server_is(Duration::from_secs(99_999), state);
-            }
-            let full = screen(false).frame(&tally, Duration::from_secs(99_999));
-            assert_eq!(full.len(), empty);
-            for line in full {
-                assert!(line.chars().count() <= WIDTH, "{line}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_kill_is_seen_and_so_is_its_end() {
-        let mut tally = Tally::new(10, 1);
-        let picture = |tally: &Tally| screen(false).picture(tally);
-        for end in [End::Sensor, End::Phone] {
-            let text = String::from("connected");
-            tally.report(
-                Duration::ZERO,
-                end,
-                Report::Status {
-                    text,
-                    connected: true,
-                },
-            );
-        }
-        assert!(picture(&tally).contains("━ hub up, killed 0 of 1 ━"));
+        let up = shown(&tally, None, (80, 24));
+        assert!(up.contains("1:15") && up.contains("━ hub up ━"), "{up}");
+        assert!(up.contains("alice  http://127.0.0.1:4000/"), "{up}");
+        assert!(up.contains(" k  Kill the server"), "{up}");
         tally.server_is(Duration::ZERO, ServerState::Killed);
-        assert!(picture(&tally).contains("╌ hub KILLED, killed 1 of 1 ╌"));
-        assert!(!picture(&tally).contains('━'));
-        tally.server_is(Duration::ZERO, ServerState::Up);
-        assert!(picture(&tally).contains("hub up"));
+        let killed = shown(&tally, Some("Kill the server"), (80, 24));
+        assert!(killed.contains("╌ hub KILLED, killed once ╌"), "{killed}");
+        assert!(killed.contains("Kill the server… watch"), "{killed}");
     }
 
     #[test]
-    fn what_a_server_says_cannot_break_the_screen() {
-        let mut tally = Tally::new(10, 1);
+    fn what_a_server_says_cannot_break_it_whatever_its_size() {
+        let mut tally = Tally::new(10, 0);
         let text = String::from("retry: \x1b[2J\n\u{202e}");
         let report = Report::Status {
             text,
             connected: false,
         };
         tally.report(Duration::ZERO, End::Phone, report);
-        let frame = screen(false).frame(&tally, Duration::ZERO).join("");
-        assert!(!frame.contains(['\x1b', '\n', '\u{202e}']), "{frame:?}");
+        for width in 1..100 {
+            for height in [1, 2, 7, 24] {
+                let shown = shown(&tally, None, (width, height));
+                assert!(!shown.contains(['\x1b', '\u{202e}']), "{shown:?}");
+            }
+        }
     }
 }

@@ -289,3 +289,32 @@ fn refused(account: &BareJid, error: &RegisterError) -> Failure {
 fn eprint_line(text: &str) {
     let _ = writeln!(std::io::stderr(), "stanchion: {}", harmless(text));
 }
+
+#[cfg(test)]
+mod tests {
+    use stanchion::stanza::Text;
+    use stanchion::stanza::payload::register::{Field, FieldName, Registration};
+
+    use super::*;
+
+    #[test]
+    fn a_server_that_asks_for_more_is_told_with_what_and_where_to_go() {
+        let account = "alice@home.example".parse().unwrap();
+        let email = Field {
+            name: FieldName::Email,
+            value: Text::default(),
+        };
+        let asked = Registration {
+            fields: vec![email],
+            url: Some(Text::new("https://home.example/new").unwrap()),
+            ..Registration::default()
+        };
+        let refused = refused(&account, &RegisterError::MoreAsked(Box::new(asked)));
+        assert_eq!(refused.exit, Exit::Refused);
+        assert_eq!(
+            refused.message,
+            "alice@home.example was not made: the server asks for more than a name and a password \
+             (email); make the account at https://home.example/new, then log in without --register"
+        );
+    }
+}

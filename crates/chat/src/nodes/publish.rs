@@ -35,13 +35,14 @@ const TOGETHER: usize = 64;
 An item is XML (one element) or JSON, which goes in the container of XEP-0335. It is kept \
 before it is sent, and sent again until it is known to be there; it has a number in its id, so \
 that what is sent twice replaces itself and `stanchion sub` sees what is missing. What is not \
-confirmed in time stays in the store, and the next command on it goes on.
+confirmed in time stays in the store, and the next command on it goes on; --give-up forgets it.
 
 Examples:
   stanchion pub pubsub.example.org readings '{\"celsius\": 21.5}' --create
   stanchion pub pubsub.example.org state --id now '<on xmlns=\"urn:example\"/>'
   sensor-tool | stanchion pub pubsub.example.org readings -
   stanchion pub me urn:example:mood '\"glad\"'
+  stanchion pub pubsub.example.org readings --give-up
 
 Exit codes: 0 confirmed by the service, 1 a fault of this machine, 2 usage, 10 refused by the \
 service, 11 not confirmed in time, 12 no connection in time, 13 refused for security or \
@@ -55,6 +56,10 @@ pub(crate) struct Command {
     /// input is one item)
     #[arg(value_name = "ITEM", allow_negative_numbers = true)]
     item: Option<String>,
+    /// Publish nothing, and give up what earlier commands left waiting for this node; the
+    /// service may have some of it
+    #[arg(long, conflicts_with_all = ["item", "id", "create"])]
+    give_up: bool,
     /// The item's id, in place of a numbered one: for nodes whose ids mean something, as
     /// `current`
     #[arg(long, value_name = "ID", value_parser = text)]
@@ -189,7 +194,10 @@ impl Items {
 
 /// Carries out the command.
 pub(crate) async fn run(command: Command) -> Outcome {
-    let items = command.items()?;
+    let items = match command.give_up {
+        true => Items::One(None),
+        false => command.items()?,
+    };
     let mut interrupt = Interrupt::watch()?;
     let connected = Connected::open(&command.node, &command.connection, &mut interrupt).await?;
     let pubsub = connected.client.pubsub();
@@ -199,6 +207,7 @@ pub(crate) async fn run(command: Command) -> Outcome {
         command.publisher(),
     );
     let outcome = match opened.await {
+        Ok(publisher) if command.give_up => give_up(&command, &publisher).await,
         Ok(publisher) => {
             let mut publishing = Publishing::new(&command, items, publisher);
             let ended = tokio::select! {
@@ -211,6 +220,17 @@ pub(crate) async fn run(command: Command) -> Outcome {
     };
     connected.close().await;
     outcome
+}
+
+async fn give_up(command: &Command, publisher: &Publisher) -> Outcome {
+    let given_up = publisher.give_up().await;
+    let given_up = given_up.map_err(|e| Failure::failed(one_line(&e)))?;
+    let _ = print(&if command.json {
+        json_line(&json!({ "outcome": "given-up", "items": given_up }))
+    } else {
+        format!("gave up {}", counted(given_up as u64, "item", "items"))
+    })?;
+    Ok(Exit::Done)
 }
 
 /// How an item ended.
@@ -429,7 +449,8 @@ impl<'a> Publishing<'a> {
             (0, _) => (Exit::NotDelivered, "mend it and publish again"),
             _ => (
                 Exit::InDoubt,
-                "look at the service's address; the next command on this store goes on with it",
+                "look at the service's address; the next command on this store goes on with it, \
+                 unless --give-up forgets it",
             ),
         };
         let what = match (&self.items, &self.worst) {

@@ -168,7 +168,7 @@ fn as_json(value: &Value) -> Json {
 }
 
 /// A value as it stands on the wire.
-pub(super) fn written(value: &Value) -> String {
+pub(crate) fn written(value: &Value) -> String {
     match value {
         Value::Boolean(on) => on.to_string(),
         Value::Date(text)
@@ -183,7 +183,8 @@ pub(super) fn written(value: &Value) -> String {
     }
 }
 
-fn unit(value: &Value) -> &str {
+/// The unit of a measure, as it stands on the wire.
+pub(crate) fn unit(value: &Value) -> &str {
     match value {
         Value::Numeric { unit, .. } => unit,
         _ => "",

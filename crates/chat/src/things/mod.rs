@@ -2,7 +2,7 @@
 //! four share: the connection, what of a thing's address is said, and how an error of the
 //! thing ends the command.
 
-mod format;
+pub(crate) mod format;
 mod list;
 mod read;
 mod set;

@@ -114,6 +114,44 @@ fn messages_are_found_by_words_and_by_time() {
     assert_eq!(all.json()[0]["messages"], 3, "{all:?}");
 }
 
+#[tokio::test]
+async fn the_people_in_a_room_are_named_by_their_nicknames() {
+    use stanchion::services::rooms::JoinOptions;
+    let hub = Hub::start();
+    let (host, port) = hub.address().rsplit_once(':').unwrap();
+    let start = async |user: &str| {
+        let account = format!("{user}@hub.test").parse().unwrap();
+        let client = stanchion::Client::builder(account)
+            .password(PASSWORD.to_owned().into())
+            .server(host, port.parse().unwrap())
+            .pin(hub.fingerprint().parse().unwrap())
+            .store_file(hub.home.path(&format!("{user}.sqlite")));
+        let (client, incoming) = client.start().await.unwrap();
+        let room = "ward@rooms.hub.test".parse().unwrap();
+        let options = JoinOptions::default();
+        let nick = format!("Nurse {user}");
+        let joined = client.rooms().join(room, &nick, options);
+        let (room, messages) = joined.await.unwrap();
+        (client, incoming, room, messages)
+    };
+    let (alice, _from_others, _room, mut messages) = start("alice").await;
+    let (_bob, _from_others, room, _messages) = start("bob").await;
+    room.say("bed 4 rings").await.unwrap();
+    let message = messages.recv().await.unwrap();
+    let received = message.into_received();
+    alice.chat().commit(received).await.unwrap();
+    let shown = hub.history("alice", &["ward@rooms.hub.test", "--room"]);
+    assert!(
+        shown.stdout.ends_with("Z  Nurse bob: bed 4 rings\n"),
+        "{shown:?}"
+    );
+    let account = hub.history("alice", &["ward@rooms.hub.test"]);
+    assert!(
+        account.stdout.contains("  ward@rooms.hub.test: bed 4"),
+        "{account:?}"
+    );
+}
+
 #[test]
 fn there_is_a_history_only_if_that_is_wanted_by_a_switch_or_always() {
     let hub = Hub::start();

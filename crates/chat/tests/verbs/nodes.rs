@@ -105,6 +105,12 @@ fn what_is_not_confirmed_in_time_is_kept_and_said_to_be() {
     let waiting = hub.run("alice", "pub", &all);
     assert_eq!((waiting.code, &*waiting.stdout), (11, ""), "{waiting:?}");
     assert!(waiting.one_line().contains("it is kept"), "{waiting:?}");
+    assert!(waiting.one_line().contains("--give-up"), "{waiting:?}");
+    let given_up = ["gave up 1 item\n", "gave up 0 items\n"];
+    for told in given_up {
+        let ended = hub.run("alice", "pub nowhere.hub.test x --give-up", &[]);
+        assert_eq!((ended.code, &*ended.stdout), (0, told), "{ended:?}");
+    }
 }
 
 #[test]

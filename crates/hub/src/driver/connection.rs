@@ -182,6 +182,21 @@ impl Connection {
                         return Over::Lost;
                     }
                 }
+                Output::Account {
+                    request,
+                    answer,
+                    ended,
+                } => {
+                    let input = ToRouter::Account {
+                        connection: self.id,
+                        request,
+                        answer,
+                        ended,
+                    };
+                    if self.to_router.send(input).await.is_err() {
+                        return self.router_gone(stream);
+                    }
+                }
                 Output::Element(element) => {
                     let input = ToRouter::Element(self.id, element);
                     if self.to_router.send(input).await.is_err() {

@@ -6,8 +6,9 @@
 use std::collections::HashMap;
 use std::time::{Instant, SystemTime};
 
-use stanchion_stanza::Element;
+use stanchion_stanza::stanza::StanzaError;
 use stanchion_stanza::stream::StreamError;
+use stanchion_stanza::{Element, Iq};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
@@ -35,6 +36,13 @@ pub(super) enum ToRouter {
     /// There is an account more.
     Registered(String),
     Element(ConnectionId, Element),
+    /// A request about the account itself, and what became of it.
+    Account {
+        connection: ConnectionId,
+        request: Box<Iq>,
+        answer: Result<Option<Element>, StanzaError>,
+        ended: Option<String>,
+    },
     Written(ConnectionId),
     Ended(ConnectionId, Ending),
     /// The hub goes down. Nothing is taken after it.
@@ -125,6 +133,17 @@ impl Routing {
             ToRouter::Element(connection, element) => Input::Element {
                 connection,
                 element,
+            },
+            ToRouter::Account {
+                connection,
+                request,
+                answer,
+                ended,
+            } => Input::Account {
+                connection,
+                request,
+                answer,
+                ended,
             },
             ToRouter::Written(connection) => Input::Written { connection },
             ToRouter::Ended(connection, ending) => {

@@ -256,11 +256,9 @@ impl Router {
             return refuse(ErrorType::Modify, DefinedCondition::BadRequest);
         }
         let most = self.limits.roster_items;
-        let entry = question
-            .asker
-            .local()
-            .and_then(|local| self.accounts.get_mut(local))
-            .and_then(|account| account.roster.item_mut(&contact, most));
+        let entry = self
+            .roster_mut(question.asker)
+            .and_then(|roster| roster.item_mut(&contact, most));
         let Some(entry) = entry else {
             return refuse(ErrorType::Wait, DefinedCondition::ResourceConstraint);
         };

@@ -15,14 +15,16 @@
 //! One file for each concern: `session` binds and ends, `management` is XEP-0198,
 //! `message`, `presence`, `subscription` and `iq` route, `redirect` finds new places
 //! for what a session leaves, `outbound` and `offline` are its queues, `roster` is data,
-//! and `blocking` stops what an account does not want. `archive` keeps what was said, and
+//! `account` is its end, and `blocking` stops what an account does not want. `archive` keeps what was said, and
 //! `copies` tells an account's other sessions of it.
 //! `rooms` and `pubsub` are services of their own, `component` is a program's.
 //! Logging in happens before, in [`stream`](crate::stream).
 
+mod account;
 mod archive;
 mod blocking;
 mod component;
+mod contacts;
 mod copies;
 mod iq;
 mod management;
@@ -47,7 +49,7 @@ use std::time::{Duration, Instant, SystemTime};
 use stanchion_stanza::stanza::{DefinedCondition, ErrorType, StanzaError};
 use stanchion_stanza::stream::{StreamCondition, StreamError};
 use stanchion_stanza::{
-    BareJid, Element, Encoder, Jid, Payload as _, Scope, Stanza, Text, codec::EncodeError,
+    BareJid, Element, Encoder, Iq, Jid, Payload as _, Scope, Stanza, Text, codec::EncodeError,
 };
 
 use crate::limits::HubLimits;
@@ -115,6 +117,17 @@ pub enum Input {
         /// What it sent.
         element: Element,
     },
+    /// It sent a request about its account, which was decided outside.
+    Account {
+        /// Its connection.
+        connection: ConnectionId,
+        /// What it sent.
+        request: Box<Iq>,
+        /// What to answer.
+        answer: Result<Option<Element>, StanzaError>,
+        /// The account, if it is no more.
+        ended: Option<String>,
+    },
     /// What [`Output::Send`] gave was written.
     Written {
         /// To this connection.
@@ -142,6 +155,8 @@ pub enum Persist {
     Remove(StoredId),
     /// Keep a message in an archive, as long as there is room for it there.
     Archive(ArchivedMessage),
+    /// The account is no more, and so is what its archive has; by localpart.
+    Forget(String),
 }
 
 /// A message in an archive.
@@ -166,6 +181,8 @@ pub enum Keeping {
     Room,
     /// What was said in a room.
     Said,
+    /// An entry of a roster: no stanza, but an element.
+    Contact,
 }
 
 /// A message in offline storage, or a part of a room.
@@ -244,12 +261,16 @@ pub struct Router {
     /// Sessions whose queues changed and whose bounds are to be looked at.
     touched: BTreeSet<SessionId>,
     nodes: pubsub::Nodes,
+    /// Accounts whose rosters may have changed.
+    rosters: BTreeSet<String>,
 }
 
 #[derive(Debug, Default)]
 struct Account {
     sessions: Vec<SessionId>,
     roster: Roster,
+    /// What of it is kept.
+    records: contacts::Records,
     /// Whom it does not want to hear from (XEP-0191).
     blocked: BTreeSet<Jid>,
     offline: Offline,
@@ -347,12 +368,17 @@ impl Router {
             dirty: BTreeSet::new(),
             touched: BTreeSet::new(),
             nodes: pubsub::Nodes::default(),
+            rosters: BTreeSet::new(),
         };
         // What was said needs the room.
         let (rooms, rest): (Vec<_>, Vec<_>) =
             (stored.into_iter()).partition(|stored| stored.keeping == Keeping::Room);
         for message in rooms.into_iter().chain(rest) {
             router.next_stored = router.next_stored.max(message.id.0 + 1);
+            if message.keeping == Keeping::Contact {
+                router.restore_contact(message);
+                continue;
+            }
             if message.keeping != Keeping::Offline {
                 if let Err(id) = router.rooms.restore(message) {
                     router
@@ -380,6 +406,17 @@ impl Router {
             Input::Authenticated {
                 connection,
                 account,
+                ..
+            } if !self.accounts.contains_key(&account) => {
+                // It ended after the login.
+                self.outputs.push_back(Output::Close {
+                    connection,
+                    error: Some(Box::new(account::ended())),
+                });
+            }
+            Input::Authenticated {
+                connection,
+                account,
                 entropy,
             } => {
                 let deadline = now.monotonic + self.limits.login_time;
@@ -401,11 +438,23 @@ impl Router {
                 connection,
                 element,
             } => self.element(now, connection, element),
+            Input::Account {
+                connection,
+                request,
+                answer,
+                ended,
+            } => {
+                self.about_account(now, connection, *request, answer);
+                if let Some(account) = ended {
+                    self.end_account(now, connection, &account);
+                }
+            }
             Input::Written { connection } => self.written(connection),
             Input::Ended { connection, ending } => self.ended(now, connection, ending),
             Input::Tick => self.tick(now),
             Input::Shutdown => self.shutdown(now),
         }
+        self.keep_rosters(now);
         self.settle(now);
     }
 

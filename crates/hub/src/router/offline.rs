@@ -79,6 +79,15 @@ impl Offline {
         }
     }
 
+    /// All that is stored, in order, handed out or not.
+    pub(super) fn into_stored(self) -> impl Iterator<Item = HandedOut> {
+        self.entries.into_iter().map(|entry| HandedOut {
+            id: entry.id,
+            letter: entry.letter,
+            since: entry.since,
+        })
+    }
+
     /// It has arrived. False if it was not there.
     pub(super) fn remove(&mut self, id: StoredId) -> bool {
         // Arrivals are in order, so it is near the front.

@@ -48,6 +48,9 @@ impl Router {
             return Fate::Dropped;
         }
         match message.kind {
+            MessageType::Chat | MessageType::Normal if !self.accounts.contains_key(local) => {
+                self.bounce(now, &message, unavailable())
+            }
             MessageType::Chat | MessageType::Normal => {
                 self.message_to_account(now, local, message, held.since)
             }

@@ -6,12 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest as _, Sha256};
 use stanchion_stanza::{BareJid, Element, Text, ns};
 
-/// One account's roster, and who asked to subscribe. In memory only.
+use super::contacts;
+
+/// One account's roster, and who asked to subscribe. `contacts` keeps it.
 #[derive(Debug, Default)]
 pub(super) struct Roster {
     items: BTreeMap<BareJid, Item>,
     /// Who asked, and has no answer yet ("Pending In", RFC 6121 §A.1).
     requests: BTreeSet<BareJid>,
+    /// Entries and requests that are perhaps other than they were.
+    changed: BTreeSet<BareJid>,
 }
 
 /// One contact.
@@ -61,16 +65,42 @@ impl Roster {
         if !self.items.contains_key(contact) && self.len() >= most {
             return None;
         }
+        self.changed.insert(contact.clone());
         Some(self.items.entry(contact.clone()).or_default())
     }
 
     /// The contact's entry, if there is one.
     pub(super) fn existing_mut(&mut self, contact: &BareJid) -> Option<&mut Item> {
+        self.changed.insert(contact.clone());
         self.items.get_mut(contact)
     }
 
     pub(super) fn remove(&mut self, contact: &BareJid) -> Option<Item> {
+        self.changed.insert(contact.clone());
         self.items.remove(contact)
+    }
+
+    /// What may have changed since this was asked last.
+    pub(super) fn take_changed(&mut self) -> BTreeSet<BareJid> {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// What there is of a contact, to be kept; none if there is nothing.
+    pub(super) fn record(&self, contact: &BareJid) -> Option<Element> {
+        let (item, asks) = (self.items.get(contact), self.requests.contains(contact));
+        (item.is_some() || asks).then(|| contacts::record(contact, item, asks))
+    }
+
+    /// What there was of a contact.
+    pub(super) fn restore(&mut self, contact: BareJid, item: Option<Item>, asks: bool) {
+        match item {
+            Some(item) => self.items.insert(contact.clone(), item),
+            None => self.items.remove(&contact),
+        };
+        match asks {
+            true => self.requests.insert(contact),
+            false => self.requests.remove(&contact),
+        };
     }
 
     /// Notes a request; false if there is no room.
@@ -78,13 +108,19 @@ impl Roster {
         if !self.requests.contains(contact) && self.len() >= most {
             return false;
         }
+        self.changed.insert(contact.clone());
         self.requests.insert(contact.clone());
         true
     }
 
     /// Takes a request back or answers it; whether there was one.
     pub(super) fn settle_request(&mut self, contact: &BareJid) -> bool {
+        self.changed.insert(contact.clone());
         self.requests.remove(contact)
+    }
+
+    pub(super) fn contacts(&self) -> impl Iterator<Item = &BareJid> {
+        self.items.keys()
     }
 
     pub(super) fn requests(&self) -> impl Iterator<Item = &BareJid> {

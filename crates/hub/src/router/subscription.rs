@@ -1,5 +1,5 @@
 //! Presence subscriptions between accounts of the hub (RFC 6121 §3, appendix A).
-//! Subscriptions are not approved in advance, and not kept over a restart.
+//! Subscriptions are not approved in advance.
 
 use stanchion_stanza::stanza::{DefinedCondition, ErrorType, PresenceType, StanzaError};
 use stanchion_stanza::{BareJid, Element, Iq, Payload as _, Presence, Text, ns};
@@ -227,8 +227,30 @@ impl Router {
         true
     }
 
-    fn roster_mut(&mut self, own: &BareJid) -> Option<&mut super::Roster> {
-        let account = self.accounts.get_mut(own.local()?)?;
+    /// The account is about to end: all its subscriptions do, both ways, and whoever asked
+    /// is refused.
+    pub(super) fn leave_contacts(&mut self, now: Now, own: &BareJid) {
+        let Some(roster) = self.roster_mut(own) else {
+            return;
+        };
+        let contacts: Vec<BareJid> = roster.contacts().cloned().collect();
+        let asked: Vec<BareJid> = roster.requests().cloned().collect();
+        for contact in contacts {
+            self.remove_contact(now, own, &contact);
+        }
+        for contact in asked {
+            let unsubscribed = between(own, &contact, PresenceType::Unsubscribed);
+            self.deny(now, own, &contact, &unsubscribed);
+        }
+        // While there is an account whose records they are.
+        self.keep_rosters(now);
+    }
+
+    /// A roster that may change.
+    pub(super) fn roster_mut(&mut self, own: &BareJid) -> Option<&mut super::Roster> {
+        let local = own.local()?;
+        let account = self.accounts.get_mut(local)?;
+        self.rosters.insert(local.to_owned());
         Some(&mut account.roster)
     }
 

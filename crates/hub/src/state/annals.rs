@@ -26,6 +26,13 @@ const NS: &str = "urn:stanchion:hub:archive:0";
 /// Records beyond the bounds that are put up with, whatever is within.
 const HISTORY: usize = 1000;
 
+/// What the journal gets.
+pub(super) enum Record<'a> {
+    Archived(&'a ArchivedMessage),
+    /// What that account had is no more.
+    Forgotten(&'a str),
+}
+
 /// The journal, open at its end.
 #[derive(Debug)]
 pub(super) struct Annals {
@@ -70,14 +77,23 @@ impl Annals {
         Ok((annals, messages))
     }
 
-    /// Writes messages, in order.
+    /// Writes records, in order.
     pub(super) fn append<'a>(
         &mut self,
-        messages: impl Iterator<Item = &'a ArchivedMessage>,
+        records: impl Iterator<Item = Record<'a>>,
     ) -> io::Result<()> {
         let mut bytes = Vec::new();
-        for message in messages {
-            encode(&self.encoder, message, &mut bytes)?;
+        for record in records {
+            match record {
+                Record::Archived(message) => encode(&self.encoder, message, &mut bytes)?,
+                Record::Forgotten(account) => {
+                    let account = Text::new(account).map_err(io::Error::other)?;
+                    let record = Element::new("forgotten", NS).with_attr("account", account);
+                    let written = self.encoder.element(&record, &mut bytes);
+                    written.map_err(io::Error::other)?;
+                    bytes.push(b'\n');
+                }
+            }
             self.appended += 1;
         }
         self.file.write_all(&bytes)?;
@@ -124,6 +140,10 @@ fn parse(bytes: &[u8], bounds: &HubLimits) -> Result<Vec<ArchivedMessage>, u64> 
         let offset = (bytes.len() - decoder.pending()) as u64;
         match decoder.next_event() {
             Ok(Some(StreamEvent::Element(record))) => {
+                if record.is("forgotten", NS) {
+                    accounts.remove(record.attr("account").ok_or(offset)?);
+                    continue;
+                }
                 let message = read(&record).ok_or(offset)?;
                 let (size, messages) = accounts.entry(message.account.clone()).or_default();
                 *size += message.stanza.len();
@@ -193,8 +213,10 @@ mod tests {
         let (mut annals, none) = Annals::open(folder.path(), bounds(3)).unwrap();
         assert_eq!(none, []);
         let all: Vec<_> = (0..5).map(|id| message(id, "a")).collect();
-        annals.append(all.iter()).unwrap();
-        annals.append([message(9, "b")].iter()).unwrap();
+        annals.append(all.iter().map(Record::Archived)).unwrap();
+        annals
+            .append([Record::Archived(&message(9, "b"))].into_iter())
+            .unwrap();
         drop(annals);
         let (_, back) = Annals::open(folder.path(), bounds(3)).unwrap();
         assert_eq!(ids(&back), [2, 3, 4, 9]);
@@ -202,11 +224,30 @@ mod tests {
     }
 
     #[test]
+    fn what_an_account_had_that_ended_is_gone_and_not_what_came_after() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut annals, _) = Annals::open(folder.path(), bounds(3)).unwrap();
+        let (one, other, late) = (message(0, "a"), message(1, "b"), message(2, "a"));
+        let records = [
+            Record::Archived(&one),
+            Record::Archived(&other),
+            Record::Forgotten("a"),
+            Record::Archived(&late),
+        ];
+        annals.append(records.into_iter()).unwrap();
+        drop(annals);
+        let (_, back) = Annals::open(folder.path(), bounds(3)).unwrap();
+        assert_eq!(ids(&back), [2, 1], "account by account");
+    }
+
+    #[test]
     fn the_journal_does_not_grow_beyond_what_it_may_hold_and_some() {
         let folder = tempfile::tempdir().unwrap();
         let (mut annals, _) = Annals::open(folder.path(), bounds(10)).unwrap();
         for id in 0..5000 {
-            annals.append([message(id, "a")].iter()).unwrap();
+            annals
+                .append([Record::Archived(&message(id, "a"))].into_iter())
+                .unwrap();
         }
         let size = fs::metadata(folder.path().join("archive.xml"))
             .unwrap()
@@ -223,7 +264,11 @@ mod tests {
         let path = folder.path().join("archive.xml");
         let (mut annals, _) = Annals::open(folder.path(), bounds(10)).unwrap();
         annals
-            .append([message(0, "a"), message(1, "a")].iter())
+            .append(
+                [message(0, "a"), message(1, "a")]
+                    .iter()
+                    .map(Record::Archived),
+            )
             .unwrap();
         drop(annals);
         let bytes = fs::read(&path).unwrap();

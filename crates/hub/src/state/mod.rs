@@ -7,7 +7,7 @@
 //! | `identity.pem` | private key and certificate, mode 0600 |
 //! | `cert.pem` | the certificate alone, for clients to trust |
 //! | `secret` | 32 random bytes, mode 0600 |
-//! | `offline.xml` | offline messages, and rooms with what was said there, mode 0600 |
+//! | `offline.xml` | offline messages, rosters, and rooms with what was said there, mode 0600 |
 //! | `archive.xml` | archived messages, mode 0600 |
 //! | `lock` | locked while a hub runs |
 

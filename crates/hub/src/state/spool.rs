@@ -16,7 +16,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use stanchion_stanza::{Decoder, Element, Encoder, Limits, Scope, StreamEvent, Text};
 
-use super::annals::Annals;
+use super::annals::{Annals, Record};
 use super::{StateDir, failed, private, replace};
 use crate::error::HubError;
 use crate::limits::HubLimits;
@@ -108,13 +108,14 @@ impl Spool {
                     bytes.push(b'\n');
                     self.live = self.live.saturating_sub(1);
                 }
-                Persist::Archive(_) => continue,
+                Persist::Archive(_) | Persist::Forget(_) => continue,
             }
             self.records += 1;
         }
         self.annals
             .append(changes.iter().filter_map(|change| match change {
-                Persist::Archive(message) => Some(message),
+                Persist::Archive(message) => Some(Record::Archived(message)),
+                Persist::Forget(account) => Some(Record::Forgotten(account)),
                 _ => None,
             }))?;
         self.file.write_all(&bytes)?;
@@ -184,7 +185,7 @@ fn parse(bytes: &[u8]) -> Result<Vec<StoredMessage>, u64> {
                 Persist::Remove(id) => {
                     messages.remove(&id);
                 }
-                Persist::Archive(_) => return Err(offset),
+                Persist::Archive(_) | Persist::Forget(_) => return Err(offset),
             },
             Ok(Some(_)) => return Err(offset),
             Ok(None) => break,
@@ -205,6 +206,7 @@ const fn name_of(keeping: Keeping) -> Option<&'static str> {
         Keeping::Offline => None,
         Keeping::Room => Some("room"),
         Keeping::Said => Some("said"),
+        Keeping::Contact => Some("contact"),
     }
 }
 
@@ -219,6 +221,7 @@ fn read(record: &Element) -> Option<Persist> {
         None => Keeping::Offline,
         Some("room") => Keeping::Room,
         Some("said") => Keeping::Said,
+        Some("contact") => Keeping::Contact,
         Some(_) => return None,
     };
     Some(Persist::Store(StoredMessage {

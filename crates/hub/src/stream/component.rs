@@ -94,7 +94,7 @@ impl Negotiation {
             return self.fail(StreamCondition::NotAuthorized);
         }
         let domain = component.domain.clone();
-        self.state = State::Open;
+        self.state = State::Open { account: None };
         self.outputs.push_back(Output::Attached { domain });
     }
 }

@@ -27,9 +27,10 @@ use stanchion_sasl::server::{Identity, Refusal, ServerChannel, ServerPolicy};
 use stanchion_sasl::{Nonce, SaslCondition, ServerAuth, Step};
 use stanchion_stanza::payload::sasl::{Abort, Auth, Challenge, Failure, Response, Success};
 use stanchion_stanza::payload::starttls::{Proceed, StartTls};
+use stanchion_stanza::stanza::StanzaError;
 use stanchion_stanza::stream::{StreamCondition, StreamError};
 use stanchion_stanza::{
-    Element, Jid, Payload as _, Stanza, StreamEvent, Text, codec::DecodeError, ns,
+    Element, Iq, Jid, Payload as _, Stanza, StreamEvent, Text, codec::DecodeError, ns,
     payload::PayloadError, stream::StreamHeader,
 };
 
@@ -102,6 +103,16 @@ pub enum Output {
     },
     /// For the router.
     Element(Element),
+    /// For the router: a request about the account that is logged in, which was decided, and
+    /// counts as any other stanza.
+    Account {
+        /// What was asked.
+        request: Box<Iq>,
+        /// What to answer.
+        answer: Result<Option<Element>, StanzaError>,
+        /// The account, if it is no more.
+        ended: Option<String>,
+    },
     /// Close the stream and the connection. Nothing follows.
     Close {
         /// Whether the client closed it first.
@@ -118,8 +129,9 @@ pub struct Negotiation {
     deadline: Instant,
     /// The header was sent since the last restart.
     opened: bool,
-    /// How often an account was asked for.
+    /// How often an account was asked for, and a password changed.
     registrations: u32,
+    changes: u32,
     /// It is on the port for components.
     component: Option<Arc<Attachable>>,
     /// For a header that is sent only because of an error.
@@ -151,8 +163,8 @@ enum State {
     LoggedIn { account: String },
     /// A component's header came; its proof for that stream id has not.
     Proving { id: Text },
-    /// The router has it.
-    Open,
+    /// The router has it. The account, unless it is the component.
+    Open { account: Option<String> },
     /// Closed.
     Over,
 }
@@ -167,6 +179,7 @@ impl Negotiation {
             state: State::Fresh,
             opened: false,
             registrations: 0,
+            changes: 0,
             component: None,
             spare_id: entropy,
             outputs: VecDeque::new(),
@@ -199,7 +212,7 @@ impl Negotiation {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         match self.state {
-            State::Open | State::Over => None,
+            State::Open { .. } | State::Over => None,
             _ => Some(self.deadline),
         }
     }
@@ -208,11 +221,18 @@ impl Negotiation {
     /// thread for blocking work.
     #[must_use]
     pub fn is_costly(&self, event: &StreamEvent) -> bool {
-        matches!(self.state, State::Authenticating(_))
-            && matches!(event, StreamEvent::Element(e)
-                if Response::matches(e)
-                    || (Auth::matches(e) && e.attr("mechanism") == Some("PLAIN"))
-                    || self.registers(e))
+        let StreamEvent::Element(element) = event else {
+            return false;
+        };
+        match self.state {
+            State::Open { .. } => self.concerns_account(element),
+            State::Authenticating(_) => {
+                Response::matches(element)
+                    || (Auth::matches(element) && element.attr("mechanism") == Some("PLAIN"))
+                    || self.registers(element)
+            }
+            _ => false,
+        }
     }
 
     fn header(&mut self, header: &StreamHeader, entropy: &[u8; 24]) {
@@ -244,7 +264,9 @@ impl Negotiation {
                 features
             }
             State::LoggedIn { account } => {
-                self.state = State::Open;
+                self.state = State::Open {
+                    account: Some(account.clone()),
+                };
                 let features = after_login(self.shared.max_bytes);
                 self.outputs.push_back(Output::Send(features.to_element()));
                 return self.outputs.push_back(Output::LoggedIn { account });
@@ -254,7 +276,7 @@ impl Negotiation {
             | State::Handshake
             | State::Authenticating(_)
             | State::Proving { .. }
-            | State::Open
+            | State::Open { .. }
             | State::Over => return self.fail(StreamCondition::BadFormat),
         };
         self.outputs.push_back(Output::Send(features.to_element()));
@@ -275,8 +297,11 @@ impl Negotiation {
         if matches!(self.state, State::Authenticating(_)) && self.registers(&element) {
             return self.registration(element);
         }
+        if self.concerns_account(&element) {
+            return self.about_account(element);
+        }
         match &mut self.state {
-            State::Open => self.outputs.push_back(Output::Element(element)),
+            State::Open { .. } => self.outputs.push_back(Output::Element(element)),
             State::Proving { .. } => self.prove(&element),
             State::Plain if StartTls::matches(&element) => {
                 self.state = State::Handshake;

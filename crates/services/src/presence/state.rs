@@ -195,6 +195,24 @@ impl Present {
         self.tell(now);
     }
 
+    /// Says how we are once more to a contact that lets us see its presence now. Some servers
+    /// note what those can to whom they may tell something only from presence that comes
+    /// after that (ejabberd does, for nodes at accounts, XEP-0060 §9.2); the last that came
+    /// was from before. The contact sees our presence as it is.
+    fn say_once_more(&mut self, contact: &BareJid) {
+        let known = matches!(self.told, Told::This { .. }) && self.own.is_available();
+        let on_its_own = self
+            .shown
+            .keys()
+            .any(|to| to.bare_str() == contact.as_str());
+        if self.here.is_none() || !known || on_its_own {
+            return;
+        }
+        let mut presence = self.presence(&self.own);
+        presence.header.to = Some(contact.clone().into());
+        self.outputs.push_back(Output::Transmit(presence.into()));
+    }
+
     fn event(&mut self, event: PresenceEvent) {
         self.outputs.push_back(Output::Event(event));
     }
@@ -282,6 +300,7 @@ impl Service for Present {
                 self.lost = Some(now.monotonic);
                 self.event(PresenceEvent::Interrupted);
             }
+            Input::Mutual(contact) => self.say_once_more(contact),
             // Others may want to see it, too.
             Input::Stanza(Stanza::Presence(presence)) => self.heard(presence),
             _ => {}

@@ -43,7 +43,7 @@ pub enum NotPublished {
     /// The service will not have it.
     #[error("{0}")]
     Refused(Reason),
-    /// It gave way to newer ones before it was sent.
+    /// It gave way to newer ones before it was sent, or was [given up](Publisher::give_up).
     #[error("it gave way to newer publications; let more of them wait, or publish less often")]
     Dropped,
     /// The client ended first. What was kept is published by its next life.
@@ -132,6 +132,19 @@ impl Publisher {
             last.kept().await?;
         }
         Ok(taken)
+    }
+
+    /// Gives up all publications that wait for the service, those of earlier lives included:
+    /// they are [dropped](Stage::Dropped), though some may have been sent, and the service may
+    /// have them. How many they were. Once the client has [ended
+    /// properly](crate::Standard::shutdown), no later life knows of them.
+    ///
+    /// # Errors
+    /// [`PubsubError::Ended`].
+    pub async fn give_up(&self) -> Result<usize, PubsubError> {
+        let id = self.id;
+        let give_up = move |state: &mut State, _| state.give_up(id);
+        self.handle.call(give_up).await?.ok_or(PubsubError::Ended)
     }
 
     /// Names this publisher's items.

@@ -334,6 +334,12 @@ impl Contacts {
             RosterEvent::Removed(item.jid)
         } else {
             let contact = Contact::from(item);
+            let before = self.items.get(&contact.jid);
+            let approves = before.is_some_and(|c| c.sees_us() && !c.is_seen());
+            if approves && contact.subscription == Subscription::Both {
+                self.outputs
+                    .push_back(Output::Mutual(contact.jid.to_bare()));
+            }
             if self.items.len() < MOST || self.items.contains_key(&contact.jid) {
                 changes.push(put(&contact));
                 self.items.insert(contact.jid.clone(), contact.clone());

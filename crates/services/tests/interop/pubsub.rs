@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use stanchion_reliability::session::SessionConfig;
 use stanchion_services::disco::Disco;
+use stanchion_services::presence::{PresenceConfig, Present};
 use stanchion_services::pubsub::{
     Beginning, Item, NodeEvent, PublisherConfig, Pubsub, State, SubscriptionConfig,
 };
+use stanchion_services::roster::{Contacts, Policy, Roster, RosterEvent, Subscription};
 use stanchion_services::{HostBuilder, Input, Output, Service, Taken};
 use stanchion_stanza::payload::caps::Caps;
 use stanchion_stanza::payload::disco::DiscoInfo;
@@ -16,6 +19,7 @@ use stanchion_stanza::payload::pubsub::{
 use stanchion_stanza::payload::rsm::{PageRequest, Position};
 use stanchion_stanza::stanza::{IqKind, PresenceType};
 use stanchion_stanza::{Element, Jid, Payload as _, Presence, Stanza, Text};
+use tokio::sync::broadcast::Receiver;
 
 use crate::foreign::Foreign;
 use crate::server::{Device, Real};
@@ -58,6 +62,23 @@ async fn device(server: &Real, name: &str) -> (Device, Pubsub) {
     let device = Device::start(server, name, services).await;
     let pubsub = Pubsub::new(handle, device.host.requests(), device.transactor.clone());
     (device, pubsub)
+}
+
+/// The same, with contacts and presence as every client has them: whoever asks may see it.
+async fn sociable(server: &Real, name: &str) -> (Device, Pubsub, Roster) {
+    let mut services = HostBuilder::new();
+    services.add(Disco::default());
+    let contacts = services.add(Contacts::new(Policy::AcceptAll));
+    services.add(Present::new(PresenceConfig::default()));
+    let handle = services.add(State::default());
+    let mut config = SessionConfig::default();
+    config.presence = None;
+    let user = server.add(name);
+    let folder = tempfile::tempdir().unwrap();
+    let device = Device::login_in(folder, server, &user, services, config).await;
+    let requests = device.host.requests();
+    let pubsub = Pubsub::new(handle, requests.clone(), device.transactor.clone());
+    (device, pubsub, Roster::new(contacts, requests))
 }
 
 /// Says in presence what we are, and befriends whoever asks.
@@ -372,10 +393,23 @@ async fn an_owner_is_told_what_the_service_really_set_and_who_is_there() {
     }
 }
 
+/// Waits until the contact is so.
+async fn until_subscribed(
+    roster: &Roster,
+    events: &mut Receiver<RosterEvent>,
+    contact: &Jid,
+    wanted: Subscription,
+) {
+    let known = async || soon(roster.contact(contact)).await.unwrap();
+    while known().await.is_none_or(|c| c.subscription != wanted) {
+        soon(events.recv()).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn contacts_see_what_each_other_publishes_at_their_accounts() {
     for server in Real::both("pubsub-pep") {
-        let (lamp, pubsub) = device(&server, "lamp").await;
+        let (lamp, pubsub, roster) = sociable(&server, "lamp").await;
         let name = text("urn:example:mood");
         let mut contacts = soon(pubsub.contacts(name.clone())).await.unwrap();
         let user = server.add("other");
@@ -386,35 +420,38 @@ async fn contacts_see_what_each_other_publishes_at_their_accounts() {
             .tell(&format!("befriend {}", lamp.full().to_bare()))
             .await;
         other.says("befriended").await;
+        // It sees us first: ejabberd has our capabilities only from what we say then.
+        let expected: Jid = format!("{user}@{}", server.domain()).parse().unwrap();
+        let mut events = roster.events();
+        until_subscribed(&roster, &mut events, &expected, Subscription::From).await;
+        soon(roster.subscribe(expected.to_bare())).await.unwrap();
+        until_subscribed(&roster, &mut events, &expected, Subscription::Both).await;
 
-        // ejabberd makes none by itself here; nor did it tell us of what was published.
+        // ejabberd makes none by itself here.
         other.tell("create own urn:example:mood").await;
         other.says("created").await;
 
-        // Friendship takes a few stanzas both ways: publish until it is there.
-        let expected: Jid = format!("{user}@{}", server.domain()).parse().unwrap();
-        if !server.is_ejabberd() {
-            let seen = async {
-                for n in 0.. {
-                    other
-                        .tell(&format!("publish own urn:example:mood current happy{n}"))
-                        .await;
-                    other.says("published").await;
-                    let next = tokio::time::timeout(Duration::from_millis(500), contacts.next());
-                    if let Ok(news) = next.await {
-                        return news.unwrap();
-                    }
+        // What we said of us may take a moment to be there: publish until it is.
+        let seen = async {
+            for n in 0.. {
+                other
+                    .tell(&format!("publish own urn:example:mood current happy{n}"))
+                    .await;
+                other.says("published").await;
+                let next = tokio::time::timeout(Duration::from_millis(500), contacts.next());
+                if let Ok(news) = next.await {
+                    return news.unwrap();
                 }
-                unreachable!()
-            };
-            let news = soon(seen).await;
-            assert_eq!(news.from, expected);
-            let Event::Items { items, .. } = news.event else {
-                panic!("{news:?}");
-            };
-            let payload = items[0].payload.as_ref().unwrap();
-            assert!(payload.text().starts_with("happy"));
-        }
+            }
+            unreachable!()
+        };
+        let news = soon(seen).await;
+        assert_eq!(news.from, expected);
+        let Event::Items { items, .. } = news.event else {
+            panic!("{news:?}");
+        };
+        let payload = items[0].payload.as_ref().unwrap();
+        assert!(payload.text().starts_with("happy"));
 
         // Our own account, with who may see it said, and kept until it is confirmed.
         let mut config = PublisherConfig::default();

@@ -144,14 +144,23 @@ impl Server {
         self.connector_at(name, self.address)
     }
 
+    /// The same with that password.
+    pub(crate) fn connector_with(&self, name: &str, password: &str) -> Connector {
+        self.connector_by(name, password, self.address)
+    }
+
     /// The same through that place.
     pub(crate) fn connector_at(&self, name: &str, place: SocketAddr) -> Connector {
+        self.connector_by(name, name, place)
+    }
+
+    fn connector_by(&self, name: &str, password: &str, place: SocketAddr) -> Connector {
         let mut config = ConnectConfig::default();
         config.tls.pin = Some(self.fingerprint);
         let endpoint = Endpoint::at(place, TlsMode::Direct);
         config.endpoints = Endpoints::Explicit(vec![endpoint]);
         let jid = format!("{name}@{DOMAIN}").parse().unwrap();
-        Connector::new(Account::with_password(jid, name), config).unwrap()
+        Connector::new(Account::with_password(jid, password), config).unwrap()
     }
 
     pub(crate) async fn stop(self) {

@@ -45,6 +45,19 @@ pub(super) struct Nodes {
     next_id: u64,
 }
 
+impl Nodes {
+    /// The account is no more: its own nodes go, and it is nobody at those of others.
+    pub(super) fn forget(&mut self, local: &str, account: &BareJid) {
+        let own = Host::Account(local.to_owned());
+        self.by_name.retain(|(host, _), _| *host != own);
+        for node in self.by_name.values_mut() {
+            node.affiliations.remove(account);
+            let theirs = |jid: &Jid| jid.bare_str() == account.as_str();
+            node.subscribers.retain(|jid| !theirs(jid));
+        }
+    }
+}
+
 /// Who asks what, where.
 struct Asker<'a> {
     host: Host,

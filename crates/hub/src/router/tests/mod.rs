@@ -1,6 +1,7 @@
 //! The router under test: a bench that plays all connections, and the laws in the files
 //! below.
 
+mod account;
 mod archive;
 mod component;
 mod laws;
@@ -86,6 +87,9 @@ impl Bench {
                     assert!(self.disk.remove(&id).is_some(), "{id:?} is not stored");
                 }
                 Output::Persist(Persist::Archive(message)) => self.archived.push(message),
+                Output::Persist(Persist::Forget(account)) => {
+                    self.archived.retain(|message| message.account != account);
+                }
                 Output::Send { connection, bytes } => {
                     let write = split(&bytes);
                     let before = self.in_flight.insert(connection, write);

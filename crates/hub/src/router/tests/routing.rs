@@ -560,3 +560,61 @@ fn the_blocked_are_listed_and_changes_pushed_to_all_who_asked() {
         assert_eq!(error_of(&answer[0]), "bad-request", "{name} {items}");
     }
 }
+
+#[test]
+fn rosters_and_requests_are_there_after_a_restart_and_what_is_gone_is_gone() {
+    fn roster(bench: &mut Bench, who: ConnectionId) -> Vec<(String, String)> {
+        bench.hear(who);
+        bench.say(
+            who,
+            "<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>",
+        );
+        let answer = bench.one(who);
+        let query = answer.children().next().unwrap().clone();
+        let text = |e: &Element, name| e.attr(name).unwrap_or_default().to_owned();
+        let items = query.children().map(|item| {
+            let groups: Vec<_> = item.children().map(|g| g.text().into_owned()).collect();
+            let (jid, how) = (text(item, "jid"), text(item, "subscription"));
+            (format!("{jid} {}", groups.join(",")), how)
+        });
+        items.collect()
+    }
+    let mut bench = Bench::new();
+    let (a, b) = (bench.online("a", "1"), bench.online("b", "1"));
+    bench.say(a, "<presence type='subscribe' to='b@hub.example'/>");
+    bench.say(b, "<presence type='subscribed' to='a@hub.example'/>");
+    bench.say(a, "<presence type='subscribe' to='c@hub.example'/>");
+    bench.say(
+        b,
+        "<iq type='set' id='s'><query xmlns='jabber:iq:roster'>\
+         <item jid='a@hub.example' name='Ann'><group>Friends</group></item></query></iq>",
+    );
+    bench.say(
+        b,
+        "<iq type='set' id='t'><query xmlns='jabber:iq:roster'>\
+         <item jid='s@hub.example'/></query></iq>",
+    );
+    bench.say(
+        b,
+        "<iq type='set' id='u'><query xmlns='jabber:iq:roster'>\
+         <item jid='s@hub.example' subscription='remove'/></query></iq>",
+    );
+    let before = (roster(&mut bench, a), roster(&mut bench, b));
+    assert_eq!(before.1, [("a@hub.example Friends".into(), "from".into())]);
+
+    let disk: Vec<_> = bench.disk.values().cloned().collect();
+    // Of each contact one record, and one of who asks.
+    assert_eq!(disk.len(), 4, "{disk:?}");
+    let mut bench = Bench::with(HubLimits::default(), disk);
+    let (a, b) = (bench.online("a", "1"), bench.online("b", "1"));
+    let after = (roster(&mut bench, a), roster(&mut bench, b));
+    assert_eq!(after, before);
+    bench.hear(a);
+    bench.say(b, "<presence><show>dnd</show></presence>");
+    assert_eq!(bench.hear(a).len(), 1, "a sees b as before");
+    let c = bench.bind("c", "1");
+    bench.say(c, "<presence/>");
+    let asks = bench.hear(c);
+    let asks = asks.iter().find(|e| e.attr("type") == Some("subscribe"));
+    assert_eq!(asks.and_then(|e| e.attr("from")), Some("a@hub.example"));
+}

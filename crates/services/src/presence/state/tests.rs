@@ -366,3 +366,30 @@ fn a_long_text_is_remembered_in_part() {
     let (_, status) = present.of(&"lamp@x.example".parse().unwrap()).remove(0);
     assert_eq!(status.text.map(|text| text.len()), Some(SAID));
 }
+
+#[test]
+fn a_contact_that_lets_us_see_it_is_told_how_we_are_once_more_unless_it_is_shown_something_else() {
+    let mut present = announced();
+    let friend: BareJid = "lamp@there.example".parse().unwrap();
+    present.handle(now(2), Input::Mutual(&friend));
+    let again = sent(&mut present);
+    assert_eq!(again.len(), 1);
+    assert_eq!(again[0].header.to, Some(Jid::from(friend.clone())));
+    assert!(again[0].payloads.iter().any(Caps::matches));
+
+    let other = jid("lamp@there.example/1");
+    let status = Status {
+        availability: Availability::Away,
+        ..Status::default()
+    };
+    present.show_to(now(3), other, status).unwrap();
+    assert_eq!(sent(&mut present).len(), 1);
+    present.handle(now(3), Input::Mutual(&friend));
+    assert_eq!(sent(&mut present).len(), 0);
+
+    let mut hidden = announced();
+    hidden.set(now(4), Status::unavailable());
+    assert_eq!(sent(&mut hidden).len(), 1);
+    hidden.handle(now(5), Input::Mutual(&friend));
+    assert_eq!(sent(&mut hidden).len(), 0, "nobody is told more than that");
+}

@@ -209,6 +209,13 @@ impl State {
         }
     }
 
+    /// Gives up what waits at a publisher. How many that were.
+    pub(crate) fn give_up(&mut self, publisher: u64) -> Option<usize> {
+        let (count, changes) = self.outflows.get_mut(&publisher)?.give_up();
+        self.keep(changes, None);
+        Some(count)
+    }
+
     /// What a publisher has done, its stream, and how many publications wait.
     pub(crate) fn publisher(&self, publisher: u64) -> Option<(PublisherCounters, StreamId, usize)> {
         let outflow = self.outflows.get(&publisher)?;

@@ -45,7 +45,8 @@ pub enum Stage {
     Confirmed,
     /// The service will not have it. Subscribers see a gap in its place.
     Refused(Reason),
-    /// It gave way to newer ones before it was sent. Subscribers see a gap in its place.
+    /// It gave way to newer ones before it was sent, or was [given
+    /// up](crate::pubsub::Publisher::give_up). Subscribers see a gap in its place.
     Dropped,
 }
 
@@ -390,6 +391,24 @@ impl Outflow {
         // Its number is used up, whatever rows are left.
         changes.push(self.head());
         true
+    }
+
+    /// All that wait go, sent or not. How many, and changes of the rows.
+    pub(crate) fn give_up(&mut self) -> (usize, Vec<Change>) {
+        let mut changes = Vec::new();
+        let given_up = std::mem::take(&mut self.queue);
+        let count = given_up.len();
+        for mut entry in given_up {
+            entry.tell(&Stage::Dropped);
+            self.counters.dropped += 1;
+            changes.push(Change::Delete {
+                key: self.key_of(entry.position),
+            });
+        }
+        // Answers that still come are void.
+        self.generation += 1;
+        (self.sent, self.bytes) = (0, 0);
+        (count, self.made_room(changes))
     }
 
     /// All up to that one are durable.

@@ -256,6 +256,42 @@ fn wait(condition: DefinedCondition) -> RequestError {
 // ---- publishing ---------------------------------------------------------------------
 
 #[test]
+fn what_is_given_up_is_neither_sent_nor_kept_and_its_numbers_are_used_up() {
+    let mut bench = Bench::up(false);
+    let config = PublisherConfig {
+        window: 1,
+        ..PublisherConfig::default()
+    };
+    let publisher = bench.publisher(config);
+    let stages = ["1", "2"].map(|content| bench.publish(publisher, content));
+    let (tag, content) = bench.published().remove(0);
+    assert_eq!(content, "1");
+    assert_eq!(bench.state.give_up(publisher), Some(2));
+    bench.run();
+    for stage in stages {
+        assert_eq!(stage.lock().unwrap().last(), Some(&Stage::Dropped));
+    }
+    let mut rows = std::collections::BTreeMap::new();
+    for change in &bench.kept {
+        match change {
+            Change::Put { key, value } => rows.insert(key.clone(), value.clone()),
+            Change::Delete { key } => rows.remove(key),
+            Change::History(_) => None,
+        };
+    }
+    assert!(rows.keys().all(|key| key.starts_with('p')), "{rows:?}");
+    // The answer to what was under way says nothing of what comes next.
+    let next = bench.publish(publisher, "3");
+    bench.answer(tag, Answer::Empty);
+    assert_eq!(*next.lock().unwrap(), [Stage::Kept]);
+    let (tag, content) = bench.published().remove(0);
+    assert_eq!(content, "3");
+    bench.answer(tag, Answer::Empty);
+    assert_eq!(next.lock().unwrap().last(), Some(&Stage::Confirmed));
+    assert_eq!(bench.state.taken(publisher), Some(3));
+}
+
+#[test]
 fn nothing_is_sent_before_it_is_durable() {
     let mut bench = Bench::up(false);
     let publisher = bench.publisher(PublisherConfig::default());

@@ -105,6 +105,7 @@ impl Script {
                     format!("give {}", bodies.join(" "))
                 }
                 Output::LeaveRoom(_) => "leave".to_owned(),
+                Output::Mutual(_) => panic!("rooms have no subscriptions"),
                 Output::Event(event) => {
                     let text = format!("{event:?}");
                     text.split([' ', '{']).next().unwrap().to_owned()

@@ -581,3 +581,25 @@ fn one_who_asks_without_end_makes_one_order() {
     contacts.handle(now(4), Input::Up(&up(false, [])));
     assert_eq!(sent(&wants(&mut contacts)).len(), 1);
 }
+
+#[test]
+fn a_contact_that_sees_us_and_lets_us_see_it_is_told_of_to_all_services_once() {
+    let mutual = |contacts: &mut Contacts, subscription: &str| {
+        let item = format!("<item jid='new@x' subscription='{subscription}'/>");
+        assert_eq!(push(contacts, "", &item), Taken::Yes);
+        let mutual = wants(contacts)
+            .into_iter()
+            .filter_map(|output| match output {
+                Output::Mutual(contact) => Some(contact.to_string()),
+                _ => None,
+            });
+        mutual.collect::<Vec<_>>()
+    };
+    let (mut contacts, _) = loaded();
+    assert_eq!(mutual(&mut contacts, "from"), Vec::<String>::new());
+    assert_eq!(mutual(&mut contacts, "both"), ["new@x"]);
+    assert_eq!(mutual(&mut contacts, "both"), Vec::<String>::new());
+    // Here it is the contact that sees us from now on: its server has our presence anew.
+    assert_eq!(mutual(&mut contacts, "to"), Vec::<String>::new());
+    assert_eq!(mutual(&mut contacts, "both"), Vec::<String>::new());
+}
