@@ -393,23 +393,6 @@ impl Settings {
         }
     }
 
-    /// Whose session it is.
-    #[cfg(any(feature = "dashboard", feature = "tui"))]
-    pub(crate) const fn account(&self) -> &BareJid {
-        &self.server.account.jid
-    }
-
-    /// The file that messages are kept in.
-    ///
-    /// # Errors
-    /// There is no folder for it.
-    pub(crate) fn store_file(&self) -> Result<PathBuf, Failure> {
-        match &self.store {
-            Some(store) => Ok(store.clone()),
-            None => default_store(&self.server.account.jid),
-        }
-    }
-
     /// Opens the store and starts to connect; `change` has the last word on the session.
     /// Tries at servers that do not answer end somewhat before `over`, if that is given:
     /// while it can still be told what happened at each.
