@@ -1,7 +1,6 @@
 //! What a client for people asks of the settings: whose they are, where everything is kept,
 //! and what is missing at a first start.
 
-#[cfg(any(feature = "dashboard", feature = "tui"))]
 use std::path::PathBuf;
 
 #[cfg(any(feature = "dashboard", feature = "tui"))]
@@ -9,26 +8,24 @@ use stanchion::BareJid;
 
 #[cfg(feature = "tui")]
 use super::{ConnectionArgs, account, password, read_file};
-#[cfg(any(feature = "dashboard", feature = "tui"))]
 use super::{Settings, default_store};
-#[cfg(any(feature = "dashboard", feature = "tui"))]
 use crate::exit::Failure;
 
-#[cfg(any(feature = "dashboard", feature = "tui"))]
 impl Settings {
     /// Whose client it is; of registered servers, the first one's account.
-    pub(crate) fn account(&self) -> &BareJid {
+    #[cfg(any(feature = "dashboard", feature = "tui"))]
+    pub(crate) const fn account(&self) -> &BareJid {
         &self.server.account.jid
     }
 
-    /// The file that keeps everything.
+    /// The file that messages are kept in.
     ///
     /// # Errors
     /// There is no folder for it.
     pub(crate) fn store_file(&self) -> Result<PathBuf, Failure> {
         match &self.store {
             Some(store) => Ok(store.clone()),
-            None => default_store(self.account()),
+            None => default_store(&self.server.account.jid),
         }
     }
 }

@@ -48,6 +48,11 @@ fn room(screen: &Screen, room: &Room, columns: usize, rows: usize) -> Vec<Row<'s
         let parts = wrap(why, columns, 4).into_iter();
         lines.extend(parts.map(|part| Row::styled(part, theme.bad())));
     }
+    if !room.entered {
+        let text = cut("we are not in", columns);
+        lines.push(Row::styled(text, theme.faint()));
+        return lines;
+    }
     lines.push(Row::default());
     let count = room.members.len();
     lines.push(Row::styled(

@@ -44,6 +44,13 @@ pub(super) struct Said {
     pub(super) pin: Option<Fingerprint>,
 }
 
+/// What a trial showed of an account that cannot be used so.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) lines: Vec<String>,
+    pub(super) wrong_password: bool,
+}
+
 /// What is to be done.
 #[derive(Debug)]
 pub(super) enum Do {
@@ -81,9 +88,15 @@ impl First {
     }
 
     /// The trial showed that; the account cannot be used so.
-    pub(super) fn failed(&mut self, told: Vec<String>) {
+    pub(super) fn failed(&mut self, told: Told) {
         self.trying = false;
-        self.told = told;
+        self.told = told.lines;
+        if told.wrong_password {
+            self.at = PASSWORD;
+            if let Some(password) = self.fields.get_mut(PASSWORD) {
+                password.take();
+            }
+        }
     }
 
     pub(super) fn update(&mut self, input: &Input) -> Option<Do> {

@@ -261,16 +261,17 @@ pub(super) struct Sent {
 }
 
 impl Sent {
-    /// Remembers.
-    pub(super) fn remember(&mut self, text: &str) {
-        self.looked = None;
-        if self.past.front().is_some_and(|last| last == text) {
-            return;
+    /// Remembers what was sent. What was begun before, if one looked back meanwhile, is what
+    /// is written next.
+    pub(super) fn remember(&mut self, text: &str) -> Line {
+        let begun = self.looked.take().map(|(_, begun)| begun);
+        if self.past.front().is_none_or(|last| last != text) {
+            if self.past.len() == REMEMBERED {
+                self.past.pop_back();
+            }
+            self.past.push_front(text.to_owned());
         }
-        if self.past.len() == REMEMBERED {
-            self.past.pop_back();
-        }
-        self.past.push_front(text.to_owned());
+        begun.unwrap_or_default()
     }
 
     /// One further back. What was begun is kept.
@@ -301,8 +302,8 @@ impl Sent {
         }
     }
 
-    /// What is recalled was changed: it is what is begun from now on.
-    pub(super) fn changed(&mut self) {
+    /// Nothing is looked at any more.
+    pub(super) fn over(&mut self) {
         self.looked = None;
     }
 }
@@ -362,6 +363,9 @@ mod tests {
         sent.forth(&mut line);
         sent.forth(&mut line);
         assert_eq!(line.text(), "begun");
+        sent.back(&mut line);
+        line.insert("!");
+        assert_eq!(sent.remember(line.text()).text(), "begun");
     }
 
     #[test]

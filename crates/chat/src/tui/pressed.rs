@@ -69,7 +69,7 @@ impl Screen {
         self.line.take();
         self.correcting = None;
         self.completing.over();
-        self.sent.changed();
+        self.sent.over();
     }
 
     fn over_key(&mut self, model: &Model, key: KeyEvent, deeds: &mut Vec<Do>) {
@@ -201,7 +201,7 @@ impl Screen {
             }
             KeyCode::BackTab => {
                 self.unchoose();
-                return self.to_list();
+                return self.list_has_keys();
             }
             KeyCode::Char('?') => {
                 self.over = Some(Over::Help(0));
@@ -225,7 +225,7 @@ impl Screen {
         }
     }
 
-    fn to_list(&mut self) {
+    fn list_has_keys(&mut self) {
         self.focus = Focus::List;
         self.list.at.clone_from(&self.open);
     }
@@ -375,7 +375,7 @@ impl Screen {
                     match (back, &self.open) {
                         (true, Some(Subject::Talk(_))) => self.choose(model, true),
                         (true, Some(Subject::Thing(_))) => self.focus = Focus::Body,
-                        _ => self.to_list(),
+                        _ => self.list_has_keys(),
                     }
                 }
             }
@@ -413,7 +413,6 @@ impl Screen {
 
     /// The other side may know that a person writes.
     fn writes(&mut self, deeds: &mut Vec<Do>) {
-        self.sent.changed();
         let command = self.line.text().starts_with('/');
         if let Some(Subject::Talk(with)) = &self.open
             && !self.line.is_empty()

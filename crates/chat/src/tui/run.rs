@@ -8,17 +8,19 @@ use std::time::Duration;
 use crossterm::event::{Event as Happened, EventStream, KeyEventKind};
 use futures_util::StreamExt as _;
 use jiff::tz::TimeZone;
+use stanchion::connect::Kind;
 use stanchion::connect::probe::Scope;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::Command;
-use super::first::{self, First, Said};
+use super::first::{self, First, Said, Told};
 use super::screen::{Do, Input, Screen};
 use super::terminal::Terminal;
 use super::theme::Theme;
 use super::view::view;
 use crate::app::{Desk, DeskConfig, Event, Model, Order, Severity};
+use crate::doctor::worst_error;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::interrupt::Interrupt;
 use crate::kept::now;
@@ -39,7 +41,7 @@ const TRIAL: Duration = Duration::from_secs(30);
 type Started = Result<(Desk, mpsc::Receiver<Event>), Failure>;
 type Starting = Pin<Box<dyn Future<Output = Started> + Send>>;
 /// What a trial of an account gives: what it showed, if it cannot be used.
-type Trial = Pin<Box<dyn Future<Output = Result<(), Vec<String>>> + Send>>;
+type Trial = Pin<Box<dyn Future<Output = Result<(), Told>> + Send>>;
 
 pub(super) async fn run(command: Command) -> Outcome {
     let began = Instant::now();
@@ -79,10 +81,7 @@ pub(super) async fn run(command: Command) -> Outcome {
 /// Waits for what may not be there.
 async fn ready<T>(of: &mut Option<Pin<Box<dyn Future<Output = T> + Send>>>) -> T {
     match of {
-        Some(of) => {
-            let done = of.as_mut().await;
-            done
-        }
+        Some(of) => of.as_mut().await,
         None => std::future::pending().await,
     }
 }
@@ -157,8 +156,11 @@ async fn ask(
 }
 
 /// Tries an account as `server test` does, and registers it as `server add` does.
-async fn try_it(said: Said, registry: RegistryArgs) -> Result<(), Vec<String>> {
-    let failed = |failure: Failure| vec![failure.message];
+pub(super) async fn try_it(said: Said, registry: RegistryArgs) -> Result<(), Told> {
+    let failed = |failure: Failure| Told {
+        lines: vec![failure.message],
+        wrong_password: false,
+    };
     let details = Details::place(said.place, said.pin);
     let server = details.server(said.jid, said.password).map_err(failed)?;
     let looked = look(&server, Vec::new(), TRIAL, Scope::UntilEstablished).await;
@@ -168,8 +170,15 @@ async fn try_it(said: Said, registry: RegistryArgs) -> Result<(), Vec<String>> {
             kept.map(|_| ()).map_err(failed)
         }
         looked => {
-            let told = report(&server, &looked, 70);
-            Err(told.lines().skip(1).map(str::to_owned).collect())
+            let told = report(&server, &looked, usize::from(u16::MAX));
+            let error = looked
+                .as_ref()
+                .ok()
+                .and_then(|l| worst_error(&l.inspection));
+            Err(Told {
+                lines: told.lines().skip(1).map(str::to_owned).collect(),
+                wrong_password: error.is_some_and(|e| e.kind() == Kind::Authentication),
+            })
         }
     }
 }

@@ -19,8 +19,10 @@ impl Screen {
                     Ok(meaning) => self.mean(meaning, deeds),
                     Err(wrong) => return self.tell(Severity::Failure, wrong),
                 }
-                self.sent.remember(&text);
-                self.line.take();
+                let begun = self.sent.remember(&text);
+                if self.line.text().trim_end() == text {
+                    self.line = begun;
+                }
                 return;
             }
             Some(rest) if rest.starts_with('/') => rest.to_owned(),
@@ -33,8 +35,7 @@ impl Screen {
             };
             return self.tell(Severity::Failure, text.to_owned());
         };
-        self.sent.remember(&text);
-        self.line.take();
+        self.line = self.sent.remember(&text);
         deeds.push(Do::Order(match self.correcting.take() {
             Some(_) => Order::Correct {
                 with: with.clone(),

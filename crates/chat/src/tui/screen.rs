@@ -203,7 +203,7 @@ impl Screen {
         {
             look.new_from = Some(first.place);
         }
-        if !attention || !follows || !talk.loaded {
+        if !attention || !follows || !talk.loaded || self.jump.is_some() {
             return;
         }
         let last = talk.entries.iter().rfind(|e| e.direction == Direction::In);
@@ -315,7 +315,7 @@ impl Screen {
         self.line = self.drafts.remove(&subject).unwrap_or_default();
         self.correcting = None;
         self.completing.over();
-        self.sent.changed();
+        self.sent.over();
         match &subject {
             Subject::Talk(with) => deeds.push(Do::Order(Order::Open(with.clone()))),
             Subject::Thing(of) => deeds.push(Do::Order(Order::Controls(of.clone()))),

@@ -120,7 +120,7 @@ pub(super) fn view(screen: &Screen, model: &Model, search: &Search, frame: &mut 
     frame.set_cursor_position((x, area.y));
     let found = search.found(model);
     let told = match (found, &search.asked) {
-        (Some(found), _) if found.is_empty() => "nothing was found".to_owned(),
+        (Some([]), _) => "nothing was found".to_owned(),
         (Some(found), _) => format!("{} found · Enter goes there", found.len()),
         (None, Some(_)) => "looking …".to_owned(),
         (None, None) => "Enter looks".to_owned(),

@@ -86,10 +86,13 @@ pub(super) fn line(screen: &Screen, model: &Model, columns: usize) -> Row<'stati
         let text = format!("in doubt {}", now.in_doubt);
         pieces.push((2, text, theme.doubtful()));
     }
-    let text = format!("repeated {}", now.retransmitted);
-    pieces.push((5, text, theme.faint()));
-    let text = format!("duplicates stopped {}", now.duplicates);
-    pieces.push((6, text, theme.faint()));
+    // While there is no connection, its cause matters more.
+    if matches!(link.state, LinkState::Connecting | LinkState::Up { .. }) {
+        let text = format!("repeated {}", now.retransmitted);
+        pieces.push((5, text, theme.faint()));
+        let text = format!("duplicates stopped {}", now.duplicates);
+        pieces.push((6, text, theme.faint()));
+    }
     fitted(screen, pieces, last, columns)
 }
 

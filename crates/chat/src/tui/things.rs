@@ -8,7 +8,7 @@ use stanchion::device::model::Value;
 use stanchion::stanza::Text;
 
 use super::screen::Screen;
-use super::text::{clean, cut, fit, glance, width};
+use super::text::{clean, cut, fit, glance, width, wrap};
 use super::view::put;
 use super::when;
 use crate::app::{Control, ControlKind, Field, Model, Thing, ThingKey};
@@ -168,7 +168,7 @@ pub(super) fn view(
         let text = format!(" nothing comes at the moment: {}", glance(why, 300));
         lines.push(Row::styled(cut(&text, columns), theme.doubtful()));
     }
-    let bottom = controls(screen, thing, columns);
+    let bottom = controls(screen, thing, columns, rows);
     let room = rows.saturating_sub(lines.len() + bottom.len());
     let look = screen.things.get(key).copied().unwrap_or_default();
     let top = look.top.min(thing.fields.len().saturating_sub(room));
@@ -199,7 +199,10 @@ fn row(screen: &Screen, name: &Text, field: &Field, columns: usize) -> Row<'stat
     let series = columns.saturating_sub(age + 3 + 2 * third);
     Row::from(vec![
         Span::raw(" "),
-        Span::raw(fit(&glance(name, 80), third)),
+        Span::raw(format!(
+            "{} ",
+            fit(&glance(name, 80), third.saturating_sub(1))
+        )),
         Span::styled(
             format!("{} ", fit(&written(&field.value), third)),
             theme.bold(),
@@ -213,9 +216,14 @@ fn row(screen: &Screen, name: &Text, field: &Field, columns: usize) -> Row<'stat
 }
 
 /// What can be set, and what became of the last command.
-fn controls(screen: &Screen, thing: &Thing, columns: usize) -> Vec<Row<'static>> {
+fn controls(screen: &Screen, thing: &Thing, columns: usize, rows: usize) -> Vec<Row<'static>> {
     let theme = screen.theme;
-    let mut lines = vec![Row::default()];
+    // Half of the pane, and less where there is more to see.
+    let most = (rows / 2).saturating_sub(2).clamp(1, 8);
+    let mut lines = Vec::new();
+    if rows >= 14 {
+        lines.push(Row::default());
+    }
     match &thing.controls {
         None => lines.push(Row::styled(
             cut(" r: ask what can be set", columns),
@@ -229,8 +237,8 @@ fn controls(screen: &Screen, thing: &Thing, columns: usize) -> Vec<Row<'static>>
             let look = screen.things.get(&thing.key).copied().unwrap_or_default();
             let text = cut(" To set: Up, Down, Enter", columns);
             lines.push(Row::styled(text, theme.faint()));
-            let first = look.chosen.saturating_sub(7);
-            for (at, control) in controls.iter().enumerate().skip(first).take(8) {
+            let first = look.chosen.saturating_sub(most - 1);
+            for (at, control) in controls.iter().enumerate().skip(first).take(most) {
                 let now = current(thing, control);
                 let now = now.map(|now| shown(control, &now)).unwrap_or_default();
                 let third = columns.saturating_sub(4) / 3;
@@ -262,9 +270,11 @@ fn controls(screen: &Screen, thing: &Thing, columns: usize) -> Vec<Row<'static>>
             Some(Ok(said)) => (format!(" ✓ {what}: {}", glance(said, 200)), theme.good()),
             Some(Err(why)) => (format!(" ✗ {what}: {}", glance(why, 300)), theme.bad()),
         };
-        for part in super::text::wrap(&text, columns, 3) {
-            lines.push(Row::styled(part, look));
-        }
+        let parts = match rows >= 14 {
+            true => wrap(&text, columns, 3),
+            false => vec![cut(&text, columns)],
+        };
+        lines.extend(parts.into_iter().map(|part| Row::styled(part, look)));
     }
     lines
 }

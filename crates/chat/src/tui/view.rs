@@ -319,7 +319,8 @@ fn input(screen: &Screen, frame: &mut Frame<'_>, area: Rect) {
     if screen.line.is_empty() {
         let hint = match (&screen.open, focused) {
             (Some(Subject::Talk(_)), true) => "Enter sends, ? helps",
-            (Some(Subject::Thing(_)), _) => "Tab, then Enter sets; /set PARAMETER VALUE",
+            (Some(Subject::Thing(_)), true) => "/set PARAMETER VALUE",
+            (Some(Subject::Thing(_)), false) => "Enter sets, r asks again, Tab: this line",
             (None, true) => "/open name@domain, ? helps",
             _ => "",
         };

@@ -136,7 +136,7 @@ fn populated(columns: u16, rows: u16) -> Session {
     let mut s = Session::new(columns, rows);
     s.up();
     for (at, who) in (1..).zip(PEOPLE) {
-        s.contact(who, "A\u{202e}name\u{1b}")
+        s.contact(who, "A\u{202e}name\u{9b}")
             .is(who, Availability::Away, "日本\u{7}");
         s.hears(who, at * MINUTE, "one\n\ntwo 日本語 wide");
         s.hears(who, at * 900, &"x".repeat(700));

@@ -2,5 +2,6 @@
 //! compared with the files in `tests/snapshots`. `STANCHION_UPDATE_SNAPSHOTS=1` writes them.
 
 mod any_keys;
+mod first_start;
 mod script;
 mod sessions;

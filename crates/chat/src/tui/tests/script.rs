@@ -171,7 +171,7 @@ impl Session {
 
     pub(super) fn contact(&mut self, who: &str, name: &str) -> &mut Self {
         let mut item = Item::new(who.parse().unwrap());
-        item.name = Some(Text::new(name).unwrap());
+        item.name = Text::new(name).ok();
         item.subscription = Some(Subscription::Both);
         self.event(Event::Contact(Contact::from(item)))
     }
