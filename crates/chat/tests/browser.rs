@@ -568,12 +568,21 @@ fn pictures_of_every_page_for_who_asks_for_them() {
         "return !document.querySelector('.chip.link.up')",
     );
     write(&browser, "Written while no server was there");
+    let page = |page: &str| (page.to_owned(), format!("http://127.0.0.1:{port}/#/{page}"));
+    let mut pages: Vec<_> = PAGES.into_iter().map(page).collect();
+    pages.push(page("things/house%40hub.test/patient-1"));
+    // The tour has a house of its own.
+    let tour = words("demo --tour --json");
+    let mut tour = Running::start(house.home.command("", &tour));
+    let links: Value = serde_json::from_str(&tour.line()).unwrap();
+    let alice = links["dashboards"]["alice"].as_str().unwrap();
+    pages.push(("tour".to_owned(), format!("{alice}#/tour")));
     for (size, width, height) in [("wide", 1280, 800), ("phone", 390, 844)] {
         browser.screen(width, height, size == "phone");
         for colours in ["light", "dark"] {
             browser.dark(colours == "dark");
-            for page in PAGES.iter().chain(&["things/house%40hub.test/patient-1"]) {
-                browser.open(&format!("http://127.0.0.1:{port}/#/{page}"));
+            for (page, address) in &pages {
+                browser.open(address);
                 browser.reload();
                 browser.until("the page", "return !!document.querySelector('.page')");
                 let name = page.split(['/', '%']).collect::<Vec<_>>().join("-");
