@@ -494,6 +494,38 @@ fn a_page_whose_server_is_gone_says_so_keeps_what_was_written_and_comes_back_by_
     });
 }
 
+#[test]
+fn a_key_of_the_tour_kills_the_server_and_the_page_counts_nothing_lost() {
+    let home = Home::new();
+    let mut tour = Running::start(home.command("", &words("demo --tour --json")));
+    let links: Value = serde_json::from_str(&tour.line()).unwrap();
+    let alice = links["dashboards"]["alice"].as_str().unwrap();
+    let browser = Browser::start(1280, 800);
+    browser.open(&format!("{alice}#/tour"));
+    let says = |what: &str| {
+        format!(
+            "return [...document.querySelectorAll('.tour-log p')].some((e) => e.textContent.includes('{what}'))"
+        )
+    };
+    browser.until("the ends are connected", &says("connected"));
+    browser.keys("k");
+    browser.until("the server was killed", &says("server killed"));
+    browser.until("it is back", &says("server started again"));
+    browser.until(
+        "the page is connected again",
+        "return !!document.querySelector('.chip.link.up')",
+    );
+    let all_there = "const is = Object.fromEntries([...document.querySelectorAll('.tour .fact')].map((e) => \
+         [e.firstChild.textContent, Number(e.lastChild.textContent)])); \
+         return is['Sent'] > 0 && is['Sent'] - is['Delivered'] <= 1";
+    browser.until("all that waited has arrived", all_there);
+    let counted = browser.texts(".giant .big");
+    assert_eq!(counted[..2], ["0", "0"], "lost and duplicated");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+    tour.signal("INT");
+    assert_eq!(tour.end().code, 0);
+}
+
 /// The least contrast of text to be seen (WCAG 2, 1.4.3): `[ratio, text]` of those below it.
 const CONTRAST: &str = r"
 const parse = (c) => { const m = c.match(/[\d.]+/g).map(Number); return [m[0], m[1], m[2], m[3] ?? 1]; };
