@@ -11,6 +11,8 @@ use tracing_subscriber::EnvFilter;
 use crate::dashboard;
 use crate::exit::{Failure, Outcome};
 use crate::terminal::harmless;
+#[cfg(feature = "tui")]
+use crate::tui;
 use crate::{
     bench, chaos, completions, demo, doctor, history, hub, inbox, lint, listen, login, manual,
     nodes, outbox, send, server, things,
@@ -35,6 +37,8 @@ pub(crate) const NAME: &str = "stanchion";
 #[derive(Debug, Subcommand)]
 enum Verb {
     Login(Box<login::Command>),
+    #[cfg(feature = "tui")]
+    Chat(Box<tui::Command>),
     Send(send::Command),
     Listen(listen::Command),
     History(history::Command),
@@ -142,6 +146,8 @@ fn explain(error: &clap::Error) -> u8 {
 async fn verb(verb: Verb) -> Outcome {
     match verb {
         Verb::Login(command) => Box::pin(login::run(*command)).await,
+        #[cfg(feature = "tui")]
+        Verb::Chat(command) => Box::pin(tui::run(*command)).await,
         Verb::Send(command) => send::run(command).await,
         Verb::Listen(command) => listen::run(command).await,
         Verb::History(command) => history::run(command).await,

@@ -5,6 +5,7 @@
 //! stanchion login sensor@example.org
 //! stanchion send --jid sensor@example.org --to cloud@example.org "21.5"
 //! stanchion listen --jid cloud@example.org
+//! stanchion chat
 //! stanchion read --jid cloud@example.org sensor@example.org hall temperature
 //! stanchion set --jid cloud@example.org lamp@example.org hall on=true --within 10s
 //! stanchion dashboard --jid anna@example.org
@@ -69,6 +70,8 @@ mod settings;
 mod table;
 mod terminal;
 mod things;
+#[cfg(feature = "tui")]
+mod tui;
 mod watch;
 
 use std::ffi::OsString;

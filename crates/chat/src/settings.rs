@@ -4,6 +4,8 @@
 //! Without an account, all registered servers are used: see `Settings::registered`. Of an
 //! account that is registered, its entry says what nothing else does.
 
+mod face;
+
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,6 +30,9 @@ use tokio::time::Instant;
 
 use crate::exit::{Failure, one_line, registry_failure};
 use crate::registered::One;
+
+#[cfg(feature = "tui")]
+pub(crate) use face::Missing;
 
 /// To write down how servers fared, and to tell it.
 const TO_TELL: Duration = Duration::from_secs(2);
@@ -385,23 +390,6 @@ impl Settings {
             Credentials::Password { password, .. } => builder.password(password.clone()),
             // Only registered servers have others.
             _ => builder,
-        }
-    }
-
-    /// Whose session it is.
-    #[cfg(any(feature = "dashboard", feature = "tui"))]
-    pub(crate) const fn account(&self) -> &BareJid {
-        &self.server.account.jid
-    }
-
-    /// The file that messages are kept in.
-    ///
-    /// # Errors
-    /// There is no folder for it.
-    pub(crate) fn store_file(&self) -> Result<PathBuf, Failure> {
-        match &self.store {
-            Some(store) => Ok(store.clone()),
-            None => default_store(&self.server.account.jid),
         }
     }
 

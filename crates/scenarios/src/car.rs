@@ -1,6 +1,7 @@
 //! A car: position and engine five times a second, tunnels without any network, and another
 //! address after each. The newest position goes first; what was missed follows.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use stanchion::device::model::{Reading, Sample, Value, number};
@@ -10,7 +11,7 @@ use stanchion::session::Lane;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::Setting;
-use crate::collector::{Collector, now};
+use crate::collector::{Collector, SILENCE, Values, now};
 use crate::failure::{Doing as _, Failure};
 use crate::fleet::{Device, account_unordered, count, text};
 use crate::relay::Relay;
@@ -50,43 +51,57 @@ pub(crate) async fn run(setting: &Setting) -> Result<Report, Failure> {
         sleep(ROAD).await;
         relay.close();
         sleep(TUNNEL).await;
-        relay.open();
+        // Before it is: nothing that comes after it may count as earlier.
         opened.push(now());
+        relay.open();
     }
     let (client, reported, left) = driving.await.doing("the car")?.finish().await;
     let wanted = count(&reported);
-    let kept = fleet.until(wanted, Duration::from_secs(60)).await;
+    let kept = fleet.until(wanted, SILENCE).await;
 
     let mut report = Report::new("car", setting.kind);
     report.figure("reports a second", RATE);
     report.figure("tunnels", TUNNELS);
     report.figure("seconds in each", TUNNEL.as_secs_f64());
-    report.figure("connections", relay.connections());
+    let connections = relay.connections();
+    report.figure("connections", connections.len());
     report.figure("readings reported", wanted);
     report.figure("readings kept", kept);
     report.none("readings that could not be handed over", left);
     account_unordered(&mut report, &reported, &fleet.values().await?);
-    resumed(&mut report, &fleet, &opened);
+    resumed(&mut report, &fleet, &opened, &connections, &reported);
     drop(client);
     fleet.stop().await?;
     server.stop().await?;
     Ok(report)
 }
 
-/// How soon there was a position after each tunnel, and how old the first one was.
-fn resumed(report: &mut Report, fleet: &Collector, opened: &[Duration]) {
+/// How soon there was a position after each tunnel, and whether one came first that was older
+/// than what waited. That waited which was measured when the connection began, by a report or
+/// more: it was in the outbox, and there was time to log in.
+fn resumed(
+    report: &mut Report,
+    fleet: &Collector,
+    opened: &[Duration],
+    connections: &[Duration],
+    reported: &Values,
+) {
     let arrivals = fleet.kept().arrivals;
-    let (mut after, mut stale) = (Times::default(), 0);
+    let measured: BTreeSet<Duration> = reported.values().flatten().map(|(at, _)| ms(*at)).collect();
+    let (mut after, mut older) = (Times::default(), Times::default());
+    let mut stale = 0;
     for open in opened {
         let first = arrivals.iter().find(|(_, arrived)| arrived > open);
-        match first {
-            Some((measured, arrived)) => {
-                after.note(arrived.saturating_sub(*open));
-                // One that waited in the tunnel is older than this.
-                let fresh = Duration::from_millis(1000 / RATE * 2);
-                stale += usize::from(arrived.saturating_sub(*measured) > fresh);
-            }
-            None => stale += 1,
+        let begun = connections.iter().find(|begun| *begun > open);
+        let (Some((first, arrived)), Some(begun)) = (first, begun) else {
+            stale += 1;
+            continue;
+        };
+        after.note(arrived.saturating_sub(*open));
+        let waited = begun.saturating_sub(Duration::from_millis(1000 / RATE));
+        if let Some(newest) = measured.range(..=waited).next_back() {
+            older.note(newest.saturating_sub(*first));
+            stale += usize::from(first < newest);
         }
     }
     let two = Duration::from_secs(2);
@@ -96,7 +111,12 @@ fn resumed(report: &mut Report, fleet: &Collector, opened: &[Duration]) {
         soon,
         after.summary(),
     );
+    report.figure("older than the newest that waited", older.summary());
     report.none("tunnels after which an older position came first", stale);
+}
+
+fn ms(at: i64) -> Duration {
+    Duration::from_millis(u64::try_from(at).unwrap_or(0))
 }
 
 async fn drive(mut car: Device, time: Duration) -> Device {

@@ -39,6 +39,10 @@ pub(crate) struct Kept {
 /// Arrivals that are remembered.
 const ARRIVALS: usize = 100_000;
 
+/// When nothing has come for so long, nothing more comes: longer than the longest pause between
+/// two transmissions of a message, which is 75 s.
+pub(crate) const SILENCE: Duration = Duration::from_secs(90);
+
 /// The field of alarms.
 pub(crate) const ALARM: &str = "alarm";
 
@@ -66,11 +70,19 @@ impl Collector {
         })
     }
 
-    /// Waits until it has that many readings, or for so long. Gives how many.
-    pub(crate) async fn until(&mut self, readings: usize, within: Duration) -> usize {
-        let enough = self.kept.wait_for(|kept| kept.readings >= readings);
-        let _ = tokio::time::timeout(within, enough).await;
-        self.kept.borrow().readings
+    /// Waits until it has that many readings, or has kept none for so long: on a busy machine
+    /// what comes late is not lost. Gives how many.
+    pub(crate) async fn until(&mut self, readings: usize, silence: Duration) -> usize {
+        loop {
+            let have = self.kept.borrow().readings;
+            if have >= readings {
+                return have;
+            }
+            let more = self.kept.wait_for(|kept| kept.readings > have);
+            if !matches!(tokio::time::timeout(silence, more).await, Ok(Ok(_))) {
+                return have;
+            }
+        }
     }
 
     /// What it has.

@@ -122,18 +122,21 @@ pub(crate) fn account_unordered(report: &mut Report, reported: &Values, kept: &V
         let mut sorted = kept.clone();
         sorted.sort_by_key(|(at, _)| *at);
         misordered += kept.iter().zip(&sorted).filter(|(a, b)| a.0 != b.0).count();
-        let before = sorted.len();
-        sorted.dedup_by_key(|(at, _)| *at);
-        doubled += before - sorted.len();
-        let there = |at: i64| sorted.binary_search_by_key(&at, |(at, _)| *at);
+        // On a busy machine two reports may be of the same millisecond.
+        let mut counts: BTreeMap<_, (usize, usize)> = BTreeMap::new();
         for (at, value) in reported {
-            match there(*at) {
-                Ok(found) if sorted[found].1 == *value => {}
-                Ok(_) => invented += 1,
-                Err(_) => lost += 1,
+            counts.entry((*at, value.map(f64::to_bits))).or_default().0 += 1;
+        }
+        for (at, value) in kept {
+            counts.entry((*at, value.map(f64::to_bits))).or_default().1 += 1;
+        }
+        for (reported, kept) in counts.into_values() {
+            lost += reported.saturating_sub(kept);
+            match reported {
+                0 => invented += kept,
+                _ => doubled += kept.saturating_sub(reported),
             }
         }
-        invented += sorted.len().saturating_sub(reported.len());
     }
     invented += kept
         .keys()

@@ -78,7 +78,7 @@ pub(crate) async fn run(setting: &Setting) -> Result<Report, Failure> {
     report.figure("cuts", cuts);
     report.figure(
         "connections",
-        lamp_relay.connections() + switch_relay.connections(),
+        lamp_relay.connections().len() + switch_relay.connections().len(),
     );
     report.figure("time", format!("{:.1} s", took.as_secs_f64()));
     report.figure("until the lamp's word was there", times.summary());

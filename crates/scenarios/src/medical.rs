@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::Setting;
-use crate::collector::{ALARM, Collector, Values, now};
+use crate::collector::{ALARM, Collector, SILENCE, Values, now};
 use crate::failure::{Doing as _, Failure};
 use crate::fleet::{Device, account, count, text};
 use crate::report::Report;
@@ -75,7 +75,7 @@ pub(crate) async fn run(setting: &Setting) -> Result<Report, Failure> {
         left += over;
     }
     let wanted = count(&reported);
-    let kept = ward.until(wanted, Duration::from_secs(60)).await;
+    let kept = ward.until(wanted, SILENCE).await;
     let mut report = Report::new("medical", setting.kind);
     report.figure("patients", PATIENTS);
     report.figure("seconds", seconds);

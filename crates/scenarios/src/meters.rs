@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use crate::Setting;
-use crate::collector::{Collector, Values, now};
+use crate::collector::{Collector, SILENCE, Values, now};
 use crate::failure::{Doing as _, Failure};
 use crate::fleet::{Device, account, count, text};
 use crate::report::Report;
@@ -56,7 +56,7 @@ pub(crate) async fn run(setting: &Setting) -> Result<Report, Failure> {
         left += over;
     }
     let wanted = count(&reported);
-    let kept = utility.until(wanted, Duration::from_secs(120)).await;
+    let kept = utility.until(wanted, SILENCE).await;
     let took = up.elapsed();
 
     let mut report = Report::new("meters", setting.kind);

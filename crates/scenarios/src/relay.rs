@@ -1,14 +1,14 @@
 //! Connections to a server that can be cut: a port in front of another.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::collector::now;
 use crate::failure::{Doing as _, Failure};
 
 /// A relay, running. Dropping it cuts all.
@@ -19,7 +19,8 @@ pub(crate) struct Relay {
     cuts: watch::Sender<u64>,
     /// Whether connections are let through.
     open: watch::Sender<bool>,
-    through: Arc<AtomicUsize>,
+    /// When each connection that was let through began, by the clock of this machine.
+    through: watch::Receiver<Vec<Duration>>,
     _tasks: JoinSet<()>,
 }
 
@@ -30,9 +31,9 @@ impl Relay {
         let port = listener.local_addr().doing("listen")?.port();
         let (cuts, cut) = watch::channel(0);
         let (open, is_open) = watch::channel(true);
-        let through = Arc::new(AtomicUsize::new(0));
+        let (passing, through) = watch::channel(Vec::new());
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, to, cut, is_open, Arc::clone(&through)));
+        tasks.spawn(accept(listener, to, cut, is_open, passing));
         Ok(Self {
             port,
             cuts,
@@ -61,9 +62,9 @@ impl Relay {
         self.open.send_replace(true);
     }
 
-    /// Connections so far.
-    pub(crate) fn connections(&self) -> usize {
-        self.through.load(Ordering::Relaxed)
+    /// When each connection so far began, by the clock of this machine.
+    pub(crate) fn connections(&self) -> Vec<Duration> {
+        self.through.borrow().clone()
     }
 }
 
@@ -72,7 +73,7 @@ async fn accept(
     to: u16,
     cut: watch::Receiver<u64>,
     open: watch::Receiver<bool>,
-    through: Arc<AtomicUsize>,
+    through: watch::Sender<Vec<Duration>>,
 ) {
     let to = SocketAddr::from(([127, 0, 0, 1], to));
     let mut connections = JoinSet::new();
@@ -85,7 +86,7 @@ async fn accept(
                     let _ = client.set_zero_linger();
                     continue;
                 }
-                through.fetch_add(1, Ordering::Relaxed);
+                through.send_modify(|all| all.push(now()));
                 connections.spawn(pass(client, to, cut.clone()));
             }
             Some(_) = connections.join_next() => {}

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The longest a server may take to answer: a busy machine included.
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_secs(180);
 
 /// The longest that a dead server's sockets may stay open.
 const SOCKETS_LIMIT: Duration = Duration::from_secs(5);

@@ -21,11 +21,15 @@ mod thing;
 
 pub(crate) use desk::{Desk, DeskConfig};
 pub(crate) use event::{Event, Notice, Severity};
-pub(crate) use flow::{Flow, Gauge, SAMPLES};
-pub(crate) use link::{Link, LinkState, Secured, Turn};
+pub(crate) use flow::Gauge;
+pub(crate) use link::{Link, LinkState, Secured};
 pub(crate) use model::Model;
 pub(crate) use order::{Answer, Order};
-pub(crate) use person::{Person, Whereabouts};
-pub(crate) use room::{Member, Room, RoomChange};
+pub(crate) use person::Person;
+#[cfg(test)]
+pub(crate) use person::Whereabouts;
+#[cfg(test)]
+pub(crate) use room::Member;
+pub(crate) use room::{Room, RoomChange};
 pub(crate) use talk::{Stage, Talk, TalkKind};
 pub(crate) use thing::{Control, ControlKind, Field, Point, Thing, ThingKey, as_number};

@@ -18,6 +18,8 @@ use super::thing::{Thing, ThingKey};
 const PERSONS: usize = 10_000;
 /// Things that are held.
 pub(crate) const THINGS: usize = 10_000;
+/// Fields that are held, of all things together.
+pub(super) const ALL_FIELDS: usize = 50_000;
 /// Conversations that are held.
 const TALKS: usize = 1000;
 /// Rooms that are held.
@@ -58,6 +60,8 @@ pub(crate) struct Model {
     pub(crate) notices: VecDeque<Notice>,
     /// Progress of messages whose entries are not here yet.
     early: HashMap<String, (Progress, Option<String>)>,
+    /// Fields of things that may be added.
+    room: usize,
 }
 
 impl Model {
@@ -77,6 +81,7 @@ impl Model {
             found: None,
             notices: VecDeque::new(),
             early: HashMap::new(),
+            room: ALL_FIELDS,
         }
     }
 
@@ -175,11 +180,13 @@ impl Model {
                     person.thing = true;
                     person.silent = None;
                 }
+                let mut room = self.room;
                 if let Some(thing) = self.thing(&of) {
                     for point in points {
-                        thing.told(point);
+                        thing.told(point, &mut room);
                     }
                 }
+                self.room = room;
             }
             Event::Silent { of, why } => {
                 if let Some(person) = self.person(&of) {

@@ -70,6 +70,8 @@ pub(crate) enum Order {
         /// For people.
         text: String,
     },
+    /// Whether somebody looks at the client, for a server that wants to know.
+    Attention(bool),
     /// Adds a contact, and asks to see its presence.
     Add {
         /// Who.

@@ -9,7 +9,7 @@ use stanchion::stanza::Text;
 
 use super::event::{Event, Notice, Severity};
 use super::flow::Gauge;
-use super::model::Model;
+use super::model::{ALL_FIELDS, Model};
 use super::person::Whereabouts;
 use super::room::{Member, RoomChange};
 use super::talk::{Stage, TalkKind, WINDOW};
@@ -250,6 +250,26 @@ fn of_a_thing_the_newest_value_counts_and_a_series_is_bounded() {
     let field = &model.things[&of].fields[&Text::from_static("power")];
     assert_eq!(field.series.back(), Some(&(1000, 1.0)));
     assert!(model.persons[&of.account].thing);
+}
+
+#[test]
+fn a_fleet_that_makes_fields_up_does_not_fill_the_memory() {
+    let mut model = model();
+    for n in 0..300_u32 {
+        let of = ThingKey {
+            account: jid("meter@home.example"),
+            thing: Text::new(n.to_string()).unwrap(),
+        };
+        let readings = (0..300_u32).map(|field| {
+            let field = Text::new(format!("field{field}")).unwrap();
+            Reading::automatic(field, Value::Int(7))
+        });
+        let readings = readings.collect();
+        let points = vec![Point { at: 1, readings }];
+        model.apply(0, Event::Values { of, points });
+    }
+    let fields = model.things.values().map(|thing| thing.fields.len());
+    assert_eq!(fields.sum::<usize>(), ALL_FIELDS);
 }
 
 #[test]

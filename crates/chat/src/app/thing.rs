@@ -109,20 +109,24 @@ impl Thing {
         }
     }
 
-    /// It told that. What is older than what it told before goes into no series.
-    pub(super) fn told(&mut self, point: Point) {
+    /// It told that. What is older than what it told before goes into no series. There is
+    /// `room` for so many fields that are new.
+    pub(super) fn told(&mut self, point: Point, room: &mut usize) {
         self.at = self.at.max(point.at);
         for reading in point.readings {
             let number = as_number(&reading.value);
-            let full = self.fields.len() >= FIELDS;
+            let full = self.fields.len() >= FIELDS || *room == 0;
             let field = match self.fields.get_mut(&reading.field) {
                 Some(field) => field,
                 None if full => continue,
-                None => self.fields.entry(reading.field).or_insert(Field {
-                    value: reading.value.clone(),
-                    at: point.at,
-                    series: VecDeque::new(),
-                }),
+                None => {
+                    *room -= 1;
+                    self.fields.entry(reading.field).or_insert(Field {
+                        value: reading.value.clone(),
+                        at: point.at,
+                        series: VecDeque::new(),
+                    })
+                }
             };
             if point.at < field.at {
                 continue;

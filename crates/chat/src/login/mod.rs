@@ -13,13 +13,13 @@ use serde_json::json;
 use stanchion::BareJid;
 use stanchion::connect::probe::Scope;
 use stanchion::connect::registration::RegisterError;
-use stanchion::connect::registry::{Server, ServerRegistry as _};
+use stanchion::connect::registry::Server;
 use stanchion::connect::{ConnectConfig, Connector, Kind};
 
 use crate::doctor::worst_error;
-use crate::exit::{Exit, Failure, Outcome, one_line, registry_failure};
+use crate::exit::{Exit, Failure, Outcome, one_line};
 use crate::interrupt::Interrupt;
-use crate::server::{Contents, Details, Looked, RegistryArgs, look, looked_json, report};
+use crate::server::{Details, Looked, RegistryArgs, keep, look, looked_json, report};
 use crate::settings::duration;
 use crate::terminal::{columns, harmless, json_line, print};
 use crate::watch::exit_of;
@@ -209,19 +209,9 @@ impl Login<'_> {
 
     /// Puts the server into the registry.
     async fn keep(mut self, server: Server) -> Outcome {
-        let failed = |e| registry_failure(&e);
-        let registry = self.command.registry.open().await?;
         let account = server.account.jid.clone();
-        let before = Contents::of(&registry).await?.servers;
-        let replaced = before.iter().any(|s| s.account.jid == account);
-        registry.put(server.clone()).await.map_err(failed)?;
-        if let Some(looked) = &mut self.looked {
-            let changes = looked.health.take_changes();
-            registry
-                .note_health(&account, changes)
-                .await
-                .map_err(failed)?;
-        }
+        let (registry, looked) = (&self.command.registry, self.looked.as_mut());
+        let replaced = keep(registry, server.clone(), looked).await?;
         let word = if replaced { "replaced" } else { "added" };
         let text = if self.command.json {
             self.json(&server, word)

@@ -52,7 +52,7 @@ pub(super) struct Command {
 }
 
 /// What is said of a server besides its account.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct Details {
     /// Read the password from this file, not from STANCHION_PASSWORD; only its owner may
     /// be able to read it
@@ -140,6 +140,16 @@ impl Details {
     /// What is wrong with the file.
     pub(crate) fn password(&self) -> Result<Option<SecretString>, Failure> {
         password(self.password_file.as_deref(), None)
+    }
+
+    /// Only where it is and which certificate it has: nowhere and none are what DNS and the
+    /// Web's authorities say.
+    pub(crate) fn place(endpoint: Option<Endpoint>, pin: Option<Fingerprint>) -> Self {
+        Self {
+            endpoint: endpoint.into_iter().collect(),
+            pin,
+            ..Self::default()
+        }
     }
 
     /// The server of that account.

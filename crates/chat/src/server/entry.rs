@@ -87,7 +87,7 @@ impl Entry {
 }
 
 /// `HOST:PORT` or `xmpps://HOST:PORT`: for clap, too.
-pub(super) fn endpoint(text: &str) -> Result<Endpoint, String> {
+pub(crate) fn endpoint(text: &str) -> Result<Endpoint, String> {
     read_place(text).map_err(|e| e.to_string())
 }
 

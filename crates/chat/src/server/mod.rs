@@ -18,6 +18,8 @@ use crate::exit::{Exit, Failure, Outcome, one_line, registry_failure};
 use crate::settings::registry_file;
 
 pub(crate) use add::Details;
+#[cfg(feature = "tui")]
+pub(crate) use entry::endpoint;
 pub(crate) use test::{Looked, look, looked_json, report};
 
 /// Register servers, list them, try them
@@ -61,8 +63,17 @@ pub(crate) struct RegistryArgs {
 }
 
 impl RegistryArgs {
+    /// As the other verbs are told by theirs.
+    #[cfg(feature = "tui")]
+    pub(crate) fn of(connection: &crate::settings::ConnectionArgs) -> Self {
+        Self {
+            store: connection.store.clone(),
+            config: connection.config.clone(),
+        }
+    }
+
     /// Opens the registry, and makes it if there is none.
-    pub(crate) async fn open(&self) -> Result<SqliteRegistry, Failure> {
+    async fn open(&self) -> Result<SqliteRegistry, Failure> {
         let path = registry_file(self.store.as_deref(), self.config.as_deref())?;
         if let Some(folder) = path.parent()
             && self.store.is_none()
@@ -86,15 +97,39 @@ impl RegistryArgs {
     }
 }
 
+/// Puts a server into a registry, with what a trial showed of its endpoints. Whether it is
+/// there in another's place.
+///
+/// # Errors
+/// The registry's.
+pub(crate) async fn keep(
+    registry: &RegistryArgs,
+    server: Server,
+    looked: Option<&mut Looked>,
+) -> Result<bool, Failure> {
+    let failed = |e| registry_failure(&e);
+    let registry = registry.open().await?;
+    let account = server.account.jid.clone();
+    let before = Contents::of(&registry).await?.servers;
+    let replaced = before.iter().any(|s| s.account.jid == account);
+    registry.put(server).await.map_err(failed)?;
+    if let Some(looked) = looked {
+        let changes = looked.health.take_changes();
+        let noted = registry.note_health(&account, changes).await;
+        noted.map_err(failed)?;
+    }
+    Ok(replaced)
+}
+
 /// What can be read, and why the rest cannot.
 #[derive(Debug, Default)]
-pub(crate) struct Contents {
-    pub(crate) servers: Vec<Server>,
+struct Contents {
+    servers: Vec<Server>,
     unreadable: Vec<RegistryError>,
 }
 
 impl Contents {
-    pub(crate) async fn of(registry: &SqliteRegistry) -> Result<Self, Failure> {
+    async fn of(registry: &SqliteRegistry) -> Result<Self, Failure> {
         let unreadable = registry.unreadable().await;
         let unreadable = unreadable.map_err(|e| registry_failure(&e))?;
         match registry.servers().await {

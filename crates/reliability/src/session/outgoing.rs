@@ -107,8 +107,9 @@ impl Outgoing {
     }
 
     /// The same, on that channel, which keeps no order: no message waits for another one,
-    /// and the newest of those that may be on their way at a time goes first. Each still
-    /// takes effect once. What a channel keeps is fixed by its first message to a
+    /// and the newest of those that may be on their way at a time goes first; what a lost
+    /// connection had, and the server had not, follows it. Each still takes effect once.
+    /// What a channel keeps is fixed by its first message to a
     /// recipient; one that asks for the other is
     /// [refused](crate::engine::Refusal::OtherOrder).
     #[must_use]

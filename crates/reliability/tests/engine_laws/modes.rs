@@ -184,6 +184,35 @@ fn where_order_does_not_count_the_newest_goes_first_and_none_waits_for_another()
 }
 
 #[test]
+fn where_order_does_not_count_what_waited_for_a_stream_goes_before_what_was_on_the_lost_one() {
+    let ordered = || Mode::ExactlyOnce(Channel::new("o").unwrap());
+    let mut s = Script::new();
+    s.connect_resumably();
+    s.send_in(unordered(), "taken", None);
+    s.send_in(unordered(), "stale", None);
+    s.send_in(ordered(), "first", None);
+    assert_eq!(s.messages(), ["taken", "stale", "first"]);
+    s.disconnect();
+    s.send_in(unordered(), "older", None);
+    s.send_in(unordered(), "newest", None);
+    s.send_in(ordered(), "second", None);
+    s.resume(1);
+    let sent = s.messages();
+    let alike = |channel: &[&str]| -> Vec<String> {
+        let of = sent.iter().filter(|id| channel.contains(&id.as_str()));
+        of.cloned().collect()
+    };
+    let order = alike(&["taken", "newest", "older", "stale"]);
+    assert_eq!(order, ["newest", "older", "stale"]);
+    assert_eq!(alike(&["first", "second"]), ["first", "second"]);
+    // The server counts on from what it had, and each is accepted once.
+    s.events();
+    s.acked(6);
+    let accepted = |e: &Event| matches!(e, Event::ServerAccepted { .. });
+    assert_eq!(s.events().iter().filter(|e| accepted(e)).count(), 5);
+}
+
+#[test]
 fn a_long_backlog_without_order_is_delivered_to_the_last() {
     let mut s = Script::new();
     for n in 1..=200 {

@@ -206,6 +206,15 @@ pub struct Found {
 }
 
 impl Found {
+    /// That message, of which that part was looked for.
+    #[must_use]
+    pub fn new(entry: Entry, snippet: &str) -> Self {
+        Self {
+            entry,
+            snippet: snippet.to_owned(),
+        }
+    }
+
     /// Stands before a word that was found: a private character, which no text has by
     /// accident.
     pub const OPEN: char = '\u{e000}';

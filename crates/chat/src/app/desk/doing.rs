@@ -6,6 +6,7 @@ use stanchion::services::history::{History, Page, Place};
 use stanchion::services::presence::Availability;
 use stanchion::services::rooms::{JoinOptions, Room, RoomMessages};
 use stanchion::stanza::Text;
+use stanchion::stanza::payload::csi::ClientState;
 use stanchion::{BareJid, Jid};
 
 use super::super::event::Event;
@@ -81,6 +82,15 @@ pub(super) async fn status(held: &Held, availability: Availability, text: String
         Ok(()) => held.tell(telling::own(&how)).await,
         Err(error) => held.failed("the status is not set", &error).await,
     }
+}
+
+pub(super) async fn attention(held: &Held, looks: bool) {
+    let state = match looks {
+        true => ClientState::Active,
+        false => ClientState::Inactive,
+    };
+    // Of a session that has ended nobody wants to know.
+    let _ = held.client.attention().set(state).await;
 }
 
 pub(super) async fn add(held: &Held, who: BareJid, name: Option<Text>) {

@@ -150,14 +150,8 @@ impl Desk {
 
     /// Whether somebody looks at the client, for a server that wants to know.
     pub(crate) async fn attention(&self, looks: bool) {
-        use stanchion::stanza::payload::csi::ClientState;
-        let state = match looks {
-            true => ClientState::Active,
-            false => ClientState::Inactive,
-        };
         if let Some(held) = &self.held {
-            // Of a session that has ended nobody wants to know.
-            let _ = held.client.attention().set(state).await;
+            doing::attention(held, looks).await;
         }
     }
 

@@ -520,6 +520,9 @@ impl Watching {
             Order::Status { availability, text } => {
                 self.spawn(async move { doing::status(&held, availability, text).await });
             }
+            Order::Attention(looks) => {
+                self.spawn(async move { doing::attention(&held, looks).await });
+            }
             Order::Add { who, name } => {
                 self.spawn(async move { doing::add(&held, who, name).await });
             }

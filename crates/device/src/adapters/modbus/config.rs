@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::plan::Limits;
-use super::point::{Order, Point, PointConfig};
+use super::point::{Common, Order, Point, PointConfig};
 use super::wire::{MOST_BITS, MOST_REGISTERS};
 use crate::adapter::Misuse;
 
@@ -193,8 +193,13 @@ impl Config {
             Some(thing) => Misuse::unless_text("thing", thing)?,
             None => Misuse::unless_text("thing", &format!("modbus-{}", self.unit))?,
         };
+        let common = Common {
+            order: self.order,
+            registers_per_request: self.registers_per_request,
+            write_multiple: self.write_multiple,
+        };
         let points: Result<Vec<_>, _> = (self.points.iter())
-            .map(|point| Point::new(point, &thing, self))
+            .map(|point| Point::new(point, &thing, common))
             .collect();
         let points = points?;
         let mut names = std::collections::BTreeSet::new();

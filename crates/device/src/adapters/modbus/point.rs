@@ -3,7 +3,6 @@
 use serde::Deserialize;
 use stanchion_stanza::Text;
 
-use super::config::Config;
 use super::plan::Span;
 use super::wire::{MOST_WRITTEN, Request, Table};
 use crate::adapter::Misuse;
@@ -180,8 +179,19 @@ pub(super) enum NoValue {
     Missing,
 }
 
+/// What is so for every point of a device.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Common {
+    /// The order of bytes of those that say nothing of it.
+    pub(super) order: Order,
+    /// How many registers the device gives in one request.
+    pub(super) registers_per_request: u16,
+    /// Whether it takes functions 15 and 16 only.
+    pub(super) write_multiple: bool,
+}
+
 impl Point {
-    pub(super) fn new(config: &PointConfig, thing: &Text, device: &Config) -> Result<Self, Misuse> {
+    pub(super) fn new(config: &PointConfig, thing: &Text, device: Common) -> Result<Self, Misuse> {
         let key = format!("points.{}", config.name);
         let wrong = |what: &str| Err(Misuse::of(&key, what));
         let name = Misuse::unless_text(&key, &config.name)?;
@@ -486,6 +496,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::adapters::modbus::config::Config;
 
     fn point(rest: &str) -> Point {
         let text =

@@ -44,6 +44,7 @@
 //!
 //! The packets are read and written by `rumqttc`; the connection is ours, and so is its TLS.
 
+mod abbreviation;
 mod bridge;
 mod config;
 mod connection;

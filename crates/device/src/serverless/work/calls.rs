@@ -2,13 +2,13 @@
 
 use stanchion_reliability::engine::Now;
 use stanchion_stanza::payload::control::Set;
-use stanchion_stanza::payload::sensordata::{Profile, Profiled as _};
+use stanchion_stanza::payload::sensordata::Profiled as _;
 use stanchion_stanza::{BareJid, Message, Stanza};
 use stanchion_transport::security::Fingerprint;
 use tokio::sync::oneshot;
 
 use super::Work;
-use super::streams::{MOST_PENDING, Stream};
+use super::streams::{Contact, MOST_PENDING, Stream};
 use crate::adapter::{AdapterEvent, Control};
 use crate::serverless::desk::Desk;
 use crate::serverless::error::ContactError;
@@ -43,14 +43,6 @@ pub(in crate::serverless) enum Call {
     Trust(BareJid, Option<Fingerprint>, oneshot::Sender<()>),
     /// We say something else of ourselves.
     Record(Box<Record>),
-}
-
-/// A stream to a neighbour, as far as who asks has to know.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::serverless) struct Contact {
-    pub(in crate::serverless) reads: Profile,
-    pub(in crate::serverless) sets: Profile,
-    pub(in crate::serverless) plain: bool,
 }
 
 impl Work {

@@ -17,7 +17,8 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-pub(super) use calls::{Call, Contact};
+pub(super) use calls::Call;
+pub(super) use streams::Contact;
 
 use super::config::Limits;
 use super::connection::Told;

@@ -13,7 +13,6 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::calls::Contact;
 use super::{Done, SAYINGS, Work};
 use crate::serverless::connection::{Saying, Times, Written, converse};
 use crate::serverless::desk::Speaker;
@@ -33,6 +32,14 @@ pub(super) struct Stream {
     pub(super) name: Option<BareJid>,
     pub(super) address: IpAddr,
     pub(super) info: Option<DiscoInfo>,
+}
+
+/// A stream to a neighbour, as far as who asks has to know.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::serverless) struct Contact {
+    pub(in crate::serverless) reads: Profile,
+    pub(in crate::serverless) sets: Profile,
+    pub(in crate::serverless) plain: bool,
 }
 
 /// A stream that is being opened by us.

@@ -25,8 +25,8 @@ impl Outbox {
     }
 
     /// Of these, which were on a stream that is resumed, those wait again that the
-    /// stream may not carry, and those behind one that waits for such a stream. Gives
-    /// which.
+    /// stream may not carry, and those behind one that waits for such a stream; and those
+    /// whose order does not count, since a newer one goes first. Gives which.
     pub(in crate::engine) fn hold_back(
         &mut self,
         seqs: impl Iterator<Item = u64>,
@@ -47,7 +47,10 @@ impl Outbox {
             };
             let held = flight.wish == Wish::Effect
                 && (!self.stream.meets(flight.protection)
-                    || self.lanes.get(&flight.lane).is_some_and(waits));
+                    || self
+                        .lanes
+                        .get(&flight.lane)
+                        .is_some_and(|lane| lane.unordered || waits(lane)));
             if held {
                 self.wait_again(seq);
                 back.insert(seq);

@@ -1,0 +1,63 @@
+//! `stanchion chat`: a client for people, in a terminal.
+//!
+//! [`screen::Screen`] is what the terminal knows itself, and changes by keys; [`view::view`]
+//! draws it with the [`Model`](crate::app::Model) of `app`. Both are without I/O, clock or
+//! task. `run` brings them together with the terminal and the desk; a file a pane is the
+//! rest.
+
+mod aside;
+mod command;
+mod complete;
+mod delivery;
+mod dialog;
+mod first;
+mod help;
+mod input;
+mod keys;
+mod list;
+mod mouse;
+mod pressed;
+mod run;
+mod said;
+mod screen;
+mod search;
+mod strip;
+mod talk;
+mod terminal;
+#[cfg(test)]
+mod tests;
+mod text;
+mod theme;
+mod things;
+mod view;
+mod when;
+
+use clap::Args;
+
+use crate::exit::Outcome;
+use crate::settings::ConnectionArgs;
+
+/// Chat in the terminal: people, rooms and things, and what became of every message
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Without an account, it asks for one, tries it and registers it. F1 shows all keys. The \
+colours are left out if NO_COLOR is set.
+
+Examples:
+  stanchion chat
+  stanchion chat --jid anna@home.example
+
+Exit codes: 0 left, 1 the store or the terminal cannot be used, 2 usage.")]
+pub(crate) struct Command {
+    #[command(flatten)]
+    connection: ConnectionArgs,
+    /// Leave after the first frame with the list from the store, and print after how many
+    /// milliseconds that was
+    #[arg(long, hide = true)]
+    first_frame: bool,
+}
+
+/// Carries out the command.
+pub(crate) async fn run(command: Command) -> Outcome {
+    run::run(command).await
+}
