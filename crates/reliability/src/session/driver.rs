@@ -27,7 +27,9 @@ use super::stanzas::{Inflow, Tap, Up};
 use super::token::Token;
 use super::waiters::Waiters;
 use super::{Disconnect, SendError, SessionConfig, SessionError, SessionEvent, Status, Warning};
-use crate::engine::{Counters, Engine, Event, Input, Now, Output, Stream, Submission};
+use crate::engine::{
+    Counters, Engine, Event, Input, Now, Output, ReconnectReason, Stream, Submission,
+};
 use crate::protection::Protection;
 use crate::store::{Store, WallTime};
 
@@ -610,6 +612,7 @@ impl Driver {
             self.tell(Input::Blamed);
         }
         self.tell(Input::Disconnected);
+        let elsewhere = matches!(cause, Disconnect::GivenUp(ReconnectReason::Unreachable));
         if let Some(place) = self.place.take() {
             self.parts.tap.put(Inflow::Down);
             self.parts.connect.ended(&SessionEnd {
@@ -617,6 +620,7 @@ impl Driver {
                 endpoint: place.endpoint,
                 lasted: place.since.elapsed(),
                 error: error.clone(),
+                elsewhere,
             });
         }
         let Some(error) = error else {

@@ -5,6 +5,7 @@
 mod backlog;
 mod flight;
 mod lane;
+mod reach;
 mod streams;
 mod turns;
 
@@ -64,6 +65,8 @@ pub(super) struct Outbox {
     stream: Protection,
     /// Rooms that are not entered.
     shut: BTreeSet<Jid>,
+    /// Who cannot be reached from this server, and may be from another one.
+    moving: reach::Moving,
     /// State of a small generator, for jitter and for the names of epochs.
     random: u64,
 }
@@ -88,6 +91,7 @@ impl Outbox {
             unacknowledged: 0,
             stream: Protection::Any,
             shut: BTreeSet::new(),
+            moving: reach::Moving::default(),
             random: entropy | 1,
         }
     }
@@ -449,11 +453,15 @@ impl Outbox {
         }
     }
 
-    /// The recipient's application has it, and will say what becomes of it: there is no
-    /// hurry to ask.
+    /// The recipient's application has it, and will say what becomes of it: it is asked
+    /// ever more rarely: what it says can be lost with a stream.
     pub(super) fn handed(&mut self, seq: u64, now: Duration) {
         let wait = self.random_share();
-        let pause = self.config.rto.max;
+        let lane = self.flights.get(&seq).and_then(|f| {
+            let lane = self.lanes.get(&f.lane)?;
+            Some(self.timeout(&lane.to, f.tries.saturating_add(1)))
+        });
+        let pause = lane.unwrap_or(self.config.rto.max);
         self.change(seq, |flight| {
             flight
                 .span
@@ -504,10 +512,13 @@ impl Outbox {
             // Once for each time that it came back, however often the peer says so.
             self.flights
                 .get(seq)
-                .is_some_and(|f| f.stage == Stage::ServerAccepted && (f.bounced || f.tries > 2))
+                .is_some_and(|f| f.stage == Stage::ServerAccepted && (f.bounced || f.handed || f.tries > 2))
         });
         for seq in flights.copied().collect::<Vec<_>>() {
-            self.change(seq, |flight| flight.tries = flight.tries.min(1));
+            self.change(seq, |flight| {
+                flight.tries = flight.tries.min(1);
+                flight.handed = false;
+            });
             self.wait_again(seq);
         }
     }
@@ -606,7 +617,13 @@ impl Outbox {
         });
         let close = self.closing.values().map(|(at, _)| *at);
         let close = close.min().filter(|_| connected);
-        [retry.map(|(at, _)| *at), due.map(|(at, _)| *at), close]
+        let moves = self.moves_at().filter(|_| connected);
+        [
+            retry.map(|(at, _)| *at),
+            due.map(|(at, _)| *at),
+            close,
+            moves,
+        ]
             .into_iter()
             .flatten()
             .min()
