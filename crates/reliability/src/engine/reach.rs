@@ -1,8 +1,8 @@
 //! What is done when a recipient cannot be reached at an address: another address, or
 //! another server of ours. Which one is next is told by `outbox::reach`.
 
-use stanchion_stanza::stanza::DefinedCondition;
 use stanchion_stanza::Jid;
+use stanchion_stanza::stanza::DefinedCondition;
 
 use super::Engine;
 

@@ -510,9 +510,9 @@ impl Outbox {
         });
         let flights = lanes.flat_map(|lane| &lane.all).filter(|seq| {
             // Once for each time that it came back, however often the peer says so.
-            self.flights
-                .get(seq)
-                .is_some_and(|f| f.stage == Stage::ServerAccepted && (f.bounced || f.handed || f.tries > 2))
+            self.flights.get(seq).is_some_and(|f| {
+                f.stage == Stage::ServerAccepted && (f.bounced || f.handed || f.tries > 2)
+            })
         });
         for seq in flights.copied().collect::<Vec<_>>() {
             self.change(seq, |flight| {
@@ -624,9 +624,9 @@ impl Outbox {
             close,
             moves,
         ]
-            .into_iter()
-            .flatten()
-            .min()
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// For jitter and for the names of epochs (xorshift; not for secrets).

@@ -28,7 +28,8 @@ pub(super) struct Moving {
 impl Recipient {
     /// Which of its addresses that is: the whole one, or its server alone.
     fn route_of(&self, to: &Jid, from: &Jid) -> Option<usize> {
-        let all = || std::iter::once(to.bare_str()).chain(self.others.iter().map(|jid| jid.as_str()));
+        let all =
+            || std::iter::once(to.bare_str()).chain(self.others.iter().map(|jid| jid.as_str()));
         let whole = all().position(|jid| jid == from.bare_str());
         whole.or_else(|| all().position(|jid| domain(jid) == from.as_str()))
     }
@@ -164,7 +165,10 @@ impl Outbox {
             let Some(flight) = self.flights.get(&seq) else {
                 continue;
             };
-            let pause = self.lanes.get(&flight.lane).map(|lane| self.timeout(&lane.to, 1));
+            let pause = self
+                .lanes
+                .get(&flight.lane)
+                .map(|lane| self.timeout(&lane.to, 1));
             let (Some(pause), Stage::ServerAccepted | Stage::InFlight) = (pause, flight.stage)
             else {
                 continue;
