@@ -66,6 +66,9 @@ pub struct SessionEnd {
     pub lasted: Duration,
     /// What the server said, if it said anything.
     pub error: Option<StreamError>,
+    /// It was ended because somebody cannot be reached from this server, and may be from
+    /// another one: that is tried first for a while.
+    pub elsewhere: bool,
 }
 
 /// A session's stream, ready for stanzas.

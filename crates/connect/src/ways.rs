@@ -61,6 +61,7 @@ impl Ways {
         };
         let condition = end.error.as_ref().map(|error| error.condition);
         match condition {
+            _ if end.elsewhere => note(&|health| health.shun(now)),
             Some(StreamCondition::SystemShutdown | StreamCondition::ResourceConstraint) => {
                 note(&|health| health.shun(now));
             }

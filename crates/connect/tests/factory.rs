@@ -274,6 +274,7 @@ fn end(factory: &ConnectionFactory, of: &Connection, lasted: u64, condition: Str
         endpoint: of.endpoint.clone(),
         lasted: Duration::from_secs(lasted),
         error: Some(stream_error(condition, None)),
+        elsewhere: false,
     });
 }
 

@@ -353,6 +353,7 @@ async fn where_a_session_is_sent_to_is_where_the_next_one_begins_and_only_that()
         endpoint: connection.endpoint.clone(),
         lasted: Duration::from_secs(60),
         error: Some(stream_error(condition, value)),
+        elsewhere: false,
     };
     let first = session(&connector).await;
     let moved = StreamCondition::SeeOtherHost;
@@ -382,6 +383,7 @@ async fn a_server_that_shuts_down_is_not_the_first_to_be_tried_again() {
             endpoint: connection.endpoint.clone(),
             lasted: Duration::from_secs(3600),
             error: Some(stream_error(condition, None)),
+            elsewhere: false,
         });
         connection_over(connection).await;
         let next = session(&connector).await;

@@ -292,6 +292,10 @@ pub enum ReconnectReason {
     /// The server takes stanzas but acknowledges none.
     #[error("the server left {0} stanzas unacknowledged")]
     Unacknowledged(usize),
+    /// A recipient has an address at another server of this device, and cannot be reached
+    /// from this one: the servers do not talk to each other.
+    #[error("a recipient cannot be reached from this server, and may be from another one")]
+    Unreachable,
 }
 
 impl ReconnectReason {
@@ -301,7 +305,7 @@ impl ReconnectReason {
     pub const fn is_resumable(&self) -> bool {
         match self {
             Self::Silent(_) => true,
-            Self::HandledTooHigh(_) | Self::Unacknowledged(_) => false,
+            Self::HandledTooHigh(_) | Self::Unacknowledged(_) | Self::Unreachable => false,
         }
     }
 }

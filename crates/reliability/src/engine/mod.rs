@@ -17,8 +17,7 @@
 //! acknowledged to the server before it is durable; no receipt leaves before the application committed; a
 //! message's id never changes; only what was never given to a transport becomes
 //! `NotDelivered` without its recipient's word; a new epoch is durable before it is used; a
-//! stream carries no message that asks for more
-//! protection than it offers.
+//! stream carries no message that asks for more protection than it offers.
 //!
 //! Connections are made by `connect`, and what to do with outputs is the driver's.
 
@@ -33,6 +32,7 @@ mod management;
 mod outbox;
 mod poison;
 mod present;
+mod reach;
 mod receiving;
 mod recipients;
 mod respond;

@@ -79,6 +79,7 @@ impl Engine {
     pub(super) fn stream_ready(&mut self, stream: Stream, protection: Protection) {
         self.connected = true;
         self.outbox.stream_is(protection);
+        self.outbox.begins_anew(self.now.monotonic);
         self.pinged = false;
         (self.unproved, self.proving) = (None, None);
         self.heard_at = self.now.monotonic;
@@ -159,6 +160,10 @@ impl Engine {
     /// Asks a quiet server whether it is there, and gives up one that does not answer.
     pub(super) fn watch_stream(&mut self) {
         let now = self.now.monotonic;
+        if let Some(to) = self.outbox.moves(now) {
+            tracing::info!(%to, "it cannot be reached from this server: another one is tried");
+            return self.give_up(ReconnectReason::Unreachable);
+        }
         if self.management.unacked() > UNACKED_MAX {
             return self.give_up(ReconnectReason::Unacknowledged(self.management.unacked()));
         }

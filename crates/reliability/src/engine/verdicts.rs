@@ -305,16 +305,10 @@ impl Engine {
         match Remedy::of(condition) {
             Remedy::Retry => self.outbox.bounced(seq, condition, false, now),
             Remedy::Wait => self.outbox.bounced(seq, condition, true, now),
-            Remedy::Reroute => {
-                self.reroute(&to);
-                self.outbox.bounced(seq, condition, false, now);
-            }
-            Remedy::RerouteOrGiveUp if self.reroute(&to) => {
-                self.outbox.bounced(seq, condition, false, now);
-            }
+            Remedy::Reroute => drop(self.goes_elsewhere(seq, &to, from, condition)),
+            Remedy::RerouteOrGiveUp if self.goes_elsewhere(seq, &to, from, condition) => {}
             Remedy::RerouteIfElsewhere if self.has_elsewhere(&to) => {
-                self.reroute(&to);
-                self.outbox.bounced(seq, condition, false, now);
+                self.goes_elsewhere(seq, &to, from, condition);
             }
             Remedy::RerouteOrGiveUp | Remedy::RerouteIfElsewhere | Remedy::GiveUp => {
                 if mutant::is("bounce-is-final") {
@@ -324,17 +318,6 @@ impl Engine {
                 self.refuse_for_good(seq, condition);
             }
         }
-    }
-
-    /// Whether the recipient has another address at all.
-    fn has_elsewhere(&self, to: &Jid) -> bool {
-        let recipient = self.outbox.recipient(to);
-        recipient.is_some_and(|r| !r.others.is_empty())
-    }
-
-    /// Tries the next address of the recipient. Gives false if all were tried.
-    fn reroute(&mut self, to: &Jid) -> bool {
-        self.outbox.recipient_mut(to).next_route()
     }
 
     // ---- verdicts -------------------------------------------------------------------
@@ -389,7 +372,7 @@ impl Engine {
         self.learn(&to, answer);
         self.outbox.comes_back(&to, self.now.monotonic);
         if boot == self.boot {
-            self.outbox.recipient_mut(&to).answers_from(&to, from);
+            self.outbox.answers(&to, from, self.now.monotonic);
         }
         for verdict in &answer.verdicts {
             let Some(lane) = self.outbox.lane_mut(id) else {
@@ -400,6 +383,7 @@ impl Engine {
                 Heard::Final { place, fate } => {
                     if let Some(seq) = self.outbox.seq_at(id, place) {
                         self.outbox.sample(seq, self.now.monotonic);
+                        self.outbox.hurry_earlier(seq, self.now.monotonic);
                         self.apply_fate(seq, fate, Some(from));
                     }
                 }

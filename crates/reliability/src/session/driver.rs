@@ -29,7 +29,9 @@ use super::waiters::Waiters;
 use super::{
     Disconnect, SendError, SessionConfig, SessionError, SessionEvent, Status, StreamReport, Warning,
 };
-use crate::engine::{Counters, Engine, Event, Input, Now, Output, Stream, Submission};
+use crate::engine::{
+    Counters, Engine, Event, Input, Now, Output, ReconnectReason, Stream, Submission,
+};
 use crate::protection::Protection;
 use crate::store::{Store, WallTime};
 
@@ -619,6 +621,7 @@ impl Driver {
             self.tell(Input::Blamed);
         }
         self.tell(Input::Disconnected);
+        let elsewhere = matches!(cause, Disconnect::GivenUp(ReconnectReason::Unreachable));
         if let Some(place) = self.place.take() {
             self.parts.tap.put(Inflow::Down);
             self.parts.connect.ended(&SessionEnd {
@@ -626,6 +629,7 @@ impl Driver {
                 endpoint: place.endpoint,
                 lasted: place.since.elapsed(),
                 error: error.clone(),
+                elsewhere,
             });
         }
         let Some(error) = error else {

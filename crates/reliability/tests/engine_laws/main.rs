@@ -16,6 +16,7 @@ mod outbox;
 mod outcomes;
 mod pair;
 mod protection;
+mod reach;
 mod resumption;
 mod room_entry;
 mod rooms;

@@ -130,6 +130,10 @@ pub(in crate::engine) struct Recipient {
     pub(in crate::engine) route: usize,
     /// Since when it is known to be away.
     pub(super) away: Option<Duration>,
+    /// Those from which something came back on this stream, a bit each; an answer clears it.
+    pub(super) back: u16,
+    /// When it last answered.
+    pub(in crate::engine) heard_at: Duration,
     /// How far its clock is ahead of ours, if that is more than can be overlooked.
     pub(in crate::engine) ahead: Duration,
     /// Its lanes.
@@ -150,6 +154,8 @@ impl Recipient {
             knows: 0,
             route: 0,
             away: None,
+            back: 0,
+            heard_at: Duration::ZERO,
             ahead: Duration::ZERO,
             lanes: Vec::new(),
             alarmed: false,
@@ -167,30 +173,12 @@ impl Recipient {
         self.place.is_some()
     }
 
-    /// Goes on to its next address. Gives whether there is one that was not tried since
-    /// the one that the application named.
-    pub(in crate::engine) const fn next_route(&mut self) -> bool {
-        let routes = self.others.len() + 1;
-        self.route = (self.route + 1) % routes;
-        self.route != 0
-    }
-
     /// The address for a message that was sent so many times: who does not answer at one
     /// may be at another one. None is the one that the application named.
     pub(in crate::engine) fn route_after(&self, tries: u32) -> Option<&BareJid> {
         let further = tries.saturating_sub(SILENT) as usize;
         let route = (self.route + further) % (self.others.len() + 1);
         self.others.get(route.checked_sub(1)?)
-    }
-
-    /// It has answered from there.
-    pub(in crate::engine) fn answers_from(&mut self, to: &Jid, from: &Jid) {
-        let here = |jid: &BareJid| jid.as_str() == from.bare_str();
-        if to.bare_str() == from.bare_str() {
-            self.route = 0;
-        } else if let Some(at) = self.others.iter().position(here) {
-            self.route = at + 1;
-        }
     }
 
     /// How many messages of a lane of that rank may be on their way.

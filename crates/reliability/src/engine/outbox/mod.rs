@@ -6,6 +6,7 @@ mod absence;
 mod backlog;
 mod flight;
 mod lane;
+mod reach;
 mod streams;
 mod turns;
 
@@ -65,6 +66,8 @@ pub(super) struct Outbox {
     stream: Protection,
     /// Rooms that are not entered.
     shut: BTreeSet<Jid>,
+    /// Who cannot be reached from this server, and may be from another one.
+    moving: reach::Moving,
     /// State of a small generator, for jitter and for the names of epochs.
     random: u64,
 }
@@ -89,6 +92,7 @@ impl Outbox {
             unacknowledged: 0,
             stream: Protection::Any,
             shut: BTreeSet::new(),
+            moving: reach::Moving::default(),
             random: entropy | 1,
         }
     }
@@ -450,14 +454,17 @@ impl Outbox {
         }
     }
 
-    /// The recipient's application has it, and will say what becomes of it: there is no
-    /// hurry to ask.
+    /// The recipient's application has it, and will say what becomes of it: it is asked
+    /// ever more rarely: what it says can be lost with a stream.
     pub(super) fn handed(&mut self, seq: u64, now: Duration) {
         let wait = self.random_share();
         let flight = self.flights.get(&seq);
-        let lane = flight.and_then(|flight| self.lanes.get(&flight.lane));
-        let usual = self.config.rto.max;
-        let pause = lane.map_or(usual, |lane| self.longer_if_away(&lane.to, usual));
+        let pause = flight.and_then(|f| {
+            let lane = self.lanes.get(&f.lane)?;
+            let usual = self.timeout(&lane.to, f.tries.saturating_add(1));
+            Some(self.longer_if_away(&lane.to, usual))
+        });
+        let pause = pause.unwrap_or(self.config.rto.max);
         self.change(seq, |flight| {
             flight
                 .span
@@ -507,12 +514,15 @@ impl Outbox {
         });
         let flights = lanes.flat_map(|lane| &lane.all).filter(|seq| {
             // Once for each time that it came back, however often the peer says so.
-            self.flights
-                .get(seq)
-                .is_some_and(|f| f.stage == Stage::ServerAccepted && (f.bounced || f.tries > 2))
+            self.flights.get(seq).is_some_and(|f| {
+                f.stage == Stage::ServerAccepted && (f.bounced || f.handed || f.tries > 2)
+            })
         });
         for seq in flights.copied().collect::<Vec<_>>() {
-            self.change(seq, |flight| flight.tries = flight.tries.min(1));
+            self.change(seq, |flight| {
+                flight.tries = flight.tries.min(1);
+                flight.handed = false;
+            });
             self.wait_again(seq);
         }
     }
@@ -611,10 +621,16 @@ impl Outbox {
         });
         let close = self.closing.values().map(|(at, _)| *at);
         let close = close.min().filter(|_| connected);
-        [retry.map(|(at, _)| *at), due.map(|(at, _)| *at), close]
-            .into_iter()
-            .flatten()
-            .min()
+        let moves = self.moves_at().filter(|_| connected);
+        [
+            retry.map(|(at, _)| *at),
+            due.map(|(at, _)| *at),
+            close,
+            moves,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// For jitter and for the names of epochs (xorshift; not for secrets).
