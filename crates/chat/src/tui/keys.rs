@@ -136,6 +136,10 @@ pub(super) const ALL: &[(&str, &[(&str, &str)])] = &[
                 "drop what is written; in an empty line twice: leave",
             ),
             ("Ctrl-Q", "leave"),
+            (
+                "The mouse",
+                "choose, scroll; with Shift: mark text to copy it",
+            ),
         ],
     ),
     (
