@@ -66,6 +66,12 @@ const LIBCOAP: Need = Need {
     },
 };
 
+const TMUX: Need = Need {
+    what: "tmux (people's terminals)",
+    packages: &["tmux"],
+    present: || program::find("tmux").is_some(),
+};
+
 const BROWSER: Need = Need {
     what: "Chromium (for the pages of the dashboard)",
     packages: &["chromium", "chromium-driver"],
@@ -96,7 +102,7 @@ const PEERS: [&str; 6] = [
 /// `Failure::Missing` with the command to run when it may not install.
 pub(crate) fn ensure(servers: bool) -> Outcome {
     let all = [
-        COMPILER, PROSODY, EJABBERD, SLIXMPP, LIBSTROPHE, VENV, MOSQUITTO, LIBCOAP, BROWSER,
+        COMPILER, PROSODY, EJABBERD, SLIXMPP, LIBSTROPHE, VENV, MOSQUITTO, LIBCOAP, BROWSER, TMUX,
     ];
     install(if servers { &all[..] } else { &all[..1] })
 }
@@ -107,6 +113,14 @@ pub(crate) fn ensure(servers: bool) -> Outcome {
 /// As [`ensure`].
 pub(crate) fn ensure_browser() -> Outcome {
     install(&[COMPILER, BROWSER])
+}
+
+/// Makes sure that there is what `talk` needs.
+///
+/// # Errors
+/// As [`ensure`].
+pub(crate) fn ensure_terminals() -> Outcome {
+    install(&[COMPILER, TMUX, PROSODY])
 }
 
 fn install(needs: &[Need]) -> Outcome {

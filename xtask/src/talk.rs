@@ -3,9 +3,9 @@
 //! was lost or came twice is read from what each of them has kept.
 
 use crate::failure::{Context as _, Failure, Outcome};
-use crate::program;
 use crate::servers::state::Kind;
 use crate::servers::{self, Temporary};
+use crate::{program, requirements};
 use clap::{Args, ValueEnum};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -23,6 +23,8 @@ const SIZE: (u16, u16) = (100, 30);
 const LIMIT: Duration = Duration::from_secs(60);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(100);
+/// Between two lines of one person: nobody types faster.
+const PACE: Duration = Duration::from_millis(250);
 
 /// Two people and a room in terminals, while the server is killed
 #[derive(Debug, Args)]
@@ -52,11 +54,7 @@ enum Server {
 
 /// Carries out the command.
 pub(crate) fn run(command: &Command) -> Outcome {
-    if program::find("tmux").is_none() {
-        return Err(Failure::Misuse(
-            "tmux is not installed: apt-get install tmux".to_owned(),
-        ));
-    }
+    requirements::ensure_terminals()?;
     let stanchion = program::build("stanchion-chat", "stanchion", !command.debug)?;
     let (kind, rooms) = match command.server {
         Server::Prosody => (Kind::Prosody, "conference"),
@@ -102,8 +100,28 @@ impl Talk<'_> {
         }
         self.capture("start")?;
         self.types("alice", &format!("/add bob@{DOMAIN}"))?;
-        self.sees("bob", "who asks", |screen| screen.contains("alice"))?;
+        self.sees("bob", "who asks", |screen| screen.contains("asks to see"))?;
         self.capture("asked")?;
+        self.presses("bob", "F4")?;
+        self.sees("bob", "the question", |screen| {
+            screen.contains("A question")
+        })?;
+        self.capture("question")?;
+        self.presses("bob", "a")?;
+        self.sees("alice", "who asks back", |screen| {
+            screen.contains("asks to see")
+        })?;
+        self.presses("alice", "F4")?;
+        self.sees("alice", "the question", |screen| {
+            screen.contains("A question")
+        })?;
+        self.presses("alice", "a")?;
+        self.types("bob", "/status busy on a ladder")?;
+        self.types("alice", &format!("/open bob@{DOMAIN}"))?;
+        self.sees("alice", "who is busy", |screen| {
+            screen.contains("on a ladder")
+        })?;
+        self.capture("busy")?;
         for person in PERSONS {
             self.types(person, &format!("/join {}", self.room))?;
             self.sees(person, "the room", |screen| screen.contains("tea"))?;
@@ -116,6 +134,7 @@ impl Talk<'_> {
                 servers::end(&self.server.state.dir, Signal::KILL)?;
             }
             if n == back {
+                self.sees("alice", "what is kept", |screen| screen.contains("kept"))?;
                 self.capture("without-a-server")?;
                 servers::start_again(&self.server.state.dir)?;
             }
@@ -274,7 +293,14 @@ impl Talk<'_> {
     /// A person types a line, and presses Enter.
     fn types(&self, person: &str, line: &str) -> Outcome {
         self.tmux(&["send-keys", "-t", person, "-l", line])?;
-        self.tmux(&["send-keys", "-t", person, "Enter"]).map(drop)
+        self.presses(person, "Enter")?;
+        std::thread::sleep(PACE);
+        Ok(())
+    }
+
+    /// A person presses a key.
+    fn presses(&self, person: &str, key: &str) -> Outcome {
+        self.tmux(&["send-keys", "-t", person, key]).map(drop)
     }
 
     fn screen(&self, person: &str) -> Outcome<String> {

@@ -57,6 +57,8 @@ enum Step {
     Chaos,
     /// A thousand meters whose server is away
     Scenario,
+    /// Two people and a room in terminals, on a Prosody that is killed
+    Talk,
 }
 
 impl Step {
@@ -72,6 +74,7 @@ impl Step {
             Self::Demo => "demo",
             Self::Chaos => "chaos",
             Self::Scenario => "scenario",
+            Self::Talk => "talk",
         }
     }
 }
@@ -90,7 +93,8 @@ enum Verdict {
 pub(crate) fn run(command: &Command) -> Outcome {
     let interrupt = Interrupt::watch()?;
     let wanted = |step: Step| command.only.is_empty() || command.only.contains(&step);
-    requirements::ensure(wanted(Step::Interop) && !command.no_servers)?;
+    let servers = wanted(Step::Interop) || wanted(Step::Talk);
+    requirements::ensure(servers && !command.no_servers)?;
 
     let begin = Instant::now();
     let mut table = Vec::new();
@@ -101,7 +105,7 @@ pub(crate) fn run(command: &Command) -> Outcome {
         let started = Instant::now();
         let verdict = if interrupt.seen() {
             Verdict::Skipped("interrupted")
-        } else if step == Step::Interop && command.no_servers {
+        } else if matches!(step, Step::Interop | Step::Talk) && command.no_servers {
             Verdict::Skipped(
                 "--no-servers: nothing was tried against Prosody, ejabberd and slixmpp",
             )
@@ -225,6 +229,7 @@ fn carry_out(step: Step, interrupt: &Interrupt) -> Outcome {
             )?;
             own(&["scenario", "--debug", "power"], interrupt)
         }
+        Step::Talk => own(&["talk", "--debug"], interrupt),
         Step::Chaos => own(
             &[
                 "chaos",

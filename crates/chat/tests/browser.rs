@@ -494,6 +494,38 @@ fn a_page_whose_server_is_gone_says_so_keeps_what_was_written_and_comes_back_by_
     });
 }
 
+#[test]
+fn a_key_of_the_tour_kills_the_server_and_the_page_counts_nothing_lost() {
+    let home = Home::new();
+    let mut tour = Running::start(home.command("", &words("demo --tour --json")));
+    let links: Value = serde_json::from_str(&tour.line()).unwrap();
+    let alice = links["dashboards"]["alice"].as_str().unwrap();
+    let browser = Browser::start(1280, 800);
+    browser.open(&format!("{alice}#/tour"));
+    let says = |what: &str| {
+        format!(
+            "return [...document.querySelectorAll('.tour-log p')].some((e) => e.textContent.includes('{what}'))"
+        )
+    };
+    browser.until("the ends are connected", &says("connected"));
+    browser.keys("k");
+    browser.until("the server was killed", &says("server killed"));
+    browser.until("it is back", &says("server started again"));
+    browser.until(
+        "the page is connected again",
+        "return !!document.querySelector('.chip.link.up')",
+    );
+    let all_there = "const is = Object.fromEntries([...document.querySelectorAll('.tour .fact')].map((e) => \
+         [e.firstChild.textContent, Number(e.lastChild.textContent)])); \
+         return is['Sent'] > 0 && is['Sent'] - is['Delivered'] <= 1";
+    browser.until("all that waited has arrived", all_there);
+    let counted = browser.texts(".giant .big");
+    assert_eq!(counted[..2], ["0", "0"], "lost and duplicated");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+    tour.signal("INT");
+    assert_eq!(tour.end().code, 0);
+}
+
 /// The least contrast of text to be seen (WCAG 2, 1.4.3): `[ratio, text]` of those below it.
 const CONTRAST: &str = r"
 const parse = (c) => { const m = c.match(/[\d.]+/g).map(Number); return [m[0], m[1], m[2], m[3] ?? 1]; };
@@ -568,12 +600,21 @@ fn pictures_of_every_page_for_who_asks_for_them() {
         "return !document.querySelector('.chip.link.up')",
     );
     write(&browser, "Written while no server was there");
+    let page = |page: &str| (page.to_owned(), format!("http://127.0.0.1:{port}/#/{page}"));
+    let mut pages: Vec<_> = PAGES.into_iter().map(page).collect();
+    pages.push(page("things/house%40hub.test/patient-1"));
+    // The tour has a house of its own.
+    let tour = words("demo --tour --json");
+    let mut tour = Running::start(house.home.command("", &tour));
+    let links: Value = serde_json::from_str(&tour.line()).unwrap();
+    let alice = links["dashboards"]["alice"].as_str().unwrap();
+    pages.push(("tour".to_owned(), format!("{alice}#/tour")));
     for (size, width, height) in [("wide", 1280, 800), ("phone", 390, 844)] {
         browser.screen(width, height, size == "phone");
         for colours in ["light", "dark"] {
             browser.dark(colours == "dark");
-            for page in PAGES.iter().chain(&["things/house%40hub.test/patient-1"]) {
-                browser.open(&format!("http://127.0.0.1:{port}/#/{page}"));
+            for (page, address) in &pages {
+                browser.open(address);
                 browser.reload();
                 browser.until("the page", "return !!document.querySelector('.page')");
                 let name = page.split(['/', '%']).collect::<Vec<_>>().join("-");

@@ -7,6 +7,8 @@ use std::process::Stdio;
 
 use clap::ValueEnum;
 use serde_json::Value;
+use stanchion::connect::Endpoints;
+use stanchion::connect::config::Plaintext;
 use stanchion::transport::Endpoint;
 use stanchion::transport::security::Fingerprint;
 use stanchion::{Client, ClientBuilder, Roots};
@@ -124,9 +126,28 @@ impl Server {
         self.port
     }
 
-    /// Where it takes connections without TLS, if it does: WebSocket over plain HTTP.
-    pub(crate) fn clear(&self) -> Option<Endpoint> {
-        self.clear.clone()
+    fn of(user: &str, folder: &Path) -> Result<ClientBuilder, Failure> {
+        let jid = format!("{user}@{DOMAIN}").parse().doing("an account")?;
+        Ok(Client::builder(jid)
+            .password(PASSWORD.to_owned().into())
+            .store_file(folder.join(format!("{user}.sqlite"))))
+    }
+
+    /// A client of that account without TLS, if the server takes any: by WebSocket over plain
+    /// HTTP.
+    pub(crate) fn client_without_tls(
+        &self,
+        user: &str,
+        folder: &Path,
+    ) -> Result<Option<ClientBuilder>, Failure> {
+        let Some(place) = self.clear.clone() else {
+            return Ok(None);
+        };
+        let client = Self::of(user, folder)?.connect_config(|config| {
+            config.endpoints = Endpoints::Explicit(vec![place]);
+            config.plaintext = Plaintext::Allow;
+        });
+        Ok(Some(client))
     }
 
     /// A client of that account, with its store in that folder.
@@ -141,11 +162,7 @@ impl Server {
         user: &str,
         folder: &Path,
     ) -> Result<ClientBuilder, Failure> {
-        let jid = format!("{user}@{DOMAIN}").parse().doing("an account")?;
-        let client = Client::builder(jid)
-            .password(PASSWORD.to_owned().into())
-            .server("127.0.0.1", port)
-            .store_file(folder.join(format!("{user}.sqlite")));
+        let client = Self::of(user, folder)?.server("127.0.0.1", port);
         Ok(match &self.trust {
             Trust::Pin(pin) => client.pin(*pin),
             Trust::Pem(pem) => client.trust(Roots::Pem(pem.clone())),

@@ -187,7 +187,9 @@ impl Page {
 
     /// The next event of that name.
     async fn until(&mut self, name: &str) -> Json {
+        let over = tokio::time::Instant::now() + LIMIT;
         loop {
+            assert!(tokio::time::Instant::now() < over, "no {name} in time");
             let (is, data) = self.next().await.expect("the stream goes on");
             if is == name {
                 return data;
@@ -260,7 +262,6 @@ async fn a_page_gets_everything_and_then_what_changes() {
     assert_eq!(entry["stage"], "in doubt");
     assert_eq!(entry["can"], json!(["cancel", "again"]));
     assert_eq!(entry["why"], "the server said <b>no</b>");
-    scene.dashboard.close().await.unwrap();
 }
 
 #[tokio::test]

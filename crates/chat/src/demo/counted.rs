@@ -54,7 +54,6 @@ async fn prepare(command: &Command, folder: &Path) -> Result<(Server, Access), F
             Failure::usage("put the accounts' password into STANCHION_DEMO_PASSWORD")
         })?;
         let access = Access {
-            name: command.domain.clone().unwrap_or_default(),
             sensor: text(&command.sensor_jid),
             phone: text(&command.phone_jid),
             password,
@@ -76,7 +75,6 @@ async fn hub(folder: &Path) -> Result<(Server, Access), Failure> {
         .hub_ready()
         .ok_or_else(|| Failure::failed("the hub did not come up"))?;
     let access = Access {
-        name: "hub".to_owned(),
         sensor: "sensor@demo.test".to_owned(),
         phone: "phone@demo.test".to_owned(),
         password: PASSWORD.to_owned(),

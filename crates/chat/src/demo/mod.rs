@@ -125,7 +125,6 @@ pub(crate) async fn run_end(command: EndCommand) -> Outcome {
 
 /// How the ends reach the server, as arguments of theirs.
 struct Access {
-    name: String,
     sensor: String,
     phone: String,
     password: String,

@@ -7,11 +7,11 @@ use std::time::Duration;
 use crossterm::event::{Event, EventStream, KeyCode, KeyEventKind, KeyModifiers};
 use futures_util::StreamExt as _;
 use ratatui::DefaultTerminal;
+use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
-use ratatui::{Frame, buffer};
 
 use super::tally::{Connection, ServerState, Tally};
 use crate::exit::Failure;
@@ -236,8 +236,8 @@ fn key_line(view: &View<'_>, keys: &[Key]) -> Line<'static> {
 
 #[cfg(test)]
 mod tests {
-    use ratatui::Terminal;
     use ratatui::backend::TestBackend;
+    use ratatui::{Terminal, buffer};
 
     use super::super::tally::{End, Report};
     use super::*;

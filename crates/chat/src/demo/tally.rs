@@ -217,11 +217,6 @@ impl Tally {
         self.sent.saturating_sub(self.acknowledged + self.failed)
     }
 
-    /// Kills that were asked for.
-    pub(crate) const fn kills_asked(&self) -> u64 {
-        self.kills_asked
-    }
-
     /// Messages on which the application acted at least once.
     pub(crate) const fn delivered(&self) -> u64 {
         self.delivered

@@ -66,6 +66,13 @@ export class Chat {
     if (first) first.focus();
   }
 
+  /** Shows a message that was found, where it was said. */
+  hit(entry) {
+    this.talk.at = entry.place;
+    if (this.current === entry.with) this.talk.jump();
+    else this.go("chat", entry.with);
+  }
+
   show(jid) {
     attr(this.el, "data-detail", jid ? "yes" : null);
     show(this.pick, !jid);
@@ -207,7 +214,7 @@ export class Chat {
     this.results.replaceChildren(
       h("div", { class: "results-h" }, h("p", { role: "status", text: busy ? `Looking for “${words}”${where} …` : error ? `The search failed: ${error}` : list.length ? `${plural(list.length, "message")} with “${words}”${where}` : `No message with “${words}”${where}. Try fewer or shorter words.` }),
         h("button", { type: "button", class: "quiet", "aria-label": "Close the search", on: { click: close } }, icon("close"))),
-      ...list.slice(0, 200).map((e) => h("button", { type: "button", class: "hit", on: { click: () => { this.talk.at = e.place; this.go("chat", e.with); this.talk.jump(); } } },
+      ...list.slice(0, 200).map((e) => h("button", { type: "button", class: "hit", on: { click: () => this.hit(e) } },
         h("span", { class: "talk-line" }, h("span", { class: "talk-name", dir: "auto", text: `${nameOf(e.with)}${e.out ? " · you" : e.nick ? ` · ${e.nick}` : ""}` }), h("span", { class: "talk-time num", text: when(e.at) })),
         h("span", { class: "hit-text", dir: "auto" }, marked(e.snippet || e.body || "", words)))));
   }

@@ -78,7 +78,7 @@ export class Delivery {
       const is = last[t.name] || 0;
       text(t.value, count(is));
       const more = ago ? is - (ago[t.name] || 0) : 0;
-      text(t.rate, more > 0 ? `+${count(more)} in ${past.length > 60 ? "a minute" : plural(past.length, "second")}` : "");
+      text(t.rate, more > 0 ? `+${count(more)} in ${past.length > 60 ? "a minute" : `${past.length} s`}` : "");
       kind(t.el, `tile ${is > 0 ? t.look : ""}`);
     }
     text(this.queueNow, count(last.queued));

@@ -6,6 +6,9 @@ const two = (n) => String(n).padStart(2, "0");
 export const unit = (u) => (u ? units[u] || u : "");
 export const label = (name) => name.replace(/[_-]+/g, " ");
 
+/** Whether a field says that something is wrong: a yes or no that is called so. */
+export const alarms = (field) => field.number === 1 && field.type === "boolean" && /alarm|alert|fault|error|leak|smoke/i.test(field.name);
+
 /** 14:03:21 */
 export function clock(at) {
   const d = new Date(at);

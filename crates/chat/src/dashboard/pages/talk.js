@@ -96,6 +96,7 @@ export class TalkPage {
     const talk = opened(jid);
     if (!talk.loaded || talk.stale) this.load();
     this.draw();
+    if (this.at) this.jump();
   }
 
   hide() {

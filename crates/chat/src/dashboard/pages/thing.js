@@ -1,7 +1,7 @@
 // One thing: its fields, the course of one of them, and what can be set.
 
 import { attr, h, kind, reconcile, roving, show, text } from "./dom.js";
-import { clock, label, span, unit } from "./format.js";
+import { alarms, clock, label, span, unit } from "./format.js";
 import { icon, redraw } from "./icons.js";
 import { keyOf, nameOfThing, now, state } from "./state.js";
 import { Plot } from "./plot.js";
@@ -108,8 +108,9 @@ export class ThingPage {
     const p = el.parts;
     text(p.label, label(field.name));
     const named = unit(field.unit);
-    text(p.value, named && !field.value.endsWith(named) ? `${field.value} ${named}` : field.value);
+    text(p.value, named && !field.value.endsWith(named) ? `${field.value} ${named}` : field.value || "–");
     text(p.at, clock(field.at));
+    kind(p.value, alarms(field) ? "field-value num alarm" : "field-value num");
     attr(el, "aria-checked", field.name === this.chosen ? "true" : "false");
     older(this.thing, field);
     const drawn = [field.at, field.series && field.series.length, p.canvas.clientWidth, Things.theme].join(" ");

@@ -2,7 +2,7 @@
 
 import { order } from "./orders.js";
 import { attr, h, kind, reconcile, show, text } from "./dom.js";
-import { count, label, plural, span, unit } from "./format.js";
+import { alarms, count, label, plural, span, unit } from "./format.js";
 import { icon } from "./icons.js";
 import { older } from "./older.js";
 import { nameOfThing, now, state } from "./state.js";
@@ -296,7 +296,8 @@ export class Things {
   bindCell(cell, field, fresh) {
     cell.field = field;
     text(cell.label, this.same ? "" : field ? label(field.name) : "");
-    text(cell.value, field ? field.value : this.same ? "–" : "");
+    text(cell.value, field ? field.value || "–" : this.same ? "–" : "");
+    kind(cell.value, field && alarms(field) ? "num alarm" : "num");
     const named = field && !field.value.endsWith(unit(field.unit)) ? unit(field.unit) : "";
     text(cell.unit, named && ` ${named}`);
     const series = field && field.series;

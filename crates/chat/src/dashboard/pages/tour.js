@@ -8,6 +8,11 @@ import { order } from "./orders.js";
 import { now, state } from "./state.js";
 import { toast } from "./toasts.js";
 
+const FIGURES = [
+  ["server", "The server is"], ["sent", "Sent"], ["delivered", "Delivered"], ["out_of_order", "Out of order"],
+  ["retransmitted", "Sent again"], ["duplicates_stopped", "Copies stopped"],
+];
+
 export class Tour {
   constructor() {
     this.lost = h("span", { class: "big num" });
@@ -27,7 +32,8 @@ export class Tour {
         h("section", { class: "card", "aria-labelledby": "break-h" }, h("h2", { class: "card-h", id: "break-h" }, "Break something"), this.says, this.buttons),
         h("div", { class: "columns" },
           h("section", { class: "card" }, h("h2", { class: "card-h" }, "What happened"), this.log),
-          h("section", { class: "card" }, h("h2", { class: "card-h" }, "Messages on their way, by time"), this.chart = h("canvas", { class: "chart", role: "img" })))));
+          h("section", { class: "card" }, h("h2", { class: "card-h" }, "Counted by both ends"), this.figures = h("dl", { class: "facts" })),
+          h("section", { class: "card wide" }, h("h2", { class: "card-h" }, "This client's messages on their way"), this.chart = h("canvas", { class: "chart", role: "img" })))));
   }
 
   show() {
@@ -38,7 +44,7 @@ export class Tour {
     if (what.has("tour") || what.has("gauge") || what.has("state") || what.has("theme")) this.draw();
   }
 
-  /** The key of a button: its first letter that no other one has. */
+  /** The key of a button: its own, or the first of its letters that no other one has. */
   keys() {
     const keys = new Map();
     for (const b of (state.tour && state.tour.buttons) || []) {
@@ -51,12 +57,22 @@ export class Tour {
 
   key(e) {
     const b = this.keys().get(e.key);
-    if (b) this.press(b);
+    if (b && b.enabled !== false) this.press(b);
     return !!b;
   }
 
   async press(b) {
     if (await order({ order: "tour", button: b.name })) toast("info", `${b.label}: asked for`);
+  }
+
+  /** What else is counted, and how the server is. */
+  drawFigures(tour) {
+    const figures = FIGURES.filter(([name]) => tour[name] !== undefined);
+    reconcile(this.figures, figures, (f) => f[0], ([, label]) => h("div", { class: "fact" }, h("dt", { text: label }), h("dd", { class: "num" })), (el, [name]) => {
+      const is = tour[name];
+      text(el.lastChild, typeof is === "number" ? count(is) : String(is));
+      kind(el, name === "server" ? (is === "up" ? "fact good" : "fact warn") : name === "out_of_order" && is ? "fact bad" : "fact");
+    });
   }
 
   draw() {
@@ -66,14 +82,15 @@ export class Tour {
     if (!tour) return;
     text(this.lost, count(tour.lost));
     text(this.doubled, count(tour.duplicated));
-    text(this.queued, count(state.flow.now.queued));
+    text(this.queued, count(tour.waiting ?? state.flow.now.queued));
+    this.drawFigures(tour);
     kind(this.lostBox, tour.lost ? "giant bad" : "giant good");
     kind(this.doubledBox, tour.duplicated ? "giant bad" : "giant good");
     const byButton = new Map([...this.keys()].map(([key, b]) => [b.name, key]));
     const buttons = tour.buttons || [];
     text(this.says, buttons.length ? "Each button has a key. Nothing outside of this demonstration is touched." : "There is nothing to press at the moment.");
     reconcile(this.buttons, buttons, (b) => b.name, (b) => {
-      const el = h("button", { type: "button", class: "tour-button", on: { click: () => this.press(el.button) } }, h("span"), h("kbd"));
+      const el = h("button", { type: "button", class: "tour-button", on: { click: () => el.button.enabled !== false && this.press(el.button) } }, h("span"), h("kbd"));
       return el;
     }, (el, b) => {
       el.button = b;
@@ -82,7 +99,9 @@ export class Tour {
       text(el.lastChild, key || "");
       show(el.lastChild, !!key);
       attr(el, "aria-keyshortcuts", key);
-      attr(el, "disabled", b.disabled ? "" : null);
+      // One that has the focus keeps it while something is being done.
+      attr(el, "aria-disabled", b.enabled === false ? "true" : null);
+      kind(el, b.doing ? "tour-button doing" : "tour-button");
     });
     const past = state.flow.past.slice(-180);
     const until = past.length ? past[past.length - 1].at : now();

@@ -104,7 +104,6 @@ impl Tour {
         write_password(folder)?;
         let gateway = cast::gateway(&place, folder)?;
         let access = Access {
-            name: "hub".to_owned(),
             sensor: cast::account("sensor")?.to_string(),
             phone: cast::account("phone")?.to_string(),
             password: PASSWORD.to_owned(),
