@@ -364,6 +364,7 @@ impl Face {
             match deed {
                 Do::Quit => return true,
                 Do::Bell => self.terminal.bell(),
+                Do::Redraw => self.terminal.forget(),
                 Do::Order(order) if self.waiting.len() < WAITING => self.waiting.push_back(order),
                 Do::Order(order) => {
                     let text = "too much at once: that was not done";

@@ -98,6 +98,12 @@ impl Terminal {
         }
     }
 
+    /// Draws the next frame as if nothing stood on the screen.
+    pub(super) fn forget(&mut self) {
+        // What cannot be cleared is told by the next frame.
+        let _ = self.inner.clear();
+    }
+
     /// A sound.
     pub(super) fn bell(&mut self) {
         let out = self.inner.backend_mut();
