@@ -124,7 +124,16 @@ async fn ask(
         Missing::Account => None,
         Missing::Password(account) => Some(account),
     };
-    let mut form = First::new(theme, account);
+    let place =
+        args.connect
+            .as_deref()
+            .map(|place| match args.direct_tls && !place.contains("://") {
+                true => format!("xmpps://{place}"),
+                false => place.to_owned(),
+            });
+    let pin = args.pin.map(|pin| pin.to_string());
+    let known = [account.map(|jid| jid.to_string()), None, place, pin];
+    let mut form = First::new(theme, known);
     let mut trial: Option<Trial> = None;
     loop {
         if terminal.draw(|frame| form.view(frame)).is_err() {
