@@ -1,7 +1,7 @@
 //! The command line: which verb, and what is printed when it fails.
 
 use std::ffi::OsString;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -70,6 +70,17 @@ enum Verb {
     Man(manual::Command),
 }
 
+impl Verb {
+    /// Whether it draws on the whole terminal, where lines of a log would stand across it.
+    const fn takes_the_screen(&self) -> bool {
+        match self {
+            #[cfg(feature = "tui")]
+            Self::Chat(_) => true,
+            _ => false,
+        }
+    }
+}
+
 /// The command as people see it: without the verbs that only processes of ours start.
 pub(crate) fn visible() -> clap::Command {
     let whole = Cli::command();
@@ -91,7 +102,7 @@ pub(crate) fn run<W: Into<OsString> + Clone>(words: impl IntoIterator<Item = W>)
         Ok(cli) => cli,
         Err(error) => return explain(&error),
     };
-    log(cli.verbose);
+    log(cli.verbose, cli.verb.takes_the_screen());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
@@ -178,8 +189,12 @@ async fn verb(verb: Verb) -> Outcome {
     }
 }
 
-/// Logs go to standard error. A second run in one process keeps the first's setting.
-fn log(verbose: u8) {
+/// Logs go to standard error, unless that is the screen that a command draws on. A second
+/// run in one process keeps the first's setting.
+fn log(verbose: u8, screen: bool) {
+    if screen && std::io::stderr().is_terminal() {
+        return;
+    }
     let level = match verbose {
         0 => "off",
         1 => "info",

@@ -63,6 +63,10 @@ impl Settings {
                     _ => Err(failure),
                 }
             }
+            // What else is said of the server is not asked for, and would be lost.
+            Some(_) if !args.ca.is_empty() || args.native_roots || args.insecure_plaintext => {
+                Err(failure)
+            }
             Some(jid) if password(flag, in_file)?.is_none() && jid.local().is_some() => {
                 match Self::entry(&jid, args.store.as_deref().or(file.store.as_deref())).await? {
                     None => Ok(Err(Missing::Password(jid))),

@@ -166,8 +166,11 @@ fn thing(screen: &Screen, model: &Model, key: &ThingKey, columns: usize) -> Vec<
     }
     if let Some(thing) = model.things.get(key) {
         lines.push(Row::default());
-        let fields = thing.fields.len();
-        lines.push(Row::from(cut(&format!("{fields} values"), columns)));
+        let text = match thing.fields.len() {
+            1 => "1 value".to_owned(),
+            fields => format!("{fields} values"),
+        };
+        lines.push(Row::from(cut(&text, columns)));
         if thing.at > 0 {
             let text = format!("last at {}", when::second(&screen.zone, thing.at));
             lines.push(Row::styled(cut(&text, columns), theme.faint()));

@@ -72,16 +72,14 @@ pub(super) struct First {
 }
 
 impl First {
-    /// With the account, if that is known.
-    pub(super) fn new(theme: Theme, account: Option<&BareJid>) -> Self {
-        let mut fields = <[Line; 4]>::default();
-        if let (Some(field), Some(account)) = (fields.first_mut(), account) {
-            field.insert(account.as_str());
-        }
+    /// With what is known.
+    pub(super) fn new(theme: Theme, known: [Option<String>; FIELDS.len()]) -> Self {
+        let fields = known.map(|text| Line::of(&text.unwrap_or_default()));
+        let first = fields.iter().position(Line::is_empty);
         Self {
             theme,
             fields,
-            at: usize::from(account.is_some()),
+            at: first.unwrap_or(0),
             trying: false,
             told: Vec::new(),
         }
@@ -268,8 +266,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_known_is_not_asked_again() {
+        let known = ["anna@home.example", "127.0.0.1:5222"].map(|text| Some(text.to_owned()));
+        let [account, place] = known;
+        let mut first = First::new(Theme::new(false), [account, None, place, None]);
+        assert_eq!(first.at, PASSWORD);
+        let Some(Do::Try(said)) = write(&mut first, "secret\n") else {
+            panic!("{first:?}")
+        };
+        assert_eq!(said.place.map(|place| place.port), Some(5222));
+        first.failed(Told {
+            lines: Vec::new(),
+            wrong_password: true,
+        });
+        assert!(first.is_empty(PASSWORD) && first.at == PASSWORD);
+    }
+
+    #[test]
     fn what_is_wrong_is_said_at_once_and_a_password_is_never_shown() {
-        let mut first = First::new(Theme::new(false), None);
+        let mut first = First::new(Theme::new(false), [const { None }; 4]);
         assert!(write(&mut first, "home.example\n\n\n\n").is_none());
         assert_eq!(
             (first.at, first.told[0].as_str()),

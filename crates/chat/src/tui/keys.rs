@@ -34,6 +34,8 @@ pub(super) enum Act {
     Bottom,
     /// Choosing a message.
     Choose,
+    /// Drawing everything anew.
+    Redraw,
     /// Ending.
     Quit,
     /// Dropping what is written, else ending.
@@ -60,6 +62,7 @@ pub(super) fn act(key: KeyEvent) -> Option<Act> {
         KeyCode::PageDown => Act::PageDown,
         KeyCode::End if control => Act::Bottom,
         KeyCode::Up if control => Act::Choose,
+        KeyCode::Char('l') if control => Act::Redraw,
         KeyCode::Char('q') if control => Act::Quit,
         KeyCode::Char('c') if control => Act::Interrupt,
         _ => return None,
@@ -135,7 +138,12 @@ pub(super) const ALL: &[(&str, &[(&str, &str)])] = &[
                 "Ctrl-C",
                 "drop what is written; in an empty line twice: leave",
             ),
+            ("Ctrl-L", "draw everything anew"),
             ("Ctrl-Q", "leave"),
+            (
+                "The mouse",
+                "choose, scroll; with Shift: mark text to copy it",
+            ),
         ],
     ),
     (

@@ -10,7 +10,7 @@ use stanchion::services::presence::Availability;
 
 use super::input::Line;
 use super::screen::{Focus, Screen, Subject};
-use super::text::{cut, fit, glance, width};
+use super::text::{cut, cut_middle, fit, glance, width};
 use super::view::put;
 use super::{things, when};
 use crate::app::{Model, Person, TalkKind};
@@ -279,12 +279,17 @@ fn entry(
     };
     let mark = if chosen { "▸" } else { " " };
     let right = cut(&right, columns / 2);
-    let room = columns.saturating_sub(width(sign) + 3 + width(&right));
+    let between = usize::from(!right.is_empty());
+    let room = columns.saturating_sub(width(sign) + 3 + between + width(&right));
+    let name = match subject {
+        Subject::Talk(_) => name,
+        Subject::Thing(_) => cut_middle(&name, room),
+    };
     let name_look = if news { theme.bold() } else { Style::new() };
     Row::from(vec![
         Span::raw(mark),
         Span::styled(format!("{sign} "), look),
-        Span::styled(fit(&name, room), name_look),
+        Span::styled(format!("{}{:between$}", fit(&name, room), ""), name_look),
         Span::styled(right, news_look),
         Span::raw(" "),
     ])

@@ -51,6 +51,7 @@ impl Screen {
             Act::PageDown => self.scroll(model, page, false, deeds),
             Act::Bottom => self.newest(),
             Act::Choose => self.choose(model, true),
+            Act::Redraw => deeds.push(Do::Redraw),
             Act::Quit => deeds.push(Do::Quit),
             Act::Interrupt => {
                 if !self.line.is_empty() {

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use stanchion::connect::Kind;
 use stanchion::connect::probe::Scope;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::Command;
 use super::first::{self, First, Said, Told};
@@ -36,6 +36,9 @@ const WAITING: usize = 256;
 const EVENTS: usize = 512;
 /// To try an account.
 const TRIAL: Duration = Duration::from_secs(30);
+
+/// To open the store, for what was said before it was there.
+const FAREWELL: Duration = Duration::from_secs(3);
 
 /// What the start of the desk gives.
 type Started = Result<(Desk, mpsc::Receiver<Event>), Failure>;
@@ -121,7 +124,16 @@ async fn ask(
         Missing::Account => None,
         Missing::Password(account) => Some(account),
     };
-    let mut form = First::new(theme, account);
+    let place =
+        args.connect
+            .as_deref()
+            .map(|place| match args.direct_tls && !place.contains("://") {
+                true => format!("xmpps://{place}"),
+                false => place.to_owned(),
+            });
+    let pin = args.pin.map(|pin| pin.to_string());
+    let known = [account.map(|jid| jid.to_string()), None, place, pin];
+    let mut form = First::new(theme, known);
     let mut trial: Option<Trial> = None;
     loop {
         if terminal.draw(|frame| form.view(frame)).is_err() {
@@ -243,14 +255,34 @@ impl Face {
     ) -> (Result<(), Failure>, Option<Duration>) {
         let mut shown = None;
         let ended = self.watch(keys, interrupt, first_frame, &mut shown).await;
-        let Self { terminal, desk, .. } = self;
+        self.say_the_rest().await;
+        let Self {
+            terminal,
+            desk,
+            events,
+            ..
+        } = self;
         // What follows may take a moment, and is for nobody to see.
-        drop(terminal);
+        drop((terminal, events));
         let closed = match desk {
             Some(desk) => desk.close().await,
             None => Ok(()),
         };
         (ended.and(closed), shown)
+    }
+
+    /// What was said is handed to the desk, also if that is not there yet.
+    async fn say_the_rest(&mut self) {
+        self.waiting
+            .retain(|order| matches!(order, Order::Say { .. }));
+        if !self.waiting.is_empty()
+            && let Some(starting) = self.starting.take()
+            && let Ok(Ok((desk, _))) = timeout(FAREWELL, starting).await
+        {
+            self.orders = Some(desk.orders());
+            self.desk = Some(desk);
+        }
+        self.hand_on();
     }
 
     async fn watch(
@@ -341,6 +373,7 @@ impl Face {
             match deed {
                 Do::Quit => return true,
                 Do::Bell => self.terminal.bell(),
+                Do::Redraw => self.terminal.forget(),
                 Do::Order(order) if self.waiting.len() < WAITING => self.waiting.push_back(order),
                 Do::Order(order) => {
                     let text = "too much at once: that was not done";

@@ -74,6 +74,8 @@ pub(crate) enum Do {
     Order(Order),
     /// Ending.
     Quit,
+    /// Drawing everything anew: something else may have written on the terminal.
+    Redraw,
     /// A sound: something new came, and nobody looks.
     Bell,
 }

@@ -3,6 +3,7 @@
 
 use std::io::{self, BufWriter, IsTerminal as _, Stdout, Write as _, stdout};
 use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossterm::cursor::Show;
 use crossterm::event::{
@@ -77,6 +78,11 @@ impl Terminal {
     /// # Errors
     /// The terminal's: it is gone, as a rule.
     pub(super) fn draw(&mut self, view: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        if PANICKED.load(Ordering::Relaxed) {
+            return Err(io::Error::other(
+                "a part of the client panicked; start again",
+            ));
+        }
         queue!(self.inner.backend_mut(), BeginSynchronizedUpdate)?;
         self.inner.draw(view)?;
         queue!(self.inner.backend_mut(), EndSynchronizedUpdate)?;
@@ -90,6 +96,12 @@ impl Terminal {
             let _ = execute!(self.inner.backend_mut(), SetTitle(&title));
             self.title = title;
         }
+    }
+
+    /// Draws the next frame as if nothing stood on the screen.
+    pub(super) fn forget(&mut self) {
+        // What cannot be cleared is told by the next frame.
+        let _ = self.inner.clear();
     }
 
     /// A sound.
@@ -119,12 +131,16 @@ fn give_back() {
     let _ = disable_raw_mode();
 }
 
+/// Whether something panicked: the terminal was given back then, and nothing is drawn on it.
+static PANICKED: AtomicBool = AtomicBool::new(false);
+
 /// A panic tells of itself on a terminal that shows it.
 fn give_back_on_panic() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
+            PANICKED.store(true, Ordering::Relaxed);
             give_back();
             before(panic);
         }));

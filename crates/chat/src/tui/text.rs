@@ -56,7 +56,27 @@ pub(super) fn cut(text: &str, columns: usize) -> String {
     line
 }
 
-/// The same, and blanks behind it up to that many columns.
+/// A clean text cut in its middle, where it is its end that tells things apart.
+pub(super) fn cut_middle(text: &str, columns: usize) -> String {
+    let end = columns / 3;
+    if width(text) <= columns || end == 0 {
+        return cut(text, columns);
+    }
+    let mut tail = Vec::new();
+    let mut left = end;
+    for grapheme in text.graphemes(true).rev() {
+        match left.checked_sub(grapheme.width()) {
+            Some(rest) => left = rest,
+            None => break,
+        }
+        tail.push(grapheme);
+    }
+    tail.reverse();
+    let head = cut(text, columns - end);
+    format!("{head}{}", tail.concat())
+}
+
+/// A clean text cut to that many columns, and blanks behind it up to that many columns.
 pub(super) fn fit(text: &str, columns: usize) -> String {
     let mut line = cut(text, columns);
     let missing = columns.saturating_sub(width(&line));
@@ -145,6 +165,7 @@ mod tests {
             }
             assert!(width(&cut(&hostile, columns)) <= columns);
             assert_eq!(width(&fit("ab日本", columns)), columns);
+            assert!(width(&cut_middle(&hostile, columns)) <= columns);
         }
     }
 
@@ -156,6 +177,12 @@ mod tests {
         );
         assert_eq!(wrap("abcdefgh", 3, 10), ["abc", "def", "gh"]);
         assert_eq!(wrap("", 3, 10), [""]);
+    }
+
+    #[test]
+    fn what_is_cut_in_its_middle_keeps_its_end() {
+        assert_eq!(cut_middle("thermometer-12", 10), "thermo…-12");
+        assert_eq!(cut_middle("hall-1", 10), "hall-1");
     }
 
     #[test]

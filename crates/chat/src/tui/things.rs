@@ -54,11 +54,16 @@ pub(super) fn written(value: &Value) -> String {
     }
 }
 
-/// The value that stands for the thing in a list: the first that is a number, else the first.
+/// The value that stands for the thing in a list: the first measure, else the first that is
+/// on or off, else the first.
 pub(super) fn main_value(thing: &Thing) -> String {
-    let mut fields = thing.fields.values();
-    let measure = fields.find(|field| matches!(field.value, Value::Numeric { .. }));
-    let field = measure.or_else(|| thing.fields.values().next());
+    let is_measure =
+        |field: &&Field| matches!(&field.value, Value::Numeric { unit, .. } if !unit.is_empty());
+    let is_switch = |field: &&Field| matches!(field.value, Value::Boolean(_));
+    let fields = || thing.fields.values();
+    let field = fields().find(is_measure);
+    let field = field.or_else(|| fields().find(is_switch));
+    let field = field.or_else(|| fields().next());
     field.map(|field| written(&field.value)).unwrap_or_default()
 }
 
@@ -242,6 +247,8 @@ fn controls(screen: &Screen, thing: &Thing, columns: usize, rows: usize) -> Vec<
                 let now = current(thing, control);
                 let now = now.map(|now| shown(control, &now)).unwrap_or_default();
                 let third = columns.saturating_sub(4) / 3;
+                let quarter = columns.saturating_sub(4) / 4;
+                let rest = columns.saturating_sub(4 + third + quarter);
                 let chosen = at == look.chosen && screen.in_body();
                 let mark = if chosen { "▸" } else { " " };
                 let line = Row::from(vec![
@@ -249,9 +256,9 @@ fn controls(screen: &Screen, thing: &Thing, columns: usize, rows: usize) -> Vec<
                         "{mark} {}",
                         fit(&glance(&control.label, 80), third)
                     )),
-                    Span::styled(format!(" {}", fit(&now, third)), theme.bold()),
+                    Span::styled(format!(" {}", fit(&now, quarter)), theme.bold()),
                     Span::styled(
-                        format!(" {}", fit(&takes(&control.kind), third)),
+                        format!(" {}", fit(&takes(&control.kind), rest)),
                         theme.faint(),
                     ),
                 ]);

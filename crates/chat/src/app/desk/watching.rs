@@ -173,6 +173,12 @@ impl Watching {
 
     /// What was said and is not kept yet is kept first.
     async fn end(mut self) {
+        // Also what a person said in the last moment.
+        while let Ok(order) = self.orders.try_recv() {
+            if let Order::Say { .. } | Order::Correct { .. } | Order::Again { .. } = order {
+                self.order(order).await;
+            }
+        }
         drop(self.speeches);
         while self.speaker.join_next().await.is_some() {}
         self.work.shutdown().await;

@@ -158,7 +158,7 @@ fn populated(columns: u16, rows: u16) -> Session {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
     fn no_keys_on_no_size_end_it(

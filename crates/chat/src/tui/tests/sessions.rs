@@ -475,3 +475,32 @@ fn the_first_screen_says_what_can_be_done() {
         s.shows(&format!("empty-{columns}x{rows}"));
     }
 }
+
+#[test]
+fn a_crowd_has_its_place_in_the_smallest_and_the_largest_terminal() {
+    for (columns, rows) in [(40, 12), (80, 24), (220, 90)] {
+        let mut s = somebody(columns, rows);
+        for at in 0..10_000 {
+            let of = crate::app::ThingKey {
+                account: jid("gate@home.example"),
+                thing: stanchion::stanza::Text::new(format!("meter-{at}")).unwrap(),
+            };
+            let controls = controls();
+            s.model.apply(NOW, Event::Controls { of, controls });
+        }
+        let nicks: Vec<_> = (0..5000).map(|at| format!("nick{at:04}")).collect();
+        let nicks: Vec<_> = nicks.iter().map(String::as_str).collect();
+        s.room(ROOM, "a stadium", &nicks);
+        s.hears(BOB, 1000, &"word ".repeat(12_000)).loaded(BOB);
+        s.types("<C-g>lounge<Enter>");
+        let shown = s.draw();
+        if columns == 220 {
+            assert!(shown.contains("5000 there"), "{shown}");
+            assert!(shown.contains("more"), "{shown}");
+        }
+        s.types("<C-g>meter-77<Enter>");
+        assert!(s.draw().contains("meter-77"));
+        s.types("<C-g>bob<Enter><PageUp><C-Up>");
+        assert!(s.draw().contains("there is more") || s.draw().contains("word word"));
+    }
+}
