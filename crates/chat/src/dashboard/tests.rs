@@ -139,7 +139,7 @@ impl Page {
                 return Some(String::from_utf8(event).unwrap());
             }
             if !self.unchunk() {
-                let mut some = [0; 65_536];
+                let mut some = vec![0; 65_536];
                 let reading = tokio::time::timeout(LIMIT, self.stream.read(&mut some));
                 match reading.await.expect("an event comes").unwrap() {
                     0 => return None,
