@@ -9,12 +9,13 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::super::server::{Server, ServerError};
-use super::way::{Passage, Way};
+use super::way::Way;
 
 /// The server stays down for so long: long enough to see what is kept meanwhile.
 const DOWN: Duration = Duration::from_secs(4);
-/// A link stays cut for so long: its ends have to notice by themselves.
-const CUT: Duration = Duration::from_secs(25);
+/// The ends of a cut link have to notice by themselves: they are given so long before
+/// something else is done.
+const CUT: Duration = Duration::from_secs(20);
 /// A way stays closed for so long.
 const CLOSED: Duration = Duration::from_secs(15);
 
@@ -23,9 +24,9 @@ const CLOSED: Duration = Duration::from_secs(15);
 pub(super) enum Act {
     /// The server is killed, and started again.
     Kill,
-    /// The link in use is cut: no end of it is told.
+    /// All links are cut, and no end of them is told.
     Cut,
-    /// The way in use is closed: there is another one.
+    /// The way that more use is closed: there is another one.
     FailOver,
 }
 
@@ -45,7 +46,7 @@ impl Act {
     pub(super) const fn label(self) -> &'static str {
         match self {
             Self::Kill => "Kill the server",
-            Self::Cut => "Cut the link",
+            Self::Cut => "Cut the links",
             Self::FailOver => "Fail over",
         }
     }
@@ -84,27 +85,35 @@ pub(super) fn begin(
             match act {
                 Act::Kill => {
                     server.kill().await?;
+                    // Where no server is, nothing listens.
+                    ways.iter().for_each(|way| way.open(false));
                     say("the server is killed").await;
                     sleep(DOWN).await;
                     server.start().await?;
+                    ways.iter().for_each(|way| way.open(true));
                     say("the server is started again").await;
                 }
                 Act::Cut => {
-                    first.is(Passage::Cut);
-                    say("the link is cut; nobody is told").await;
+                    ways.iter().for_each(Way::cut);
+                    say("the links are cut; nobody is told").await;
                     sleep(CUT).await;
-                    // What was on it is of no use to anybody any more.
-                    first.is(Passage::Closed);
-                    first.is(Passage::Open);
-                    say("the link is mended").await;
                 }
                 Act::FailOver => {
-                    second.is(Passage::Open);
-                    first.is(Passage::Closed);
-                    say("the first way is closed; the second is open").await;
+                    let (busy, name) = match first.load() >= second.load() {
+                        true => (
+                            first,
+                            ["the first way is closed", "the first way is open again"],
+                        ),
+                        false => (
+                            second,
+                            ["the second way is closed", "the second way is open again"],
+                        ),
+                    };
+                    busy.open(false);
+                    say(name[0]).await;
                     sleep(CLOSED).await;
-                    first.is(Passage::Open);
-                    say("the first way is open again").await;
+                    busy.open(true);
+                    say(name[1]).await;
                 }
             }
             Ok(())

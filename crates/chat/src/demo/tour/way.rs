@@ -4,6 +4,8 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -12,19 +14,19 @@ use tokio::task::{JoinHandle, JoinSet};
 
 /// Connections that one way carries at once.
 const MOST: usize = 64;
+/// Tries to have the port again, and between two.
+const TRIES: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(50);
 /// Read at once.
 const BUFFER: usize = 16 * 1024;
 
 /// How a way is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Passage {
-    /// Bytes go through.
-    Open,
-    /// Connections stand and nothing comes through: as a cable that was pulled, of which
-    /// neither end is told.
-    Cut,
-    /// Connections are closed, and new ones, too.
-    Closed,
+struct Passage {
+    /// Whether it takes connections. If not, those that it carries end, and nothing listens.
+    open: bool,
+    /// How often it was cut.
+    cuts: u64,
 }
 
 /// The way. Cheap to clone; with the last of them it is gone with all its connections.
@@ -32,6 +34,7 @@ pub(super) enum Passage {
 pub(super) struct Way {
     address: SocketAddr,
     passage: watch::Sender<Passage>,
+    carried: Arc<AtomicUsize>,
     _task: Arc<Carrying>,
 }
 
@@ -52,11 +55,17 @@ impl Way {
     pub(super) async fn to(server: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
-        let (passage, seen) = watch::channel(Passage::Open);
-        let task = tokio::spawn(carry_all(listener, server, seen));
+        let (passage, seen) = watch::channel(Passage {
+            open: true,
+            cuts: 0,
+        });
+        let carried = Arc::new(AtomicUsize::new(0));
+        let carrying = carry_all(listener, server, seen, Arc::clone(&carried));
+        let task = tokio::spawn(carrying);
         Ok(Self {
             address,
             passage,
+            carried,
             _task: Arc::new(Carrying(task)),
         })
     }
@@ -66,15 +75,35 @@ impl Way {
         self.address
     }
 
-    /// It is so from now on.
-    pub(super) fn is(&self, passage: Passage) {
-        self.passage.send_replace(passage);
+    /// Connections that it carries.
+    pub(super) fn load(&self) -> usize {
+        self.carried.load(Ordering::Relaxed)
+    }
+
+    /// What it carries now stands, and nothing comes through any more: as over a cable that
+    /// was pulled, of which neither end is told. New connections are carried.
+    pub(super) fn cut(&self) {
+        self.passage.send_modify(|passage| passage.cuts += 1);
+    }
+
+    /// Closes it, or opens it again.
+    pub(super) fn open(&self, open: bool) {
+        self.passage.send_modify(|passage| passage.open = open);
     }
 }
 
-async fn carry_all(listener: TcpListener, server: SocketAddr, passage: watch::Receiver<Passage>) {
+async fn carry_all(
+    mut listener: TcpListener,
+    server: SocketAddr,
+    mut passage: watch::Receiver<Passage>,
+    count: Arc<AtomicUsize>,
+) {
+    let Ok(address) = listener.local_addr() else {
+        return;
+    };
     let mut carried = JoinSet::new();
     loop {
+        count.store(carried.len(), Ordering::Relaxed);
         tokio::select! {
             Some(_) = carried.join_next() => {}
             accepted = listener.accept(), if carried.len() < MOST => {
@@ -83,51 +112,73 @@ async fn carry_all(listener: TcpListener, server: SocketAddr, passage: watch::Re
                     carried.spawn(carry(client, server, passage.clone()));
                 }
             }
+            closed = closed(&mut passage) => {
+                // Nothing listens, so that clients are refused.
+                drop(listener);
+                if !closed || passage.wait_for(|p| p.open).await.is_err() {
+                    return;
+                }
+                listener = match again(address).await {
+                    Some(listener) => listener,
+                    None => return,
+                };
+            }
         }
     }
 }
 
+/// Resolves once the way is closed; whether somebody still can open it.
+async fn closed(passage: &mut watch::Receiver<Passage>) -> bool {
+    passage.wait_for(|p| !p.open).await.is_ok()
+}
+
+/// Listens there again.
+async fn again(address: SocketAddr) -> Option<TcpListener> {
+    for _ in 0..TRIES {
+        if let Ok(listener) = TcpListener::bind(address).await {
+            return Some(listener);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    tracing::error!(%address, "the port of a way is gone");
+    None
+}
+
 /// Carries one connection until an end closes it, or the way is closed.
-async fn carry(mut client: TcpStream, server: SocketAddr, mut passage: watch::Receiver<Passage>) {
+async fn carry(mut client: TcpStream, server: SocketAddr, passage: watch::Receiver<Passage>) {
+    let cuts = passage.borrow().cuts;
     let through = async {
-        // A cut way takes a connection, as a router with a full queue would.
-        let mut open = passage.clone();
-        open.wait_for(|p| *p == Passage::Open).await.ok()?;
         let mut server = TcpStream::connect(server).await.ok()?;
         let _ = (client.set_nodelay(true), server.set_nodelay(true));
         let (mut from_client, mut to_client) = client.split();
         let (mut from_server, mut to_server) = server.split();
         // Either side's end is the end: nobody here half-closes.
         tokio::select! {
-            () = pass(&mut from_client, &mut to_server, passage.clone()) => {}
-            () = pass(&mut from_server, &mut to_client, passage.clone()) => {}
+            () = pass(&mut from_client, &mut to_server, &passage, cuts) => {}
+            () = pass(&mut from_server, &mut to_client, &passage, cuts) => {}
         }
         Some(())
     };
-    let mut closed = passage.clone();
+    let mut closing = passage.clone();
     tokio::select! {
         _ = through => {}
-        _ = closed.wait_for(|p| *p == Passage::Closed) => {}
+        _ = closed(&mut closing) => {}
     }
-    // Whoever made it: it has seen the value that ended it.
-    passage.mark_unchanged();
 }
 
 async fn pass(
     from: &mut (impl tokio::io::AsyncRead + Unpin),
     to: &mut (impl tokio::io::AsyncWrite + Unpin),
-    mut passage: watch::Receiver<Passage>,
+    passage: &watch::Receiver<Passage>,
+    cuts: u64,
 ) {
     let mut buffer = vec![0; BUFFER];
     loop {
         let Ok(read @ 1..) = from.read(&mut buffer).await else {
             return;
         };
-        // What was under way when it was cut waits.
-        if passage.wait_for(|p| *p == Passage::Open).await.is_err() {
-            return;
-        }
-        if to.write_all(&buffer[..read]).await.is_err() {
+        // What comes over a cut way is gone.
+        if passage.borrow().cuts == cuts && to.write_all(&buffer[..read]).await.is_err() {
             return;
         }
     }
@@ -135,8 +186,6 @@ async fn pass(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     async fn echo() -> SocketAddr {
@@ -161,29 +210,36 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_cut_way_holds_what_is_on_it_and_a_closed_one_ends_it() {
+    async fn over_a_cut_way_nothing_comes_and_a_closed_one_refuses() {
         let way = Way::to(echo().await).await.unwrap();
         let mut stream = TcpStream::connect(way.address()).await.unwrap();
         assert_eq!(answer(&mut stream, 1).await, Some(1));
 
-        way.is(Passage::Cut);
+        way.cut();
         stream.write_all(&[2]).await.unwrap();
         let mut late = TcpStream::connect(way.address()).await.unwrap();
-        late.write_all(&[3]).await.unwrap();
+        assert_eq!(answer(&mut late, 3).await, Some(3));
         let nothing = Duration::from_millis(50);
         tokio::time::timeout(nothing, stream.read_u8())
             .await
             .unwrap_err();
-        way.is(Passage::Open);
-        assert_eq!(stream.read_u8().await.unwrap(), 2);
-        assert_eq!(late.read_u8().await.unwrap(), 3);
 
-        way.is(Passage::Closed);
-        assert_eq!(stream.read(&mut [0]).await.unwrap_or(0), 0);
-        let mut refused = TcpStream::connect(way.address()).await.unwrap();
-        assert_eq!(answer(&mut refused, 4).await, None);
-        way.is(Passage::Open);
-        let mut again = TcpStream::connect(way.address()).await.unwrap();
-        assert_eq!(answer(&mut again, 5).await, Some(5));
+        way.open(false);
+        assert_eq!(late.read(&mut [0]).await.unwrap_or(0), 0);
+        while TcpStream::connect(way.address()).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        way.open(true);
+        let again = async {
+            loop {
+                if let Ok(mut again) = TcpStream::connect(way.address()).await {
+                    return answer(&mut again, 5).await;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let limit = Duration::from_secs(10);
+        let answered = tokio::time::timeout(limit, again).await;
+        assert_eq!(answered.unwrap(), Some(5));
     }
 }
