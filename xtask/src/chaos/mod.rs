@@ -235,10 +235,7 @@ fn tell(command: &Command, order: &run::Order<'_>, result: &run::Report) -> Outc
     }
     match (&result.cut_short, passed) {
         (_, true) => Ok(()),
-        (Some(why), _) => Err(Failure::Red(format!(
-            "{why}: the run was cut short{}",
-            order.server.caveat()
-        ))),
+        (Some(why), _) => Err(Failure::Red(format!("{why}: the run was cut short"))),
         (None, false) => Err(Failure::Red("a promise was broken".to_owned())),
     }
 }

@@ -51,17 +51,6 @@ impl Server {
             .map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    /// What must be known to judge a run that came to no end.
-    pub(crate) fn caveat(self) -> &'static str {
-        match self {
-            Self::DomainsUnfederated => {
-                "; an end that moved to beta.test cannot reach an address at alpha.test, and a \
-                 message has one address: what is missing is a recipient with one at each server"
-            }
-            _ => "",
-        }
-    }
-
     /// Whether Prosody and ejabberd must be installed.
     pub(crate) fn is_real(self) -> bool {
         self != Self::Hub
