@@ -198,10 +198,12 @@ impl Tally {
         match state {
             ServerState::Killed => {
                 self.kills += 1;
+                let of = match self.kills_asked {
+                    0 => String::new(),
+                    asked => format!(" ({} of {asked})", self.kills),
+                };
                 let text = format!(
-                    "server killed ({} of {}): {} received, {} without receipt",
-                    self.kills,
-                    self.kills_asked,
+                    "server killed{of}: {} received, {} without receipt",
                     self.delivered,
                     self.waiting()
                 );
