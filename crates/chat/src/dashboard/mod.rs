@@ -10,6 +10,7 @@ mod orders;
 mod pages;
 mod series;
 mod server;
+mod site;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -34,7 +35,7 @@ use crate::settings::{ConnectionArgs, Settings, read_password};
 use crate::terminal::{harmless, print};
 use board::{Ask, Board};
 use guard::Guard;
-use server::{Parts, Site};
+use site::{Parts, Site};
 
 /// Nobody looks once no page was open for so long: one that is loaded again is back sooner.
 const AWAY: Duration = Duration::from_secs(10);

@@ -6,7 +6,7 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
 use super::orders;
-use super::server::{Site, json, refuse, unreadable};
+use super::site::{Site, json, refuse, unreadable};
 
 /// Buckets, where a page asks for no number of them.
 const BUCKETS: u32 = 300;

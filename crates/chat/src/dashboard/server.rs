@@ -1,7 +1,6 @@
 //! What the browser can ask for, and who answers it: the pages, the stream of events, looks
 //! at the history, and orders. The guard looks at every request first.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -13,19 +12,17 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
-use serde::{Deserialize, Serialize};
-use stanchion::device::history::History as Readings;
-use stanchion::services::history::{History, Page};
+use serde::Deserialize;
+use stanchion::services::history::Page;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
 
 use super::board::{Ask, PAGES};
-use super::guard::{Guard, dress};
+use super::guard::dress;
 use super::http::Peer;
 use super::orders::{self, Wanted};
-use super::{pages, series, wire};
+use super::site::{Site, refuse, unreadable, written};
+use super::{pages, series};
 use crate::app::Order;
-use crate::exit::one_line;
 
 /// Messages of a part of a conversation.
 const PART: usize = 100;
@@ -33,50 +30,8 @@ const PART: usize = 100;
 const FOUND: usize = 200;
 /// Bytes of words to look for.
 const WORDS: usize = 1000;
-/// Looks at the history at a time: the store has more to do.
-const LOOKS: usize = 2;
 /// How long a browser may take to send what it wants to say.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// What all answers are made of. Cheap to clone.
-#[derive(Debug, Clone)]
-pub(super) struct Site(Arc<Parts>);
-
-#[derive(Debug)]
-pub(super) struct Parts {
-    pub(super) guard: Guard,
-    pub(super) asks: mpsc::Sender<Ask>,
-    pub(super) orders: mpsc::Sender<Order>,
-    pub(super) acts: Option<mpsc::Sender<String>>,
-    pub(super) history: Option<History>,
-    pub(super) readings: Option<Readings>,
-}
-
-/// Looks at the history that are under way.
-static LOOKING: Semaphore = Semaphore::const_new(LOOKS);
-
-impl Site {
-    pub(super) fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
-    }
-
-    pub(super) fn readings(&self) -> Option<&Readings> {
-        self.0.readings.as_ref()
-    }
-
-    /// Waits for its turn to read the history.
-    pub(super) async fn read(&self) -> Option<SemaphorePermit<'static>> {
-        LOOKING.acquire().await.ok()
-    }
-
-    async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, Response> {
-        let ended = || refuse(StatusCode::SERVICE_UNAVAILABLE, "the dashboard ends");
-        let (answer, answered) = oneshot::channel();
-        let sent = self.0.asks.send(ask(answer)).await;
-        sent.map_err(|_| ended())?;
-        answered.await.map_err(|_| ended())
-    }
-}
 
 /// All that can be asked for.
 pub(super) fn router(site: Site) -> Router {
@@ -112,32 +67,6 @@ async fn guard(State(site): State<Site>, request: Request, next: Next) -> Respon
     };
     dress(&mut answer);
     answer
-}
-
-/// An answer that says no: why, and what to do.
-pub(super) fn refuse(status: StatusCode, why: &str) -> Response {
-    #[derive(Serialize)]
-    struct Said<'a> {
-        error: &'a str,
-    }
-    (status, json(&Said { error: why })).into_response()
-}
-
-/// An answer in JSON.
-pub(super) fn json(value: &impl Serialize) -> Response {
-    let mut text = Vec::new();
-    wire::write(&mut text, value);
-    written(text)
-}
-
-fn written(json: Vec<u8>) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], json).into_response()
-}
-
-/// What the store says where there should be an answer.
-pub(super) fn unreadable(error: &dyn std::error::Error) -> Response {
-    let why = format!("the history cannot be read: {}", one_line(error));
-    refuse(StatusCode::SERVICE_UNAVAILABLE, &why)
 }
 
 // ---- pages ------------------------------------------------------------------------------

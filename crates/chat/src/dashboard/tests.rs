@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 
-use super::server::Parts;
+use super::site::Parts;
 use super::{Dashboard, Door, Seat};
 use crate::app::{Event, Member, Notice, Order, Point, RoomChange, Severity, ThingKey};
 

@@ -3,13 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use stanchion_stanza::codec::parse_element;
-use stanchion_stanza::{BareJid, Element, Limits, Scope, Text};
+use stanchion_stanza::BareJid;
 
-use super::roster::Item;
-use super::{Keeping, Now, Output, Persist, Router, StoredId, StoredMessage};
-
-const NS: &str = "urn:stanchion:hub:roster:0";
+use super::{Keeping, Now, Output, Persist, Router, StoredId, StoredMessage, roster};
 
 /// The records of one roster: under which name each is kept, and as what.
 #[derive(Debug, Default)]
@@ -60,7 +56,7 @@ impl Router {
     /// An entry that an earlier hub kept. One of an account that is gone, or that cannot be
     /// read, goes.
     pub(super) fn restore_contact(&mut self, stored: StoredMessage) {
-        let read = read(&stored.stanza);
+        let read = roster::read(&stored.stanza);
         let account = self.accounts.get_mut(&stored.account);
         let (Some(account), Some((contact, item, asks))) = (account, read) else {
             self.outputs
@@ -73,66 +69,5 @@ impl Router {
             self.outputs
                 .push_back(Output::Persist(Persist::Remove(old)));
         }
-    }
-}
-
-/// An entry, and whether its contact asks for ours.
-pub(super) fn record(contact: &BareJid, item: Option<&Item>, asks: bool) -> Element {
-    let flag = |on: bool| on.then(|| Text::from_static("true"));
-    let mut element = Element::new("contact", NS)
-        .with_attr("jid", contact)
-        .with_attr_opt("asks", flag(asks));
-    if let Some(item) = item {
-        let groups = item.groups.iter();
-        element = element
-            .with_attr("entry", Text::from_static("true"))
-            .with_attr_opt("name", item.name.clone())
-            .with_attr_opt("to", flag(item.to))
-            .with_attr_opt("from", flag(item.from))
-            .with_attr_opt("asked", flag(item.asked))
-            .with_children(groups.map(|g| Element::new("group", NS).with_text(g.clone())));
-    }
-    element
-}
-
-fn read(bytes: &[u8]) -> Option<(BareJid, Option<Item>, bool)> {
-    let element = parse_element(bytes, &Scope::client(), &Limits::default()).ok()?;
-    if !element.is("contact", NS) {
-        return None;
-    }
-    let flag = |name| element.attr(name) == Some("true");
-    let groups = element.children().filter(|c| c.is("group", NS));
-    let item = flag("entry").then(|| Item {
-        name: element.attr_value("name").cloned(),
-        groups: groups.map(Element::text_value).collect(),
-        to: flag("to"),
-        from: flag("from"),
-        asked: flag("asked"),
-    });
-    Some((BareJid::new(element.attr("jid")?).ok()?, item, flag("asks")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_entry_comes_back_as_it_was() {
-        let contact: BareJid = "bob@home.example".parse().unwrap();
-        let item = Item {
-            name: Some(Text::from_static("Bob & <son>")),
-            groups: vec![Text::from_static("Things"), Text::from_static("Friends")],
-            to: true,
-            from: false,
-            asked: true,
-        };
-        let encoder = stanchion_stanza::Encoder::new(Scope::client(), Limits::default());
-        for (item, asks) in [(Some(item), false), (None, true)] {
-            let mut bytes = Vec::new();
-            let element = record(&contact, item.as_ref(), asks);
-            encoder.element(&element, &mut bytes).unwrap();
-            assert_eq!(read(&bytes), Some((contact.clone(), item, asks)));
-        }
-        assert_eq!(read(b"<contact xmlns='urn:x'/>"), None);
     }
 }

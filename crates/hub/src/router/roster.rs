@@ -4,9 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest as _, Sha256};
-use stanchion_stanza::{BareJid, Element, Text, ns};
+use stanchion_stanza::codec::parse_element;
+use stanchion_stanza::{BareJid, Element, Limits, Scope, Text, ns};
 
-use super::contacts;
+/// Of what is kept.
+const NS: &str = "urn:stanchion:hub:roster:0";
 
 /// One account's roster, and who asked to subscribe. `contacts` keeps it.
 #[derive(Debug, Default)]
@@ -88,7 +90,7 @@ impl Roster {
     /// What there is of a contact, to be kept; none if there is nothing.
     pub(super) fn record(&self, contact: &BareJid) -> Option<Element> {
         let (item, asks) = (self.items.get(contact), self.requests.contains(contact));
-        (item.is_some() || asks).then(|| contacts::record(contact, item, asks))
+        (item.is_some() || asks).then(|| record(contact, item, asks))
     }
 
     /// What there was of a contact.
@@ -170,5 +172,67 @@ impl Roster {
                     .iter()
                     .map(|(contact, item)| item.to_element(contact)),
             )
+    }
+}
+
+/// An entry, and whether its contact asks for ours.
+fn record(contact: &BareJid, item: Option<&Item>, asks: bool) -> Element {
+    let flag = |on: bool| on.then(|| Text::from_static("true"));
+    let mut element = Element::new("contact", NS)
+        .with_attr("jid", contact)
+        .with_attr_opt("asks", flag(asks));
+    if let Some(item) = item {
+        let groups = item.groups.iter();
+        element = element
+            .with_attr("entry", Text::from_static("true"))
+            .with_attr_opt("name", item.name.clone())
+            .with_attr_opt("to", flag(item.to))
+            .with_attr_opt("from", flag(item.from))
+            .with_attr_opt("asked", flag(item.asked))
+            .with_children(groups.map(|g| Element::new("group", NS).with_text(g.clone())));
+    }
+    element
+}
+
+/// An entry that was kept: whose, what, and whether they ask.
+pub(super) fn read(bytes: &[u8]) -> Option<(BareJid, Option<Item>, bool)> {
+    let element = parse_element(bytes, &Scope::client(), &Limits::default()).ok()?;
+    if !element.is("contact", NS) {
+        return None;
+    }
+    let flag = |name| element.attr(name) == Some("true");
+    let groups = element.children().filter(|c| c.is("group", NS));
+    let item = flag("entry").then(|| Item {
+        name: element.attr_value("name").cloned(),
+        groups: groups.map(Element::text_value).collect(),
+        to: flag("to"),
+        from: flag("from"),
+        asked: flag("asked"),
+    });
+    Some((BareJid::new(element.attr("jid")?).ok()?, item, flag("asks")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_comes_back_as_it_was() {
+        let contact: BareJid = "bob@home.example".parse().unwrap();
+        let item = Item {
+            name: Some(Text::from_static("Bob & <son>")),
+            groups: vec![Text::from_static("Things"), Text::from_static("Friends")],
+            to: true,
+            from: false,
+            asked: true,
+        };
+        let encoder = stanchion_stanza::Encoder::new(Scope::client(), Limits::default());
+        for (item, asks) in [(Some(item), false), (None, true)] {
+            let mut bytes = Vec::new();
+            let element = record(&contact, item.as_ref(), asks);
+            encoder.element(&element, &mut bytes).unwrap();
+            assert_eq!(read(&bytes), Some((contact.clone(), item, asks)));
+        }
+        assert_eq!(read(b"<contact xmlns='urn:x'/>"), None);
     }
 }
