@@ -247,8 +247,11 @@ async fn a_sender_chooses_what_a_message_is_worth() {
     let port = hub("modes").await;
     let (client, _incoming) = at("modes", port, "alice").start().await.unwrap();
     let (bob, incoming) = at("modes", port, "bob").start().await.unwrap();
-    let bob = committing(incoming, bob, 3);
+    let bob = committing(incoming, bob, 4);
     soon(async {
+        // What is sent at most once is lost on who is not there yet.
+        let first = Outgoing::text("bob@localhost".parse()?, "are you there?")?;
+        client.send(first).await?.outcome().await?;
         // guide: concepts.md
         let to: Jid = "bob@localhost".parse()?;
         let alarm = Outgoing::text(to.clone(), "fire")?.lane(Lane::Alarm);
@@ -264,7 +267,9 @@ async fn a_sender_chooses_what_a_message_is_worth() {
         let texts: BTreeSet<String> = bob.await?.into_iter().collect();
         assert_eq!(
             texts,
-            ["48.2,16.4", "fire", "level 40"].map(String::from).into()
+            ["48.2,16.4", "are you there?", "fire", "level 40"]
+                .map(String::from)
+                .into()
         );
         Ok(client.shutdown().await?)
     })

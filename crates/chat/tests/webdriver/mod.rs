@@ -27,6 +27,29 @@ pub(crate) const ESCAPE: &str = "\u{e00c}";
 /// The key under which an element stands in JSON (WebDriver, section 11).
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
+/// What drives the browser, and its port. It takes a free port of IPv6, and ends if that one
+/// is not free of IPv4: then there is another try.
+fn driver(home: &Home) -> (Running, u16) {
+    for _ in 0..20 {
+        let mut command = Command::new("chromedriver");
+        command
+            .arg("--port=0")
+            .env("HOME", home.path(""))
+            .env("TMPDIR", home.path("tmp"));
+        let mut driver = Running::start(command);
+        loop {
+            let line = driver.line();
+            if let Some((_, port)) = line.split_once("started successfully on port ") {
+                return (driver, port.trim_end_matches('.').parse().unwrap());
+            }
+            if line.contains("port not available") {
+                break;
+            }
+        }
+    }
+    panic!("chromedriver finds no port");
+}
+
 /// A browser. It ends when this is dropped.
 pub(crate) struct Browser {
     port: u16,
@@ -41,18 +64,7 @@ impl Browser {
     /// One with a page of so many pixels.
     pub(crate) fn start(width: u32, height: u32) -> Self {
         let home = Home::new();
-        let mut command = Command::new("chromedriver");
-        command
-            .arg("--port=0")
-            .env("HOME", home.path(""))
-            .env("TMPDIR", home.path("tmp"));
-        let mut driver = Running::start(command);
-        let port = loop {
-            let line = driver.line();
-            if let Some((_, port)) = line.split_once("started successfully on port ") {
-                break port.trim_end_matches('.').parse().unwrap();
-            }
-        };
+        let (driver, port) = driver(&home);
         let profile = home.path("profile");
         let profile = format!("--user-data-dir={}", word(&profile));
         let window = format!("--window-size={width},{height}");
