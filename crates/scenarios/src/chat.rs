@@ -10,7 +10,7 @@ use stanchion::services::Incoming;
 use stanchion::services::presence::{Availability, Status as How};
 use stanchion::services::rooms::{JoinOptions, Room, RoomMessages};
 use stanchion::services::roster::Policy;
-use stanchion::session::Status;
+use stanchion::session::{Outgoing, Protection, Status};
 use stanchion::{BareJid, Client, Outcome};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -58,8 +58,13 @@ pub(crate) async fn run(setting: &Setting) -> Result<Report, Failure> {
         let Some((room, messages)) = person.room.take() else {
             continue;
         };
+        // Otherwise it would be held back until there is a stream with TLS.
+        let protection = match person.has_tls() {
+            true => Protection::default(),
+            false => Protection::Any,
+        };
         listening.spawn(listen(n, messages, heard.clone()));
-        sending.spawn(say_all(n, room));
+        sending.spawn(say_all(n, room, protection));
     }
     drop(heard);
     let mut ledger = Ledger::default();
@@ -215,10 +220,12 @@ async fn sees_busy(people: &[Person]) -> bool {
 }
 
 /// Says all that a person has to say, and gives how much of it the room showed.
-async fn say_all(n: usize, room: Room) -> Result<usize, Failure> {
+async fn say_all(n: usize, room: Room, protection: Protection) -> Result<usize, Failure> {
     let mut sent = Vec::with_capacity(MESSAGES);
     for number in 0..MESSAGES {
-        sent.push(room.say(format!("{n} {number}")).await.doing("say")?);
+        let message = Outgoing::room(room.jid().clone(), format!("{n} {number}"));
+        let message = message.doing("say")?.protection(protection);
+        sent.push(room.send(message).await.doing("say")?);
     }
     let mut shown = 0;
     for message in sent {
