@@ -2,7 +2,7 @@
 //!
 //! Every file in `fuzz/fuzz_targets` is a target. Seeds lie in
 //! `fuzz/seeds/TARGET` and are never written; what a run finds goes to
-//! `fuzz/work/TARGET`, and an input that breaks a target to
+//! `fuzz/corpus/TARGET`, and an input that breaks a target to
 //! `fuzz/artifacts/TARGET`. The targets' content is theirs. How far the decoder
 //! agrees with another parser on all XML that was kept is for the example
 //! `agreement` of the codec to count; here it is run and reported.
@@ -152,7 +152,7 @@ fn agreement(folder: &Path, json: bool) -> Outcome<bool> {
     command.args(["run", "--quiet", "--package", "stanchion-stanza"]);
     command.args(["--example", "agreement", "--"]);
     for target in JUDGED {
-        let kinds = ["seeds", "work"].map(|kind| folder.join(kind).join(target));
+        let kinds = ["seeds", "corpus"].map(|kind| folder.join(kind).join(target));
         command.args(kinds.iter().filter(|folder| folder.is_dir()));
     }
     let output = command
@@ -255,16 +255,16 @@ fn host() -> Outcome<String> {
 }
 
 fn run_target(folder: &Path, programs: &Path, target: &str, seconds: u64) -> Outcome<Report> {
-    let work = folder.join("work").join(target);
+    let corpus = folder.join("corpus").join(target);
     let artifacts = folder.join("artifacts").join(target);
-    for path in [&work, &artifacts] {
+    for path in [&corpus, &artifacts] {
         fs::create_dir_all(path).doing("create", path)?;
     }
-    let log = folder.join("work").join(format!("{target}.log"));
+    let log = folder.join("corpus").join(format!("{target}.log"));
     let file = File::create(&log).doing("create", &log)?;
     let errors = file.try_clone().doing("open", &log)?;
     let mut command = std::process::Command::new(programs.join(target));
-    command.arg(&work);
+    command.arg(&corpus);
     let seeds = folder.join("seeds").join(target);
     if seeds.is_dir() {
         command.arg(seeds);
@@ -288,7 +288,7 @@ fn run_target(folder: &Path, programs: &Path, target: &str, seconds: u64) -> Out
         })?;
     let text = String::from_utf8_lossy(&fs::read(&log).doing("read", &log)?).into_owned();
     let mut report = parse(&text);
-    let (inputs, bytes) = kept(&work)?;
+    let (inputs, bytes) = kept(&corpus)?;
     report.corpus = Some(inputs);
     report.corpus_bytes = Some(bytes);
     if !status.success() {

@@ -60,10 +60,12 @@ fn wants_mutants(options: &[String]) -> bool {
     })
 }
 
-/// The walks through the protocol alone, with the deliberate faults that they find.
+/// The walks through the protocol alone, and the laws of the engine, with the deliberate
+/// faults that they find.
 fn walks() -> Outcome {
     let mut command = with_mutants(&["test", "--quiet", "--release", "--package"]);
-    command.args(["stanchion-reliability", "--test", "delivery", "needed"]);
+    command.args(["stanchion-reliability", "--test", "delivery"]);
+    command.args(["--test", "engine_laws", "needed"]);
     program::run(&mut command)
 }
 

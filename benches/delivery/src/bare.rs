@@ -10,7 +10,6 @@ use stanchion::connect::{Account, Connect as _, ConnectConfig, Connector, Endpoi
 use stanchion::stanza::payload::delivery::{
     Boot, Channel, Deliver, Device, Epoch, IdPrefix, Place, StoreTag,
 };
-use stanchion::stanza::payload::receipts::Request;
 use stanchion::stanza::payload::sid::OriginId;
 use stanchion::stanza::{
     Encoder, Limits, Message, Payload as _, Presence, Scope, StreamEvent, Text,
@@ -31,8 +30,7 @@ const AT_ONCE: usize = 64;
 /// What is written beforehand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// What a delivery sends: an origin id, the request of a receipt and `<d/>` beside the
-    /// body.
+    /// What a delivery sends: an origin id and `<d/>` beside the body.
     Delivery,
     /// A body.
     Body,
@@ -75,7 +73,6 @@ fn stanza(form: Form, to: &BareJid, n: usize) -> Result<(String, Vec<u8>), Strin
         };
         message = message
             .with_payload(origin.to_element())
-            .with_payload(Request.to_element())
             .with_payload(deliver.to_element());
     }
     let encoder = Encoder::new(Scope::client(), Limits::default());

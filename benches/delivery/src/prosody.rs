@@ -25,6 +25,9 @@ pub struct Plan {
     /// Rounds; the median counts
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// Only the deliveries: for a profiler
+    #[arg(long)]
+    only: bool,
 }
 
 /// Prints the rates and times.
@@ -38,10 +41,19 @@ pub async fn run(plan: &Plan) -> Result<(), String> {
     }
     let folder = tempfile::tempdir().map_err(|e| told(&e))?;
     let (mut runs, mut bare, mut bodies) = (Vec::new(), Vec::new(), Vec::new());
+    let mut costs = Costs::default();
     for round in 0..plan.rounds {
         // Alone each: neither has the other's sessions beside it.
-        bare.push(bare::run(&server, Form::Delivery, plan.together).await?);
-        bodies.push(bare::run(&server, Form::Body, plan.together).await?);
+        if !plan.only {
+            for (form, rates, costs) in [
+                (Form::Delivery, &mut bare, &mut costs.bare),
+                (Form::Body, &mut bodies, &mut costs.bodies),
+            ] {
+                let before = server.processor();
+                rates.push(bare::run(&server, form, plan.together).await?);
+                costs.extend(server.cost_since(before, plan.together));
+            }
+        }
         let stores = folder.path().join(round.to_string());
         std::fs::create_dir(&stores).map_err(|e| told(&e))?;
         let mut ends = Ends::start(&stores, &server.domain, |user, builder| {
@@ -52,12 +64,35 @@ pub async fn run(plan: &Plan) -> Result<(), String> {
                 .trust(Roots::PemFile(server.ca.clone()))
         })
         .await?;
-        runs.push(ends.deliver(plan.together, plan.single).await?);
+        let before = server.processor();
+        let mut run = ends.deliver(plan.together, 0).await?;
+        costs.ours.extend(server.cost_since(before, plan.together));
+        run.single = ends.deliver(0, plan.single).await?.single;
+        runs.push(run);
         ends.stop().await?;
     }
-    let bodies = figure::median(bodies);
-    figure::print("delivery/Prosody, bare, bodies alone", bodies, "1/s");
-    figure::print("delivery/Prosody, bare", figure::median(bare), "1/s");
+    for (what, rates, costs) in [
+        ("delivery/Prosody, bare, bodies alone", bodies, costs.bodies),
+        ("delivery/Prosody, bare", bare, costs.bare),
+        ("delivery/Prosody", Vec::new(), costs.ours),
+    ] {
+        if !rates.is_empty() {
+            figure::print(what, figure::median(rates), "1/s");
+        }
+        if !costs.is_empty() {
+            let what = format!("{what}, the server's time for a message");
+            figure::print(&what, figure::median(costs), "µs");
+        }
+    }
     Run::print("Prosody", &runs);
     Ok(())
+}
+
+/// Processor time of the server for a message, in microseconds, of each round. Beside the
+/// rates it tells whether the server was busy all the time.
+#[derive(Default)]
+struct Costs {
+    bare: Vec<f64>,
+    bodies: Vec<f64>,
+    ours: Vec<f64>,
 }

@@ -32,7 +32,7 @@ struct Cli {
 }
 
 /// What the command is called, by people and by their shells.
-pub(crate) const NAME: &str = "stanchion";
+const NAME: &str = "stanchion";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
@@ -82,7 +82,7 @@ impl Verb {
 }
 
 /// The command as people see it: without the verbs that only processes of ours start.
-pub(crate) fn visible() -> clap::Command {
+fn visible() -> clap::Command {
     let whole = Cli::command();
     let verbs = whole.get_subcommands().filter(|verb| !verb.is_hide_set());
     let command = clap::Command::new(NAME)
@@ -184,8 +184,8 @@ async fn verb(verb: Verb) -> Outcome {
         Verb::Collect(command) => Box::pin(collect::run(*command)).await,
         Verb::Lint(command) => lint::run(&command),
         Verb::Bench(command) => Box::pin(bench::run(*command)).await,
-        Verb::Completions(command) => completions::run(&command),
-        Verb::Man(command) => manual::run(&command),
+        Verb::Completions(command) => completions::run(&command, visible()),
+        Verb::Man(command) => manual::run(&command, visible()),
     }
 }
 

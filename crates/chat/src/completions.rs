@@ -3,7 +3,6 @@
 use clap::Args;
 use clap_complete::{Shell, generate};
 
-use crate::cli;
 use crate::exit::{Exit, Outcome};
 use crate::terminal::print;
 
@@ -22,11 +21,12 @@ pub(crate) struct Command {
     shell: Shell,
 }
 
-/// Carries out the command.
-pub(crate) fn run(command: &Command) -> Outcome {
+/// Carries out the command, for the whole command line as people see it.
+pub(crate) fn run(command: &Command, mut whole: clap::Command) -> Outcome {
+    let name = whole.get_name().to_owned();
     let mut script = Vec::new();
     // Into memory: the generator panics if it cannot write.
-    generate(command.shell, &mut cli::visible(), cli::NAME, &mut script);
+    generate(command.shell, &mut whole, name, &mut script);
     let script = String::from_utf8_lossy(&script);
     let _ = print(script.trim_end())?;
     Ok(Exit::Done)

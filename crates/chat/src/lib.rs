@@ -63,6 +63,7 @@ mod login;
 mod manual;
 mod nodes;
 mod outbox;
+mod outcomes;
 mod registered;
 mod send;
 mod server;

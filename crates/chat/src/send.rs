@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use serde_json::json;
 use stanchion::services::chat::{ChatError, Draft};
 use stanchion::session::{Outgoing, Protection, SendError, Sent, Status};
 use stanchion::{Client, Jid, NotDelivered, Outcome as Delivery};
@@ -14,8 +13,8 @@ use tokio::time::Instant;
 use crate::exit::{Exit, Failure, Outcome, one_line};
 use crate::interrupt::Interrupt;
 use crate::lines::{LONGEST, Line, Lines};
+use crate::outcomes::{Outcomes, Told};
 use crate::settings::{ConnectionArgs, Settings, duration};
-use crate::terminal::{Reader, harmless, json_line, print};
 use crate::watch;
 
 /// Lines whose outcomes are awaited at the same time.
@@ -186,12 +185,10 @@ struct Sending<'a> {
     texts: Texts,
     waiting: JoinSet<End>,
     counts: Counts,
-    /// The last message that neither was delivered nor acknowledged, for people.
-    worst: Option<String>,
+    /// Bad is one that neither was delivered nor acknowledged.
+    outcomes: Outcomes,
     /// One was not delivered for want of protection.
     unprotected: bool,
-    /// Nobody reads the outcomes any more; the exit code still tells.
-    unread: bool,
 }
 
 struct End {
@@ -209,6 +206,8 @@ impl<'a> Sending<'a> {
         } else {
             Texts::One(Some(command.text.clone()))
         };
+        let one = matches!(texts, Texts::One(_));
+        let outcomes = Outcomes::new(command.json, one);
         Self {
             command,
             client,
@@ -216,9 +215,8 @@ impl<'a> Sending<'a> {
             texts,
             waiting: JoinSet::new(),
             counts: Counts::default(),
-            worst: None,
+            outcomes,
             unprotected: false,
-            unread: false,
         }
     }
 
@@ -302,7 +300,16 @@ impl<'a> Sending<'a> {
             return Err(Failure::usage(why));
         }
         self.counts.not_delivered += 1;
-        self.say(number, None, "not-delivered", why, Duration::ZERO)
+        let to = self.command.to.to_string();
+        self.outcomes.tell(Told {
+            number,
+            id: None,
+            to: Some(&to),
+            outcome: "not-delivered",
+            good: false,
+            detail: why,
+            took: Duration::ZERO,
+        })
     }
 
     /// Says what became of a message.
@@ -322,46 +329,16 @@ impl<'a> Sending<'a> {
         };
         *count += 1;
         self.unprotected |= outcome == Delivery::NotDelivered(NotDelivered::Unprotected);
-        self.say(
-            end.number,
-            Some(&end.id),
-            word,
-            &outcome.to_string(),
-            end.took,
-        )
-    }
-
-    fn say(
-        &mut self,
-        number: u64,
-        id: Option<&str>,
-        outcome: &str,
-        detail: &str,
-        took: Duration,
-    ) -> Result<(), Failure> {
-        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        let one = matches!(self.texts, Texts::One(_));
-        let good = matches!(outcome, "delivered" | "acknowledged");
-        if !good {
-            self.worst = Some(detail.to_owned());
-        }
-        let line = if self.command.json {
-            json_line(&json!({
-                "line": (!one).then_some(number), "id": id, "to": self.command.to.to_string(),
-                "outcome": outcome, "detail": detail, "ms": ms,
-            }))
-        } else if !one {
-            harmless(&format!("line {number}: {detail} ({ms} ms)"))
-        } else if good {
-            harmless(&format!("{detail} ({ms} ms)"))
-        } else {
-            // The line on standard error says it.
-            return Ok(());
-        };
-        if !self.unread {
-            self.unread = print(&line)? == Reader::Gone;
-        }
-        Ok(())
+        let to = self.command.to.to_string();
+        self.outcomes.tell(Told {
+            number: end.number,
+            id: Some(&end.id),
+            to: Some(&to),
+            outcome: word,
+            good: matches!(word, "delivered" | "acknowledged"),
+            detail: &outcome.to_string(),
+            took: end.took,
+        })
     }
 
     /// Ctrl-C.
@@ -407,8 +384,8 @@ impl<'a> Sending<'a> {
                 "ask the recipient, or send again if twice does no harm",
             ),
         };
-        let what = match (&self.texts, &self.worst) {
-            (Texts::One(_), Some(detail)) => detail.clone(),
+        let what = match (&self.texts, self.outcomes.worst()) {
+            (Texts::One(_), Some(detail)) => detail.to_owned(),
             _ => format!(
                 "{delivered} delivered, {acknowledged} acknowledged, {not_delivered} not delivered, {} in doubt",
                 in_doubt + open

@@ -425,7 +425,7 @@ fn a_message_that_was_not_committed_is_handed_over_again_and_one_that_was_never_
     for told in [
         "i1",
         "frombob@hub.test/x",
-        "handedover3times",
+        "begun3times",
         "10minold",
         "nothandedover",
     ] {

@@ -13,13 +13,12 @@ mod webdriver;
 
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::Command;
 
-use common::{Home, Running, eventually, run, words};
+use common::house::PASSWORD;
+use common::{Home, Running, eventually, words};
 use serde_json::{Value, json};
 use webdriver::{Browser, ENTER, ESCAPE, TAB};
 
-const PASSWORD: &str = "correct-horse";
 /// The pages, and the conversation with bob.
 const PAGES: [&str; 4] = ["things", "chat", "chat/bob%40hub.test", "delivery"];
 
@@ -29,60 +28,22 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// A hub that can be killed, with accounts on it; and what its clients need to know.
+/// A hub that can be killed, and who lives there.
 struct House {
-    home: Home,
-    hub: Option<Running>,
-    starttls: String,
-    pin: String,
+    hub: common::house::House,
 }
 
 impl House {
     fn start() -> Self {
-        let mut house = Self {
-            home: Home::new(),
-            hub: None,
-            starttls: format!("127.0.0.1:{}", free_port()),
-            pin: String::new(),
-        };
-        house.start_hub();
-        house
-    }
-
-    fn start_hub(&mut self) {
-        let mut hub = words("hub --json --domain hub.test --state hub --starttls");
-        hub.push(&self.starttls);
-        let users = ["alice", "bob", "carol", "house"].map(|user| format!("{user}:{PASSWORD}"));
-        users.iter().for_each(|user| hub.extend(["--user", user]));
-        let mut process = Running::start(self.home.command("", &hub));
-        let ready: Value = serde_json::from_str(&process.line()).unwrap();
-        ready["fingerprint"]
-            .as_str()
-            .unwrap()
-            .clone_into(&mut self.pin);
-        self.hub = Some(process);
-    }
-
-    fn kill_hub(&mut self) {
-        let hub = self.hub.take().unwrap();
-        hub.signal("KILL");
-    }
-
-    /// A command of an account, which has a store of its own.
-    fn command(&self, verb: &str, user: &str, rest: &[&str]) -> Command {
-        let jid = format!("{user}@hub.test");
-        let store = format!("{user}.sqlite");
-        let mut all = vec![verb, "--jid", &jid, "--store", &store];
-        all.extend(["--connect", &self.starttls, "--pin", &self.pin]);
-        all.extend(rest);
-        self.home.command(PASSWORD, &all)
+        let hub = common::house::House::start(&["alice", "bob", "carol", "house"]);
+        Self { hub }
     }
 
     /// The dashboard of alice, at that port.
     fn dashboard(&self, port: u16) -> Running {
         let listen = format!("127.0.0.1:{port}");
         let rest = ["--listen", &listen, "--json"];
-        let mut dashboard = Running::start(self.command("dashboard", "alice", &rest));
+        let mut dashboard = Running::start(self.hub.command("alice", "dashboard", &rest));
         let ready: Value = serde_json::from_str(&dashboard.line()).unwrap();
         let url = ready["url"].as_str().unwrap();
         assert_eq!(url.trim_end_matches('/'), format!("http://{listen}"));
@@ -91,7 +52,7 @@ impl House {
 
     /// bob, who takes in whatever comes.
     fn bob(&self) -> Running {
-        let mut bob = Running::start(self.command("listen", "bob", &["--json"]));
+        let mut bob = Running::start(self.hub.command("bob", "listen", &["--json"]));
         self.say("carol", "bob", "are you there");
         assert_eq!(body(&bob.line()), "are you there");
         bob
@@ -99,7 +60,7 @@ impl House {
 
     /// A gateway with lamps and patients, which alice may read and set.
     fn gateway(&self) -> Running {
-        let (starttls, pin) = (&self.starttls, self.pin.replace(':', ""));
+        let (starttls, pin) = (self.hub.address(), self.hub.pin().replace(':', ""));
         let text = format!(
             r#"
 [[connection]]
@@ -125,16 +86,16 @@ count = 12
 interval = "500ms"
 "#
         );
-        std::fs::write(self.home.path("gateway.toml"), text).unwrap();
+        self.hub.write("gateway.toml", &text);
         let words = words("gateway --config gateway.toml");
-        Running::start(self.home.command(PASSWORD, &words))
+        Running::start(self.hub.home.command(PASSWORD, &words))
     }
 
     /// How often the first lamp acted, as it says itself, to somebody else.
     #[track_caller]
     fn actuations(&self) -> u64 {
         let rest = words("--all --json house@hub.test lamp-1 actuations");
-        let read = run(self.command("read", "bob", &rest));
+        let read = self.hub.run("bob", "read", &rest);
         assert_eq!(read.code, 0, "{read:?}");
         read.json()[0]["value"].as_u64().unwrap()
     }
@@ -142,7 +103,7 @@ interval = "500ms"
     #[track_caller]
     fn say(&self, from: &str, to: &str, text: &str) {
         let to = format!("{to}@hub.test");
-        let sent = run(self.command("send", from, &["--to", &to, text]));
+        let sent = self.hub.run(from, "send", &["--to", &to, text]);
         assert_eq!(sent.code, 0, "{sent:?}");
     }
 }
@@ -197,7 +158,7 @@ fn what_is_written_while_the_hub_is_dead_is_kept_and_arrives_once_in_order() {
         ours(&browser).iter().all(|(_, stage)| there(stage))
     });
 
-    house.kill_hub();
+    house.hub.kill_hub();
     browser.until(
         "it is seen that the hub is dead",
         "return !document.querySelector('.chip.link.up')",
@@ -222,7 +183,7 @@ fn what_is_written_while_the_hub_is_dead_is_kept_and_arrives_once_in_order() {
         "return document.querySelector('.chip.queue .num').textContent === '5'",
     );
 
-    house.start_hub();
+    house.hub.start_hub();
     for wanted in &written {
         assert_eq!(&body(&bob.line()), wanted);
     }
@@ -594,7 +555,7 @@ fn pictures_of_every_page_for_who_asks_for_them() {
     visit(&browser, port, "chat/bob%40hub.test");
     write(&browser, "Could you bring the spare sensor to room 11?");
     bob.line();
-    house.kill_hub();
+    house.hub.kill_hub();
     browser.until(
         "it is seen",
         "return !document.querySelector('.chip.link.up')",
@@ -605,7 +566,7 @@ fn pictures_of_every_page_for_who_asks_for_them() {
     pages.push(page("things/house%40hub.test/patient-1"));
     // The tour has a house of its own.
     let tour = words("demo --tour --json");
-    let mut tour = Running::start(house.home.command("", &tour));
+    let mut tour = Running::start(house.hub.home.command("", &tour));
     let links: Value = serde_json::from_str(&tour.line()).unwrap();
     let alice = links["dashboards"]["alice"].as_str().unwrap();
     pages.push(("tour".to_owned(), format!("{alice}#/tour")));

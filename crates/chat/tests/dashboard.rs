@@ -13,68 +13,11 @@ mod common;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::Command;
 use std::time::Instant;
 
-use common::{Home, LIMIT, Running, run, words};
+use common::house::{House, PASSWORD};
+use common::{LIMIT, Running, run, words};
 use serde_json::{Value, json};
-
-const PASSWORD: &str = "correct-horse";
-
-/// A hub with accounts on it.
-struct House {
-    home: Home,
-    _hub: Running,
-    starttls: String,
-    pin: String,
-}
-
-impl House {
-    fn start() -> Self {
-        let home = Home::new();
-        let mut hub = words("hub --json --domain hub.test --starttls 127.0.0.1:0");
-        let users = ["alice", "bob", "house"].map(|user| format!("{user}:{PASSWORD}"));
-        users.iter().for_each(|user| hub.extend(["--user", user]));
-        let mut process = Running::start(home.command("", &hub));
-        let ready: Value = serde_json::from_str(&process.line()).unwrap();
-        let told = |what: &str| ready[what].as_str().unwrap().to_owned();
-        Self {
-            starttls: told("starttls"),
-            pin: told("fingerprint"),
-            home,
-            _hub: process,
-        }
-    }
-
-    /// A command of an account, which has a store of its own.
-    fn command(&self, verb: &str, user: &str, rest: &[&str]) -> Command {
-        let jid = format!("{user}@hub.test");
-        let store = format!("{user}.sqlite");
-        let mut all = vec![verb, "--jid", &jid, "--store", &store];
-        all.extend(["--connect", &self.starttls, "--pin", &self.pin]);
-        all.extend(rest);
-        self.home.command(PASSWORD, &all)
-    }
-
-    fn dashboard(&self, rest: &[&str]) -> Dashboard {
-        let mut all = vec!["--json"];
-        all.extend(rest);
-        if !rest.contains(&"--listen") {
-            all.extend(["--listen", "127.0.0.1:0"]);
-        }
-        let mut process = Running::start(self.command("dashboard", "alice", &all));
-        let ready: Value = serde_json::from_str(&process.line()).unwrap();
-        let told = |what: &str| ready[what].as_str().unwrap().to_owned();
-        Dashboard {
-            address: told("url")
-                .trim_start_matches("http://")
-                .trim_end_matches('/')
-                .to_owned(),
-            link: told("link"),
-            process,
-        }
-    }
-}
 
 /// A dashboard, and where it is.
 struct Dashboard {
@@ -106,6 +49,26 @@ impl Answer {
 }
 
 impl Dashboard {
+    /// Of alice.
+    fn start(house: &House, rest: &[&str]) -> Self {
+        let mut all = vec!["--json"];
+        all.extend(rest);
+        if !rest.contains(&"--listen") {
+            all.extend(["--listen", "127.0.0.1:0"]);
+        }
+        let mut process = Running::start(house.command("alice", "dashboard", &all));
+        let ready: Value = serde_json::from_str(&process.line()).unwrap();
+        let told = |what: &str| ready[what].as_str().unwrap().to_owned();
+        Self {
+            address: told("url")
+                .trim_start_matches("http://")
+                .trim_end_matches('/')
+                .to_owned(),
+            link: told("link"),
+            process,
+        }
+    }
+
     fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(LIMIT)).unwrap();
@@ -212,8 +175,8 @@ impl Page {
 
 #[test]
 fn pages_are_safe_to_have_open_and_other_sites_can_do_nothing() {
-    let house = House::start();
-    let dashboard = house.dashboard(&[]);
+    let house = House::start(&["alice", "bob", "house"]);
+    let dashboard = Dashboard::start(&house, &[]);
     let index = dashboard.get("/");
     assert_eq!(index.status, 200);
     assert_eq!(index.header("content-type"), "text/html; charset=utf-8");
@@ -269,13 +232,13 @@ fn pages_are_safe_to_have_open_and_other_sites_can_do_nothing() {
 
 #[test]
 fn what_is_said_in_the_browser_is_delivered_and_what_comes_is_a_string() {
-    let house = House::start();
-    let dashboard = house.dashboard(&[]);
+    let house = House::start(&["alice", "bob", "house"]);
+    let dashboard = Dashboard::start(&house, &[]);
     let (mut page, state) = dashboard.page();
     if state["link"]["state"] != "up" {
         page.until("link", |link| link["state"] == "up");
     }
-    let mut bob = Running::start(house.command("listen", "bob", &["--json"]));
+    let mut bob = Running::start(house.command("bob", "listen", &["--json"]));
     let open = json!({ "order": "open", "with": "bob@hub.test" });
     dashboard.ordered(&page, &open);
     let say = json!({ "order": "say", "to": "bob@hub.test", "text": "is it warm?" });
@@ -293,7 +256,7 @@ fn what_is_said_in_the_browser_is_delivered_and_what_comes_is_a_string() {
 
     let hostile = "<script>alert(1)</script>\u{2028}\u{202e}&\"\u{85}";
     let to = ["--to", "alice@hub.test", hostile];
-    let sent = run(house.command("send", "bob", &to));
+    let sent = run(house.command("bob", "send", &to));
     assert_eq!(sent.code, 0, "{sent:?}");
     let raw = page.raw("entry", |entry| entry["out"] == false);
     let forbidden = ['<', '>', '&', '\u{2028}', '\u{202e}', '\u{85}'];
@@ -320,8 +283,8 @@ fn what_is_said_in_the_browser_is_delivered_and_what_comes_is_a_string() {
 
 #[test]
 fn an_end_is_clean_while_pages_are_open_and_the_next_start_knows_all() {
-    let house = House::start();
-    let mut dashboard = house.dashboard(&[]);
+    let house = House::start(&["alice", "bob", "house"]);
+    let mut dashboard = Dashboard::start(&house, &[]);
     let (mut page, _) = dashboard.page();
     let open = json!({ "order": "open", "with": "bob@hub.test" });
     dashboard.ordered(&page, &open);
@@ -333,7 +296,7 @@ fn an_end_is_clean_while_pages_are_open_and_the_next_start_knows_all() {
     let ended = dashboard.process.end_with_open_input();
     assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{ended:?}");
     let listen = dashboard.address.clone();
-    let again = house.dashboard(&["--listen", &listen]);
+    let again = Dashboard::start(&house, &["--listen", &listen]);
     let (_, state) = again.page();
     assert_eq!(state["talks"][0]["preview"], "kept");
 }
@@ -347,9 +310,9 @@ fn secret_file(path: &Path, text: &str) {
 
 #[test]
 fn beyond_loopback_there_is_a_login() {
-    let house = House::start();
+    let house = House::start(&["alice", "bob", "house"]);
     // Every address of this machine, loopback among them.
-    let dashboard = house.dashboard(&["--listen", "0.0.0.0:0"]);
+    let dashboard = Dashboard::start(&house, &["--listen", "0.0.0.0:0"]);
     let (_, token) = dashboard.link.split_once("login#token=").unwrap();
     assert_eq!(token.len(), 32);
     let index = dashboard.get("/");
@@ -391,19 +354,19 @@ fn beyond_loopback_there_is_a_login() {
 
 #[test]
 fn a_token_of_ones_own_is_asked_for_on_loopback_too_and_must_be_long() {
-    let house = House::start();
+    let house = House::start(&["alice", "bob", "house"]);
     let file = house.home.path("token");
     secret_file(&file, "short\n");
     let words = ["--token-file", "token", "--listen", "127.0.0.1:0"];
-    let ended = run(house.command("dashboard", "alice", &words));
+    let ended = run(house.command("alice", "dashboard", &words));
     assert_eq!(ended.code, 2, "{ended:?}");
     assert!(ended.one_line().contains("16 characters"), "{ended:?}");
     secret_file(&file, "a-very-long-token-of-mine\n");
-    let dashboard = house.dashboard(&["--token-file", "token"]);
+    let dashboard = Dashboard::start(&house, &["--token-file", "token"]);
     assert!(!dashboard.link.contains("token"), "{}", dashboard.link);
     assert_eq!(dashboard.get("/api/events").status, 401);
     let taken = dashboard.address.as_str();
-    let ended = run(house.command("dashboard", "bob", &["--listen", taken]));
+    let ended = run(house.command("bob", "dashboard", &["--listen", taken]));
     assert_eq!(ended.code, 1, "{ended:?}");
     assert!(ended.one_line().contains("--listen"), "{ended:?}");
 }
@@ -411,8 +374,8 @@ fn a_token_of_ones_own_is_asked_for_on_loopback_too_and_must_be_long() {
 #[cfg(feature = "gateway")]
 #[test]
 fn things_are_watched_and_what_they_told_is_plotted() {
-    let house = House::start();
-    let (starttls, pin) = (&house.starttls, &house.pin);
+    let house = House::start(&["alice", "bob", "house"]);
+    let (starttls, pin) = (house.address(), house.pin());
     let text = format!(
         "[[connection]]\njid = \"house@hub.test\"\nconnect = \"{starttls}\"\npin = \"{pin}\"\n\
          store = \"house.sqlite\"\nreaders = [\"alice@hub.test\"]\n\
@@ -423,7 +386,7 @@ fn things_are_watched_and_what_they_told_is_plotted() {
     std::fs::write(house.home.path("gateway.toml"), text).unwrap();
     let words = words("gateway --config gateway.toml");
     let _gateway = Running::start(house.home.command(PASSWORD, &words));
-    let dashboard = house.dashboard(&[]);
+    let dashboard = Dashboard::start(&house, &[]);
     let (mut page, _) = dashboard.page();
     dashboard.ordered(&page, &json!({ "order": "watch", "jid": "house@hub.test" }));
     let numbers = |things: &Value| {

@@ -14,42 +14,27 @@ use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 
-use common::{Home, Running, eventually, run, words};
-use serde_json::Value;
+use common::house::{House, PASSWORD};
+use common::{Running, eventually, run, words};
 
-const PASSWORD: &str = "correct-horse";
-
-/// A hub, and what its clients need to know.
+/// A hub, and where the gateway on it shows its figures.
 struct Hub {
-    home: Home,
-    _process: Running,
-    starttls: String,
-    pin: String,
-    /// Where the gateway shows its figures.
+    house: House,
     page: u16,
 }
 
 impl Hub {
     fn start() -> Self {
-        let home = Home::new();
-        let mut hub = words("hub --json --domain hub.test --starttls 127.0.0.1:0");
-        let users = ["gateway", "lamp", "cloud"].map(|user| format!("{user}:{PASSWORD}"));
-        users.iter().for_each(|user| hub.extend(["--user", user]));
-        let mut process = Running::start(home.command("", &hub));
-        let ready: Value = serde_json::from_str(&process.line()).unwrap();
-        let told = |what: &str| ready[what].as_str().unwrap().to_owned();
         Self {
-            starttls: told("starttls"),
-            pin: told("fingerprint").replace(':', ""),
+            house: House::start(&["gateway", "lamp", "cloud"]),
             page: free_port(),
-            home,
-            _process: process,
         }
     }
 
     /// Writes the gateway's configuration: so many lamps.
     fn configure(&self, lamps: usize, more: &str) {
-        let (starttls, pin, page) = (&self.starttls, &self.pin, self.page);
+        let (starttls, page) = (self.house.address(), self.page);
+        let pin = self.house.pin().replace(':', "");
         let text = format!(
             r#"
 [metrics]
@@ -81,20 +66,16 @@ interval = "100ms"
 {more}
 "#
         );
-        std::fs::write(self.home.path("gateway.toml"), text).unwrap();
+        self.house.write("gateway.toml", &text);
     }
 
     fn gateway(&self) -> Running {
         let words = words("gateway --config gateway.toml --verbose");
-        Running::start(self.home.command(PASSWORD, &words))
+        Running::start(self.house.home.command(PASSWORD, &words))
     }
 
     fn collect(&self, more: &str) -> common::Ended {
-        let line = format!(
-            "collect --jid cloud@hub.test --connect {} --pin {} --store cloud.sqlite {more}",
-            self.starttls, self.pin
-        );
-        run(self.home.command(PASSWORD, &words(&line)))
+        self.house.run("cloud", &format!("collect {more}"), &[])
     }
 
     /// The gateway's figures; nothing while it does not show them.
@@ -179,8 +160,9 @@ fn what_was_reported_before_a_crash_is_kept_once_and_in_order() {
         assert_eq!(ended.code, 0, "{ended:?}");
         gateway.signal("KILL");
     }
-    let store =
-        stanchion::reliability::store::rusqlite::Connection::open(hub.home.path("cloud.sqlite"));
+    let store = stanchion::reliability::store::rusqlite::Connection::open(
+        hub.house.home.path("cloud.sqlite"),
+    );
     let store = store.unwrap();
     let mut rows = store
         .prepare("SELECT at FROM app_readings WHERE thing = 'meter-1' AND field = 'energy' ORDER BY rowid")
@@ -199,11 +181,8 @@ fn a_collector_refuses_whom_it_was_not_told_to_take_readings_from() {
     let hub = Hub::start();
     hub.configure(1, "");
     let gateway = hub.gateway();
-    let line = format!(
-        "collect --jid cloud@hub.test --connect {} --pin {} --store cloud.sqlite --json --from other.test",
-        hub.starttls, hub.pin
-    );
-    let collector = Running::start(hub.home.command(PASSWORD, &words(&line)));
+    let of_others = words("--json --from other.test");
+    let collector = Running::start(hub.house.command("cloud", "collect", &of_others));
     eventually("the gateway is told so", || {
         let figures = hub.figures();
         let refused = figures.lines().find_map(|line| {
@@ -221,7 +200,8 @@ fn a_collector_refuses_whom_it_was_not_told_to_take_readings_from() {
 #[test]
 fn a_thing_may_have_a_connection_of_its_own() {
     let hub = Hub::start();
-    let (starttls, pin) = (&hub.starttls, &hub.pin);
+    let starttls = hub.house.address();
+    let pin = hub.house.pin().replace(':', "");
     let own = format!(
         r#"
 [[connection]]
@@ -271,7 +251,7 @@ fn what_is_wrong_with_a_configuration_is_told_in_one_line() {
     ] {
         hub.configure(1, more);
         let check = words("gateway --config gateway.toml --check");
-        let ended = run(hub.home.command(PASSWORD, &check));
+        let ended = run(hub.house.home.command(PASSWORD, &check));
         assert_eq!(ended.code, 2, "{ended:?}");
         assert!(ended.one_line().contains(told), "{ended:?}");
     }
@@ -286,19 +266,13 @@ fn free_port() -> u16 {
 fn who_may_read_is_let_see_the_gateway_and_nobody_else_is() {
     let hub = Hub::start();
     hub.configure(1, "");
-    let path = hub.home.path("gateway.toml");
+    let path = hub.house.home.path("gateway.toml");
     let text = std::fs::read_to_string(&path).unwrap();
     let store = "store = \"gateway.sqlite\"\n";
     let listed = format!("{store}readers = [\"lamp@hub.test\"]\n");
     std::fs::write(&path, text.replace(store, &listed)).unwrap();
     let gateway = hub.gateway();
-    let ask = |who: &str| {
-        let line = format!(
-            "things gateway@hub.test --jid {who}@hub.test --connect {} --pin {} --store {who}.sqlite",
-            hub.starttls, hub.pin
-        );
-        run(hub.home.command(PASSWORD, &words(&line)))
-    };
+    let ask = |who: &str| hub.house.run(who, "things gateway@hub.test", &[]);
     let ended = ask("lamp");
     assert_eq!(ended.code, 0, "{ended:?}");
     assert!(

@@ -12,56 +12,37 @@ mod common;
 
 use std::process::Command;
 
-use common::{Ended, Home, Running, eventually, words};
+use common::house::House;
+use common::{Ended, Running, eventually};
 use serde_json::Value;
 
-const PASSWORD: &str = "correct-horse";
 const LINES: usize = 60;
 
 /// A hub with the accounts `alice` and `bob`.
 struct Hub {
-    home: Home,
-    ready: Value,
-    _process: Running,
+    house: House,
 }
 
 impl Hub {
     fn start() -> Self {
-        let home = Home::new();
-        let mut hub = words("hub --json --domain hub.test --starttls 127.0.0.1:0 --state hub");
-        let users = ["alice", "bob"].map(|u| format!("{u}:{PASSWORD}"));
-        for user in &users {
-            hub.extend(["--user", user]);
-        }
-        let mut process = Running::start(home.command("", &hub));
-        let ready = serde_json::from_str(&process.line()).unwrap();
-        Self {
-            home,
-            ready,
-            _process: process,
-        }
+        let house = House::start(&["alice", "bob"]);
+        Self { house }
     }
 
-    fn command(&self, verb: &str, user: &str, rest: &[&str]) -> Command {
-        let jid = format!("{user}@hub.test");
-        let store = format!("{user}.sqlite");
-        let mut all = vec![verb, "--jid", &jid, "--store", &store];
-        all.extend(["--connect", self.ready["starttls"].as_str().unwrap()]);
-        all.extend(["--pin", self.ready["fingerprint"].as_str().unwrap()]);
-        all.extend(rest);
-        let mut command = self.home.command(PASSWORD, &all);
+    fn command(&self, user: &str, verb: &str, rest: &[&str]) -> Command {
+        let mut command = self.house.command(user, verb, rest);
         command.env("STANCHION_LOG", "info");
         command
     }
 
     fn listen(&self) -> Command {
-        self.command("listen", "bob", &["--json"])
+        self.command("bob", "listen", &["--json"])
     }
 
     /// Gives lines to be sent, one message each.
     fn sender(&self) -> Running {
         let rest = ["--to", "bob@hub.test", "--json", "--timeout", "60s", "-"];
-        Running::start(self.command("send", "alice", &rest))
+        Running::start(self.command("alice", "send", &rest))
     }
 }
 

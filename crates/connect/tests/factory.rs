@@ -268,6 +268,25 @@ async fn a_server_that_ends_each_session_at_once_makes_way_for_the_next_one() {
     assert_eq!(domains, [DOMAIN, DOMAIN, DOMAIN, SECOND]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_asks_for_another_server_is_not_given_the_same_at_once() {
+    let two = Two::well().await;
+    let factory = two.factory();
+    let mut domains = Vec::new();
+    for _ in 0..2 {
+        let connection = factory.connect(None).await.unwrap();
+        domains.push(connection.established.jid.domain().to_owned());
+        factory.ended(&SessionEnd {
+            jid: connection.established.jid.clone(),
+            endpoint: connection.endpoint.clone(),
+            lasted: Duration::from_secs(3600),
+            error: None,
+            elsewhere: true,
+        });
+    }
+    assert_eq!(domains, [DOMAIN, SECOND]);
+}
+
 fn end(factory: &ConnectionFactory, of: &Connection, lasted: u64, condition: StreamCondition) {
     factory.ended(&SessionEnd {
         jid: of.established.jid.clone(),

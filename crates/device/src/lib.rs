@@ -5,7 +5,7 @@
 //! - [`adapter`]: the seam to a protocol, and the task that keeps an adapter going;
 //! - [`adapters`]: those that there are, each behind a feature of its own;
 //! - [`host`]: our things on XMPP, read and set by others;
-//! - [`outflow`]: our readings on their way to others, in the words of [`format`];
+//! - [`outflow`]: our readings on their way to others, in the words of [`mod@format`];
 //! - [`sink`]: where readings of others are kept;
 //! - [`remote`]: the things of others;
 //! - `serverless`: all of it between neighbours, without a server (feature `serverless`).

@@ -26,7 +26,7 @@ use stanchion_stanza::payload::sensordata::{Accepted, Request};
 use stanchion_stanza::payload::thing_command::{Command, CommandOutcome, CommandResult};
 use stanchion_stanza::stanza::DefinedCondition;
 use stanchion_stanza::{Element, Jid, Message};
-use support::{Lamp, LampHost, Mood, Peer, Server, soon, text};
+use support::{Dark, Lamp, LampHost, Mood, Peer, Server, soon, text};
 
 fn set_level(value: i32) -> Element {
     Set::one(text("level"), SettingValue::Int(value)).to_element()
@@ -249,8 +249,38 @@ async fn a_step_that_was_begun_before_a_crash_is_in_doubt_and_not_done_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_level_that_was_begun_before_a_crash_is_set_again() {
     let (lamp, told) = crashed_between(set_level(7), Some(60_000)).await;
-    assert_eq!(told.result, CommandResult::Done);
+    assert_eq!(told.result, CommandResult::Done, "{told:?}");
     assert_eq!(lamp.count(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_is_here_before_its_thing_waits_for_it_as_long_as_a_start_takes() {
+    let server = Server::start(&["me", "owner"]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = HostConfig::default();
+    let owner = "owner@home.example".parse().unwrap();
+    config.access = Access::default().with(Grant::to_all(Allowed::accounts([owner])));
+    let file = folder.path().join("host.sqlite");
+    let dark = Dark::start_by(server.connector("me"), &file, config).await;
+    let phone = folder.path().join("phone.sqlite");
+    let mut phone = Peer::start(&server, "owner", &phone, HostBuilder::new()).await;
+    // What ends before there is a lamp shows that the one behind it is looked at by then.
+    let (soon_over, first) = command(dark.peer.jid(), toggle(), Some(200));
+    phone.session.sender().send(soon_over).await.unwrap();
+    let (message, second) = command(dark.peer.jid(), set_level(7), Some(60_000));
+    phone.session.sender().send(message).await.unwrap();
+    let (told, _) = outcome(&mut phone).await;
+    assert_eq!(*told.of, *first);
+    assert!(told.result.had_no_effect(), "{told:?}");
+    let (lamp, _acts) = Lamp::new(Mood::Obeys);
+    let host = dark.light(lamp.clone()).await;
+    let (told, _) = outcome(&mut phone).await;
+    assert_eq!(*told.of, *second);
+    assert_eq!(told.result, CommandResult::Done, "{told:?}");
+    assert_eq!(lamp.count(), 1);
+    host.stop().await;
+    phone.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

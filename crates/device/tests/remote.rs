@@ -18,8 +18,8 @@ use stanchion_device::model::SettingValue;
 use stanchion_device::remote::{Command, How, ReadError, Readout, SetError, Watch, WatchEvent};
 use stanchion_hub::{Accounts, Fingerprint, Hub, HubConfig};
 use stanchion_reliability::engine::Now;
-use stanchion_reliability::session::{Outgoing, Received};
-use stanchion_services::{HostBuilder, Input, Output, Service, Taken};
+use stanchion_reliability::session::Outgoing;
+use stanchion_services::{HostBuilder, Incoming, Input, Output, Service, Taken};
 use stanchion_stanza::payload::control::Set;
 use stanchion_stanza::payload::datetime::utc;
 use stanchion_stanza::payload::iot_events::{Subscribe, Unsubscribe};
@@ -30,7 +30,7 @@ use stanchion_stanza::payload::thing_command::{self, CommandOutcome, CommandResu
 use stanchion_stanza::stanza::{DefinedCondition, ErrorType, IqKind, StanzaError};
 use stanchion_stanza::{Iq, Jid, Message, Payload as _, Stanza, Text, ns};
 use stanchion_transport::TlsMode;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 fn text(s: &'static str) -> Text {
@@ -188,7 +188,7 @@ impl Service for Lamp {
     }
 }
 
-type Orders = mpsc::Receiver<Received>;
+type Orders = Incoming;
 
 fn lamp(
     features: Vec<&'static str>,

@@ -21,9 +21,9 @@ pub struct HubConfig {
     pub starttls: Option<SocketAddr>,
     /// Where to listen for streams inside TLS (XEP-0368). Default 127.0.0.1:5223.
     pub direct_tls: Option<SocketAddr>,
-    /// A directory for the certificate, offline messages, archives and rooms, made if need be,
-    /// for one hub at a time. `None` (the default) keeps all in memory: the certificate is
-    /// another one after each start.
+    /// A directory for the certificate, offline messages, archives, rosters, whom accounts
+    /// block, rooms and publish/subscribe nodes, made if need be, for one hub at a time. `None`
+    /// (the default) keeps all in memory: the certificate is another one after each start.
     pub state: Option<PathBuf>,
     /// Who may log in. Default: nobody.
     pub accounts: Accounts,

@@ -43,9 +43,9 @@
 //!   and synced before the sender can hear that they were counted. What waits
 //!   in the queue of a session, connected or hibernating, is in memory: a crash loses it,
 //!   an orderly stop moves it to offline storage. Archives are written, too, but not
-//!   waited for. Rosters, and rooms with what was said in them, are kept with the offline
-//!   messages; who is in a room is not. Who is blocked, publish/subscribe, preferences and
-//!   accounts that were made in band are in memory only.
+//!   waited for. Rosters, who is blocked, rooms with what was said in them, and
+//!   publish/subscribe nodes with their items and people are kept as offline messages are; who
+//!   is in a room is not. Preferences and accounts that were made in band are in memory only.
 //! - What waits for the component is in memory, and goes back to its sender with the
 //!   component: it has no stream management, so what was written counts as arrived.
 //! - Every queue has a bound ([`HubLimits`]). A client that does not read loses its

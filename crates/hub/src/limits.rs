@@ -52,7 +52,8 @@ pub struct HubLimits {
     pub archive_messages: usize,
     /// Bytes of those; as before. Default 8 MiB.
     pub archive_bytes: usize,
-    /// Entries of one roster, requests to subscribe included. Default 1000.
+    /// Entries of one roster, requests to subscribe included; and addresses that one account
+    /// blocks. Default 1000.
     pub roster_items: usize,
     /// Addresses that one session may have sent presence to on its own account, to
     /// tell them when it goes. Beyond, the oldest is forgotten. Default 256.

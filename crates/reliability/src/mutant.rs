@@ -153,6 +153,10 @@ pub const ALL: &[(&str, &str)] = &[
         "no verdict leaves before the commit is durable",
     ),
     ("h-before-durable", "`h` covers nothing that is not durable"),
+    (
+        "copy-before-durable",
+        "nor does it cover a copy of what came on an earlier stream and is not durable",
+    ),
     ("hand-over-unmarked", "a hand-over is marked durably"),
     (
         "again-in-any-order",
@@ -172,12 +176,29 @@ pub const ALL: &[(&str, &str)] = &[
     ),
     ("no-retransmission", "what has no verdict is sent again"),
     (
+        "back-off-forgotten",
+        "a recipient's back-off stays until a message that was sent once is answered",
+    ),
+    (
+        "back-off-for-ever",
+        "an answer to a message that was sent once ends the back-off, for what waits too",
+    ),
+    (
         "unacked-forgotten",
         "what a failed resumption left is sent again",
     ),
     (
         "poison-for-ever",
         "a message that fails its consumer three times is handed over no more",
+    ),
+    (
+        "begin-unmarked",
+        "that the application begins again with a message is on record before it acts",
+    ),
+    (
+        "queued-is-begun",
+        "a message that waits in the application's queue is not blamed for the end of the \
+         process",
     ),
 ];
 

@@ -325,3 +325,75 @@ async fn no_outcome_falls_between_a_record_and_its_handle() {
         .await
         .unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_sent_while_a_message_becomes_durable_goes_into_one_batch() {
+    let world = World::new(Image::default()).await;
+    // What a session does at its start.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let before = world.store.commits();
+    world.store.hold();
+    let mut sends = tokio::task::JoinSet::new();
+    for n in 0..10 {
+        let sender = world.session.sender();
+        sends.spawn(async move {
+            let text = format!("m{n}");
+            let outgoing = Outgoing::text(PEER.parse().unwrap(), text).unwrap();
+            sender.send(outgoing).await.unwrap();
+        });
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    world.store.resume();
+    sends.join_all().await;
+    assert_eq!(world.store.commits() - before, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_kept_nowhere_does_not_wait_for_what_becomes_durable() {
+    let mut world = World::new(Image::default()).await;
+    let mut stream = world.accept().await;
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    world.store.hold();
+    let sender = world.session.sender();
+    let kept = Outgoing::text(PEER.parse().unwrap(), "kept").unwrap();
+    let kept = tokio::spawn(async move { sender.send(kept).await });
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let fleeting = Outgoing::text(PEER.parse().unwrap(), "now").unwrap();
+    let sender = world.session.sender();
+    let sent = sender.send(fleeting.at_most_once());
+    let sent = tokio::time::timeout(Duration::from_secs(1), sent).await;
+    assert_eq!(
+        sent.unwrap().unwrap().outcome().await.unwrap(),
+        Outcome::Transmitted
+    );
+    let first = message(&mut stream).await;
+    assert_eq!(first.body().unwrap(), "now");
+    world.store.resume();
+    kept.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_taken_back_while_it_waits_for_the_disk_is_not_sent() {
+    let world = World::new(Image::default()).await;
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    world.store.hold();
+    let (sender, other) = (world.session.sender(), world.session.sender());
+    let first = Outgoing::text(PEER.parse().unwrap(), "first").unwrap();
+    let first = tokio::spawn(async move { sender.send(first).await });
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let second = Outgoing::text(PEER.parse().unwrap(), "second").unwrap();
+    let (second, id) = second.with_id();
+    let given_up = tokio::time::timeout(Duration::from_millis(1), other.send(second)).await;
+    assert!(given_up.is_err());
+    other.cancel(&id).await.unwrap();
+    world.store.resume();
+    first.await.unwrap().unwrap();
+    let tracked = world.session.find(&id).await.unwrap().unwrap();
+    let outcome = tracked.into_sent().unwrap().outcome();
+    let outcome = tokio::time::timeout(Duration::from_secs(1), outcome).await;
+    let outcome = outcome.unwrap().unwrap();
+    assert!(
+        matches!(outcome, Outcome::NotDelivered(NotDelivered::Cancelled)),
+        "{outcome:?}"
+    );
+}

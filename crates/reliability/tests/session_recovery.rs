@@ -407,6 +407,67 @@ async fn a_message_in_the_applications_hands_stays_there_and_can_be_committed() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_commit_that_is_heard_while_the_store_fails_is_not_forgotten() {
+    // Which of the two the session looks at first is up to chance.
+    for _ in 0..16 {
+        let mut w = World::new(Image::default()).await;
+        let mut stream = w.accept().await;
+        let mut events = w.session.events();
+        for id in ["1", "2"] {
+            say(&mut stream, &from_peer(id)).await;
+        }
+        let (first, second) = (w.receive().await, w.receive().await);
+        w.store.hold();
+        first.commit().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        w.store_fails(false, 1);
+        // The answer and the commit are there at once.
+        w.store.resume();
+        second.commit().await.unwrap();
+        store_is_back(&mut events).await;
+        let (mut stream, _) = w.accept_again().await;
+        for id in ["1", "2"] {
+            // Whoever sent it asks again, and hears that it took effect.
+            say(&mut stream, &from_peer(id)).await;
+            assert_eq!(receipt(&mut stream).await, id);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_begins_while_the_store_is_broken_is_given_all_the_same() {
+    let mut w = World::new(Image::default()).await;
+    let mut stream = w.accept().await;
+    say(&mut stream, &from_peer("1")).await;
+    drop(w.receive().await);
+    let mut w = World::new(w.kill()).await;
+    let request = w.request().await;
+    let mut stream = accept(request, Resumption::Resumed { h: 0 }).await;
+    // One that is given up halfway is the first of the next call, whichever it is.
+    let early = tokio::time::timeout(Duration::ZERO, w.received.recv()).await;
+    assert!(early.is_err());
+    w.store_fails(false, 2);
+    say(&mut stream, &from_peer("2")).await;
+    let received = w.receive().await;
+    assert_eq!(received.message().body().unwrap(), "1");
+    assert!(received.maybe_redelivered());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_cannot_begin_any_more_says_so_as_often_as_it_is_asked() {
+    let mut w = World::new(Image::default()).await;
+    let mut stream = w.accept().await;
+    say(&mut stream, &from_peer("1")).await;
+    drop(w.receive().await);
+    let mut w = World::new(w.kill()).await;
+    let mut received = w.received.recv_for_later().await.unwrap();
+    w.session.shutdown().await.unwrap();
+    for _ in 0..2 {
+        assert!(matches!(received.begin().await, Err(SendError::Closed)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_send_is_never_told_a_success_that_the_store_does_not_have() {
     for applied in [false, true] {
         let mut w = World::new(Image::default()).await;

@@ -18,8 +18,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::history::{History, HistoryConfig};
-use crate::request::{Outstanding, RequestError};
-use crate::service::{Change, Input, Node, Output, Request, Service, Taken};
+use crate::request::{Outstanding, Request, RequestError};
+use crate::service::{Change, Input, Node, Output, Service, Taken};
 use crate::shelf;
 use crate::slot::{Call, Handle, Slot, Typed};
 
@@ -114,12 +114,9 @@ impl HostBuilder {
 
     /// Adds a service that [claims](Service::claims) messages, and gives what receives
     /// them.
-    pub fn add_claiming<S: Service>(
-        &mut self,
-        service: S,
-    ) -> (Handle<S>, mpsc::Receiver<Received>) {
+    pub fn add_claiming<S: Service>(&mut self, service: S) -> (Handle<S>, Incoming) {
         let (typed, deliveries) = Typed::new(service).with_deliveries(self.hand_over);
-        (self.put(typed), deliveries)
+        (self.put(typed), Incoming::new(deliveries))
     }
 
     fn put<S: Service>(&mut self, typed: Typed<S>) -> Handle<S> {
@@ -181,7 +178,7 @@ impl HostBuilder {
             stop: Some(stop),
             task: Some(tokio::spawn(task.run(stopped))),
         };
-        Ok((host, Incoming(incoming_rx)))
+        Ok((host, Incoming::new(incoming_rx)))
     }
 }
 
@@ -228,14 +225,28 @@ impl Drop for Host {
     }
 }
 
-/// Takes the messages that no service claimed, in the order in which they arrived.
+/// Takes the messages that no service claimed, or those that one did, in the order in which
+/// they arrived.
 #[derive(Debug)]
-pub struct Incoming(mpsc::Receiver<Received>);
+pub struct Incoming {
+    queue: mpsc::Receiver<Received>,
+    /// It was taken from the queue, and begins.
+    next: Option<Received>,
+}
 
 impl Incoming {
-    /// The next message; `None` once the session has ended.
+    pub(crate) const fn new(queue: mpsc::Receiver<Received>) -> Self {
+        Self { queue, next: None }
+    }
+
+    /// The next message; `None` once the session has ended. A future that is dropped before
+    /// it resolves takes none.
     pub async fn recv(&mut self) -> Option<Received> {
-        self.0.recv().await
+        if self.next.is_none() {
+            self.next = self.queue.recv().await;
+        }
+        let begun = self.next.as_mut()?.begin().await;
+        self.next.take().filter(|_| begun.is_ok())
     }
 }
 
@@ -729,7 +740,7 @@ async fn next_done(doing: &mut VecDeque<(usize, Doing)>) -> Done {
 
 async fn next_of(receiver: &mut Option<Receiver>) -> Option<Received> {
     match receiver {
-        Some(receiver) => receiver.recv().await,
+        Some(receiver) => receiver.recv_for_later().await,
         None => pending().await,
     }
 }

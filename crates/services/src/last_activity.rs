@@ -11,8 +11,8 @@ use stanchion_stanza::{BareJid, Jid, Payload as _, Stanza, Text, ns};
 
 use crate::allowed::Allowed;
 use crate::host::Requests;
-use crate::request::RequestError;
-use crate::service::{Input, Output, Request, Service, Taken};
+use crate::request::{Request, RequestError};
+use crate::service::{Input, Output, Service, Taken};
 use crate::slot::{Ended, Handle};
 
 /// Answers those who may ask for how long nobody has used us.

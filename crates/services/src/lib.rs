@@ -51,7 +51,7 @@ pub mod version;
 pub mod waiter;
 
 pub use host::{Host, HostBuilder, Incoming, Requests};
-pub use request::RequestError;
-pub use service::{Input, Output, Request, Service, Taken};
+pub use request::{Request, RequestError};
+pub use service::{Input, Output, Service, Taken};
 pub use slot::{Ended, Handle};
 pub use standard::{Standard, StandardConfig};

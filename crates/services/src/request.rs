@@ -1,6 +1,6 @@
-//! Requests under way, and their answers: matched by id and by sender (RFC 6120 §8.1.3,
-//! §8.2.3), so that nobody can answer for another. Plain data; who waits for an answer,
-//! and the clock, are `host`'s.
+//! Requests of ours, those under way, and their answers: matched by id and by sender
+//! (RFC 6120 §8.1.3, §8.2.3), so that nobody can answer for another. Plain data; who waits
+//! for an answer, and the clock, are `host`'s.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,10 +8,60 @@ use std::time::Duration;
 use stanchion_stanza::stanza::{IqKind, StanzaError};
 use stanchion_stanza::{BareJid, Element, Iq, Jid, Text};
 
-use crate::service::{Request, RequestKind};
-
 /// Requests that may be under way at once.
 pub const MOST: usize = 1024;
+
+/// A question, and how long to wait for its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Whom; none for our own account at its server.
+    pub to: Option<Jid>,
+    /// To ask or to order.
+    pub kind: RequestKind,
+    /// From now on, the time until there is a stream included.
+    pub within: Duration,
+}
+
+/// What a request does (RFC 6120 §8.2.3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RequestKind {
+    /// Asks.
+    Get(Element),
+    /// Orders.
+    Set(Element),
+}
+
+impl Request {
+    /// How long an answer may take unless it is said otherwise.
+    pub const WITHIN: Duration = Duration::from_secs(30);
+
+    /// Asks, for [`Request::WITHIN`].
+    #[must_use]
+    pub const fn get(to: Option<Jid>, what: Element) -> Self {
+        Self {
+            to,
+            kind: RequestKind::Get(what),
+            within: Self::WITHIN,
+        }
+    }
+
+    /// Orders, for [`Request::WITHIN`].
+    #[must_use]
+    pub const fn set(to: Option<Jid>, what: Element) -> Self {
+        Self {
+            to,
+            kind: RequestKind::Set(what),
+            within: Self::WITHIN,
+        }
+    }
+
+    /// The same, for so long.
+    #[must_use]
+    pub const fn within(mut self, time: Duration) -> Self {
+        self.within = time;
+        self
+    }
+}
 
 /// Why a request has no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -7,10 +7,12 @@ use std::time::Duration;
 use stanchion_reliability::engine::Now;
 use stanchion_reliability::session::{Received, Up};
 use stanchion_stanza::payload::disco::{DiscoInfo, Item};
-use stanchion_stanza::{BareJid, Element, Jid, Message, Stanza, Text};
+use stanchion_stanza::{BareJid, Element, Message, Stanza, Text};
 
 use crate::history::Note;
 use crate::request::RequestError;
+
+pub use crate::request::{Request, RequestKind};
 
 /// A service over a session: a part of it that keeps a state of its own.
 ///
@@ -57,6 +59,7 @@ pub trait Service: Send + 'static {
     }
 
     /// Takes a message that it claims, for a service that hands them on to many receivers.
+    /// Whoever acts on it in the end says [`Received::begin`] first.
     ///
     /// # Errors
     /// The message, if there is nobody for it: then it is the application's. Default: so.
@@ -116,7 +119,9 @@ pub enum Input<'a> {
         answer: Result<Option<Element>, RequestError>,
     },
     /// A message that is kept is about to be handed over, whoever it goes to: it is
-    /// durable. For a look at it; one may pass by again after a restart.
+    /// durable. For a look at it; one may pass by again after a restart. Nobody has
+    /// [begun](stanchion_reliability::session::Received::begin) it yet: one that ends the
+    /// process here does so again.
     Received(&'a Message),
     /// [`Output::Keep`] is durable.
     Kept {
@@ -223,56 +228,4 @@ pub enum Change {
     },
     /// No row: something for the [history](crate::history), in the same transaction.
     History(Box<Note>),
-}
-
-/// A question, and how long to wait for its answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
-    /// Whom; none for our own account at its server.
-    pub to: Option<Jid>,
-    /// To ask or to order.
-    pub kind: RequestKind,
-    /// From now on, the time until there is a stream included.
-    pub within: Duration,
-}
-
-/// What a request does (RFC 6120 §8.2.3).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RequestKind {
-    /// Asks.
-    Get(Element),
-    /// Orders.
-    Set(Element),
-}
-
-impl Request {
-    /// How long an answer may take unless it is said otherwise.
-    pub const WITHIN: Duration = Duration::from_secs(30);
-
-    /// Asks, for [`Request::WITHIN`].
-    #[must_use]
-    pub const fn get(to: Option<Jid>, what: Element) -> Self {
-        Self {
-            to,
-            kind: RequestKind::Get(what),
-            within: Self::WITHIN,
-        }
-    }
-
-    /// Orders, for [`Request::WITHIN`].
-    #[must_use]
-    pub const fn set(to: Option<Jid>, what: Element) -> Self {
-        Self {
-            to,
-            kind: RequestKind::Set(what),
-            within: Self::WITHIN,
-        }
-    }
-
-    /// The same, for so long.
-    #[must_use]
-    pub const fn within(mut self, time: Duration) -> Self {
-        self.within = time;
-        self
-    }
 }

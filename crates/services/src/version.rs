@@ -9,8 +9,8 @@ use stanchion_stanza::stanza::IqKind;
 use stanchion_stanza::{Jid, Payload as _, Stanza, Text, ns};
 
 use crate::host::Requests;
-use crate::request::RequestError;
-use crate::service::{Input, Output, Request, Service, Taken};
+use crate::request::{Request, RequestError};
+use crate::service::{Input, Output, Service, Taken};
 
 /// What we say that we are. Default: this library's name and version, and nothing of the
 /// system that it runs on.

@@ -460,6 +460,45 @@ async fn who_is_blocked_sees_us_go_and_is_not_heard() {
     server.stop().await;
 }
 
+#[tokio::test]
+async fn who_is_blocked_is_still_blocked_when_the_server_was_killed() {
+    let accounts = ["lamp", "phone"];
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("hub");
+    let server = Server::start_in(&accounts, Some(&state)).await;
+    let (here, there) = (folder.path().join("l"), folder.path().join("p"));
+    let lamp = Peer::start(&server, "lamp", &here).await;
+    let phone = Peer::start(&server, "phone", &there).await;
+    lamp.befriend(&phone).await;
+    let who = Jid::from(phone.account());
+    let far: Jid = "far.example".parse().unwrap();
+    let both = [who.clone(), far.clone()];
+    soon(lamp.blocking.block(both)).await.unwrap();
+    soon(lamp.blocking.unblock([far])).await.unwrap();
+    server.crash().await;
+    lamp.device.stop().await;
+    phone.device.stop().await;
+
+    let server = Server::start_in(&accounts, Some(&state)).await;
+    let lamp = Peer::start(&server, "lamp", &here).await;
+    let phone = Peer::start(&server, "phone", &there).await;
+    let blocked: Vec<Jid> = soon(lamp.blocking.list())
+        .await
+        .unwrap()
+        .into_iter()
+        .collect();
+    assert_eq!(blocked, [who]);
+    let requests = phone.device.host.requests();
+    let unheard = ping(&requests, Some(lamp.device.jid()));
+    assert!(matches!(
+        soon(unheard).await,
+        Err(RequestError::Refused { .. })
+    ));
+    lamp.device.stop().await;
+    phone.device.stop().await;
+    server.stop().await;
+}
+
 /// What a client and its server say goes through here, until it is cut.
 struct Line {
     place: std::net::SocketAddr,

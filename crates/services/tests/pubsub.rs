@@ -210,6 +210,47 @@ async fn what_is_published_without_a_connection_goes_out_in_a_later_life() {
 }
 
 #[tokio::test]
+async fn a_node_outlives_the_server_with_its_items_and_who_is_subscribed() {
+    let accounts = ["lamp", "phone"];
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("hub");
+    let server = Server::start_in(&accounts, Some(&state)).await;
+    let address = server.address();
+    let (lamp, publishes) = device(&server, "lamp", &folder.path().join("l")).await;
+    let (phone, subscribes) = device(&server, "phone", &folder.path().join("p")).await;
+    let publisher = publisher(&publishes, 100).await;
+    let mut subscription = subscribe(&subscribes).await;
+    confirmed(&publisher, 1..=3).await;
+    for n in 1..=3 {
+        let item = item(&mut subscription).await;
+        assert_eq!(number(&item), n);
+        soon(item.commit()).await.unwrap();
+    }
+    server.crash().await;
+    let server = Server::start_at(&accounts, Some(state), address).await;
+    lamp.connected().await;
+    phone.connected().await;
+    confirmed(&publisher, 4..=5).await;
+    for n in 4..=5 {
+        let item = item(&mut subscription).await;
+        assert_eq!(
+            number(&item),
+            n,
+            "nothing is missing, and nothing comes twice"
+        );
+        soon(item.commit()).await.unwrap();
+    }
+    // Who comes new gets them all.
+    let at = subscribes.service(service());
+    let held = soon(at.items(text("n"), None)).await.unwrap();
+    let ids: Vec<_> = held.iter().filter_map(|item| item.id.clone()).collect();
+    assert_eq!(ids.len(), 5, "{ids:?}");
+    lamp.stop().await;
+    phone.stop().await;
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_full_queue_makes_the_publisher_wait_until_there_is_room() {
     let server = Server::start(&["lamp"]).await;
     let folder = tempfile::tempdir().unwrap();

@@ -10,9 +10,10 @@ mod support;
 use stanchion_connect::Connect as _;
 use stanchion_connect::registration::RegisterError;
 use stanchion_reliability::session::Outgoing;
+use stanchion_services::disco::info;
 use stanchion_services::registration::{RegistrationError, asked, cancel, change_password};
 use stanchion_services::{HostBuilder, RequestError};
-use stanchion_stanza::Jid;
+use stanchion_stanza::{Jid, ns};
 use support::{DOMAIN, Device, Server, soon};
 
 #[tokio::test]
@@ -73,6 +74,23 @@ async fn a_connection_asks_for_an_account_only_so_often() {
 #[tokio::test]
 async fn a_hub_makes_no_accounts_unless_it_was_told_to() {
     let server = Server::start(&["phone"]).await;
+    // It says so, and answers accordingly.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("p");
+    let phone = Device::start(&server, "phone", &file, HostBuilder::new()).await;
+    let ask = phone.host.requests();
+    let domain: Jid = DOMAIN.parse().unwrap();
+    let told = soon(info(&ask, domain.clone(), None)).await.unwrap();
+    assert!(!told.has(ns::REGISTER), "{told:?}");
+    let refused = soon(asked(&ask, domain)).await.unwrap_err();
+    assert!(
+        matches!(
+            refused,
+            RegistrationError::Request(RequestError::Refused { .. })
+        ),
+        "{refused:?}"
+    );
+    phone.stop().await;
     let connector = server.connector("lamp");
     let refused = soon(connector.register(&"lamp".to_owned().into())).await;
     let refused = refused.unwrap_err();
@@ -102,6 +120,8 @@ async fn who_was_made_in_band_changes_its_password_and_ends_its_account() {
     lamp.connected().await;
     let ask = lamp.host.requests();
     let domain: Jid = DOMAIN.parse().unwrap();
+    let info = soon(info(&ask, domain.clone(), None)).await.unwrap();
+    assert!(info.has(ns::REGISTER), "{info:?}");
     let known = soon(asked(&ask, domain)).await.unwrap();
     assert!(known.is_registered(), "{known:?}");
 

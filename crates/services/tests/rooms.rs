@@ -151,6 +151,90 @@ async fn what_one_says_all_see_once_and_the_sender_hears_of_it() {
     server.stop().await;
 }
 
+/// A hub that is killed and started anew, and has lost all rooms by then.
+async fn losing(server: Server, accounts: &[&str], state: &Path) -> Server {
+    let address = server.address();
+    server.crash().await;
+    // Nobody has it any more once the next hub gets the folder; it is lost before.
+    std::fs::remove_file(state.join("offline.xml")).unwrap();
+    Server::start_at(accounts, Some(state.to_owned()), address).await
+}
+
+#[tokio::test]
+async fn a_room_that_the_hub_lost_is_open_to_all_again_whoever_enters_first() {
+    let accounts = ["lamp", "phone"];
+    for (first, second) in [("lamp", "phone"), ("phone", "lamp")] {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("hub");
+        let server = Server::start_in(&accounts, Some(&state)).await;
+        // It is the lamp that makes it.
+        let lamp = Member::start(&server, "lamp", folder.path()).await;
+        drop(lamp.join("lamp").await);
+        let phone = Member::start(&server, "phone", folder.path()).await;
+        drop(phone.join("phone").await);
+        let (stays, goes) = match first {
+            "lamp" => (lamp, phone),
+            _ => (phone, lamp),
+        };
+        goes.device.stop().await;
+        let mut events = stays.rooms.events();
+        let server = losing(server, &accounts, &state).await;
+        let entered = event(&mut events, |e| matches!(e, RoomEvent::Entered { .. })).await;
+        assert!(
+            matches!(entered, RoomEvent::Entered { created: true, .. }),
+            "{entered:?}"
+        );
+        let comes = Member::start(&server, second, folder.path()).await;
+        let (here, mut ours) = stays.join(first).await;
+        let (_there, mut theirs) = comes.join(second).await;
+        soon(here.say("it is open")).await.unwrap();
+        for messages in [&mut ours, &mut theirs] {
+            assert_eq!(next(messages).await, said(first, "it is open"));
+        }
+        stays.device.stop().await;
+        comes.device.stop().await;
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_configured_room_that_the_hub_lost_stays_locked_until_it_is_configured() {
+    let accounts = ["lamp", "phone"];
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("hub");
+    let server = Server::start_in(&accounts, Some(&state)).await;
+    let lamp = Member::start(&server, "lamp", folder.path()).await;
+    let phone = Member::start(&server, "phone", folder.path()).await;
+    // Made at once, and configured later.
+    let (here, _ours) = lamp.join("lamp").await;
+    let config = RoomConfig {
+        password_protected: Some(true),
+        password: Some(stanchion_stanza::payload::muc::Password(text("sesame"))),
+        ..RoomConfig::default()
+    };
+    let mut events = here.events();
+    soon(here.configure(&config)).await.unwrap();
+    event(&mut events, |e| matches!(e, RoomEvent::Configured { .. })).await;
+    let server = losing(server, &accounts, &state).await;
+    event(&mut events, |e| matches!(e, RoomEvent::Locked { .. })).await;
+    let refused = phone.join_with("phone", JoinOptions::default()).await;
+    assert!(
+        matches!(refused, Err(JoinError::Locked { .. })),
+        "{refused:?}"
+    );
+    soon(here.configure(&config)).await.unwrap();
+    let refused = phone.join_with("phone", JoinOptions::default()).await;
+    assert!(
+        matches!(refused, Err(JoinError::Password { .. })),
+        "{refused:?}"
+    );
+    let knows = JoinOptions::default().password(text("sesame"));
+    phone.join_with("phone", knows).await.unwrap();
+    lamp.device.stop().await;
+    phone.device.stop().await;
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn a_room_says_why_it_lets_nobody_in() {
     let server = Server::start(&["lamp", "phone"]).await;

@@ -362,7 +362,10 @@ impl Ledger {
                 Ok(())
             }
             VerdictState::Maybe if message.marks < HAND_OVERS => {
-                wrong("given up before it was handed over three times")
+                wrong("given up before it was begun three times")
+            }
+            VerdictState::Maybe if message.begun + 1 < HAND_OVERS => {
+                wrong("given up, though it only waited while processes ended")
             }
             _ => Ok(()),
         }
@@ -391,7 +394,7 @@ impl Ledger {
         }
         if message.marks > HAND_OVERS && !self.set_back[message.draft.to] {
             return Err(Law::Bounds.broken(format!(
-                "{} was handed over again after three times",
+                "{} was handed over again after it was begun three times",
                 name(id)
             )));
         }
@@ -433,6 +436,13 @@ impl Ledger {
                     .broken(format!("a receipt for {id} before its commit was durable")))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// An application that was warned of a message is about to act on it.
+    pub(crate) fn begins(&mut self, id: Id) {
+        if let Some(message) = self.get_mut(id) {
+            message.begun += 1;
         }
     }
 

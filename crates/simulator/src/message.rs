@@ -74,6 +74,8 @@ pub(crate) struct Message {
     pub(crate) committed: bool,
     /// Hand-overs that are durable; the first one that happened.
     pub(crate) marks: u32,
+    /// How often it was begun by a process that was warned.
+    pub(crate) begun: u32,
     pub(crate) handed: bool,
     /// Its receiver said that it never takes effect, or that it closed an epoch of its
     /// channels; and the receiver may have forgotten that with its store.

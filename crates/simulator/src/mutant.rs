@@ -44,6 +44,15 @@ pub const ELSEWHERE: &[(&str, &str)] = &[
         "bind-undurable",
         "a_message_names_a_store_only_once_that_is_durable",
     ),
+    (
+        "copy-before-durable",
+        "a_copy_on_a_new_stream_is_not_acknowledged_before_the_first_is_durable",
+    ),
+    ("back-off-forgotten", "an_answer_to_a_copy_ends_no_back_off"),
+    (
+        "back-off-for-ever",
+        "an_answer_to_a_message_that_was_sent_once_ends_the_back_off",
+    ),
 ];
 
 /// The test that finds that fault, if no run here is meant to.

@@ -39,10 +39,10 @@ switches! {
     AckedThenLost = "acked-then-lost", "The server acknowledges a message, and loses it.";
     ServerKilled = "server-killed", "A server is killed: sessions and queues are gone.";
     PowerLoss = "power-loss", "What a server wrote in its last seconds is lost with it.";
-    ResumeRefused = "resume-refused", "<resume/> is answered with <failed/>.";
-    ResumeRefusedWithCount = "resume-refused-with-h", "<resume/> is answered with <failed h='…'/>.";
-    ResumeUnanswered = "resume-unanswered", "<resume/> is answered with silence and a close.";
-    NoResumption = "no-resumption", "<enabled/> comes without resume.";
+    ResumeRefused = "resume-refused", "`<resume/>` is answered with `<failed/>`.";
+    ResumeRefusedWithCount = "resume-refused-with-h", "`<resume/>` is answered with `<failed h='…'/>`.";
+    ResumeUnanswered = "resume-unanswered", "`<resume/>` is answered with silence and a close.";
+    NoResumption = "no-resumption", "`<enabled/>` comes without resume.";
     NoManagement = "no-management", "The server has no stream management.";
     ShortHibernation = "session-expires", "Sessions expire soon; what they held is routed on.";
     ExpiryBounced = "expiry-bounced", "What an expired session held comes back as an error.";

@@ -364,7 +364,7 @@ impl ClientBuilder {
             #[cfg(feature = "device")]
             things: self.things,
         };
-        wiring.client().await
+        Ok(wiring.client().await?)
     }
 }
 

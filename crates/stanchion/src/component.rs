@@ -206,6 +206,6 @@ impl ComponentBuilder {
             #[cfg(feature = "device")]
             things: self.things,
         };
-        wiring.client().await
+        Ok(wiring.client().await?)
     }
 }

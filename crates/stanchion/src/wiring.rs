@@ -3,11 +3,10 @@
 #[cfg(feature = "device")]
 use stanchion_device::{Devices, HostConfig};
 use stanchion_reliability::session::{Receiver, Session, Stanzas};
-use stanchion_reliability::store::Transactor;
+use stanchion_reliability::store::{TransactError, Transactor};
 use stanchion_services::{Incoming, Standard, StandardConfig};
 
 use crate::Client;
-use crate::builder::StartError;
 
 /// A session that runs, and what is to stand over it.
 pub(crate) struct Wiring {
@@ -22,8 +21,11 @@ pub(crate) struct Wiring {
 
 impl Wiring {
     /// Starts the services.
+    ///
+    /// # Errors
+    /// [`TransactError`] if what they kept cannot be read.
     #[cfg(feature = "device")]
-    pub(crate) async fn client(self) -> Result<(Client, Incoming), StartError> {
+    pub(crate) async fn client(self) -> Result<(Client, Incoming), TransactError> {
         let (sender, store) = (self.session.sender(), self.store);
         let (services, incoming, added) = Standard::start_with(
             self.services,
@@ -40,8 +42,11 @@ impl Wiring {
     }
 
     /// Starts the services.
+    ///
+    /// # Errors
+    /// [`TransactError`] if what they kept cannot be read.
     #[cfg(not(feature = "device"))]
-    pub(crate) async fn client(self) -> Result<(Client, Incoming), StartError> {
+    pub(crate) async fn client(self) -> Result<(Client, Incoming), TransactError> {
         let sender = self.session.sender();
         let (services, incoming) = Standard::start(
             self.services,

@@ -28,7 +28,8 @@ use stanchion::services::rooms::JoinOptions;
 use stanchion::session::{Lane, Outgoing};
 use stanchion::stanza::{Element, Text};
 use stanchion::{Client, ClientBuilder, Jid, Outcome, Roots};
-use stanchion_hub::{Accounts, Hub, HubConfig};
+use stanchion_hub::{Accounts, Hub, HubConfig, HubError};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 type Done = Result<(), Box<dyn Error>>;
@@ -49,8 +50,23 @@ fn folder() {
     std::env::set_current_dir(folder.path()).unwrap();
 }
 
-/// A hub as `stanchion hub --state hub` is one. Gives its port.
-async fn hub(state: &str) -> u16 {
+/// A hub that serves until it is closed.
+struct Serving {
+    port: u16,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Result<(), HubError>>,
+}
+
+impl Serving {
+    /// Ends it, and waits for that.
+    async fn close(self) {
+        drop(self.stop);
+        soon(async move { Ok(self.task.await??) }).await;
+    }
+}
+
+/// A hub as `stanchion hub --state hub` is one.
+async fn hub(state: &str) -> Serving {
     folder();
     let users = ["alice", "bob", "carol", "dave", "erin", "gateway"];
     let hub = Hub::bind(HubConfig {
@@ -64,9 +80,9 @@ async fn hub(state: &str) -> u16 {
     .await
     .unwrap();
     let port = hub.addresses().starttls.unwrap().port();
-    // Ends with the runtime of the test.
-    tokio::spawn(async move { drop(hub.run(std::future::pending()).await) });
-    port
+    let (stop, stopped) = oneshot::channel();
+    let task = tokio::spawn(hub.run(async move { drop(stopped.await) }));
+    Serving { port, stop, task }
 }
 
 /// A client of that hub, with a store of its own.
@@ -95,7 +111,8 @@ fn committing(mut incoming: Incoming, client: Client, count: usize) -> JoinHandl
 
 #[tokio::test]
 async fn the_start_delivers_a_first_message() {
-    let port = hub("hub").await;
+    let hub = hub("hub").await;
+    let port = hub.port;
     let alice = async {
         // guide: start.md
         let (client, _incoming) = Client::builder("alice@localhost".parse()?)
@@ -136,11 +153,13 @@ async fn the_start_delivers_a_first_message() {
         () = soon(alice) => {}
         ended = bob => panic!("{ended:?}"),
     }
+    hub.close().await;
 }
 
 #[tokio::test]
 async fn each_outcome_has_its_answer() {
-    let port = hub("outcomes").await;
+    let hub = hub("outcomes").await;
+    let port = hub.port;
     let (client, _incoming) = at("outcomes", port, "alice").start().await.unwrap();
     let (bob, incoming) = at("outcomes", port, "bob").start().await.unwrap();
     let bob = committing(incoming, bob, 1);
@@ -162,11 +181,13 @@ async fn each_outcome_has_its_answer() {
         Ok(client.shutdown().await?)
     })
     .await;
+    hub.close().await;
 }
 
 #[tokio::test]
 async fn a_message_and_its_effect_are_one_transaction() {
-    let port = hub("once").await;
+    let hub = hub("once").await;
+    let port = hub.port;
     let (alice, _incoming) = at("once", port, "alice").start().await.unwrap();
     let (client, mut incoming) = at("once", port, "bob").start().await.unwrap();
     let send = async |text: &str| {
@@ -212,11 +233,13 @@ async fn a_message_and_its_effect_are_one_transaction() {
         Ok(())
     })
     .await;
+    hub.close().await;
 }
 
 #[tokio::test]
 async fn what_a_process_left_open_is_found_by_the_next() {
-    let port = hub("found").await;
+    let hub = hub("found").await;
+    let port = hub.port;
     let (before, _incoming) = at("found", port, "alice").start().await.unwrap();
     let message = Outgoing::text("bob@localhost".parse().unwrap(), "22").unwrap();
     let noted = before.send(message).await.unwrap().id().to_owned();
@@ -240,11 +263,13 @@ async fn what_a_process_left_open_is_found_by_the_next() {
         Ok(client.shutdown().await?)
     })
     .await;
+    hub.close().await;
 }
 
 #[tokio::test]
 async fn a_sender_chooses_what_a_message_is_worth() {
-    let port = hub("modes").await;
+    let hub = hub("modes").await;
+    let port = hub.port;
     let (client, _incoming) = at("modes", port, "alice").start().await.unwrap();
     let (bob, incoming) = at("modes", port, "bob").start().await.unwrap();
     let bob = committing(incoming, bob, 4);
@@ -274,11 +299,13 @@ async fn a_sender_chooses_what_a_message_is_worth() {
         Ok(client.shutdown().await?)
     })
     .await;
+    hub.close().await;
 }
 
 #[tokio::test]
 async fn a_room_and_a_node_are_reached_by_the_same_client() {
-    let port = hub("many").await;
+    let hub = hub("many").await;
+    let port = hub.port;
     let (client, _incoming) = at("many", port, "carol").start().await.unwrap();
     soon(async {
         // guide: concepts.md
@@ -316,11 +343,13 @@ async fn a_room_and_a_node_are_reached_by_the_same_client() {
         Ok(client.shutdown().await?)
     })
     .await;
+    hub.close().await;
 }
 
 #[tokio::test]
 async fn a_thing_is_read_and_set() {
-    let port = hub("things").await;
+    let hub = hub("things").await;
+    let port = hub.port;
     let host = at("things", port, "gateway").things(HostConfig::default());
     let (host, _incoming) = host.start().await.unwrap();
     let things = host.thing_host().unwrap().clone();
@@ -372,6 +401,7 @@ async fn a_thing_is_read_and_set() {
         Ok(host.shutdown().await?)
     })
     .await;
+    hub.close().await;
 }
 
 /// The parts of this file that the book shows: the chapter, and the lines without what

@@ -5,7 +5,7 @@
 //! `cargo xtask fuzz decoder` runs it on what the fuzzer kept:
 //!
 //! ```sh
-//! cargo run -p stanchion-stanza --example agreement -- fuzz/seeds/decoder fuzz/work/decoder
+//! cargo run -p stanchion-stanza --example agreement -- fuzz/seeds/decoder fuzz/corpus/decoder
 //! ```
 #![allow(clippy::print_stdout, reason = "the counts are what it is for")]
 

@@ -407,6 +407,58 @@ fn a_sequence_number_is_from_1_to_2_to_the_53() {
     }
 }
 
+#[test]
+fn messages_that_follow_each_other_share_a_verdict() {
+    use VerdictState::{Delivered, Void};
+    let with = |verdicts: &str| {
+        let empty = &ANSWER[..ANSWER.find('>').unwrap()];
+        format!("{empty}>{verdicts}</a>")
+    };
+    let verdicts = vec![
+        verdict(39, BEFORE, Delivered),
+        verdict(40, ABC, Delivered),
+        verdict(42, ABC, Delivered),
+        verdict(43, ABC, Void),
+    ];
+    same(
+        &with(
+            "<v n='39' i='_ty6mHZUMhA ungWv48Bz-o' s='d'/><v n='42' i='ungWv48Bz-o' s='d'/>\
+             <v n='43' i='ungWv48Bz-o' s='v'/>",
+        ),
+        answer(verdicts.clone()),
+    );
+    // They need not.
+    let apart = with(
+        "<v n='39' i='_ty6mHZUMhA' s='d'/><v n='40' i='ungWv48Bz-o' s='d'/>\
+         <v n='42' i='ungWv48Bz-o' s='d'/><v n='43' i='ungWv48Bz-o' s='v'/>",
+    );
+    assert_eq!(read::<Answer>(&apart).unwrap().verdicts, verdicts);
+}
+
+#[test]
+fn a_shared_verdict_has_an_id_for_each_message_and_no_more_than_all_may_have() {
+    let of = |n: u64, ids: &str| {
+        let empty = &ANSWER[..ANSWER.find('>').unwrap()];
+        format!("{empty}><v n='{n}' i='{ids}' s='d'/></a>")
+    };
+    let ids = |count| vec!["ungWv48Bz-o"; count].join(" ");
+    let all = read::<Answer>(&of(MAX_SEQ - 31, &ids(32))).unwrap();
+    assert_eq!(all.verdicts.len(), 32);
+    assert_eq!(all.verdicts[31].seq, MAX_SEQ);
+    invalid::<Answer>(&of(MAX_SEQ - 30, &ids(32)), "v", "n");
+    invalid::<Answer>(&of(1, &ids(33)), "a", "v");
+    invalid::<Answer>(&of(1, &ids(97)), "v", "i");
+    for ids in [
+        "",
+        " ",
+        "ungWv48Bz-o ",
+        "ungWv48Bz-o  ungWv48Bz-o",
+        "ungWv48Bz-o,ungWv48Bz-o",
+    ] {
+        invalid::<Answer>(&of(1, ids), "v", "i");
+    }
+}
+
 fn many(count: usize, state: &str) -> String {
     (1..=count)
         .map(|n| format!("<v n='{n}' i='ungWv48Bz-o' s='{state}'/>"))
@@ -443,9 +495,10 @@ fn an_epoch_ends_with_at_most_96_verdicts_that_are_final() {
         assert_eq!(read.verdicts.len(), count);
     }
     invalid::<Closed>(&of(&many(97, "d")), "closed", "v");
-    for state in ["h", "o", "z", "late", "x"] {
-        invalid::<Closed>(&of(&many(1, state)), "v", "s");
+    for state in ["h", "o", "z", "late"] {
+        invalid::<Closed>(&of(&many(1, state)), "closed", "v");
     }
+    invalid::<Closed>(&of(&many(1, "x")), "v", "s");
 }
 
 #[test]

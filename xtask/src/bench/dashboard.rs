@@ -1,6 +1,7 @@
 //! What the dashboard takes of the machine while a thousand things behind a gateway tell
 //! something each second and one page is open: all of it as processes, on the hub. What the
-//! things tell comes in messages, which are kept, and each of which counts once.
+//! things tell comes in messages, which are kept, and each of which counts once; and, in a
+//! run of its own, by a subscription.
 
 use super::{Report, listing};
 use crate::failure::{Context, Failure, Outcome};
@@ -8,7 +9,7 @@ use crate::measure::Measure;
 use crate::program;
 use serde_json::Value;
 use std::collections::HashSet;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -29,9 +30,28 @@ const SETTLE: Duration = Duration::from_secs(5);
 const TICKS: f64 = 100.0;
 const PASSWORD: &str = "secret";
 
+/// How what the things tell comes to the dashboard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// The gateway sends it.
+    Messages,
+    /// The dashboard watches the gateway.
+    Subscription,
+}
+
+impl Way {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Messages => "dashboard",
+            Self::Subscription => "dashboard by subscription",
+        }
+    }
+}
+
 /// What was measured.
 #[derive(Debug, Clone, Copy)]
 struct Figures {
+    way: Way,
     /// Percent of a core.
     core: f64,
     /// Resident memory, in KiB.
@@ -47,12 +67,17 @@ struct Figures {
 /// Measures and judges.
 pub(super) fn run() -> Outcome<Report> {
     let stanchion = program::build("stanchion-chat", "stanchion", true)?;
-    let figures = measure(&stanchion)?;
-    let values = values(&figures);
+    let mut values = Vec::new();
+    let mut goals = Vec::new();
+    for way in [Way::Messages, Way::Subscription] {
+        let figures = measure(&stanchion, way)?;
+        values.extend(self::values(&figures));
+        goals.extend(judge(&figures));
+    }
     let title = format!("{THINGS} things, each with a value a second, and one page");
     Ok(Report {
         table: listing(&title, &values),
-        goals: judge(&figures).to_vec(),
+        goals,
         values,
     })
 }
@@ -98,7 +123,7 @@ fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
     words.map(str::to_owned).to_vec()
 }
 
-fn measure(stanchion: &Path) -> Outcome<Figures> {
+fn measure(stanchion: &Path, way: Way) -> Outcome<Figures> {
     let folder = tempfile::tempdir().doing("create a folder in", &std::env::temp_dir())?;
     let users = ["gateway", "anna"].map(|name| format!("--user={name}:{PASSWORD}"));
     let hub = words(["hub", "--json", "--starttls=127.0.0.1:0"]);
@@ -114,9 +139,12 @@ fn measure(stanchion: &Path) -> Outcome<Figures> {
     let address = url.trim_start_matches("http://").trim_end_matches('/');
     let page = Page::open(address)?;
     let file = folder.path().join("gateway.toml");
-    std::fs::write(&file, configuration(&place, &pin)).doing("write", &file)?;
+    std::fs::write(&file, configuration(way, &place, &pin)).doing("write", &file)?;
     let gateway = words(["gateway", "--config", "gateway.toml"]);
     let (_gateway, _) = start(stanchion, folder.path(), &gateway)?;
+    if way == Way::Subscription {
+        page.watch(address)?;
+    }
     page.until_all_are_seen()?;
     std::thread::sleep(SETTLE);
     let before = (page.counted(), spent(dashboard.0.id())?);
@@ -130,6 +158,7 @@ fn measure(stanchion: &Path) -> Outcome<Figures> {
         more / seconds
     };
     Ok(Figures {
+        way,
         core: 100.0 * (after.1 - before.1) / seconds,
         resident: resident(dashboard.0.id())?,
         events: rate(|c| c.events),
@@ -139,7 +168,17 @@ fn measure(stanchion: &Path) -> Outcome<Figures> {
     })
 }
 
-fn configuration(place: &str, pin: &str) -> String {
+fn configuration(way: Way, place: &str, pin: &str) -> String {
+    let told = match way {
+        Way::Messages => {
+            r#"
+[[connection.recipient]]
+to = "anna@localhost"
+telemetry = { within = "250ms" }
+"#
+        }
+        Way::Subscription => "readers = [\"anna@localhost\"]\n",
+    };
     format!(
         r#"
 [[connection]]
@@ -147,11 +186,7 @@ jid = "gateway@localhost"
 connect = "{place}"
 pin = "{pin}"
 store = "gateway.sqlite"
-
-[[connection.recipient]]
-to = "anna@localhost"
-telemetry = {{ within = "250ms" }}
-
+{told}
 [[adapter]]
 name = "meters"
 type = "simulated"
@@ -200,6 +235,8 @@ struct Counted {
 /// A page that is open: read by a thread that ends with the stream.
 struct Page {
     counted: std::sync::Arc<std::sync::Mutex<Counted>>,
+    /// What lets it give orders.
+    token: Receiver<String>,
     all: Receiver<()>,
 }
 
@@ -215,13 +252,43 @@ impl Page {
         let stream = stream.map_err(|error| failure_of(address, &error))?;
         let counted = std::sync::Arc::<std::sync::Mutex<Counted>>::default();
         let (seen, all) = channel();
+        let (given, token) = channel();
         let reader = Reader {
             counted: std::sync::Arc::clone(&counted),
             things: HashSet::new(),
+            token: Some(given),
             all: Some(seen),
         };
         std::thread::spawn(move || reader.read(stream));
-        Ok(Self { counted, all })
+        Ok(Self {
+            counted,
+            token,
+            all,
+        })
+    }
+
+    /// Has the gateway watched.
+    fn watch(&self, address: &str) -> Outcome {
+        let token = self.token.recv_timeout(READY);
+        let token = token.map_err(|_| Failure::Red("the page got no state".to_owned()))?;
+        let order = r#"{"order":"watch","jid":"gateway@localhost"}"#;
+        let request = format!(
+            "POST /api/orders HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nX-Stanchion-Csrf: {token}\r\n\
+             Content-Length: {}\r\n\r\n{order}",
+            order.len()
+        );
+        let answer = TcpStream::connect(address).and_then(|mut stream| {
+            stream.write_all(request.as_bytes())?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        });
+        let answer = answer.map_err(|error| failure_of(address, &error))?;
+        match answer.starts_with("HTTP/1.1 202") {
+            true => Ok(()),
+            false => Err(Failure::Red(format!("the order was answered: {answer}"))),
+        }
     }
 
     fn until_all_are_seen(&self) -> Outcome {
@@ -246,6 +313,7 @@ fn failure_of(address: &str, error: &std::io::Error) -> Failure {
 struct Reader {
     counted: std::sync::Arc<std::sync::Mutex<Counted>>,
     things: HashSet<String>,
+    token: Option<Sender<String>>,
     all: Option<Sender<()>>,
 }
 
@@ -261,6 +329,12 @@ impl Reader {
             if let Some(is) = line.strip_prefix("event: ") {
                 is.clone_into(&mut name);
                 counted.events = 1;
+            } else if let Some(data) = line.strip_prefix("data: ")
+                && name == "state"
+                && let Some(token) = self.token.take()
+            {
+                let state: Value = serde_json::from_str(data).unwrap_or_default();
+                let _ = token.send(state["csrf"].as_str().unwrap_or_default().to_owned());
             } else if let Some(data) = line.strip_prefix("data: ")
                 && name == "things"
             {
@@ -297,7 +371,8 @@ impl Reader {
 }
 
 fn values(figures: &Figures) -> Vec<Measure> {
-    let of = |what, value, unit| Measure::alone(format!("dashboard/{what}"), value, unit);
+    let way = figures.way.name();
+    let of = |what, value, unit| Measure::alone(format!("{way}/{what}"), value, unit);
     vec![
         of("of a core", figures.core, "%"),
         of("resident", figures.resident, "KiB"),
@@ -332,6 +407,7 @@ mod tests {
     #[test]
     fn a_dashboard_that_takes_too_much_or_leaves_values_out_misses_a_goal() {
         let good = Figures {
+            way: Way::Subscription,
             core: 14.9,
             resident: 1.0,
             events: 5.0,

@@ -14,6 +14,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
+/// The outcome of a message that was too late, as the sender's journal has it.
+const EXPIRED: &[u8] = b"not-delivered";
 /// How long an end may take to end politely: a server may be away.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -198,16 +200,32 @@ impl End {
 pub(crate) struct Follower {
     path: PathBuf,
     seen: u64,
-    /// Lines of effects so far.
-    pub(crate) effects: u64,
+    counts: fn(&[u8]) -> bool,
+    /// Lines that count, so far.
+    pub(crate) lines: u64,
 }
 
 impl Follower {
-    pub(crate) const fn new(path: PathBuf) -> Self {
+    /// Counts the effects in a receiver's.
+    pub(crate) const fn of_effects(path: PathBuf) -> Self {
+        Self::new(path, |line| {
+            line.ends_with(b" 1") && !line.starts_with(b"c")
+        })
+    }
+
+    /// Counts the messages in a sender's that were too late.
+    pub(crate) const fn of_expiries(path: PathBuf) -> Self {
+        Self::new(path, |line| {
+            line.starts_with(b"outcome ") && line.split(|b| *b == b' ').nth(2) == Some(EXPIRED)
+        })
+    }
+
+    const fn new(path: PathBuf, counts: fn(&[u8]) -> bool) -> Self {
         Self {
             path,
             seen: 0,
-            effects: 0,
+            counts,
+            lines: 0,
         }
     }
 
@@ -227,9 +245,7 @@ impl Follower {
             .map_or(0, |at| at + 1);
         self.seen += whole as u64;
         let lines = text[..whole].split(|byte| *byte == b'\n');
-        self.effects += lines
-            .filter(|line| line.ends_with(b" 1") && !line.starts_with(b"c"))
-            .count() as u64;
+        self.lines += lines.filter(|line| (self.counts)(line)).count() as u64;
         Ok(())
     }
 }
@@ -242,14 +258,28 @@ mod tests {
     fn a_follower_counts_effects_and_each_once() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("journal");
-        let mut follower = Follower::new(path.clone());
+        let mut follower = Follower::of_effects(path.clone());
         follower.look().unwrap();
         fs::write(&path, "connected 1\n5 1 a 0 1\n6 2 b 1 0\n7 3 c").unwrap();
         follower.look().unwrap();
-        assert_eq!(follower.effects, 1);
+        assert_eq!(follower.lines, 1);
         fs::write(&path, "connected 1\n5 1 a 0 1\n6 2 b 1 0\n7 3 c 0 1\n").unwrap();
         follower.look().unwrap();
         follower.look().unwrap();
-        assert_eq!(follower.effects, 2);
+        assert_eq!(follower.lines, 2);
+    }
+
+    #[test]
+    fn a_follower_counts_what_was_too_late() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        let mut follower = Follower::of_expiries(path.clone());
+        fs::write(
+            &path,
+            "kept 1 a\noutcome a delivered 9\noutcome b not-delivered 9\n",
+        )
+        .unwrap();
+        follower.look().unwrap();
+        assert_eq!(follower.lines, 1);
     }
 }

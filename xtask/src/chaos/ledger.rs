@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Violations that are shown one by one.
 const EXAMPLES: usize = 10;
+/// An outcome is told in time if it is so soon after its deadline, in milliseconds.
+pub(crate) const ON_TIME_MS: u64 = 250;
 
 /// A message of the outbox.
 #[derive(Debug)]
@@ -16,6 +18,18 @@ struct Kept {
     id: String,
     number: u64,
     state: String,
+    /// By the wall clock in microseconds, as all times here.
+    deadline: Option<u64>,
+}
+
+/// An outcome as the session told it.
+#[derive(Debug)]
+struct Said {
+    id: String,
+    word: String,
+    at: u64,
+    /// When the process began that told it.
+    began: u64,
 }
 
 /// One hand-over to the receiving application.
@@ -34,8 +48,7 @@ pub(crate) struct Ledger {
     outbox: Vec<Kept>,
     /// Number and id, as `send` returned.
     returned: Vec<(u64, String)>,
-    /// Id and outcome, as the session said.
-    said: Vec<(String, String)>,
+    said: Vec<Said>,
     hand_overs: Vec<HandOver>,
     counts: Counts,
     copies: u64,
@@ -63,7 +76,8 @@ struct Counts {
 /// What the run shows. A run passes when the first block is all zeros.
 #[derive(Debug, Default, Clone, PartialEq, Serialize)]
 pub(crate) struct Findings {
-    /// Done with, and no effect, whatever the outcome says: no message has a deadline here.
+    /// Done with, and no effect. With a deadline that is right, unless the outcome says
+    /// otherwise; without, whatever it says.
     pub(crate) lost: u64,
     /// Effects beyond the first of a message.
     pub(crate) duplicated: u64,
@@ -77,6 +91,9 @@ pub(crate) struct Findings {
     pub(crate) forgotten: u64,
     /// Numbers that entered the outbox more than once: a fault of the test's own sender.
     pub(crate) given_twice: u64,
+    /// First outcomes that were told more than [`ON_TIME_MS`] after the deadline, by a process
+    /// that was there at the deadline.
+    pub(crate) late: u64,
 
     /// Messages to be sent.
     pub(crate) messages: u64,
@@ -105,14 +122,20 @@ pub(crate) struct Findings {
     /// Effects while a server was away: over another one, or late.
     pub(crate) effects_in_outages: u64,
     /// From a server being up again to the next effect.
-    pub(crate) recovery: Recovery,
+    pub(crate) recovery: Times,
+    /// How long after the deadline outcomes were told; none without deadlines.
+    pub(crate) told: Option<Times>,
+    /// The same after the start of a process, of what it found to be over: one that was killed
+    /// between its store and its word has said nothing, and what the next one says before
+    /// anybody listens is not heard.
+    pub(crate) told_from_start: Option<Times>,
     /// The first violations, in words.
     pub(crate) examples: Vec<String>,
 }
 
 /// Times in milliseconds.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Serialize)]
-pub(crate) struct Recovery {
+pub(crate) struct Times {
     pub(crate) times: u64,
     pub(crate) p50_ms: f64,
     pub(crate) p99_ms: f64,
@@ -128,18 +151,23 @@ impl Ledger {
         }
     }
 
-    /// The outbox at the end: `SEQ ID NUMBER STATE` a line.
+    /// The outbox at the end: `SEQ ID NUMBER STATE DEADLINE` a line.
     pub(crate) fn read_outbox(&mut self, text: &str) -> Outcome {
         for line in text.lines() {
             let words: Vec<&str> = line.split(' ').collect();
-            let [seq, id, number, state] = words[..] else {
+            let [seq, id, number, state, deadline] = words[..] else {
                 return Err(unreadable("the outbox", line));
+            };
+            let deadline = match deadline {
+                "-" => None,
+                ms => Some(parse(ms, line)?.saturating_mul(1000)),
             };
             self.outbox.push(Kept {
                 seq: parse(seq, line)?,
                 id: id.to_owned(),
                 number: parse(number, line)?,
                 state: state.to_owned(),
+                deadline,
             });
         }
         Ok(())
@@ -147,18 +175,24 @@ impl Ledger {
 
     /// The sender's journal. Its last line may be half a line.
     pub(crate) fn read_sender(&mut self, text: &str) -> Outcome {
-        let mut life = Counts::default();
+        let (mut life, mut begun) = (Counts::default(), 0);
         for line in whole_lines(text) {
             let words: Vec<&str> = line.split(' ').collect();
             match words[..] {
-                ["began", _] => {
+                ["began", at] => {
+                    begun = parse(at, line)?;
                     self.counts.add(life);
                     life = Counts::default();
                 }
                 ["kept", number, id] => {
                     self.returned.push((parse(number, line)?, id.to_owned()));
                 }
-                ["outcome", id, word] => self.said.push((id.to_owned(), word.to_owned())),
+                ["outcome", id, word, at] => self.said.push(Said {
+                    id: id.to_owned(),
+                    word: word.to_owned(),
+                    at: parse(at, line)?,
+                    began: begun,
+                }),
                 ["connected", resumed] => self.connected(resumed),
                 ["counters", transmitted, retransmitted] => {
                     life = life.next(
@@ -230,14 +264,19 @@ impl Ledger {
             connections: self.connections,
             resumed: self.resumed,
             effects_in_outages: self.effects_in_outages(),
-            recovery: self.recovery(),
+            recovery: Times::of(self.recoveries()),
             ..Findings::default()
         };
+        let (there, started) = self.late_by();
+        findings.late = there.iter().filter(|by| **by > ON_TIME_MS * 1000).count() as u64;
+        findings.told = (!there.is_empty()).then(|| Times::of(there));
+        findings.told_from_start = (!started.is_empty()).then(|| Times::of(started));
         let mut numbers = HashSet::new();
         for kept in &self.outbox {
             *findings.outcomes.entry(kept.state.clone()).or_default() += 1;
             // What is open may still take effect: it has no outcome, and is not lost.
-            if kept.state != "open" && !effects.contains_key(&*kept.id) {
+            let may_lack = kept.deadline.is_some() && !is_success(&kept.state);
+            if kept.state != "open" && !may_lack && !effects.contains_key(&*kept.id) {
                 findings.lost += 1;
                 examples.add(format_args!(
                     "{} has no effect ({})",
@@ -299,12 +338,12 @@ impl Ledger {
     fn wrong(&self, effects: &HashMap<&str, u64>, examples: &mut Examples) -> u64 {
         let states: HashMap<&str, &str> = self.outbox.iter().map(|k| (&*k.id, &*k.state)).collect();
         let at_the_end = states.iter().map(|(id, state)| (*id, *state));
-        let meanwhile = self.said.iter().map(|(id, word)| (&**id, &**word));
+        let meanwhile = self.said.iter().map(|said| (&*said.id, &*said.word));
         let mut wrong = HashSet::new();
         for (id, outcome) in at_the_end.chain(meanwhile) {
             let took_effect = effects.contains_key(id);
             let false_now = match outcome {
-                "acknowledged" | "delivered" => !took_effect,
+                word if is_success(word) => !took_effect,
                 "not-delivered" => took_effect,
                 _ => false,
             };
@@ -345,22 +384,43 @@ impl Ledger {
         effects.filter(|h| away(h.micros)).count() as u64
     }
 
-    fn recovery(&self) -> Recovery {
-        let mut effects: Vec<u64> = self
-            .hand_overs
-            .iter()
-            .filter(|h| h.effect)
-            .map(|h| h.micros)
-            .collect();
+    /// From a server's return to the next effect, each time.
+    fn recoveries(&self) -> Vec<u64> {
+        let effects = self.hand_overs.iter().filter(|h| h.effect);
+        let mut effects: Vec<u64> = effects.map(|h| h.micros).collect();
         effects.sort_unstable();
-        let mut took: Vec<u64> = self
-            .outages
-            .iter()
-            .filter_map(|outage| {
-                let next = effects.partition_point(|at| *at < outage.up);
-                effects.get(next).map(|at| at - outage.up)
-            })
-            .collect();
+        let next = |outage: &Outage| {
+            let next = effects.partition_point(|at| *at < outage.up);
+            effects.get(next).map(|at| at - outage.up)
+        };
+        self.outages.iter().filter_map(next).collect()
+    }
+
+    /// How long after its deadline each message had its first outcome, if the session said it;
+    /// and how long after the start of the process, if that was after the deadline.
+    fn late_by(&self) -> (Vec<u64>, Vec<u64>) {
+        let mut first: HashMap<&str, &Said> = HashMap::new();
+        for said in &self.said {
+            first.entry(&said.id).or_insert(said);
+        }
+        let (mut there, mut started) = (Vec::new(), Vec::new());
+        for kept in &self.outbox {
+            let (Some(said), Some(deadline)) = (first.get(&*kept.id), kept.deadline) else {
+                continue;
+            };
+            if deadline < said.began {
+                started.push(said.at.saturating_sub(said.began));
+            } else {
+                there.push(said.at.saturating_sub(deadline));
+            }
+        }
+        (there, started)
+    }
+}
+
+impl Times {
+    /// Of these, in microseconds.
+    fn of(mut took: Vec<u64>) -> Self {
         took.sort_unstable();
         // The nearest rank.
         let rank = |share: usize| {
@@ -368,7 +428,7 @@ impl Ledger {
             took.get(place)
                 .map_or(0.0, |micros| *micros as f64 / 1000.0)
         };
-        Recovery {
+        Self {
             times: took.len() as u64,
             p50_ms: rank(50),
             p99_ms: rank(99),
@@ -387,6 +447,7 @@ impl Findings {
             && self.without_outcome == 0
             && self.forgotten == 0
             && self.given_twice == 0
+            && self.late == 0
     }
 }
 
@@ -423,7 +484,11 @@ fn has_outcome(state: &str) -> bool {
 }
 
 fn is_definite(state: &str) -> bool {
-    matches!(state, "acknowledged" | "delivered" | "not-delivered")
+    is_success(state) || state == "not-delivered"
+}
+
+fn is_success(state: &str) -> bool {
+    matches!(state, "acknowledged" | "delivered")
 }
 
 /// Without the half line that a killed process may leave.
@@ -448,8 +513,8 @@ fn unreadable(what: &str, line: &str) -> Failure {
 mod tests {
     use super::*;
 
-    const OUTBOX: &str = "1 a 1 acknowledged\n2 b 2 delivered\n3 c 3 acknowledged\n";
-    const SENDER: &str = "began 0\nkept 1 a\nkept 2 b\noutcome a acknowledged\nconnected 0\n\
+    const OUTBOX: &str = "1 a 1 acknowledged -\n2 b 2 delivered -\n3 c 3 acknowledged -\n";
+    const SENDER: &str = "began 0\nkept 1 a\nkept 2 b\noutcome a acknowledged 5\nconnected 0\n\
         counters 4 1\nbegan 9\nconnected 1\ncounters 2 0\ndone\n";
 
     fn findings(outbox: &str, sender: &str, receiver: &str) -> Findings {
@@ -514,35 +579,53 @@ mod tests {
 
     #[test]
     fn what_was_said_not_to_take_effect_must_not() {
-        let outbox = "1 a 1 not-delivered\n2 b 2 acknowledged\n3 c 3 acknowledged\n";
+        let outbox = "1 a 1 not-delivered -\n2 b 2 acknowledged -\n3 c 3 acknowledged -\n";
         let all = "1 1 a 0 1\n2 2 b 0 1\n3 3 c 0 1\n";
         assert_eq!(findings(outbox, "", all).wrong, 1);
         // It was said meanwhile, and taken back.
-        let said = "outcome a not-delivered\n";
+        let said = "outcome a not-delivered 1\n";
         assert_eq!(findings(OUTBOX, said, all).wrong, 1);
-        let doubt = "outcome a in-doubt\n";
+        let doubt = "outcome a in-doubt 1\n";
         assert_eq!(findings(OUTBOX, doubt, all).wrong, 0);
     }
 
     #[test]
     fn every_message_needs_an_outcome() {
         let all = "1 1 a 0 1\n2 2 b 0 1\n3 3 c 0 1\n";
-        let open = "1 a 1 open\n2 b 2 acknowledged\n";
+        let open = "1 a 1 open -\n2 b 2 acknowledged -\n";
         let seen = findings(open, "", all);
         // One is open, one never came; and what came of it came from nowhere.
         assert_eq!((seen.without_outcome, seen.wrong), (2, 1));
         // What is open is not lost.
         assert_eq!(findings(open, "", "").lost, 1);
-        let unknown = "1 a 1 unknown\n2 b 2 delivered\n3 c 3 in-doubt\n";
+        let unknown = "1 a 1 unknown -\n2 b 2 delivered -\n3 c 3 in-doubt -\n";
         assert_eq!(findings(unknown, "", all).without_outcome, 1);
     }
 
     #[test]
     fn what_send_accepted_must_stay_in_the_outbox() {
-        let seen = findings("2 b 2 delivered\n", SENDER, "2 2 b 0 1\n");
+        let seen = findings("2 b 2 delivered -\n", SENDER, "2 2 b 0 1\n");
         assert_eq!((seen.forgotten, seen.passed()), (1, false));
-        let twice = "1 a 1 acknowledged\n2 b 1 acknowledged\n";
+        let twice = "1 a 1 acknowledged -\n2 b 1 acknowledged -\n";
         assert_eq!(findings(twice, "", "").given_twice, 1);
+    }
+
+    #[test]
+    fn what_has_a_deadline_may_take_no_effect_and_says_so_in_time() {
+        let outbox = "1 a 1 not-delivered 1\n2 b 2 in-doubt 600\n3 c 3 delivered 1\n";
+        let told = "began 0\noutcome a not-delivered 1001\nbegan 600000\n\
+            outcome b in-doubt 850000\noutcome c delivered 900000\n";
+        let seen = findings(outbox, told, "1 3 c 0 1\n");
+        assert!(seen.passed(), "{seen:?}");
+        let times = seen.told.unwrap();
+        assert_eq!((times.times, times.max_ms), (2, 250.0));
+        // Its process was not there at the deadline.
+        let times = seen.told_from_start.unwrap();
+        assert_eq!((times.times, times.max_ms), (1, 300.0));
+        let late = told.replace("850000", "850001");
+        assert_eq!(findings(outbox, &late, "1 3 c 0 1\n").late, 1);
+        // A success is one.
+        assert_eq!(findings(outbox, told, "").lost, 1);
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::failure::{Context, Failure, Outcome};
 use crate::program::{self, Interrupt};
 use crate::requirements;
 use clap::{Args, ValueEnum};
+use ledger::ON_TIME_MS;
 use plan::Fault;
 use plant::Server;
 use serde_json::json;
@@ -59,6 +60,10 @@ pub(crate) struct Command {
     /// Build the ends without optimisation: a slower run after a faster build
     #[arg(long)]
     debug: bool,
+    /// Every second message has so long, and its outcome is to be told by then: seconds, or
+    /// 90s, 15m or 2h
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    within: Option<Duration>,
     /// Keep the folder of the run in any case
     #[arg(long)]
     keep: bool,
@@ -104,6 +109,7 @@ pub(crate) fn run(command: &Command) -> Outcome {
                 faults: &faults,
                 seed,
                 limit: command.time,
+                within: command.within,
                 program: &program,
                 root: folder.path(),
             };
@@ -158,6 +164,9 @@ fn again(command: &Command, seed: u64) -> String {
                 .map(|fault| run::name(*fault))
                 .collect();
             line += &format!(" --faults {}", names.join(","));
+        }
+        if let Some(within) = command.within {
+            line += &format!(" --within {}s", within.as_secs());
         }
     }
     line += &format!(" --time {}s --seed {seed}", command.time.as_secs());
@@ -219,18 +228,31 @@ fn tell(command: &Command, order: &run::Order<'_>, result: &run::Report) -> Outc
             recovery.times,
             findings.effects_in_outages
         );
+        if let Some(told) = findings.told {
+            println!(
+                "  deadlines      {} outcomes: p50 {:.0} ms, p99 {:.0} ms, at most {:.0} ms late; {} later than {ON_TIME_MS} ms",
+                told.times, told.p50_ms, told.p99_ms, told.max_ms, findings.late
+            );
+        }
+        if let Some(told) = findings.told_from_start {
+            println!(
+                "                 {} that were over at a start: p50 {:.0} ms, p99 {:.0} ms, at most {:.0} ms after it",
+                told.times, told.p50_ms, told.p99_ms, told.max_ms
+            );
+        }
         for example in &findings.examples {
             println!("  ! {example}");
         }
         println!(
-            "lost {}, duplicated {}, misordered {}, wrong {}, without outcome {}, forgotten {}, given twice {}",
+            "lost {}, duplicated {}, misordered {}, wrong {}, without outcome {}, forgotten {}, given twice {}, late {}",
             findings.lost,
             findings.duplicated,
             findings.misordered,
             findings.wrong,
             findings.without_outcome,
             findings.forgotten,
-            findings.given_twice
+            findings.given_twice,
+            findings.late
         );
     }
     match (&result.cut_short, passed) {
@@ -282,6 +304,8 @@ mod tests {
             "cut,kill-server",
             "--time",
             "2m",
+            "--within",
+            "5s",
             "--debug",
         ];
         let first = Line::parse_from(words).command;
@@ -289,6 +313,7 @@ mod tests {
         let second = Line::parse_from(line.split(' ').skip(2)).command;
         assert_eq!(second.seed, Some(7));
         assert_eq!(faults(&first), faults(&second));
+        assert_eq!(first.within, second.within);
         assert_eq!(
             (
                 second.server,

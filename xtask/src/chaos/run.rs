@@ -34,6 +34,8 @@ pub(crate) struct Order<'a> {
     pub(crate) faults: &'a [Fault],
     pub(crate) seed: u64,
     pub(crate) limit: Duration,
+    /// How long every second message has.
+    pub(crate) within: Option<Duration>,
     /// The `stanchion` command.
     pub(crate) program: &'a Path,
     /// All files of the run.
@@ -68,6 +70,7 @@ struct Run {
     bad: Vec<Bad>,
     struck: BTreeMap<&'static str, u64>,
     effects: Follower,
+    expired: Follower,
     /// Dropped last: the relays' tasks are on it.
     _runtime: Runtime,
 }
@@ -117,7 +120,12 @@ impl Run {
         let strikes = plan(order.faults, order.kills, struck, &mut random);
         sender.allow(strikes.front().map_or(order.messages, |s| s.effects + lead));
         let messages = order.messages.to_string();
-        sender.start(&["send", "--to", to, "--messages", &messages])?;
+        let mut words = vec!["send", "--to", to, "--messages", &messages];
+        let within = order.within.map(|time| time.as_millis().to_string());
+        if let Some(within) = &within {
+            words.extend(["--within", within]);
+        }
+        sender.start(&words)?;
         Ok(Self {
             strikes,
             random,
@@ -125,7 +133,8 @@ impl Run {
             due: Vec::new(),
             bad: Vec::new(),
             struck: BTreeMap::new(),
-            effects: Follower::new(receiver.journal()),
+            effects: Follower::of_effects(receiver.journal()),
+            expired: Follower::of_expiries(sender.journal()),
             plant,
             sender,
             receiver,
@@ -150,6 +159,7 @@ impl Run {
             }
             self.plant.look()?;
             self.effects.look()?;
+            self.expired.look()?;
             self.strike();
             self.shut_relays();
             if self.receiver.look()? {
@@ -165,11 +175,16 @@ impl Run {
         }
     }
 
+    /// Messages that took effect, and those that were too late for it.
+    const fn done(&self) -> u64 {
+        self.effects.lines + self.expired.lines
+    }
+
     fn progress(&self, order: &Order<'_>, at: Duration) -> String {
         format!(
             "{:.0} s: {} of {} took effect, {} strikes to come; killed: sender {}, receiver {}, server {}",
             at.as_secs_f64(),
-            self.effects.effects,
+            self.effects.lines,
             order.messages,
             self.strikes.len() + self.due.len(),
             self.sender.kills,
@@ -201,7 +216,7 @@ impl Run {
             }
         }
         while let Some(next) = self.strikes.front() {
-            if next.effects > self.effects.effects {
+            if next.effects > self.done() {
                 break;
             }
             self.due.push((now + next.after, *next));

@@ -165,7 +165,7 @@ fn files(root: &Path) -> Outcome<Vec<TextFile>> {
         "benches/peers/target",
         "benches/size/target",
         ".git",
-        "fuzz/work",
+        "fuzz/corpus",
         "fuzz/artifacts",
         "fuzz/target",
     ];
@@ -250,7 +250,7 @@ mod tests {
         for path in [
             "target/a.rs",
             "benches/peers/target/a.rs",
-            "fuzz/work/b.rs",
+            "fuzz/corpus/b.rs",
             "src/c.rs",
         ] {
             let path = dir.path().join(path);

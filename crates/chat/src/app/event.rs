@@ -106,6 +106,8 @@ pub(crate) enum Event {
         /// Why.
         reason: Option<String>,
     },
+    /// Nobody does any more, or that was answered.
+    NotInvited(BareJid),
     /// Values of a thing.
     Values {
         /// Which.

@@ -25,7 +25,7 @@ const TALKS: usize = 1000;
 /// Rooms that are held.
 const ROOMS: usize = 200;
 /// Requests and invitations that wait for an answer.
-const ASKED: usize = 100;
+pub(super) const ASKED: usize = 100;
 /// Notices that are remembered.
 const NOTICES: usize = 100;
 /// Progress that came before its message.
@@ -171,9 +171,12 @@ impl Model {
             }
             Event::Room { room, change } => self.room(room, change),
             Event::Invited { room, by, reason } => {
-                if self.invited.len() < ASKED {
+                if self.invited.len() < ASKED || self.invited.contains_key(&room) {
                     self.invited.insert(room, (by, reason));
                 }
+            }
+            Event::NotInvited(room) => {
+                self.invited.remove(&room);
             }
             Event::Values { of, points } => {
                 if let Some(person) = self.person(&of.account) {
@@ -280,7 +283,10 @@ impl Model {
             }
             self.rooms.insert(jid.clone(), Room::new(jid.clone()));
         }
-        self.invited.remove(&jid);
+        // Who is not let in may still be invited.
+        if !matches!(change, RoomChange::Out { .. }) {
+            self.invited.remove(&jid);
+        }
         if let Some(talk) = self.talk(&jid) {
             talk.kind = TalkKind::Room;
         }

@@ -97,6 +97,8 @@ pub(crate) enum Order {
         /// With that password.
         password: Option<Text>,
     },
+    /// Refuses an invitation to it.
+    Decline(BareJid),
     /// Leaves it for good.
     Leave(BareJid),
     /// Sets its subject.

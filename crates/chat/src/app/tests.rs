@@ -160,6 +160,35 @@ fn nothing_that_others_send_grows_without_bound() {
     assert!(model.rooms.len() <= 200 && model.notices.len() <= 100);
 }
 
+#[test]
+fn who_is_invited_is_so_until_the_room_is_entered_or_the_answer_is_no() {
+    let mut model = model();
+    let room = jid("tea@rooms.home.example");
+    let invited = |reason: &str| Event::Invited {
+        room: room.clone(),
+        by: Some("bob@home.example".to_owned()),
+        reason: Some(reason.to_owned()),
+    };
+    let change = |change| Event::Room {
+        room: room.clone(),
+        change,
+    };
+    model.apply(0, invited("come"));
+    model.apply(0, invited("come now"));
+    assert_eq!(model.invited[&room].1.as_deref(), Some("come now"));
+    // To be let in is asked for, and refused; both say so, in any order.
+    let refused = || RoomChange::Out {
+        why: Some("a password is wanted".to_owned()),
+    };
+    model.apply(0, change(RoomChange::Entering));
+    assert!(model.invited.is_empty());
+    model.apply(0, invited("come now"));
+    model.apply(0, change(refused()));
+    assert!(model.invited.contains_key(&room));
+    model.apply(0, Event::NotInvited(room.clone()));
+    assert!(model.invited.is_empty());
+}
+
 fn there(availability: Availability) -> Vec<Whereabouts> {
     vec![Whereabouts {
         resource: "phone".to_owned(),

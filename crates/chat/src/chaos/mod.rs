@@ -54,6 +54,9 @@ struct Send {
     /// raise it (default: all)
     #[arg(long, value_name = "N")]
     allowed: Option<u64>,
+    /// Every second message has so many milliseconds (default: as long as it takes)
+    #[arg(long, value_name = "MS")]
+    within: Option<u64>,
     /// Where to write down what the session said
     #[arg(long, value_name = "FILE")]
     journal: PathBuf,
@@ -91,6 +94,7 @@ pub(crate) async fn run(command: Command) -> Outcome {
                 messages: send.messages,
                 allowed: send.allowed.unwrap_or(send.messages),
                 ahead: send.ahead,
+                within: send.within.map(Duration::from_millis),
                 journal: send.journal,
             };
             sender::run(&settings, plan).await

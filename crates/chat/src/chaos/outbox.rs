@@ -47,14 +47,19 @@ pub(super) async fn read(
     Box::new(store).close().await.map_err(broken)
 }
 
-/// Prints the outbox: a line a message, `SEQ ID NUMBER STATE`.
+/// Prints the outbox: a line a message, `SEQ ID NUMBER STATE DEADLINE`, the last in
+/// milliseconds of Unix time.
 pub(super) async fn list(path: &Path) -> Outcome {
     let mut lines = String::new();
     read(path, |record| {
         let number = number_of(record).map_or_else(|| "-".to_owned(), |n| n.to_string());
         let state = word(&record.state);
+        let deadline = record
+            .deadline
+            .map_or_else(|| "-".to_owned(), |at| at.as_unix_ms().to_string());
+        let (seq, id) = (record.seq, &record.id);
         // Writing to a String cannot fail.
-        let _ = writeln!(lines, "{} {} {number} {state}", record.seq, record.id);
+        let _ = writeln!(lines, "{seq} {id} {number} {state} {deadline}");
     })
     .await?;
     let _ = print(lines.trim_end())?;

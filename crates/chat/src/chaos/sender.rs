@@ -3,7 +3,7 @@
 //! read here.
 //!
 //! Lines of the journal: `began MICROS`; `kept NUMBER ID` after `send` returned; `outcome
-//! ID WORD` as the session said it; `connected RESUMED`; `counters TRANSMITTED
+//! ID WORD MICROS` as the session said it; `connected RESUMED`; `counters TRANSMITTED
 //! RETRANSMITTED` since this process began; `done`.
 
 use std::collections::HashSet;
@@ -37,6 +37,8 @@ pub(super) struct Plan {
     pub(super) messages: u64,
     pub(super) allowed: u64,
     pub(super) ahead: usize,
+    /// How long every second message has.
+    pub(super) within: Option<Duration>,
     pub(super) journal: PathBuf,
 }
 
@@ -56,6 +58,11 @@ impl Notes {
     fn write(&self, line: &str) -> Result<(), Failure> {
         let mut journal = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         journal.append(line)
+    }
+
+    /// The session says now what became of a message.
+    fn outcome(&self, id: &str, outcome: &Delivery) -> Result<(), Failure> {
+        self.write(&format!("outcome {id} {} {}\n", word(outcome), micros()))
     }
 }
 
@@ -142,8 +149,10 @@ async fn live(
                 if let (Some(number), Ok(room)) = (next, room) {
                     let (sender, to) = (client.sender(), plan.to.clone());
                     let (sends, notes) = (Arc::clone(&sends), notes.clone());
+                    let within = plan.within.filter(|_| number % 2 == 0);
                     tasks.spawn(async move {
-                        let done = deliver(sender, to, number, sends, notes).await;
+                        let message = (to, number, within);
+                        let done = deliver(sender, message, sends, notes).await;
                         drop(room);
                         done
                     });
@@ -157,7 +166,7 @@ async fn live(
                 Ok(SessionEvent::Outcome { id, outcome }) => {
                     // Of its own messages each task hears by itself.
                     if open.contains(&id) {
-                        notes.write(&format!("outcome {id} {}\n", word(&outcome)))?;
+                        notes.outcome(&id, &outcome)?;
                         if !matches!(outcome, Delivery::InDoubt(_)) {
                             open.remove(&id);
                         }
@@ -186,13 +195,15 @@ async fn live(
 /// One message, from the outbox to its outcome.
 async fn deliver(
     sender: Sender,
-    to: Jid,
-    number: u64,
+    (to, number, within): (Jid, u64, Option<Duration>),
     sends: Arc<Semaphore>,
     notes: Notes,
 ) -> Result<(), Failure> {
     let failed = |e: &dyn std::error::Error| Failure::failed(format!("{number}: {}", one_line(e)));
-    let message = Outgoing::text(to, body_of(number)).map_err(|e| failed(&e))?;
+    let mut message = Outgoing::text(to, body_of(number)).map_err(|e| failed(&e))?;
+    if let Some(time) = within {
+        message = message.within(time);
+    }
     let sent = {
         let _turn = sends.acquire().await.map_err(|e| failed(&e))?;
         sender.send(message).await.map_err(|e| failed(&e))?
@@ -200,7 +211,7 @@ async fn deliver(
     let id = sent.id().to_owned();
     notes.write(&format!("kept {number} {id}\n"))?;
     let outcome = sent.outcome().await.map_err(|e| failed(&e))?;
-    notes.write(&format!("outcome {id} {}\n", word(&outcome)))
+    notes.outcome(&id, &outcome)
 }
 
 fn count(client: &Client, notes: &Notes) -> Result<(), Failure> {

@@ -149,7 +149,7 @@ impl Changes {
                 }
             }
             Event::Room { room, change } => self.room(model, room, change),
-            Event::Invited { room, .. } => {
+            Event::Invited { room, .. } | Event::NotInvited(room) => {
                 self.invited.insert(room.clone());
             }
             Event::Values { of, points } => self.values(model, of, points),

@@ -85,6 +85,9 @@ enum Wish {
         nick: Option<String>,
         password: Option<String>,
     },
+    Decline {
+        room: String,
+    },
     Leave {
         room: String,
     },
@@ -189,6 +192,7 @@ pub(super) fn read(json: &[u8]) -> Result<Wanted, String> {
                 .map(|password| word("password", password))
                 .transpose()?,
         },
+        Wish::Decline { room } => Order::Decline(account("room", &room)?),
         Wish::Leave { room } => Order::Leave(account("room", &room)?),
         Wish::Topic { room, topic } => Order::Topic {
             room: account("room", &room)?,
@@ -309,6 +313,7 @@ mod tests {
             r#"{"order":"answer","to":"bob@home.example","answer":"deny"}"#,
             r#"{"order":"join","room":"tea@rooms.example","nick":null,"password":null}"#,
             r#"{"order":"leave","room":"tea@rooms.example"}"#,
+            r#"{"order":"decline","room":"tea@rooms.example"}"#,
             r#"{"order":"topic","room":"tea@rooms.example","topic":""}"#,
             r#"{"order":"invite","room":"tea@rooms.example","whom":"bob@home.example"}"#,
             r#"{"order":"watch","jid":"lamp@home.example/a"}"#,

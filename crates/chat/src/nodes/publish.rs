@@ -20,8 +20,9 @@ use crate::exit::{Exit, Failure, Outcome, one_line};
 use crate::interrupt::Interrupt;
 use crate::kept::counted;
 use crate::lines::{LONGEST, Line, Lines};
+use crate::outcomes::{Outcomes, Told};
 use crate::settings::{ConnectionArgs, duration};
-use crate::terminal::{Reader, harmless, json_line, print};
+use crate::terminal::{json_line, print};
 use crate::watch;
 
 /// Items whose confirmations are awaited at the same time.
@@ -258,14 +259,14 @@ struct Publishing<'a> {
     confirmed: u64,
     refused: u64,
     open: u64,
-    /// Why the last one was not confirmed.
-    worst: Option<String>,
-    /// Nobody reads the outcomes any more; the exit code still tells.
-    unread: bool,
+    /// Bad is one that was not confirmed.
+    outcomes: Outcomes,
 }
 
 impl<'a> Publishing<'a> {
     fn new(command: &'a Command, items: Items, publisher: Publisher) -> Self {
+        let one = matches!(items, Items::One(_));
+        let outcomes = Outcomes::new(command.json, one);
         Self {
             command,
             items,
@@ -274,8 +275,7 @@ impl<'a> Publishing<'a> {
             confirmed: 0,
             refused: 0,
             open: 0,
-            worst: None,
-            unread: false,
+            outcomes,
         }
     }
 
@@ -389,40 +389,15 @@ impl<'a> Publishing<'a> {
             }
         };
         *count += 1;
-        self.say(number, id.as_ref(), word, &detail, took)
-    }
-
-    fn say(
-        &mut self,
-        number: u64,
-        id: Option<&Text>,
-        outcome: &str,
-        detail: &str,
-        took: Duration,
-    ) -> Result<(), Failure> {
-        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        let one = matches!(self.items, Items::One(_));
-        let good = outcome == "confirmed";
-        if !good {
-            self.worst = Some(detail.to_owned());
-        }
-        let line = if self.command.json {
-            json_line(&json!({
-                "line": (!one).then_some(number), "id": id.map(Text::as_str),
-                "outcome": outcome, "detail": detail, "ms": ms,
-            }))
-        } else if !one {
-            harmless(&format!("line {number}: {detail} ({ms} ms)"))
-        } else if good {
-            harmless(&format!("{detail} ({ms} ms)"))
-        } else {
-            // The line on standard error says it.
-            return Ok(());
-        };
-        if !self.unread {
-            self.unread = print(&line)? == Reader::Gone;
-        }
-        Ok(())
+        self.outcomes.tell(Told {
+            number,
+            id: id.as_ref().map(Text::as_str),
+            to: None,
+            outcome: word,
+            good: word == "confirmed",
+            detail: &detail,
+            took,
+        })
     }
 
     /// Ctrl-C.
@@ -453,8 +428,8 @@ impl<'a> Publishing<'a> {
                  unless --give-up forgets it",
             ),
         };
-        let what = match (&self.items, &self.worst) {
-            (Items::One(_), Some(why)) => why.clone(),
+        let what = match (&self.items, self.outcomes.worst()) {
+            (Items::One(_), Some(why)) => why.to_owned(),
             _ => format!(
                 "{} confirmed, {} refused, {open} not confirmed",
                 self.confirmed, self.refused

@@ -107,6 +107,9 @@ pub(crate) async fn run(command: Command) -> Outcome {
                     WatchEvent::Missed(count) => {
                         note(&format!("{count} messages with values were missed"));
                     }
+                    WatchEvent::Coalesced(count) => {
+                        note(&format!("{count} values were missed: newer ones took their place"));
+                    }
                     WatchEvent::Interrupted(error) => note(&one_line(&error)),
                     WatchEvent::Polling { of, every } => {
                         tracing::info!(%of, ?every, "it does not tell by itself, and is read again and again");

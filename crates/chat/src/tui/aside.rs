@@ -5,24 +5,30 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line as Row, Span};
 
-use super::screen::{Screen, Subject};
+use super::pen::{Pen, put};
+use super::subject::Subject;
 use super::text::{clean, cut, glance, wrap};
 use super::theme::presence_word;
-use super::view::put;
 use super::when;
 use crate::app::{Model, Person, Room, ThingKey};
 
 /// Draws it.
-pub(super) fn view(screen: &Screen, model: &Model, frame: &mut Frame<'_>, area: Rect) {
+pub(super) fn view(
+    pen: Pen<'_>,
+    model: &Model,
+    open: Option<&Subject>,
+    frame: &mut Frame<'_>,
+    area: Rect,
+) {
     let columns = usize::from(area.width);
     let rows = usize::from(area.height);
-    let lines = match &screen.open {
+    let lines = match open {
         Some(Subject::Talk(with)) => match (model.rooms.get(with), model.persons.get(with)) {
-            (Some(one), _) => room(screen, one, columns, rows),
-            (None, Some(one)) => person(screen, one, columns),
-            (None, None) => stranger(screen, with.as_str(), columns),
+            (Some(one), _) => room(pen, one, columns, rows),
+            (None, Some(one)) => person(pen, one, columns),
+            (None, None) => stranger(pen, with.as_str(), columns),
         },
-        Some(Subject::Thing(key)) => thing(screen, model, key, columns),
+        Some(Subject::Thing(key)) => thing(pen, model, key, columns),
         None => Vec::new(),
     };
     for (row, line) in lines.into_iter().take(rows).enumerate() {
@@ -30,16 +36,16 @@ pub(super) fn view(screen: &Screen, model: &Model, frame: &mut Frame<'_>, area: 
     }
 }
 
-fn address(screen: &Screen, jid: &str, columns: usize, lines: &mut Vec<Row<'static>>) {
+fn address(pen: Pen<'_>, jid: &str, columns: usize, lines: &mut Vec<Row<'static>>) {
     for part in wrap(jid, columns, 3) {
-        lines.push(Row::styled(part, screen.theme.faint()));
+        lines.push(Row::styled(part, pen.theme.faint()));
     }
 }
 
-fn room(screen: &Screen, room: &Room, columns: usize, rows: usize) -> Vec<Row<'static>> {
-    let theme = screen.theme;
+fn room(pen: Pen<'_>, room: &Room, columns: usize, rows: usize) -> Vec<Row<'static>> {
+    let theme = pen.theme;
     let mut lines = Vec::new();
-    address(screen, room.jid.as_str(), columns, &mut lines);
+    address(pen, room.jid.as_str(), columns, &mut lines);
     if !room.topic.is_empty() {
         lines.push(Row::default());
         lines.extend(wrap(&room.topic, columns, 6).into_iter().map(Row::from));
@@ -92,10 +98,10 @@ fn room(screen: &Screen, room: &Room, columns: usize, rows: usize) -> Vec<Row<'s
     lines
 }
 
-fn person(screen: &Screen, person: &Person, columns: usize) -> Vec<Row<'static>> {
-    let theme = screen.theme;
+fn person(pen: Pen<'_>, person: &Person, columns: usize) -> Vec<Row<'static>> {
+    let theme = pen.theme;
     let mut lines = Vec::new();
-    address(screen, person.jid.as_str(), columns, &mut lines);
+    address(pen, person.jid.as_str(), columns, &mut lines);
     lines.push(Row::default());
     let how = match &person.contact {
         None => "no contact: /add makes one",
@@ -148,19 +154,19 @@ fn person(screen: &Screen, person: &Person, columns: usize) -> Vec<Row<'static>>
     lines
 }
 
-fn stranger(screen: &Screen, jid: &str, columns: usize) -> Vec<Row<'static>> {
+fn stranger(pen: Pen<'_>, jid: &str, columns: usize) -> Vec<Row<'static>> {
     let mut lines = Vec::new();
-    address(screen, jid, columns, &mut lines);
+    address(pen, jid, columns, &mut lines);
     lines.push(Row::default());
     let how = wrap("no contact: /add makes one", columns, 2).into_iter();
     lines.extend(how.map(Row::from));
     lines
 }
 
-fn thing(screen: &Screen, model: &Model, key: &ThingKey, columns: usize) -> Vec<Row<'static>> {
-    let theme = screen.theme;
+fn thing(pen: Pen<'_>, model: &Model, key: &ThingKey, columns: usize) -> Vec<Row<'static>> {
+    let theme = pen.theme;
     let mut lines = Vec::new();
-    address(screen, key.account.as_str(), columns, &mut lines);
+    address(pen, key.account.as_str(), columns, &mut lines);
     if !key.thing.is_empty() {
         lines.push(Row::from(cut(&clean(&key.thing), columns)));
     }
@@ -172,7 +178,7 @@ fn thing(screen: &Screen, model: &Model, key: &ThingKey, columns: usize) -> Vec<
         };
         lines.push(Row::from(cut(&text, columns)));
         if thing.at > 0 {
-            let text = format!("last at {}", when::second(&screen.zone, thing.at));
+            let text = format!("last at {}", when::second(pen.zone, thing.at));
             lines.push(Row::styled(cut(&text, columns), theme.faint()));
         }
     }

@@ -4,7 +4,7 @@ use stanchion::services::presence::Availability;
 use stanchion::stanza::Text;
 use stanchion::{BareJid, Jid};
 
-use super::screen::Subject;
+use super::subject::Subject;
 use crate::app::{Model, Order};
 
 /// All, with what they take and what they do.

@@ -2,7 +2,7 @@
 
 use super::command::completions;
 use super::input::Line;
-use super::screen::Subject;
+use super::subject::Subject;
 use super::text::clean;
 use crate::app::Model;
 

@@ -7,9 +7,8 @@ use ratatui::symbols::Marker;
 use ratatui::text::{Line as Row, Span};
 use ratatui::widgets::{Axis, Block, Chart, Clear, Dataset, GraphType};
 
-use super::screen::Screen;
+use super::pen::{Pen, put};
 use super::text::{cut, fit, glance, wrap};
-use super::view::put;
 use super::{strip, when};
 use crate::app::{LinkState, Model};
 
@@ -17,8 +16,8 @@ use crate::app::{LinkState, Model};
 const CHART: u16 = 8;
 
 /// Draws it over the whole screen but the strip.
-pub(super) fn view(screen: &Screen, model: &Model, top: usize, frame: &mut Frame<'_>, area: Rect) {
-    let theme = screen.theme;
+pub(super) fn view(pen: Pen<'_>, model: &Model, top: usize, frame: &mut Frame<'_>, area: Rect) {
+    let theme = pen.theme;
     frame.render_widget(Clear, area);
     let title = " Delivery · Up, Down scroll · Esc ";
     let block = Block::bordered()
@@ -30,8 +29,8 @@ pub(super) fn view(screen: &Screen, model: &Model, top: usize, frame: &mut Frame
     let inside = block.inner(area);
     frame.render_widget(block, area);
     let columns = usize::from(inside.width);
-    let head = head(screen, model, columns);
-    let figures = figures(screen, model, columns);
+    let head = head(pen, model, columns);
+    let figures = figures(pen, model, columns);
     let mut row = 0;
     for line in head.into_iter().chain(figures) {
         put(frame, inside, row, line);
@@ -44,10 +43,10 @@ pub(super) fn view(screen: &Screen, model: &Model, top: usize, frame: &mut Frame
             height: CHART,
             ..inside
         };
-        chart(screen, model, frame, place);
+        chart(pen, model, frame, place);
         row += CHART;
     }
-    let past = past(screen, model, columns);
+    let past = past(pen, model, columns);
     let rows = usize::from(inside.height.saturating_sub(row));
     let top = top.min(past.len().saturating_sub(rows));
     for line in past.into_iter().skip(top).take(rows) {
@@ -56,11 +55,11 @@ pub(super) fn view(screen: &Screen, model: &Model, top: usize, frame: &mut Frame
     }
 }
 
-fn head(screen: &Screen, model: &Model, columns: usize) -> Vec<Row<'static>> {
-    let theme = screen.theme;
+fn head(pen: Pen<'_>, model: &Model, columns: usize) -> Vec<Row<'static>> {
+    let theme = pen.theme;
     let link = &model.link;
     let mut lines = Vec::new();
-    let since = when::ago(screen.now, link.since);
+    let since = when::ago(pen.now, link.since);
     let state = match &link.state {
         LinkState::Up {
             jid,
@@ -103,8 +102,8 @@ fn head(screen: &Screen, model: &Model, columns: usize) -> Vec<Row<'static>> {
 }
 
 /// The figures, in as many columns as there is room for.
-fn figures(screen: &Screen, model: &Model, columns: usize) -> Vec<Row<'static>> {
-    let theme = screen.theme;
+fn figures(pen: Pen<'_>, model: &Model, columns: usize) -> Vec<Row<'static>> {
+    let theme = pen.theme;
     let now = &model.flow.now;
     let rate = |of: fn(&crate::app::Gauge) -> u64| -> String {
         let last = model.flow.per_second(10, of);
@@ -170,14 +169,14 @@ fn figures(screen: &Screen, model: &Model, columns: usize) -> Vec<Row<'static>> 
 }
 
 /// What waited, over the last minutes.
-fn chart(screen: &Screen, model: &Model, frame: &mut Frame<'_>, area: Rect) {
-    let theme = screen.theme;
+fn chart(pen: Pen<'_>, model: &Model, frame: &mut Frame<'_>, area: Rect) {
+    let theme = pen.theme;
     let past = &model.flow.past;
     // A second is a point: less than 2^53 of them, and no queue is longer than that either.
     #[allow(clippy::cast_precision_loss)]
     let points: Vec<(f64, f64)> = past
         .iter()
-        .map(|g| ((g.at - screen.now) as f64 / 1000.0, g.queued as f64))
+        .map(|g| ((g.at - pen.now) as f64 / 1000.0, g.queued as f64))
         .collect();
     let most = points.iter().map(|(_, y)| *y).fold(1.0, f64::max);
     let first = points.first().map_or(-60.0, |(x, _)| *x).min(-60.0);
@@ -205,8 +204,8 @@ fn chart(screen: &Screen, model: &Model, frame: &mut Frame<'_>, area: Rect) {
 }
 
 /// What the connection did, the latest first; then what was told to the person.
-fn past(screen: &Screen, model: &Model, columns: usize) -> Vec<Row<'static>> {
-    let theme = screen.theme;
+fn past(pen: Pen<'_>, model: &Model, columns: usize) -> Vec<Row<'static>> {
+    let theme = pen.theme;
     let mut lines = vec![Row::styled(" The connection", theme.bold())];
     for turn in model.link.turns.iter().rev() {
         let (sign, look) = match turn.up {
@@ -218,7 +217,7 @@ fn past(screen: &Screen, model: &Model, columns: usize) -> Vec<Row<'static>> {
             lines.push(match number {
                 0 => Row::from(vec![
                     Span::styled(
-                        format!(" {} ", when::second(&screen.zone, turn.at)),
+                        format!(" {} ", when::second(pen.zone, turn.at)),
                         theme.faint(),
                     ),
                     Span::styled(format!("{sign} "), look),
@@ -237,7 +236,7 @@ fn past(screen: &Screen, model: &Model, columns: usize) -> Vec<Row<'static>> {
             lines.push(match number {
                 0 => Row::from(vec![
                     Span::styled(
-                        format!(" {} ", when::second(&screen.zone, notice.at)),
+                        format!(" {} ", when::second(pen.zone, notice.at)),
                         theme.faint(),
                     ),
                     Span::styled(format!("{sign} "), look),

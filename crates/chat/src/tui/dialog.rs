@@ -5,27 +5,20 @@ use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line as Row, Span};
-use ratatui::widgets::{Block, Clear};
 
 use super::input::Line;
-use super::screen::{Do, Screen};
 use super::text::{cut, fit, glance, wrap};
 use super::theme::Theme;
-use super::view::put;
-use super::{keys, things};
+use super::{keys, things, window};
 use crate::app::{Control, ControlKind, Model, Order, ThingKey};
-
-/// Columns of a window with a question, and of one that is read.
-const WIDTH: u16 = 64;
-const PAGE: u16 = 100;
 
 /// What comes of a key in a window.
 #[derive(Debug)]
 pub(super) enum Came {
     /// It stays.
     Nothing,
-    /// It goes, and that is done.
-    Over(Vec<Do>),
+    /// It goes, and that is ordered.
+    Over(Vec<Order>),
 }
 
 /// One reply to a question.
@@ -35,8 +28,8 @@ pub(super) struct Reply {
     pub(super) key: char,
     /// What it says.
     pub(super) word: &'static str,
-    /// What is done then.
-    pub(super) deeds: Vec<Do>,
+    /// What is ordered then.
+    pub(super) orders: Vec<Order>,
 }
 
 /// A question.
@@ -56,12 +49,12 @@ impl Question {
         let no = Reply {
             key: 'n',
             word: "No",
-            deeds: Vec::new(),
+            orders: Vec::new(),
         };
         let yes = Reply {
             key: 'y',
             word,
-            deeds: vec![Do::Order(order)],
+            orders: vec![order],
         };
         Self {
             text,
@@ -80,13 +73,13 @@ impl Question {
             KeyCode::Right | KeyCode::Down | KeyCode::Tab => self.at = (self.at + 1).min(last),
             KeyCode::Enter => {
                 let reply = self.replies.get(self.at);
-                return Came::Over(reply.map(|r| r.deeds.clone()).unwrap_or_default());
+                return Came::Over(reply.map(|r| r.orders.clone()).unwrap_or_default());
             }
             _ => {
                 let letter = keys::letter(key);
                 let mut replies = self.replies.iter();
                 if let Some(reply) = replies.find(|reply| Some(reply.key) == letter) {
-                    return Came::Over(reply.deeds.clone());
+                    return Came::Over(reply.orders.clone());
                 }
             }
         }
@@ -117,7 +110,7 @@ impl Question {
         let first = lines.saturating_sub(self.replies.len());
         let reply = row.checked_sub(first).and_then(|at| self.replies.get(at));
         match reply {
-            Some(reply) => Came::Over(reply.deeds.clone()),
+            Some(reply) => Came::Over(reply.orders.clone()),
             None => Came::Nothing,
         }
     }
@@ -204,11 +197,11 @@ impl Setting {
             self.wrong = Some(wrong);
             return Came::Nothing;
         }
-        Came::Over(vec![Do::Order(Order::Set {
+        Came::Over(vec![Order::Set {
             of: self.of.clone(),
             parameter: self.control.name.clone(),
             value,
-        })])
+        }])
     }
 
     fn lines(&self, model: &Model, theme: Theme, columns: usize) -> Vec<Row<'static>> {
@@ -274,93 +267,22 @@ fn check(kind: &ControlKind, value: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// A window in the middle, as high as its lines; where its inside is.
-pub(super) fn window(frame: &mut Frame<'_>, theme: Theme, title: &str, rows: usize) -> Rect {
-    let area = place(frame.area(), rows, WIDTH);
-    open(frame, theme, title, area)
-}
-
-/// The same, as wide as text is read well.
-pub(super) fn page(frame: &mut Frame<'_>, theme: Theme, title: &str) -> Rect {
-    let area = place(frame.area(), usize::from(u16::MAX), PAGE);
-    open(frame, theme, title, area)
-}
-
-/// The inside of such a one, on a terminal of so many columns and rows.
-pub(super) fn page_inside((width, height): (u16, u16)) -> Rect {
-    let area = place(Rect::new(0, 0, width, height), usize::from(u16::MAX), PAGE);
-    inside(Block::bordered().inner(area))
-}
-
-/// A blank at each side.
-fn inside(area: Rect) -> Rect {
-    Rect {
-        x: area.x.saturating_add(1).min(area.right()),
-        width: area.width.saturating_sub(2),
-        ..area
-    }
-}
-
-fn open(frame: &mut Frame<'_>, theme: Theme, title: &str, area: Rect) -> Rect {
-    frame.render_widget(Clear, area);
-    let title = cut(title, usize::from(area.width.saturating_sub(4)));
-    let block = Block::bordered()
-        .border_style(theme.own())
-        .title(Span::styled(format!(" {title} "), theme.bold()));
-    let within = block.inner(area);
-    frame.render_widget(block, area);
-    inside(within)
-}
-
-/// In the middle, and not over the strip.
-fn place(screen: Rect, rows: usize, most: u16) -> Rect {
-    let height = screen.height.saturating_sub(1).max(1);
-    let wide = screen
-        .width
-        .saturating_sub(4)
-        .min(most)
-        .max(screen.width.min(36));
-    let high = u16::try_from(rows.saturating_add(2))
-        .unwrap_or(u16::MAX)
-        .min(height);
-    Rect {
-        x: screen.x + screen.width.saturating_sub(wide) / 2,
-        y: screen.y + (height - high) / 2,
-        width: wide,
-        height: high,
-    }
-}
-
-/// How many columns a window has inside.
-fn columns(screen: Rect) -> usize {
-    usize::from(place(screen, 1, WIDTH).width.saturating_sub(4)).max(1)
-}
-
 /// Draws a question.
-pub(super) fn question(screen: &Screen, question: &Question, frame: &mut Frame<'_>) {
-    let lines = question.lines(screen.theme, columns(frame.area()));
-    draw(frame, screen.theme, "A question", lines);
+pub(super) fn question(theme: Theme, question: &Question, frame: &mut Frame<'_>) {
+    let lines = question.lines(theme, window::columns(frame.area()));
+    window::draw(frame, theme, "A question", lines);
 }
 
 /// Draws what is to be set.
-pub(super) fn setting(screen: &Screen, model: &Model, setting: &Setting, frame: &mut Frame<'_>) {
-    let lines = setting.lines(model, screen.theme, columns(frame.area()));
-    draw(frame, screen.theme, "Set", lines);
-}
-
-fn draw(frame: &mut Frame<'_>, theme: Theme, title: &str, lines: Vec<Row<'static>>) {
-    let area = window(frame, theme, title, lines.len());
-    // The end is what can be answered.
-    let skip = lines.len().saturating_sub(area.height.into());
-    for (row, line) in lines.into_iter().skip(skip).enumerate() {
-        put(frame, area, u16::try_from(row).unwrap_or(u16::MAX), line);
-    }
+pub(super) fn setting(theme: Theme, model: &Model, setting: &Setting, frame: &mut Frame<'_>) {
+    let lines = setting.lines(model, theme, window::columns(frame.area()));
+    window::draw(frame, theme, "Set", lines);
 }
 
 /// A click on a question.
 pub(super) fn click(question: &mut Question, screen: Rect, theme: Theme, x: u16, y: u16) -> Came {
-    let lines = question.lines(theme, columns(screen)).len();
-    let area = place(screen, lines, WIDTH);
+    let lines = question.lines(theme, window::columns(screen)).len();
+    let area = window::outside(screen, lines);
     if !area.contains((x, y).into()) {
         return Came::Nothing;
     }

@@ -10,13 +10,13 @@ use stanchion::connect::Endpoint;
 use stanchion::transport::security::Fingerprint;
 use unicode_segmentation::UnicodeSegmentation as _;
 
-use super::dialog;
 use super::input::Line;
 use super::keys::{self, Act};
+use super::pen::put;
 use super::screen::Input;
 use super::text::{cut, wrap};
 use super::theme::Theme;
-use super::view::put;
+use super::window;
 use crate::server::endpoint;
 
 /// Questions of the form.
@@ -191,7 +191,7 @@ impl First {
     pub(super) fn view(&self, frame: &mut Frame<'_>) {
         let theme = self.theme;
         let rows = usize::from(frame.area().height.saturating_sub(2)).min(18);
-        let area = dialog::window(frame, theme, "Stanchion: which account?", rows);
+        let area = window::middle(frame, theme, "Stanchion: which account?", rows);
         let columns = usize::from(area.width);
         let name = 13.min(columns / 3);
         let mut row = 0;

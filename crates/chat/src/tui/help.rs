@@ -3,19 +3,18 @@
 use ratatui::Frame;
 use ratatui::text::{Line as Row, Span};
 
-use super::screen::Screen;
+use super::pen::put;
 use super::text::{fit, width, wrap};
 use super::theme::{Theme, presence_word};
-use super::view::put;
-use super::{command, dialog, keys};
+use super::{command, keys, window};
 use crate::app::Stage;
 use stanchion::services::presence::Availability;
 
 /// Draws it, from that line on.
-pub(super) fn view(screen: &Screen, top: usize, frame: &mut Frame<'_>) {
+pub(super) fn view(theme: Theme, top: usize, frame: &mut Frame<'_>) {
     let title = "Help · Up, Down, PageUp, PageDown · Esc";
-    let area = dialog::page(frame, screen.theme, title);
-    let lines = lines(screen.theme, area.width.into());
+    let area = window::page(frame, theme, title);
+    let lines = lines(theme, area.width.into());
     let top = top.min(lines.len().saturating_sub(area.height.into()));
     for (row, line) in lines
         .into_iter()
@@ -27,10 +26,10 @@ pub(super) fn view(screen: &Screen, top: usize, frame: &mut Frame<'_>) {
     }
 }
 
-/// The last line from which it can be shown.
-pub(super) fn last(screen: &Screen) -> usize {
-    let area = dialog::page_inside(screen.size);
-    let lines = lines(screen.theme, area.width.into()).len();
+/// The last line from which it can be shown on a terminal of so many columns and rows.
+pub(super) fn last(theme: Theme, size: (u16, u16)) -> usize {
+    let area = window::page_inside(size);
+    let lines = lines(theme, area.width.into()).len();
     lines.saturating_sub(area.height.into())
 }
 

@@ -9,9 +9,10 @@ use ratatui::text::{Line as Row, Span};
 use stanchion::services::presence::Availability;
 
 use super::input::Line;
-use super::screen::{Focus, Screen, Subject};
+use super::pen::{Pen, put};
+use super::subject::Subject;
 use super::text::{cut, cut_middle, fit, glance, width};
-use super::view::put;
+use super::theme::Theme;
 use super::{things, when};
 use crate::app::{Model, Person, TalkKind};
 
@@ -22,6 +23,17 @@ pub(super) struct List {
     pub(super) filter: Option<Line>,
     /// Where the cursor is.
     pub(super) at: Option<Subject>,
+}
+
+/// What is shown, and how.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shown<'a> {
+    /// What the pane knows.
+    pub(super) list: &'a List,
+    /// What is open.
+    pub(super) open: Option<&'a Subject>,
+    /// Whether the pane has the keys.
+    pub(super) focused: bool,
 }
 
 /// A line of it.
@@ -122,18 +134,18 @@ fn top(items: &[Item], at: Option<&Subject>, rows: usize) -> usize {
 /// Where the lines begin: below the head.
 const HEAD: u16 = 1;
 
-fn marked(screen: &Screen) -> Option<&Subject> {
-    match screen.focus {
-        Focus::List => screen.list.at.as_ref().or(screen.open.as_ref()),
-        _ => screen.open.as_ref(),
+fn marked<'a>(shown: &Shown<'a>) -> Option<&'a Subject> {
+    match shown.focused {
+        true => shown.list.at.as_ref().or(shown.open),
+        false => shown.open,
     }
 }
 
 /// What stands at that row of the pane.
-pub(super) fn at_row(screen: &Screen, model: &Model, area: Rect, row: u16) -> Option<Subject> {
-    let items = items(model, screen.list.filter.as_ref());
+pub(super) fn at_row(model: &Model, shown: &Shown<'_>, area: Rect, row: u16) -> Option<Subject> {
+    let items = items(model, shown.list.filter.as_ref());
     let rows = usize::from(area.height.saturating_sub(HEAD));
-    let top = top(&items, marked(screen), rows);
+    let top = top(&items, marked(shown), rows);
     let row = row.checked_sub(HEAD)?;
     match items.get(top + usize::from(row)) {
         Some(Item::Subject(subject)) => Some(subject.clone()),
@@ -142,17 +154,23 @@ pub(super) fn at_row(screen: &Screen, model: &Model, area: Rect, row: u16) -> Op
 }
 
 /// Draws it.
-pub(super) fn view(screen: &Screen, model: &Model, frame: &mut Frame<'_>, area: Rect) {
-    let theme = screen.theme;
+pub(super) fn view(
+    pen: Pen<'_>,
+    model: &Model,
+    shown: &Shown<'_>,
+    frame: &mut Frame<'_>,
+    area: Rect,
+) {
+    let theme = pen.theme;
     let columns = usize::from(area.width);
-    let focused = screen.focus == Focus::List;
-    head(screen, model, frame, area);
-    let items = items(model, screen.list.filter.as_ref());
+    let focused = shown.focused;
+    head(pen.theme, model, shown, frame, area);
+    let items = items(model, shown.list.filter.as_ref());
     let rows = usize::from(area.height.saturating_sub(HEAD));
-    let marked = marked(screen);
+    let marked = marked(shown);
     let top = top(&items, marked, rows);
     if items.is_empty() {
-        let text = match &screen.list.filter {
+        let text = match &shown.list.filter {
             Some(_) => " nobody has that name",
             None => " nobody is here yet",
         };
@@ -162,7 +180,7 @@ pub(super) fn view(screen: &Screen, model: &Model, frame: &mut Frame<'_>, area: 
             HEAD,
             Row::styled(cut(text, columns), theme.faint()),
         );
-        if screen.list.filter.is_none() {
+        if shown.list.filter.is_none() {
             let text = cut(" /add name@domain", columns);
             put(frame, area, HEAD + 1, Row::styled(text, theme.faint()));
         }
@@ -178,21 +196,20 @@ pub(super) fn view(screen: &Screen, model: &Model, frame: &mut Frame<'_>, area: 
                     (true, false) => theme.bold(),
                     _ => Style::new(),
                 };
-                entry(screen, model, subject, columns, chosen).patch_style(base)
+                entry(pen, model, subject, columns, chosen).patch_style(base)
             }
         };
         put(frame, area, row, line);
     }
 }
 
-fn head(screen: &Screen, model: &Model, frame: &mut Frame<'_>, area: Rect) {
-    let theme = screen.theme;
+fn head(theme: Theme, model: &Model, shown: &Shown<'_>, frame: &mut Frame<'_>, area: Rect) {
     let columns = usize::from(area.width);
-    let line = match &screen.list.filter {
+    let line = match &shown.list.filter {
         Some(filter) => {
             let (lines, (_, column)) = filter.shown(usize::MAX);
             let text = lines.concat();
-            if screen.focus == Focus::List {
+            if shown.focused {
                 let column = u16::try_from(column + 1).unwrap_or(u16::MAX);
                 let x = area
                     .x
@@ -233,13 +250,13 @@ fn head(screen: &Screen, model: &Model, frame: &mut Frame<'_>, area: Rect) {
 }
 
 fn entry(
-    screen: &Screen,
+    pen: Pen<'_>,
     model: &Model,
     subject: &Subject,
     columns: usize,
     chosen: bool,
 ) -> Row<'static> {
-    let theme = screen.theme;
+    let theme = pen.theme;
     let (sign, look, name, right, news) = match subject {
         Subject::Talk(with) => {
             let talk = model.talks.get(with);
@@ -247,7 +264,7 @@ fn entry(
             let right = match (unread, talk) {
                 (1.., _) => unread.min(9999).to_string(),
                 (0, Some(talk)) if talk.writes => "…".to_owned(),
-                (0, Some(talk)) => when::short(&screen.zone, screen.now, talk.latest),
+                (0, Some(talk)) => when::short(pen.zone, pen.now, talk.latest),
                 (0, None) => String::new(),
             };
             let name = glance(&model.name_of(with), 80);

@@ -1,10 +1,13 @@
 //! `stanchion chat`: a client for people, in a terminal.
 //!
-//! [`screen::Screen`] is what the terminal knows itself, and changes by keys; [`view::view`]
-//! draws it with the [`Model`](crate::app::Model) of `app`. Both are without I/O, clock or
-//! task. `run` brings them together with the terminal and the desk; a file a pane is the
-//! rest.
+//! From the bottom up: `text`, `theme`, `when`, `pen` and `window` draw; a file a pane
+//! (`list`, `talk`, `things`, `aside`, `strip`, and the windows `help`, `delivery`, `search`,
+//! `dialog`) shows what it is handed; [`screen::Screen`] is what the terminal knows itself,
+//! and changes by keys (`pressed`, `mouse`, `said`); [`view::view`] draws it with the
+//! [`Model`](crate::app::Model) of `app`. All of that is without I/O, clock or task. `run`
+//! brings it together with the terminal and the desk.
 
+mod areas;
 mod aside;
 mod command;
 mod complete;
@@ -16,12 +19,14 @@ mod input;
 mod keys;
 mod list;
 mod mouse;
+mod pen;
 mod pressed;
 mod run;
 mod said;
 mod screen;
 mod search;
 mod strip;
+mod subject;
 mod talk;
 mod terminal;
 #[cfg(test)]
@@ -31,6 +36,7 @@ mod theme;
 mod things;
 mod view;
 mod when;
+mod window;
 
 use clap::Args;
 

@@ -3,7 +3,8 @@
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::{Position, Rect};
 
-use super::screen::{Do, Focus, Over, Screen, Subject};
+use super::screen::{Do, Focus, Over, Screen};
+use super::subject::Subject;
 use super::{dialog, list};
 use crate::app::Model;
 
@@ -71,7 +72,7 @@ impl Screen {
         }
         if areas.list.contains(at) {
             let row = at.y - areas.list.y;
-            if let Some(subject) = list::at_row(self, model, areas.list, row) {
+            if let Some(subject) = list::at_row(model, &self.listed(), areas.list, row) {
                 self.open(subject, deeds);
                 self.enter();
             } else {

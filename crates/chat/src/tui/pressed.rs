@@ -7,7 +7,8 @@ use stanchion::services::history::Entry;
 use super::dialog::{self, Question, Setting};
 use super::input::{Edit, Line};
 use super::keys::{self, Act};
-use super::screen::{Do, Focus, Over, Screen, Subject};
+use super::screen::{Do, Focus, Over, Screen};
+use super::subject::Subject;
 use super::{help, list, search, talk, things};
 use crate::app::{Model, Order, Severity, Stage, ThingKey};
 
@@ -76,7 +77,7 @@ impl Screen {
     fn over_key(&mut self, model: &Model, key: KeyEvent, deeds: &mut Vec<Do>) {
         let leaves = key.code == KeyCode::Esc || keys::act(key) == Some(Act::Interrupt);
         let page = usize::from(self.size.1.saturating_sub(6).max(1));
-        let last_help = help::last(self);
+        let last_help = help::last(self.theme, self.size);
         match &mut self.over {
             Some(Over::Help(top) | Over::Delivery(top)) => {
                 match (key.code, keys::act(key)) {
@@ -129,7 +130,7 @@ impl Screen {
     pub(super) fn came(&mut self, came: dialog::Came, deeds: &mut Vec<Do>) {
         if let dialog::Came::Over(done) = came {
             self.over = None;
-            deeds.extend(done);
+            deeds.extend(done.into_iter().map(Do::Order));
         }
     }
 

@@ -3,8 +3,9 @@
 use super::command;
 use super::dialog::{Question, Reply};
 use super::input::Line;
-use super::screen::{Do, Over, Screen, Subject};
+use super::screen::{Do, Over, Screen};
 use super::search::{self, Search};
+use super::subject::Subject;
 use crate::app::{Answer, Model, Order, Severity};
 
 impl Screen {
@@ -113,12 +114,12 @@ impl Screen {
         let later = Reply {
             key: 'l',
             word: "Later",
-            deeds: Vec::new(),
+            orders: Vec::new(),
         };
         let reply = |key, word, order| Reply {
             key,
             word,
-            deeds: vec![Do::Order(order)],
+            orders: vec![order],
         };
         let (text, replies) = match text {
             Some(said) => {
@@ -147,7 +148,8 @@ impl Screen {
                     nick: None,
                     password: None,
                 };
-                (text, vec![later, reply('j', "Join", join)])
+                let decline = reply('d', "Decline", Order::Decline(who.clone()));
+                (text, vec![later, reply('j', "Join", join), decline])
             }
         };
         // Whatever is answered, it is not put again by itself.

@@ -1,34 +1,30 @@
 //! What the terminal knows itself: which pane has the keys, what is open, how far it is
 //! scrolled, what is being written, which window is over it. It changes by keys and by looks
-//! at the model, and gives what is to be done; it has no I/O and asks no clock.
+//! at the model, and gives what is to be done; it has no I/O and asks no clock. The panes
+//! know nothing of it: what each needs is handed to it.
 
 use std::collections::{HashMap, HashSet};
 
 use crossterm::event::{KeyEvent, MouseEvent};
 use jiff::tz::TimeZone;
+use ratatui::layout::Rect;
 use stanchion::BareJid;
 use stanchion::services::history::{Direction, Entry, Place};
 
+use super::areas::{Areas, Shown, areas};
 use super::complete::Completing;
 use super::dialog::{Question, Setting};
 use super::input::{Line, Sent};
 use super::list::List;
+use super::pen::Pen;
 use super::search::Search;
+use super::subject::Subject;
 use super::theme::Theme;
 use super::{list, talk, things};
 use crate::app::{LinkState, Model, Order, Severity, Talk, ThingKey};
 
 /// Pages that are asked for to show one message.
 const JUMPS: usize = 12;
-
-/// Something that can be open.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Subject {
-    /// A conversation.
-    Talk(BareJid),
-    /// A thing.
-    Thing(ThingKey),
-}
 
 /// Which pane has the keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -266,11 +262,6 @@ impl Screen {
         talk.entry(look.chosen?)
     }
 
-    /// Whether the middle pane has the keys.
-    pub(super) fn in_body(&self) -> bool {
-        self.focus == Focus::Body
-    }
-
     pub(super) fn paper<'a>(
         &'a self,
         model: &'a Model,
@@ -282,16 +273,45 @@ impl Screen {
             model,
             talk,
             look,
-            theme: self.theme,
-            zone: &self.zone,
+            pen: self.pen(),
             columns: body.width.into(),
             rows: body.height.into(),
         })
     }
 
-    pub(super) fn areas(&self) -> super::view::Areas {
+    /// Where what stands.
+    pub(super) fn areas(&self) -> Areas {
         let (width, height) = self.size;
-        super::view::areas(self, ratatui::layout::Rect::new(0, 0, width, height))
+        self.areas_in(Rect::new(0, 0, width, height))
+    }
+
+    /// The same, in a frame of that size.
+    pub(super) fn areas_in(&self, all: Rect) -> Areas {
+        let shown = Shown {
+            open: self.open.as_ref(),
+            list: self.focus == Focus::List,
+            aside: self.aside,
+            line: &self.line,
+        };
+        areas(shown, all)
+    }
+
+    /// The left pane, as it is to be shown.
+    pub(super) fn listed(&self) -> list::Shown<'_> {
+        list::Shown {
+            list: &self.list,
+            open: self.open.as_ref(),
+            focused: self.focus == Focus::List,
+        }
+    }
+
+    /// What all panes draw with.
+    pub(super) const fn pen(&self) -> Pen<'_> {
+        Pen {
+            theme: self.theme,
+            zone: &self.zone,
+            now: self.now,
+        }
     }
 
     // ---- what is open ---------------------------------------------------------------

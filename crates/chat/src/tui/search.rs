@@ -7,11 +7,10 @@ use stanchion::BareJid;
 use stanchion::services::history::{Found, Place};
 
 use super::input::Line;
-use super::screen::Screen;
+use super::pen::{Pen, put};
 use super::text::{clean, cut, fit, glance, width};
 use super::theme::Theme;
-use super::view::put;
-use super::{dialog, keys, when};
+use super::{keys, when, window};
 use crate::app::{Model, Order};
 
 /// What is looked for.
@@ -99,8 +98,8 @@ impl Search {
 }
 
 /// Draws it over all but the strip.
-pub(super) fn view(screen: &Screen, model: &Model, search: &Search, frame: &mut Frame<'_>) {
-    let theme = screen.theme;
+pub(super) fn view(pen: Pen<'_>, model: &Model, search: &Search, frame: &mut Frame<'_>) {
+    let theme = pen.theme;
     let place = match &search.with {
         Some(with) => format!(
             "Look for messages with {}",
@@ -108,7 +107,7 @@ pub(super) fn view(screen: &Screen, model: &Model, search: &Search, frame: &mut 
         ),
         None => "Look for messages everywhere".to_owned(),
     };
-    let area = dialog::page(frame, theme, &place);
+    let area = window::page(frame, theme, &place);
     let columns = usize::from(area.width);
     let (lines, (_, column)) = search.line.shown(columns.max(2));
     let line = lines.last().cloned().unwrap_or_default();
@@ -139,7 +138,7 @@ pub(super) fn view(screen: &Screen, model: &Model, search: &Search, frame: &mut 
     for (row, (at, hit)) in found.iter().enumerate().skip(top).take(each).enumerate() {
         let row = u16::try_from(2 + 2 * row).unwrap_or(u16::MAX);
         let chosen = at == search.at;
-        let [head, body] = lines_of(screen, model, hit, columns);
+        let [head, body] = lines_of(pen, model, hit, columns);
         let (head, body) = match chosen {
             true => (head.patch_style(theme.chosen()), body),
             false => (head, body),
@@ -149,13 +148,13 @@ pub(super) fn view(screen: &Screen, model: &Model, search: &Search, frame: &mut 
     }
 }
 
-fn lines_of(screen: &Screen, model: &Model, hit: &Found, columns: usize) -> [Row<'static>; 2] {
-    let theme = screen.theme;
+fn lines_of(pen: Pen<'_>, model: &Model, hit: &Found, columns: usize) -> [Row<'static>; 2] {
+    let theme = pen.theme;
     let at = hit.entry.place.at.as_unix_ms();
     let when = format!(
         "{} {}",
-        when::short(&screen.zone, screen.now, at),
-        when::hour(&screen.zone, at)
+        when::short(pen.zone, pen.now, at),
+        when::hour(pen.zone, at)
     );
     let room = columns.saturating_sub(width(&when) + 1);
     let name = fit(&glance(&model.name_of(&hit.entry.conversation), 80), room);

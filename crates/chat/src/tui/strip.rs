@@ -4,7 +4,7 @@
 use ratatui::style::Style;
 use ratatui::text::{Line as Row, Span};
 
-use super::screen::Screen;
+use super::pen::Pen;
 use super::text::{clean, cut, glance, width};
 use super::when;
 use crate::app::{LinkState, Model, Secured};
@@ -29,10 +29,15 @@ pub(super) fn secured(secured: &Secured) -> Vec<String> {
 /// A piece of the strip: how little it matters, and what it says.
 type Piece = (u8, String, Style);
 
-/// The strip; what matters less is left out where there is no room. What is long, as a
+/// The strip, without a connection since that time; what matters less is left out where there is no room. What is long, as a
 /// cause, stands at the end and gets what is left.
-pub(super) fn line(screen: &Screen, model: &Model, columns: usize) -> Row<'static> {
-    let theme = screen.theme;
+pub(super) fn line(
+    pen: Pen<'_>,
+    model: &Model,
+    waiting_since: i64,
+    columns: usize,
+) -> Row<'static> {
+    let theme = pen.theme;
     let link = &model.link;
     let mut pieces: Vec<Piece> = Vec::new();
     let mut last = None;
@@ -53,14 +58,14 @@ pub(super) fn line(screen: &Screen, model: &Model, columns: usize) -> Row<'stati
             let words = secured(how).into_iter().zip(matters);
             pieces.extend(words.map(|(word, matters)| (matters, word, look)));
             last = link.turns.back().map(|turn| {
-                let at = when::hour(&screen.zone, turn.at);
+                let at = when::hour(pen.zone, turn.at);
                 (format!("{at} {}", glance(&turn.text, 200)), theme.faint())
             });
         }
         LinkState::Waiting { retry_in, why } => {
             let retry_in = i64::try_from(*retry_in).unwrap_or(i64::MAX);
-            let next = screen.waiting_since.saturating_add(retry_in);
-            let when = match next.saturating_sub(screen.now).saturating_add(999) / 1000 {
+            let next = waiting_since.saturating_add(retry_in);
+            let when = match next.saturating_sub(pen.now).saturating_add(999) / 1000 {
                 left @ 1.. => format!("next try in {left} s"),
                 _ => "next try now".to_owned(),
             };
@@ -93,11 +98,11 @@ pub(super) fn line(screen: &Screen, model: &Model, columns: usize) -> Row<'stati
         let text = format!("duplicates stopped {}", now.duplicates);
         pieces.push((6, text, theme.faint()));
     }
-    fitted(screen, pieces, last, columns)
+    fitted(pen, pieces, last, columns)
 }
 
 fn fitted(
-    screen: &Screen,
+    pen: Pen<'_>,
     mut pieces: Vec<Piece>,
     last: Option<(String, Style)>,
     columns: usize,
@@ -122,7 +127,7 @@ fn fitted(
     let mut spans = vec![Span::raw(" ")];
     for (number, (_, text, look)) in pieces.into_iter().enumerate() {
         if number > 0 {
-            spans.push(Span::styled(BETWEEN, screen.theme.faint()));
+            spans.push(Span::styled(BETWEEN, pen.theme.faint()));
         }
         spans.push(Span::styled(cut(&text, columns), look));
     }

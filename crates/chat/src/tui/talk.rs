@@ -1,17 +1,15 @@
 //! The middle pane of a conversation: messages in lines, a window over them that stays where
 //! it is while new ones come, and the message that is chosen.
 
-use jiff::tz::TimeZone;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line as Row, Span};
 use stanchion::services::history::{Direction, Entry, Place};
 
-use super::screen::Screen;
+use super::pen::{Pen, put};
 use super::text::{cut, glance, width, wrap};
 use super::theme::Theme;
-use super::view::put;
 use super::when;
 use crate::app::{Model, Stage, Talk, TalkKind};
 
@@ -44,8 +42,7 @@ pub(super) struct Paper<'a> {
     pub(super) model: &'a Model,
     pub(super) talk: &'a Talk,
     pub(super) look: &'a Look,
-    pub(super) theme: Theme,
-    pub(super) zone: &'a TimeZone,
+    pub(super) pen: Pen<'a>,
     pub(super) columns: usize,
     pub(super) rows: usize,
 }
@@ -198,17 +195,17 @@ impl Paper<'_> {
         let before = at.checked_sub(1).and_then(|at| self.talk.entries.get(at));
         let mut lines = Vec::new();
         let sent = entry.place.at.as_unix_ms();
-        let day = when::day(self.zone, sent);
+        let day = when::day(self.pen.zone, sent);
         let mut apart = false;
         if before.is_none() && self.talk.first {
-            lines.push(self.rule("the beginning", self.theme.faint()));
+            lines.push(self.rule("the beginning", self.pen.theme.faint()));
         }
-        if before.is_none_or(|b| when::day(self.zone, b.place.at.as_unix_ms()) != day) {
-            lines.push(self.rule(&when::date(day), self.theme.faint()));
+        if before.is_none_or(|b| when::day(self.pen.zone, b.place.at.as_unix_ms()) != day) {
+            lines.push(self.rule(&when::date(day), self.pen.theme.faint()));
             apart = true;
         }
         if self.look.new_from == Some(entry.place) {
-            lines.push(self.rule("new", self.theme.news()));
+            lines.push(self.rule("new", self.pen.theme.news()));
             apart = true;
         }
         let author = self.author(entry);
@@ -235,7 +232,7 @@ impl Paper<'_> {
             for line in lines.iter_mut().skip(from) {
                 let missing = self.columns.saturating_sub(line.width());
                 line.push_span(Span::raw(" ".repeat(missing)));
-                *line = std::mem::take(line).patch_style(self.theme.chosen());
+                *line = std::mem::take(line).patch_style(self.pen.theme.chosen());
             }
         }
         lines
@@ -251,16 +248,16 @@ impl Paper<'_> {
 
     fn header(&self, entry: &Entry, author: &str, sent: i64) -> Row<'static> {
         let look = match (entry.direction, self.talk.kind) {
-            (Direction::Out, _) => self.theme.own().patch(self.theme.bold()),
-            (Direction::In, TalkKind::Room) => self.theme.author(author),
-            (Direction::In, TalkKind::Person) => self.theme.bold(),
+            (Direction::Out, _) => self.pen.theme.own().patch(self.pen.theme.bold()),
+            (Direction::In, TalkKind::Room) => self.pen.theme.author(author),
+            (Direction::In, TalkKind::Person) => self.pen.theme.bold(),
         };
-        let hour = when::hour(self.zone, sent);
+        let hour = when::hour(self.pen.zone, sent);
         let author = cut(author, self.columns.saturating_sub(hour.len() + 1));
         Row::from(vec![
             Span::styled(author, look),
             Span::raw(" "),
-            Span::styled(hour, self.theme.faint()),
+            Span::styled(hour, self.pen.theme.faint()),
         ])
     }
 
@@ -288,7 +285,7 @@ impl Paper<'_> {
         let columns = self.columns.saturating_sub(INDENT);
         for part in wrap(text, columns, LINES) {
             let look = match part.starts_with("> ") {
-                true => self.theme.faint(),
+                true => self.pen.theme.faint(),
                 false => Style::new(),
             };
             let part = format!("{:INDENT$}{part}", "");
@@ -301,11 +298,11 @@ impl Paper<'_> {
     fn marks(&self, entry: &Entry, lines: &mut Vec<Row<'static>>) {
         let mut marks = Vec::new();
         if entry.edits > 0 {
-            marks.push(Span::styled("corrected ", self.theme.faint()));
+            marks.push(Span::styled("corrected ", self.pen.theme.faint()));
         }
         let stage = Stage::of(entry);
         if let Some(stage) = stage {
-            let (sign, look) = self.theme.stage(stage);
+            let (sign, look) = self.pen.theme.stage(stage);
             marks.push(Span::styled(format!("{sign} {}", stage.word()), look));
         }
         let wide: usize = marks.iter().map(Span::width).sum();
@@ -325,7 +322,7 @@ impl Paper<'_> {
         let Some(stage @ (Stage::Failed | Stage::InDoubt)) = stage else {
             return;
         };
-        let (_, look) = self.theme.stage(stage);
+        let (_, look) = self.pen.theme.stage(stage);
         if let Some(why) = &entry.why {
             let columns = self.columns.saturating_sub(INDENT);
             for part in wrap(why, columns, 4) {
@@ -360,15 +357,21 @@ pub(super) fn is_our_last(talk: &Talk, entry: &Entry) -> bool {
 }
 
 /// Draws the conversation, its end at the bottom.
-pub(super) fn view(screen: &Screen, model: &Model, talk: &Talk, frame: &mut Frame<'_>, area: Rect) {
+pub(super) fn view(
+    pen: Pen<'_>,
+    model: &Model,
+    talk: &Talk,
+    look: Option<&Look>,
+    frame: &mut Frame<'_>,
+    area: Rect,
+) {
     let empty = Look::default();
-    let look = screen.looks.get(&talk.with).unwrap_or(&empty);
+    let look = look.unwrap_or(&empty);
     let paper = Paper {
         model,
         talk,
         look,
-        theme: screen.theme,
-        zone: &screen.zone,
+        pen,
         columns: area.width.into(),
         rows: area.height.into(),
     };
@@ -381,7 +384,7 @@ pub(super) fn view(screen: &Screen, model: &Model, talk: &Talk, frame: &mut Fram
         };
         let row = area.height.saturating_sub(1);
         let text = cut(text, area.width.into());
-        put(frame, area, row, Row::styled(text, screen.theme.faint()));
+        put(frame, area, row, Row::styled(text, pen.theme.faint()));
     }
     for (row, (_, line)) in seen.into_iter().enumerate() {
         put(
@@ -401,7 +404,7 @@ pub(super) fn view(screen: &Screen, model: &Model, talk: &Talk, frame: &mut Fram
             width: wide.min(area.width),
             height: 1.min(area.height),
         };
-        put(frame, last, 0, Row::styled(text, screen.theme.chosen()));
+        put(frame, last, 0, Row::styled(text, pen.theme.chosen()));
     }
 }
 
@@ -412,8 +415,7 @@ fn below(paper: &Paper<'_>) -> usize {
 }
 
 /// The line above: with whom, and how they are or what it is about.
-pub(super) fn head(screen: &Screen, model: &Model, talk: &Talk, columns: usize) -> Row<'static> {
-    let theme = screen.theme;
+pub(super) fn head(theme: Theme, model: &Model, talk: &Talk, columns: usize) -> Row<'static> {
     let name = glance(&model.name_of(&talk.with), 80);
     let mut spans = Vec::new();
     let rest = match (model.rooms.get(&talk.with), model.persons.get(&talk.with)) {

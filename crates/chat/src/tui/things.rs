@@ -7,9 +7,9 @@ use ratatui::text::{Line as Row, Span};
 use stanchion::device::model::Value;
 use stanchion::stanza::Text;
 
-use super::screen::Screen;
+use super::pen::{Pen, put};
 use super::text::{clean, cut, fit, glance, width, wrap};
-use super::view::put;
+use super::theme::Theme;
 use super::when;
 use crate::app::{Control, ControlKind, Field, Model, Thing, ThingKey};
 
@@ -20,6 +20,17 @@ pub(super) struct Look {
     pub(super) chosen: usize,
     /// Fields above the window.
     pub(super) top: usize,
+}
+
+/// What is shown, and how.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shown<'a> {
+    /// Which thing.
+    pub(super) key: &'a ThingKey,
+    /// How it is looked at.
+    pub(super) look: Look,
+    /// Whether the pane has the keys.
+    pub(super) focused: bool,
 }
 
 /// What people call it.
@@ -133,12 +144,12 @@ fn shown(control: &Control, value: &str) -> String {
 }
 
 /// The line above.
-pub(super) fn head(screen: &Screen, model: &Model, key: &ThingKey, columns: usize) -> Row<'static> {
-    let theme = screen.theme;
+pub(super) fn head(pen: Pen<'_>, model: &Model, key: &ThingKey, columns: usize) -> Row<'static> {
+    let theme = pen.theme;
     let name = name(model, key);
     let thing = model.things.get(key);
     let ago = thing.filter(|thing| thing.at > 0);
-    let ago = ago.map(|thing| format!("told {} ago · ", when::ago(screen.now, thing.at)));
+    let ago = ago.map(|thing| format!("told {} ago · ", when::ago(pen.now, thing.at)));
     let rest = format!(
         "  {}{}",
         ago.unwrap_or_default(),
@@ -154,31 +165,30 @@ pub(super) fn head(screen: &Screen, model: &Model, key: &ThingKey, columns: usiz
 
 /// Draws the thing.
 pub(super) fn view(
-    screen: &Screen,
+    pen: Pen<'_>,
     model: &Model,
-    key: &ThingKey,
+    shown: Shown<'_>,
     frame: &mut Frame<'_>,
     area: Rect,
 ) {
-    let theme = screen.theme;
+    let theme = pen.theme;
     let columns = usize::from(area.width);
     let rows = usize::from(area.height);
-    let Some(thing) = model.things.get(key) else {
+    let Some(thing) = model.things.get(shown.key) else {
         let row = Row::styled(cut(" the thing is gone", columns), theme.faint());
         return put(frame, area, 0, row);
     };
     let mut lines = Vec::new();
-    let person = model.persons.get(&key.account);
+    let person = model.persons.get(&shown.key.account);
     if let Some(why) = person.and_then(|person| person.silent.as_ref()) {
         let text = format!(" nothing comes at the moment: {}", glance(why, 300));
         lines.push(Row::styled(cut(&text, columns), theme.doubtful()));
     }
-    let bottom = controls(screen, thing, columns, rows);
+    let bottom = controls(pen.theme, thing, shown, columns, rows);
     let room = rows.saturating_sub(lines.len() + bottom.len());
-    let look = screen.things.get(key).copied().unwrap_or_default();
-    let top = look.top.min(thing.fields.len().saturating_sub(room));
+    let top = shown.look.top.min(thing.fields.len().saturating_sub(room));
     let fields = thing.fields.iter().skip(top).take(room);
-    lines.extend(fields.map(|(name, field)| row(screen, name, field, columns)));
+    lines.extend(fields.map(|(name, field)| row(pen, name, field, columns)));
     let missing = thing.fields.len().saturating_sub(top + room);
     if missing > 0
         && let Some(last) = lines.last_mut()
@@ -196,8 +206,8 @@ pub(super) fn view(
     }
 }
 
-fn row(screen: &Screen, name: &Text, field: &Field, columns: usize) -> Row<'static> {
-    let theme = screen.theme;
+fn row(pen: Pen<'_>, name: &Text, field: &Field, columns: usize) -> Row<'static> {
+    let theme = pen.theme;
     // Name, value, series, age: a third each, and six for the age.
     let age = 7.min(columns / 5);
     let third = columns.saturating_sub(age + 1) / 3;
@@ -214,15 +224,20 @@ fn row(screen: &Screen, name: &Text, field: &Field, columns: usize) -> Row<'stat
         ),
         Span::styled(fit(&sparkline(field, series), series), theme.own()),
         Span::styled(
-            format!(" {}", cut(&when::ago(screen.now, field.at), age)),
+            format!(" {}", cut(&when::ago(pen.now, field.at), age)),
             theme.faint(),
         ),
     ])
 }
 
 /// What can be set, and what became of the last command.
-fn controls(screen: &Screen, thing: &Thing, columns: usize, rows: usize) -> Vec<Row<'static>> {
-    let theme = screen.theme;
+fn controls(
+    theme: Theme,
+    thing: &Thing,
+    pane: Shown<'_>,
+    columns: usize,
+    rows: usize,
+) -> Vec<Row<'static>> {
     // Half of the pane, and less where there is more to see.
     let most = (rows / 2).saturating_sub(2).clamp(1, 8);
     let mut lines = Vec::new();
@@ -239,7 +254,7 @@ fn controls(screen: &Screen, thing: &Thing, columns: usize, rows: usize) -> Vec<
             theme.faint(),
         )),
         Some(controls) => {
-            let look = screen.things.get(&thing.key).copied().unwrap_or_default();
+            let look = pane.look;
             let text = cut(" To set: Up, Down, Enter", columns);
             lines.push(Row::styled(text, theme.faint()));
             let first = look.chosen.saturating_sub(most - 1);
@@ -249,7 +264,7 @@ fn controls(screen: &Screen, thing: &Thing, columns: usize, rows: usize) -> Vec<
                 let third = columns.saturating_sub(4) / 3;
                 let quarter = columns.saturating_sub(4) / 4;
                 let rest = columns.saturating_sub(4 + third + quarter);
-                let chosen = at == look.chosen && screen.in_body();
+                let chosen = at == look.chosen && pane.focused;
                 let mark = if chosen { "▸" } else { " " };
                 let line = Row::from(vec![
                     Span::raw(format!(

@@ -1,147 +1,21 @@
-//! Where what stands on the screen, and the drawing of it all. A function of the screen and
-//! the model.
+//! The drawing of it all: each pane in its place, and the lines between them. A function of
+//! the screen and the model.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line as Row, Span};
 use ratatui::widgets::Clear;
 
-use super::screen::{Focus, Over, Screen, Subject};
+use super::areas::Areas;
+use super::pen::put;
+use super::screen::{Focus, Over, Screen};
+use super::subject::Subject;
 use super::text::{cut, glance, width};
 use super::{aside, delivery, dialog, help, list, search, strip, talk, things};
 use crate::app::{LinkState, Model, Notice, Severity};
 
-/// From that width on the list stands beside the conversation.
-const BESIDE: u16 = 60;
-/// From that width on there is a right pane.
-const WIDE: u16 = 104;
-/// Rows that the line of a person may grow to.
-const TALLEST: u16 = 6;
 /// For how long something that was told stands above the line, in milliseconds.
 const TOLD: i64 = 15_000;
-
-/// Where what stands. What is not there has no height.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Areas {
-    pub(super) list: Rect,
-    pub(super) between: Rect,
-    pub(super) head: Rect,
-    pub(super) rule: Rect,
-    pub(super) body: Rect,
-    pub(super) note: Rect,
-    pub(super) input: Rect,
-    pub(super) beside: Rect,
-    pub(super) aside: Rect,
-    pub(super) strip: Rect,
-}
-
-/// Puts everything in its place.
-pub(super) fn areas(screen: &Screen, all: Rect) -> Areas {
-    let mut areas = Areas::default();
-    let (main, strip) = split_bottom(all, 1);
-    areas.strip = strip;
-    let narrow = all.width < BESIDE;
-    if narrow {
-        if screen.focus == Focus::List {
-            areas.list = main;
-            return areas;
-        }
-        if screen.open.is_none() {
-            let (rest, input) = split_bottom(main, 1);
-            let (list, note) = split_bottom(rest, 1);
-            (areas.list, areas.note, areas.input) = (list, note, input);
-            return areas;
-        }
-        talk_areas(screen, main, &mut areas);
-        return areas;
-    }
-    let wide = if all.width >= WIDE { 30 } else { 24 };
-    let (left, rest) = split_left(main, wide);
-    areas.list = left;
-    let (between, mut middle) = split_left(rest, 1);
-    areas.between = between;
-    if all.width >= WIDE && screen.aside && screen.open.is_some() {
-        let right = (all.width / 4).clamp(26, 40);
-        let (rest, aside) = split_left(middle, middle.width.saturating_sub(right));
-        let (beside, aside) = split_left(aside, 1);
-        middle = rest;
-        areas.beside = beside;
-        areas.aside = Rect {
-            x: aside.x.saturating_add(1),
-            width: aside.width.saturating_sub(1),
-            ..aside
-        };
-    }
-    talk_areas(screen, middle, &mut areas);
-    areas
-}
-
-fn talk_areas(screen: &Screen, area: Rect, areas: &mut Areas) {
-    let (rest, input) = match screen.open {
-        Some(Subject::Talk(_)) | None => {
-            let columns = usize::from(area.width.saturating_sub(2));
-            let (lines, _) = screen.line.shown(columns);
-            let lines = u16::try_from(lines.len()).unwrap_or(TALLEST);
-            split_bottom(area, lines.min(TALLEST).min(area.height / 3).max(1))
-        }
-        Some(Subject::Thing(_)) => split_bottom(area, 1),
-    };
-    areas.input = input;
-    let (rest, note) = split_bottom(rest, 1);
-    areas.note = note;
-    let (head, rest) = split_top(rest, 1);
-    areas.head = head;
-    // A rule only where there is room for such.
-    let (rule, body) = split_top(rest, u16::from(area.height >= 16));
-    areas.rule = rule;
-    areas.body = body;
-}
-
-fn split_bottom(area: Rect, rows: u16) -> (Rect, Rect) {
-    let rows = rows.min(area.height);
-    let rest = Rect {
-        height: area.height - rows,
-        ..area
-    };
-    let bottom = Rect {
-        y: area.y + rest.height,
-        height: rows,
-        ..area
-    };
-    (rest, bottom)
-}
-
-fn split_top(area: Rect, rows: u16) -> (Rect, Rect) {
-    let (top, rest) = split_bottom(area, area.height - rows.min(area.height));
-    (top, rest)
-}
-
-fn split_left(area: Rect, columns: u16) -> (Rect, Rect) {
-    let columns = columns.min(area.width);
-    let left = Rect {
-        width: columns,
-        ..area
-    };
-    let rest = Rect {
-        x: area.x + columns,
-        width: area.width - columns,
-        ..area
-    };
-    (left, rest)
-}
-
-/// One line at a row of an area; nothing if that is outside.
-pub(super) fn put(frame: &mut Frame<'_>, area: Rect, row: u16, line: Row<'static>) {
-    if row >= area.height {
-        return;
-    }
-    let place = Rect {
-        y: area.y.saturating_add(row),
-        height: 1,
-        ..area
-    };
-    frame.render_widget(line, place.intersection(frame.area()));
-}
 
 /// Draws everything.
 pub(crate) fn view(screen: &Screen, model: &Model, frame: &mut Frame<'_>) {
@@ -150,9 +24,10 @@ pub(crate) fn view(screen: &Screen, model: &Model, frame: &mut Frame<'_>) {
         return;
     }
     let theme = screen.theme;
-    let areas = areas(screen, all);
+    let areas = screen.areas_in(all);
+    let pen = screen.pen();
     if areas.list.height > 0 {
-        list::view(screen, model, frame, areas.list);
+        list::view(pen, model, &screen.listed(), frame, areas.list);
     }
     for (area, focused) in [
         (areas.between, screen.focus == Focus::List),
@@ -164,26 +39,27 @@ pub(crate) fn view(screen: &Screen, model: &Model, frame: &mut Frame<'_>) {
     }
     middle(screen, model, frame, &areas);
     if areas.aside.height > 0 {
-        aside::view(screen, model, frame, areas.aside);
+        aside::view(pen, model, screen.open.as_ref(), frame, areas.aside);
     }
     let columns = usize::from(areas.strip.width);
-    put(frame, areas.strip, 0, strip::line(screen, model, columns));
+    let strip = strip::line(pen, model, screen.waiting_since, columns);
+    put(frame, areas.strip, 0, strip);
     let above = Rect {
         height: all.height.saturating_sub(1).max(1),
         ..all
     };
     match &screen.over {
         None => {}
-        Some(Over::Help(top)) => help::view(screen, *top, frame),
-        Some(Over::Delivery(top)) => delivery::view(screen, model, *top, frame, above),
-        Some(Over::Search(search)) => search::view(screen, model, search, frame),
-        Some(Over::Question(question)) => dialog::question(screen, question, frame),
-        Some(Over::Setting(setting)) => dialog::setting(screen, model, setting, frame),
+        Some(Over::Help(top)) => help::view(theme, *top, frame),
+        Some(Over::Delivery(top)) => delivery::view(pen, model, *top, frame, above),
+        Some(Over::Search(search)) => search::view(pen, model, search, frame),
+        Some(Over::Question(question)) => dialog::question(theme, question, frame),
+        Some(Over::Setting(setting)) => dialog::setting(theme, model, setting, frame),
     }
 }
 
 fn middle(screen: &Screen, model: &Model, frame: &mut Frame<'_>, areas: &Areas) {
-    let theme = screen.theme;
+    let (pen, theme) = (screen.pen(), screen.theme);
     let columns = usize::from(areas.head.width);
     if areas.input.height == 0 {
         return;
@@ -195,13 +71,10 @@ fn middle(screen: &Screen, model: &Model, frame: &mut Frame<'_>, areas: &Areas) 
         Some(Subject::Talk(with)) => {
             put(frame, areas.rule, 0, Row::styled(rule, theme.line(focused)));
             if let Some(talk) = model.talks.get(with) {
-                put(
-                    frame,
-                    areas.head,
-                    0,
-                    talk::head(screen, model, talk, columns),
-                );
-                talk::view(screen, model, talk, frame, areas.body);
+                let head = talk::head(theme, model, talk, columns);
+                put(frame, areas.head, 0, head);
+                let look = screen.looks.get(with);
+                talk::view(pen, model, talk, look, frame, areas.body);
             } else {
                 let name = cut(&glance(&model.name_of(with), 200), columns);
                 put(frame, areas.head, 0, Row::styled(name, theme.bold()));
@@ -209,13 +82,11 @@ fn middle(screen: &Screen, model: &Model, frame: &mut Frame<'_>, areas: &Areas) 
         }
         Some(Subject::Thing(key)) => {
             put(frame, areas.rule, 0, Row::styled(rule, theme.line(focused)));
-            put(
-                frame,
-                areas.head,
-                0,
-                things::head(screen, model, key, columns),
-            );
-            things::view(screen, model, key, frame, areas.body);
+            let head = things::head(pen, model, key, columns);
+            put(frame, areas.head, 0, head);
+            let look = screen.things.get(key).copied().unwrap_or_default();
+            let shown = things::Shown { key, look, focused };
+            things::view(pen, model, shown, frame, areas.body);
         }
     }
     put(

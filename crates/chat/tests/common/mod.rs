@@ -8,6 +8,8 @@
     reason = "each test file uses a part of it, and a test fails by panicking"
 )]
 
+pub(crate) mod house;
+
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};

@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
+use crate::common::house::PASSWORD;
 use crate::common::{Ended, run};
-use crate::hub::{Hub, PASSWORD};
+use crate::hub::Hub;
 
 impl Hub {
     /// `history` on the store of an account.
@@ -124,7 +125,7 @@ async fn the_people_in_a_room_are_named_by_their_nicknames() {
         let client = stanchion::Client::builder(account)
             .password(PASSWORD.to_owned().into())
             .server(host, port.parse().unwrap())
-            .pin(hub.fingerprint().parse().unwrap())
+            .pin(hub.pin().parse().unwrap())
             .store_file(hub.home.path(&format!("{user}.sqlite")));
         let (client, incoming) = client.start().await.unwrap();
         let room = "ward@rooms.hub.test".parse().unwrap();
@@ -162,7 +163,7 @@ fn there_is_a_history_only_if_that_is_wanted_by_a_switch_or_always() {
     assert!(empty.stdout.contains("--history"), "{empty:?}");
 
     let config = hub.home.path("config.toml");
-    let (connect, pin) = (hub.address(), hub.fingerprint());
+    let (connect, pin) = (hub.address(), hub.pin());
     let text = format!(
         "jid = 'alice@hub.test'\nconnect = '{connect}'\npin = '{pin}'\n\
          store = 'alice.sqlite'\nhistory = true\n"

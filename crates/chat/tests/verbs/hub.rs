@@ -1,17 +1,20 @@
-//! A hub in a process of its own, with the accounts `alice`, `bob` and `carol`.
+//! A hub with the accounts `alice`, `bob` and `carol`, and one of them who listens.
 
-use std::process::Command;
+use std::ops::Deref;
 
-use serde_json::Value;
-
-use crate::common::{Ended, Home, Running, run, words};
-
-pub(crate) const PASSWORD: &str = "correct-horse";
+use crate::common::Running;
+use crate::common::house::House;
 
 pub(crate) struct Hub {
-    pub(crate) home: Home,
-    _process: Running,
-    ready: Value,
+    house: House,
+}
+
+impl Deref for Hub {
+    type Target = House;
+
+    fn deref(&self) -> &House {
+        &self.house
+    }
 }
 
 impl Hub {
@@ -20,44 +23,8 @@ impl Hub {
     }
 
     pub(crate) fn start_with(rest: &[&str]) -> Self {
-        let home = Home::new();
-        let mut hub = words("hub --json --domain hub.test --starttls 127.0.0.1:0");
-        let users = ["alice", "bob", "carol"].map(|u| format!("{u}:{PASSWORD}"));
-        for user in &users {
-            hub.extend(["--user", user]);
-        }
-        hub.extend(rest);
-        let mut process = Running::start(home.command("", &hub));
-        let ready = serde_json::from_str(&process.line()).unwrap();
-        Self {
-            home,
-            _process: process,
-            ready,
-        }
-    }
-
-    pub(crate) fn address(&self) -> &str {
-        self.ready["starttls"].as_str().unwrap()
-    }
-
-    pub(crate) fn fingerprint(&self) -> &str {
-        self.ready["fingerprint"].as_str().unwrap()
-    }
-
-    /// A verb with its words, for an account that has a store of its own.
-    pub(crate) fn command(&self, user: &str, line: &str, rest: &[&str]) -> Command {
-        let jid = format!("{user}@hub.test");
-        let store = format!("{user}.sqlite");
-        let mut all = words(line);
-        all.extend(rest);
-        all.extend(["--jid", &jid, "--store", &store, "--connect"]);
-        all.extend([self.address(), "--pin", self.fingerprint()]);
-        self.home.command(PASSWORD, &all)
-    }
-
-    /// Runs such a command to its end.
-    pub(crate) fn run(&self, user: &str, line: &str, rest: &[&str]) -> Ended {
-        run(self.command(user, line, rest))
+        let house = House::start_with(&["alice", "bob", "carol"], rest);
+        Self { house }
     }
 
     /// A listener that is connected; its first message has been received.

@@ -2,14 +2,15 @@
 
 use std::net::TcpListener;
 
+use crate::common::house::PASSWORD;
 use crate::common::{Ended, Running, run};
-use crate::hub::{Hub, PASSWORD};
+use crate::hub::Hub;
 
 impl Hub {
     /// `login` at this hub, with the password in the environment.
     fn login(&self, jid: &str, password: &str, rest: &[&str]) -> Ended {
         let mut all = vec!["login", jid, "--endpoint", self.address()];
-        all.extend(["--pin", self.fingerprint()]);
+        all.extend(["--pin", self.pin()]);
         all.extend(rest);
         run(self.home.command(password, &all))
     }
@@ -63,7 +64,7 @@ fn the_password_of_a_program_is_the_first_line_of_its_input() {
     let login = |input: &str| {
         let all = ["login", "alice@hub.test", "--endpoint", hub.address()];
         let mut command = hub.home.command("", &all);
-        command.args(["--pin", hub.fingerprint()]);
+        command.args(["--pin", hub.pin()]);
         command.env_remove("STANCHION_PASSWORD");
         let mut login = Running::start(command);
         login.write(input);

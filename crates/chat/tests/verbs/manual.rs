@@ -47,3 +47,26 @@ fn the_manual_is_printed_by_verb_and_written_as_a_whole() {
         );
     }
 }
+
+#[test]
+fn every_verb_that_people_see_has_a_page_of_its_own() {
+    let home = Home::new();
+    let written = run(home.command("", &["man", "--dir", "pages"]));
+    assert_eq!(written.code, 0, "{written:?}");
+    let mut names = Vec::new();
+    for page in std::fs::read_dir(home.path("pages")).unwrap() {
+        let page = page.unwrap().path();
+        let name = page.file_stem().unwrap().to_str().unwrap().to_owned();
+        let text = std::fs::read_to_string(&page).unwrap();
+        assert!(text.contains(&format!(".TH {name} 1")), "{name}");
+        names.push(name);
+    }
+    for name in ["stanchion", "stanchion-send", "stanchion-server-add"] {
+        assert!(names.iter().any(|n| n == name), "{names:?}");
+    }
+    // Two verbs with one page would be fewer files than pages.
+    let told = format!("wrote {} pages", names.len());
+    assert!(written.stdout.contains(&told), "{written:?}");
+    let hidden = |name: &String| name.contains("-end") || name.ends_with("help");
+    assert!(!names.iter().any(hidden), "{names:?}");
+}

@@ -7,19 +7,20 @@ use std::time::Duration;
 
 use stanchion_reliability::session::{CommitError, Outgoing, Received, Sender};
 use stanchion_reliability::store::{TransactError, Transactor};
-use stanchion_services::Handle;
+use stanchion_services::{Ended, Handle, Incoming};
 use stanchion_stanza::payload::Payload as _;
 use stanchion_stanza::payload::control::{Set, SetResponse};
 use stanchion_stanza::payload::sensordata::{Profile, Profiled as _};
 use stanchion_stanza::payload::thing_command::{Command, CommandOutcome, CommandResult};
 use stanchion_stanza::{Element, Jid, Message, Text};
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::journal::{self, Before, Key, Outcome, Untold};
 use super::orders::Controls;
-use super::state::{Plan, State, result_of};
+use super::state::{Plan, Refusal, State, result_of};
 use crate::adapter::wall_clock;
 
 /// Commands that may be under way at once.
@@ -32,6 +33,8 @@ const MOST_UNTOLD: i64 = 10_000;
 const REFUSALS: u32 = 60;
 /// For how long a stranger's refusal is kept.
 const REFUSAL: Duration = Duration::from_secs(60);
+/// For how long after a start a command waits for a thing of which no adapter has told yet.
+pub(super) const SETTLES: Duration = Duration::from_secs(10);
 /// Between two tries at a store that fails, and how many there are.
 const PAUSE: Duration = Duration::from_secs(1);
 const TRIES: u32 = 5;
@@ -44,6 +47,8 @@ pub(super) struct Desk {
     pub(super) sender: Sender,
     pub(super) store: Transactor,
     pub(super) within: Duration,
+    /// When the adapters have had the time to tell of their things.
+    pub(super) settled: Instant,
 }
 
 /// One command, as it came.
@@ -61,7 +66,7 @@ struct Order {
 }
 
 /// Runs until there are no more messages. The journal is there.
-pub(super) async fn run(desk: Desk, mut messages: mpsc::Receiver<Received>) {
+pub(super) async fn run(desk: Desk, mut messages: Incoming) {
     // Before anything more has an outcome, so that none is told twice.
     let untold = desk
         .store
@@ -132,6 +137,30 @@ struct Ends {
 }
 
 impl Desk {
+    /// What a command is to do. After a start it may be here before the adapter has told of
+    /// the thing that it names: until it has, but no longer than all of them need, it waits.
+    async fn plan(
+        &self,
+        from: &Jid,
+        set: Set,
+        by: Instant,
+    ) -> Result<Result<Plan, Refusal>, Ended> {
+        let mut changes = self.handle.events();
+        let until = by.min(self.settled);
+        loop {
+            let is_last = until <= Instant::now();
+            let (who, set) = (from.clone(), set.clone());
+            let planned = self.handle.call(move |s, _| s.plan(Some(&who), &set)).await;
+            match &planned {
+                Ok(Err(refusal)) if refusal.is_not_found() && !is_last => {}
+                _ => return planned,
+            }
+            if let Ok(Err(RecvError::Closed)) = timeout_at(until, changes.recv()).await {
+                return planned;
+            }
+        }
+    }
+
     async fn look(&self, received: Received, has_room: bool) -> Looked {
         let message = received.message();
         let (Some(from), Some(id)) = (message.header.from.clone(), message.header.id.clone())
@@ -187,8 +216,16 @@ impl Desk {
             }
         }
         let was_begun = matches!(known, Ok(Before::Begun));
-        let who = from.clone();
-        let planned = self.handle.call(move |s, _| s.plan(Some(&who), &set)).await;
+        let left = command
+            .by
+            .map(|by| by.saturating_sub(wall_clock().as_unix_ms()));
+        let within = match left {
+            Some(left) => Duration::from_millis(u64::try_from(left).unwrap_or(0)),
+            None => self.within,
+        };
+        // A limit beyond a year is none, and would be no moment.
+        let by = Instant::now() + within.min(Duration::from_secs(366 * 24 * 3600));
+        let planned = self.plan(&from, set, by).await;
         let plan = match planned {
             Ok(Ok(plan)) => plan,
             Ok(Err(refusal)) if refusal.is_forbidden() && !was_begun => {
@@ -204,32 +241,24 @@ impl Desk {
             // The client has ended; the message comes again.
             Err(_) => return Looked::Over,
         };
-        let left = command
-            .by
-            .map(|by| by.saturating_sub(wall_clock().as_unix_ms()));
-        let within = match left {
-            Some(left) => Duration::from_millis(u64::try_from(left).unwrap_or(0)),
-            None => self.within,
-        };
-        if was_begun && (!plan.idempotent || within.is_zero()) {
+        let is_over = by <= Instant::now();
+        if was_begun && (!plan.idempotent || is_over) {
             return ends(received, CommandResult::InDoubt, IN_DOUBT.to_owned());
         }
-        if within.is_zero() {
+        if is_over {
             return ends(received, CommandResult::Expired, String::new());
         }
         if !has_room {
             let words = "too many commands wait to be carried out".to_owned();
             return ends(received, CommandResult::Unavailable, words);
         }
-        // A limit beyond a year is none, and would be no moment.
-        let within = within.min(Duration::from_secs(366 * 24 * 3600));
         Looked::Order(Box::new(Order {
             received,
             key,
             from,
             profile,
             what,
-            by: Instant::now() + within,
+            by,
             is_limited: left.is_some(),
             plan,
         }))

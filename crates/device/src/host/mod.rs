@@ -10,16 +10,18 @@ pub(crate) mod orders;
 mod state;
 mod subscriptions;
 mod table;
+mod wish;
 mod work;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use stanchion_reliability::session::{Received, Sender};
+use stanchion_reliability::session::Sender;
 use stanchion_reliability::store::Transactor;
-use stanchion_services::{Ended, Handle, HostBuilder};
+use stanchion_services::{Ended, Handle, HostBuilder, Incoming};
 use stanchion_stanza::Text;
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::adapter::{AdapterEvent, Control};
 use crate::model::{Sample, ThingSpec};
@@ -27,6 +29,7 @@ use crate::model::{Sample, ThingSpec};
 pub use access::{Access, Grant, Names};
 pub use config::{HostConfig, HostEvent};
 pub use state::{Job, Jobs, Plan, PlannedOrder, Refusal, State};
+pub use subscriptions::SubscriptionFigures;
 pub use table::{Latest, MOST_FIELDS, MOST_THINGS, TableError};
 
 use commands::Desk;
@@ -59,7 +62,7 @@ struct Shared {
 #[derive(Debug)]
 pub struct Added {
     handle: Handle<State>,
-    commands: mpsc::Receiver<Received>,
+    commands: Incoming,
     jobs: mpsc::Receiver<Job>,
     config: HostConfig,
 }
@@ -89,6 +92,7 @@ impl Added {
             sender,
             store: store.clone(),
             within: self.config.command_within,
+            settled: Instant::now() + commands::SETTLES,
         };
         let samples = listen(&shared);
         let mut tasks = JoinSet::new();
@@ -165,6 +169,14 @@ impl ThingHost {
         let thing = thing.clone();
         let latest = move |state: &mut State, _| state.table().latest(&thing);
         self.handle.call(latest).await
+    }
+
+    /// How it stands with those who subscribed to our things.
+    ///
+    /// # Errors
+    /// [`Ended`].
+    pub async fn subscriptions(&self) -> Result<SubscriptionFigures, Ended> {
+        self.handle.call(|state, _| state.subscriptions()).await
     }
 
     /// What happens from now on. Lossy: an observer that is more than 256 events behind

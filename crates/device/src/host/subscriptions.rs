@@ -1,28 +1,39 @@
-//! Who subscribed to which of our fields (`urn:nf:iot:events:1.0` and its kin), and what each
-//! is to be told when. Without I/O: requests, samples, departures and the time come in, and
-//! what is due comes out.
+//! Who subscribed to which of our fields (`urn:nf:iot:events:1.0` and its kin), and which
+//! things each is to be told of when. Without I/O: requests, samples, departures and the time
+//! come in, and events come out: whom to tell of which things. What these say is the table's,
+//! and the messages are `state`'s; so nothing is held here but names, and what a subscriber
+//! is told is always the newest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use stanchion_reliability::session::Lane;
 use stanchion_stanza::payload::iot_events::{Subscribe, Watched, interval};
-use stanchion_stanza::payload::sensordata::{
-    Categories, Field, Fields, Node, NodeFields, Profile, RequestId, Timestamp,
-};
+use stanchion_stanza::payload::sensordata::{Profile, Request, RequestId};
 use stanchion_stanza::{Jid, Text};
 
-use crate::model::{Sample, ThingSpec, Value, as_f64, same};
+use super::table::{Table, Told};
+use super::wish::{Unreadable, Wish};
+use crate::model::{ThingSpec, Value, as_f64, same};
 
 /// Subscriptions in all.
 const MOST: usize = 1024;
 /// Subscriptions of one address.
 const MOST_OF_ONE: usize = 32;
 /// Things and fields that one subscription may name.
-const MOST_NAMED: usize = 256;
-/// Fields that one subscription remembers; of further ones every value is told.
-const MOST_FIELDS: usize = 1024;
+const MOST_NAMED: usize = 1024;
+/// Things that wait to be told of, of one subscription and of all. Where there are more, it
+/// is told of all its things.
+const MOST_WAITING: usize = 4096;
+const MOST_WAITING_IN_ALL: usize = 65_536;
+/// Values that are remembered because changes are measured against them, of all
+/// subscriptions. Of further fields every change is told.
+const MOST_MARKS: usize = 100_000;
 /// Something is told that often at most by itself, whatever is asked for.
 const LEAST_INTERVAL: Duration = Duration::from_secs(1);
+/// What changes within that time after something was told is told together. An alarm does not
+/// wait for it.
+pub(super) const GATHER: Duration = Duration::from_millis(100);
 
 /// Why there is no subscription.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,53 +53,95 @@ pub(super) enum SubscribeError {
     TooMany,
 }
 
-/// What is due to a subscriber.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Due {
-    /// Whom to tell.
-    pub(super) to: Jid,
-    /// In which words.
-    pub(super) profile: Profile,
-    /// What.
-    pub(super) fields: Fields,
+/// How it stands with those who subscribed. What is counted begins with the client.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SubscriptionFigures {
+    /// How many there are.
+    pub subscriptions: usize,
+    /// Values that subscribers were told.
+    pub told: u64,
+    /// Values that they were not told, for there was a newer one of the field by the time
+    /// that they were to be told something: after the least interval that they wish, or
+    /// 100 ms.
+    pub coalesced: u64,
+}
+
+/// Things that somebody is to be told of.
+#[derive(Debug)]
+pub(super) struct Event {
+    pub(super) wish: Wish,
+    pub(super) things: VecDeque<Text>,
 }
 
 /// All of them.
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
     all: BTreeMap<(Jid, String), Subscription>,
+    figures: SubscriptionFigures,
 }
 
 #[derive(Debug)]
 struct Subscription {
-    id: RequestId,
-    profile: Profile,
-    categories: Categories,
-    every_category: bool,
-    things: Vec<Node>,
+    wish: Wish,
+    /// Empty is all.
+    things: BTreeSet<Text>,
     watched: Vec<Watched>,
     min: Duration,
     max: Option<Duration>,
     /// When something was told last, or it began.
     told: Duration,
-    /// The last values, by thing and field.
-    fields: BTreeMap<(Text, Text), Known>,
-    /// Whether something has changed enough to be told.
-    triggered: bool,
+    /// When everything was, likewise.
+    all_told: Duration,
+    waiting: Waiting,
+    /// It is to be told now.
+    is_due: bool,
+    /// What changes are measured against, by thing and field, where that is not any change.
+    marks: BTreeMap<(Text, Text), Value>,
 }
 
+/// What there is to tell.
 #[derive(Debug)]
-struct Known {
-    field: Field,
-    at: Text,
-    /// What changes are measured against.
-    told: Option<Value>,
+enum Waiting {
+    /// Of these things, and which fields are news, by their places in the description.
+    These(BTreeMap<Text, Places>),
+    /// Of all.
+    All,
+}
+
+/// Places of fields in a thing's description: of 256 at most.
+#[derive(Debug, Clone, Copy, Default)]
+struct Places([u64; 4]);
+
+impl Places {
+    /// Gives whether it was there.
+    const fn put(&mut self, place: usize) -> bool {
+        let (word, bit) = ((place / 64) % 4, 1 << (place % 64));
+        let was = self.0[word] & bit != 0;
+        self.0[word] |= bit;
+        was
+    }
+}
+
+impl Waiting {
+    const fn none() -> Self {
+        Self::These(BTreeMap::new())
+    }
+
+    fn is_none(&self) -> bool {
+        matches!(self, Self::These(these) if these.is_empty())
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::These(these) => these.len(),
+            Self::All => 0,
+        }
+    }
 }
 
 impl Subscriptions {
-    /// Takes a subscription in place of an earlier one of that id, and gives what the
-    /// subscriber is to be told at once, if it wants that. `latest` are the values as they
-    /// are, as far as the subscriber may read them.
+    /// Takes a subscription in place of an earlier one of that id.
     ///
     /// # Errors
     /// [`SubscribeError`]; an earlier one of that id stands.
@@ -98,8 +151,8 @@ impl Subscriptions {
         who: Jid,
         profile: Profile,
         asked: Subscribe,
-        latest: &[(Node, Text, Field)],
-    ) -> Result<Option<Due>, SubscribeError> {
+        table: &Table,
+    ) -> Result<(), SubscribeError> {
         if asked.nodes.len() + asked.fields.len() > MOST_NAMED {
             return Err(SubscribeError::TooLarge);
         }
@@ -129,25 +182,30 @@ impl Subscriptions {
                 return Err(SubscribeError::TooMany);
             }
         }
+        let request = asked_for(&asked);
+        let wish = Wish::of(Some(who), profile, &request);
+        // It has no times that could not be read.
+        let wish = wish.map_err(|_: Unreadable| SubscribeError::Unreadable("time"))?;
         let mut subscription = Subscription {
-            id: asked.id,
-            profile,
-            categories: asked.categories,
-            every_category: asked.all || asked.categories.is_empty(),
-            things: asked.nodes,
+            wish,
+            things: asked.nodes.into_iter().map(|node| node.id).collect(),
             watched: asked.fields,
             min,
             max,
             told: now,
-            fields: BTreeMap::new(),
-            triggered: false,
+            all_told: now,
+            waiting: Waiting::none(),
+            is_due: asked.now,
+            marks: BTreeMap::new(),
         };
-        for (thing, at, field) in latest {
-            subscription.begin(thing, at, field);
+        if asked.now {
+            subscription.waiting = Waiting::All;
         }
-        let due = asked.now.then(|| subscription.tell(now, &who)).flatten();
+        self.all.remove(&key);
+        let room = MOST_MARKS.saturating_sub(self.marks());
+        subscription.begin(table, room);
         self.all.insert(key, subscription);
-        Ok(due)
+        Ok(())
     }
 
     /// Ends one. Gives whether there was any.
@@ -163,10 +221,13 @@ impl Subscriptions {
             .retain(|(jid, _), _| jid != who && !(who.is_bare() && jid.bare_str() == who.as_str()));
     }
 
-    /// That thing is gone, or does not answer: what it told is not told again.
+    /// That thing is gone, or does not answer: changes are not measured against what it told.
     pub(super) fn forget(&mut self, thing: &Text) {
         for subscription in self.all.values_mut() {
-            subscription.fields.retain(|(of, _), _| of != thing);
+            subscription.marks.retain(|(of, _), _| of != thing);
+            if let Waiting::These(these) = &mut subscription.waiting {
+                these.remove(thing);
+            }
         }
     }
 
@@ -175,189 +236,279 @@ impl Subscriptions {
         self.all.clear();
     }
 
+    /// What was told last may not have arrived: everything is told anew.
+    pub(super) fn again(&mut self) {
+        for subscription in self.all.values_mut() {
+            subscription.waiting = Waiting::All;
+        }
+    }
+
     /// Whether there are none.
     #[must_use]
     pub(super) fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
 
-    /// Takes what a thing told, and gives what is due to whom. `may` says who may read which
-    /// field: it is asked each time, as that can change.
-    pub(super) fn sample(
+    /// How it stands.
+    #[must_use]
+    pub(super) fn figures(&self) -> SubscriptionFigures {
+        SubscriptionFigures {
+            subscriptions: self.all.len(),
+            ..self.figures
+        }
+    }
+
+    fn marks(&self) -> usize {
+        self.all.values().map(|one| one.marks.len()).sum()
+    }
+
+    /// Takes what a thing told. `may` says who may read which field: it is asked each time,
+    /// as that can change.
+    pub(super) fn take(
         &mut self,
         now: Duration,
         spec: &ThingSpec,
-        sample: &Sample,
+        told: &Told,
         may: impl Fn(&Jid, &Text) -> bool,
-    ) -> Vec<Due> {
-        let at = stanchion_stanza::payload::datetime::utc(sample.at.as_unix_ms());
-        let mut due = Vec::new();
+    ) {
+        let mut waiting: usize = self.all.values().map(|one| one.waiting.len()).sum();
         for ((who, _), subscription) in &mut self.all {
-            if !subscription.is_about(&spec.node) {
+            if !subscription.is_about(&spec.node.id) {
                 continue;
             }
-            for reading in &sample.readings {
-                if let Some(field) = spec.field(&reading.field)
+            let before = subscription.waiting.len();
+            let mut is_alarm = false;
+            for (place, spec_of) in spec.fields.iter().enumerate() {
+                let reading = told.sample.readings.iter();
+                let Some(reading) = reading.rev().find(|r| r.field == spec_of.name) else {
+                    continue;
+                };
+                let is_news = || told.news.contains(&place);
+                if subscription.wish.wants(spec_of)
                     && may(who, &reading.field)
+                    && subscription.has_changed(
+                        &spec.node.id,
+                        &reading.field,
+                        &reading.value,
+                        is_news,
+                    )
                 {
-                    let field = Field {
-                        categories: field.categories,
-                        quality: reading.quality,
-                        writable: field.writable.then_some(true),
-                        ..Field::momentary(reading.field.clone(), reading.value.clone())
-                    };
-                    subscription.take(&spec.node, &at, field);
+                    let full = waiting >= MOST_WAITING_IN_ALL;
+                    let replaced = subscription.put(&spec.node.id, place, full);
+                    self.figures.coalesced += u64::from(replaced);
+                    is_alarm |= spec_of.lane == Lane::Alarm;
                 }
             }
-            let open = now >= subscription.told.saturating_add(subscription.min);
-            if subscription.triggered && open {
-                due.extend(subscription.tell(now, who));
+            waiting = waiting + subscription.waiting.len() - before.min(waiting);
+            let wait = match is_alarm {
+                true => subscription.min,
+                false => subscription.wait(),
+            };
+            if !subscription.waiting.is_none() && now >= subscription.told.saturating_add(wait) {
+                subscription.is_due = true;
             }
         }
-        due
     }
 
-    /// What is due by the time.
-    pub(super) fn due(&mut self, now: Duration) -> Vec<Due> {
-        let mut due = Vec::new();
-        for ((who, _), subscription) in &mut self.all {
-            if subscription.wakes().is_some_and(|at| at <= now) {
-                due.extend(subscription.tell(now, who));
+    /// The time is that.
+    pub(super) fn tick(&mut self, now: Duration) {
+        for subscription in self.all.values_mut() {
+            if subscription.refresh().is_some_and(|at| at <= now) {
+                subscription.waiting = Waiting::All;
+                subscription.is_due = true;
+            } else if subscription.held().is_some_and(|at| at <= now) {
+                subscription.is_due = true;
             }
         }
-        due
     }
 
     /// When something is due by the time.
     #[must_use]
     pub(super) fn wakes(&self) -> Option<Duration> {
-        self.all.values().filter_map(Subscription::wakes).min()
+        let waiting = self.all.values().filter(|one| !one.is_due);
+        let times = waiting.flat_map(|one| [one.refresh(), one.held()]);
+        times.flatten().min()
+    }
+
+    /// Whom to tell of what now; none once all are told.
+    pub(super) fn next(&mut self, now: Duration, table: &Table) -> Option<Event> {
+        let marks = self.marks();
+        let subscription = self.all.values_mut().find(|one| one.is_due)?;
+        let things = subscription.tell(now, table, MOST_MARKS.saturating_sub(marks));
+        let wish = subscription.wish.clone();
+        Some(Event { wish, things })
+    }
+
+    /// So many values were told.
+    pub(super) const fn told(&mut self, values: u64) {
+        self.figures.told += values;
+    }
+}
+
+/// What a subscription asks for, as a read-out.
+pub(super) fn asked_for(asked: &Subscribe) -> Request {
+    Request {
+        id: asked.id.clone(),
+        categories: asked.categories,
+        all: asked.all || asked.categories.is_empty(),
+        nodes: asked.nodes.clone(),
+        fields: asked.fields.iter().map(|f| f.name.clone()).collect(),
+        ..Request::default()
     }
 }
 
 impl Subscription {
-    fn is_about(&self, thing: &Node) -> bool {
-        self.things.is_empty() || self.things.iter().any(|n| n.id == thing.id)
+    fn is_about(&self, thing: &Text) -> bool {
+        self.things.is_empty() || self.things.contains(thing)
     }
 
-    fn wants(&self, field: &Field) -> bool {
-        let named = self.watched.is_empty() || self.watched.iter().any(|f| f.name == field.name);
-        named && (self.every_category || field.categories.intersects(self.categories))
-    }
-
-    /// A value as it is when the subscription begins: changes count from it, or from what the
-    /// subscriber says that it has.
-    fn begin(&mut self, thing: &Node, at: &Text, field: &Field) {
-        if !self.is_about(thing) || !self.wants(field) || self.fields.len() >= MOST_FIELDS {
-            return;
+    /// Its things that there are.
+    fn about<'a>(&'a self, table: &'a Table) -> Box<dyn Iterator<Item = &'a Text> + 'a> {
+        match self.things.is_empty() {
+            true => Box::new(table.things().map(|thing| &thing.node.id)),
+            false => Box::new(self.things.iter().filter(|id| table.thing(id).is_some())),
         }
-        let watched = self.watched.iter().find(|f| f.name == field.name);
-        let said = watched.and_then(|f| f.value.as_ref());
-        let said = said.and_then(|value| value.parse().ok());
-        let told = match said {
-            Some(value) => Value::Numeric {
+    }
+
+    /// Changes count from what is now, or from what the subscriber says that it has.
+    fn begin(&mut self, table: &Table, mut room: usize) {
+        let things: Vec<Text> = match self.watched.iter().any(|w| steps(w) || w.value.is_some()) {
+            true => self.about(table).cloned().collect(),
+            false => return,
+        };
+        for watched in self.watched.clone() {
+            let said = watched.value.as_ref().and_then(|value| value.parse().ok());
+            let said = said.map(|value| Value::Numeric {
                 value,
                 unit: Text::default(),
-            },
-            None => field.value.clone(),
-        };
-        let known = Known {
-            field: field.clone(),
-            at: at.clone(),
-            told: Some(told),
-        };
-        self.fields
-            .insert((thing.id.clone(), field.name.clone()), known);
-    }
-
-    fn take(&mut self, thing: &Node, at: &Text, field: Field) {
-        if !self.wants(&field) {
-            return;
-        }
-        let key = (thing.id.clone(), field.name.clone());
-        let full = self.fields.len() >= MOST_FIELDS;
-        match self.fields.get_mut(&key) {
-            Some(known) => {
-                let watched = self.watched.iter().find(|f| f.name == field.name);
-                let changed = known
-                    .told
-                    .as_ref()
-                    .is_none_or(|told| has_changed(watched, told, &field.value));
-                self.triggered |= changed;
-                known.field = field;
-                known.at = at.clone();
-            }
-            None if full => {}
-            None => {
-                self.triggered = true;
-                let known = Known {
-                    field,
-                    at: at.clone(),
-                    told: None,
+            });
+            for thing in &things {
+                let Some(latest) = table.value(thing, &watched.name).filter(|l| !l.stale) else {
+                    continue;
                 };
-                self.fields.insert(key, known);
+                let (value, spec) = (&latest.reading.value, table.thing(thing));
+                let mut fields = spec.iter().flat_map(|spec| &spec.fields);
+                if let Some(said) = &said
+                    && has_changed(&watched, said, value)
+                    && let Some(place) = fields.position(|f| f.name == watched.name)
+                {
+                    self.put(thing, place, false);
+                }
+                if steps(&watched) && room > 0 {
+                    room -= 1;
+                    let mark = said.as_ref().unwrap_or(value).clone();
+                    self.marks
+                        .insert((thing.clone(), watched.name.clone()), mark);
+                }
             }
         }
     }
 
-    fn wakes(&self) -> Option<Duration> {
-        let held = self.triggered.then(|| self.told.saturating_add(self.min));
-        let refresh = self.max.filter(|_| !self.fields.is_empty());
-        let refresh = refresh.map(|max| self.told.saturating_add(max));
-        held.into_iter().chain(refresh).min()
+    /// Whether a field changed enough to be told. `is_news`: whether it changed at all.
+    fn has_changed(
+        &self,
+        thing: &Text,
+        field: &Text,
+        value: &Value,
+        is_news: impl Fn() -> bool,
+    ) -> bool {
+        let mut watched = self.watched.iter().filter(|w| w.name == *field);
+        let Some(watched) = watched.find(|w| steps(w)) else {
+            return is_news();
+        };
+        match self.marks.get(&(thing.clone(), field.clone())) {
+            Some(mark) => has_changed(watched, mark, value),
+            None => is_news(),
+        }
     }
 
-    /// All fields as they are: what an event gives is a read-out.
-    fn tell(&mut self, now: Duration, who: &Jid) -> Option<Due> {
+    /// A field is to be told. Gives whether it was already: then an earlier value is not.
+    fn put(&mut self, thing: &Text, place: usize, full: bool) -> bool {
+        let Waiting::These(these) = &mut self.waiting else {
+            return false;
+        };
+        if let Some(places) = these.get_mut(thing) {
+            return places.put(place);
+        }
+        if full || these.len() >= MOST_WAITING {
+            self.waiting = Waiting::All;
+            return false;
+        }
+        these.entry(thing.clone()).or_default().put(place)
+    }
+
+    fn wait(&self) -> Duration {
+        self.min.max(GATHER)
+    }
+
+    fn held(&self) -> Option<Duration> {
+        let at = self.told.saturating_add(self.wait());
+        (!self.waiting.is_none()).then_some(at)
+    }
+
+    fn refresh(&self) -> Option<Duration> {
+        let at = self.max.map(|max| self.all_told.saturating_add(max));
+        // Not sooner than anything may be.
+        at.map(|at| at.max(self.told.saturating_add(self.min)))
+    }
+
+    /// It is told of these things.
+    fn tell(&mut self, now: Duration, table: &Table, room: usize) -> VecDeque<Text> {
         self.told = now;
-        self.triggered = false;
-        let mut nodes: Vec<NodeFields> = Vec::new();
-        for ((thing, _), known) in &mut self.fields {
-            known.told = Some(known.field.value.clone());
-            if nodes.last().is_none_or(|n| n.node.id != *thing) {
-                let node = Node::new(thing.clone());
-                let timestamps = Vec::new();
-                nodes.push(NodeFields { node, timestamps });
-            }
-            let Some(node) = nodes.last_mut() else {
-                continue;
-            };
-            match node.timestamps.iter_mut().find(|t| t.at == known.at) {
-                Some(timestamp) => timestamp.fields.push(known.field.clone()),
-                None => node.timestamps.push(Timestamp {
-                    at: known.at.clone(),
-                    fields: vec![known.field.clone()],
-                }),
+        self.is_due = false;
+        let things: VecDeque<Text> = match std::mem::replace(&mut self.waiting, Waiting::none()) {
+            Waiting::All => self.about(table).cloned().collect(),
+            Waiting::These(these) => these.into_keys().collect(),
+        };
+        let all = match self.things.is_empty() {
+            true => table.len(),
+            false => self.things.len(),
+        };
+        if things.len() >= all {
+            self.all_told = now;
+        }
+        self.mark(&things, table, room);
+        things
+    }
+
+    /// Changes count from what is told.
+    fn mark(&mut self, things: &VecDeque<Text>, table: &Table, mut room: usize) {
+        for watched in self.watched.iter().filter(|w| steps(w)) {
+            for thing in things {
+                let Some(latest) = table.value(thing, &watched.name).filter(|l| !l.stale) else {
+                    continue;
+                };
+                let key = (thing.clone(), watched.name.clone());
+                let is_new = !self.marks.contains_key(&key);
+                if !is_new || room > 0 {
+                    room -= usize::from(is_new);
+                    self.marks.insert(key, latest.reading.value);
+                }
             }
         }
-        (!nodes.is_empty()).then(|| Due {
-            to: who.clone(),
-            profile: self.profile,
-            fields: Fields {
-                id: self.id.clone(),
-                done: true,
-                nodes,
-            },
-        })
     }
+}
+
+/// Whether not every change of it is told.
+const fn steps(watched: &Watched) -> bool {
+    watched.by.is_some() || watched.up.is_some() || watched.down.is_some()
 }
 
 /// Whether a value is far enough from the one that was told, by what the subscriber wants to
 /// know; anything else, if it wants nothing in particular.
-fn has_changed(watched: Option<&Watched>, told: &Value, value: &Value) -> bool {
+fn has_changed(watched: &Watched, told: &Value, value: &Value) -> bool {
     let number = |value: &Value| match value {
         Value::Boolean(on) => Some(f64::from(u8::from(*on))),
         value => as_f64(value),
     };
-    let Some(watched) = watched.filter(|w| w.by.is_some() || w.up.is_some() || w.down.is_some())
-    else {
+    if !steps(watched) {
         return match (number(told), number(value)) {
             // A subscriber says what it has without a unit.
             #[allow(clippy::float_cmp)]
             (Some(told), Some(value)) => told != value,
             _ => !same(told, value),
         };
-    };
+    }
     let (Some(old), Some(new)) = (number(told), number(value)) else {
         return !same(told, value);
     };
@@ -371,180 +522,4 @@ fn has_changed(watched: Option<&Watched>, told: &Value, value: &Value) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use stanchion_reliability::store::WallTime;
-
-    use super::*;
-    use crate::model::{FieldSpec, Kind, number};
-
-    fn text(s: &'static str) -> Text {
-        Text::from_static(s)
-    }
-
-    fn at(seconds: u64) -> Duration {
-        Duration::from_secs(seconds)
-    }
-
-    fn phone() -> Jid {
-        "phone@home.example/x".parse().unwrap()
-    }
-
-    fn hall() -> ThingSpec {
-        ThingSpec::new(text("hall"))
-            .with_field(FieldSpec::numeric(text("temperature"), text("Cel")))
-            .with_field(FieldSpec::new(text("on"), Kind::Boolean))
-    }
-
-    fn sample(temperature: f64) -> Sample {
-        let value = number(temperature, 1, text("Cel")).unwrap();
-        let at = WallTime::from_unix_ms(1_700_000_000_000);
-        Sample::one(text("hall"), at, text("temperature"), value)
-    }
-
-    fn latest(temperature: f64) -> Vec<(Node, Text, Field)> {
-        let value = number(temperature, 1, text("Cel")).unwrap();
-        let field = Field::momentary(text("temperature"), value);
-        vec![(Node::new(text("hall")), text("2026-01-01T00:00:00Z"), field)]
-    }
-
-    fn by(step: f64) -> Subscribe {
-        Subscribe {
-            id: 7.into(),
-            categories: Categories::MOMENTARY,
-            fields: vec![Watched {
-                by: Some(step.into()),
-                ..Watched::new(text("temperature"))
-            }],
-            ..Subscribe::default()
-        }
-    }
-
-    struct Rig(Subscriptions);
-
-    impl Rig {
-        fn with(asked: Subscribe) -> Self {
-            let mut all = Subscriptions::default();
-            let latest = latest(20.0);
-            let due = all.subscribe(at(0), phone(), Profile::Nf, asked, &latest);
-            assert_eq!(due, Ok(None));
-            Self(all)
-        }
-
-        fn sample(&mut self, seconds: u64, temperature: f64) -> usize {
-            let sample = sample(temperature);
-            let due = self.0.sample(at(seconds), &hall(), &sample, |_, _| true);
-            due.len()
-        }
-    }
-
-    #[test]
-    fn a_change_is_told_once_it_is_as_large_as_was_asked_for() {
-        let mut rig = Rig::with(by(1.0));
-        assert_eq!(rig.sample(1, 20.9), 0);
-        assert_eq!(rig.sample(2, 19.1), 0);
-        assert_eq!(rig.sample(3, 21.0), 1);
-        assert_eq!(rig.sample(4, 20.5), 0, "counted from what was told");
-        assert_eq!(rig.sample(5, 20.0), 1);
-        let mut up = by(1.0);
-        up.fields[0].up = up.fields[0].by.take();
-        let mut rig = Rig::with(up);
-        assert_eq!(rig.sample(1, 15.0), 0, "only what rises");
-        assert_eq!(rig.sample(2, 21.5), 1);
-    }
-
-    #[test]
-    fn nothing_is_told_too_soon_and_something_after_the_longest_time() {
-        let mut asked = by(1.0);
-        asked.min_interval = Some(text("PT10S"));
-        asked.max_interval = Some(text("PT1M"));
-        let mut rig = Rig::with(asked);
-        assert_eq!(rig.sample(5, 30.0), 0);
-        assert_eq!(rig.0.wakes(), Some(at(10)));
-        assert_eq!(rig.0.due(at(9)).len(), 0);
-        let due = rig.0.due(at(10));
-        assert_eq!((due.len(), &due[0].to), (1, &phone()));
-        assert_eq!(due[0].fields.id, 7.into());
-        assert_eq!(due[0].fields.iter().count(), 1);
-        assert_eq!(rig.0.wakes(), Some(at(70)));
-        assert_eq!(rig.0.due(at(70)).len(), 1, "changed or not");
-    }
-
-    #[test]
-    fn what_one_may_not_read_is_not_told() {
-        let mut rig = Rig::with(by(1.0));
-        let due = rig.0.sample(at(1), &hall(), &sample(30.0), |_, field| {
-            *field != "temperature"
-        });
-        assert_eq!(due, []);
-    }
-
-    #[test]
-    fn a_subscriber_can_say_what_it_has_and_ask_for_it_at_once() {
-        let mut asked = by(1.0);
-        asked.fields[0].value = Some(text("30"));
-        let mut rig = Rig::with(asked);
-        assert_eq!(rig.sample(1, 20.0), 1, "far from 30");
-        let mut all = Subscriptions::default();
-        let mut asked = by(1.0);
-        asked.now = true;
-        let due = all.subscribe(at(0), phone(), Profile::Nf, asked, &latest(20.0));
-        assert_eq!(due.unwrap().unwrap().fields.iter().count(), 1);
-    }
-
-    #[test]
-    fn who_is_gone_is_told_nothing() {
-        let mut rig = Rig::with(by(1.0));
-        rig.0.gone(&"phone@home.example/y".parse().unwrap());
-        assert_eq!(rig.0.all.len(), 1);
-        rig.0.gone(&phone());
-        assert!(rig.0.is_empty());
-        let mut rig = Rig::with(by(1.0));
-        rig.0.gone(&"phone@home.example".parse().unwrap());
-        assert!(rig.0.is_empty());
-        let mut rig = Rig::with(by(1.0));
-        assert!(
-            !rig.0
-                .unsubscribe(&"x@home.example/x".parse().unwrap(), &7.into())
-        );
-        assert!(rig.0.unsubscribe(&phone(), &7.into()));
-    }
-
-    #[test]
-    fn subscriptions_are_bounded_and_one_of_the_same_id_takes_the_place() {
-        let mut all = Subscriptions::default();
-        for n in 0..100 {
-            let asked = Subscribe {
-                id: (n % 32).into(),
-                ..by(1.0)
-            };
-            assert!(
-                all.subscribe(at(0), phone(), Profile::Nf, asked, &[])
-                    .is_ok()
-            );
-        }
-        assert_eq!(all.all.len(), MOST_OF_ONE);
-        let more = Subscribe {
-            id: 99.into(),
-            ..by(1.0)
-        };
-        let none = all.subscribe(at(0), phone(), Profile::Nf, more, &[]);
-        assert_eq!(none, Err(SubscribeError::TooMany));
-        let large = Subscribe {
-            nodes: vec![Node::new(text("x")); MOST_NAMED + 1],
-            ..by(1.0)
-        };
-        let none = all.subscribe(at(0), phone(), Profile::Nf, large, &[]);
-        assert_eq!(none, Err(SubscribeError::TooLarge));
-        for (min, max) in [("nonsense", "PT1S"), ("PT2S", "PT1S")] {
-            let odd = Subscribe {
-                min_interval: Some(text(min)),
-                max_interval: Some(text(max)),
-                ..by(1.0)
-            };
-            assert!(
-                all.subscribe(at(0), phone(), Profile::Nf, odd, &[])
-                    .is_err()
-            );
-        }
-    }
-}
+mod tests;

@@ -52,6 +52,16 @@ pub struct Latest {
     pub stale: bool,
 }
 
+/// What is to be told on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// All of it.
+    pub sample: Sample,
+    /// Fields of it that are otherwise than they were told before, by their places in the
+    /// thing's description.
+    pub news: Vec<usize>,
+}
+
 #[derive(Debug)]
 struct Entry {
     spec: Arc<ThingSpec>,
@@ -162,18 +172,21 @@ impl Table {
 
     /// What a thing measured. Gives what of it is to be told on. Fields that the thing does
     /// not have are left out; what comes later is newer, whatever its time says.
-    pub fn sample(&mut self, now: Duration, adapter: &str, sample: Sample) -> Option<Sample> {
+    pub fn sample(&mut self, now: Duration, adapter: &str, sample: Sample) -> Option<Told> {
         let entry = self.things.get_mut(&sample.thing)?;
         if *entry.adapter != *adapter {
             return None;
         }
-        entry.stale = false;
+        // One that is back is news, whatever it says.
+        let was_stale = std::mem::take(&mut entry.stale);
         let (thing, at) = (sample.thing, sample.at);
-        let mut told = Vec::new();
+        let (mut told, mut news) = (Vec::new(), Vec::new());
         for reading in sample.readings {
-            let Some(spec) = entry.spec.field(&reading.field) else {
+            let mut fields = entry.spec.fields.iter();
+            let Some(place) = fields.position(|field| field.name == reading.field) else {
                 continue;
             };
+            let spec = &entry.spec.fields[place];
             let held = entry
                 .values
                 .entry(spec.name.clone())
@@ -189,6 +202,7 @@ impl Table {
             }
             // Another quality is news, whatever the value.
             let changed = held.quality != reading.quality;
+            let is_news = was_stale || changed || held.sampler.is_news(&reading.value);
             let tells = held.sampler.take(now, &reading.value);
             (held.at, held.quality) = (at, reading.quality);
             held.value.clone_from(&reading.value);
@@ -197,15 +211,19 @@ impl Table {
             }
             if tells || changed {
                 told.push(reading);
+                news.extend(is_news.then_some(place));
             } else if let Some(due) = due(held) {
                 self.due.insert(due);
             }
         }
         let readings = told;
-        (!readings.is_empty()).then_some(Sample {
-            thing,
-            at,
-            readings,
+        (!readings.is_empty()).then_some(Told {
+            sample: Sample {
+                thing,
+                at,
+                readings,
+            },
+            news,
         })
     }
 
@@ -216,16 +234,19 @@ impl Table {
     }
 
     /// What was held back until now.
-    pub fn take_due(&mut self, now: Duration) -> Vec<Sample> {
-        let mut samples: Vec<Sample> = Vec::new();
+    pub fn take_due(&mut self, now: Duration) -> Vec<Told> {
+        let mut samples: Vec<Told> = Vec::new();
         while let Some((at, _, _)) = self.due.first()
             && *at <= now
             && let Some((_, thing, field)) = self.due.pop_first()
         {
             let entry = self.things.get_mut(&thing);
-            let Some(held) = entry.and_then(|e| e.values.get_mut(&field)) else {
+            let Some(entry) = entry else { continue };
+            let place = entry.spec.fields.iter().position(|f| f.name == field);
+            let Some(held) = entry.values.get_mut(&field) else {
                 continue;
             };
+            let news = place.filter(|_| held.sampler.is_news(&held.value));
             held.sampler.tell(now, &held.value);
             let reading = Reading {
                 field,
@@ -233,13 +254,19 @@ impl Table {
                 quality: held.quality,
             };
             // What was so at one moment stays together.
-            let same = |s: &&mut Sample| s.thing == thing && s.at == held.at;
+            let same = |t: &&mut Told| t.sample.thing == thing && t.sample.at == held.at;
             match samples.last_mut().filter(same) {
-                Some(sample) => sample.readings.push(reading),
-                None => samples.push(Sample {
-                    thing,
-                    at: held.at,
-                    readings: vec![reading],
+                Some(told) => {
+                    told.sample.readings.push(reading);
+                    told.news.extend(news);
+                }
+                None => samples.push(Told {
+                    sample: Sample {
+                        thing,
+                        at: held.at,
+                        readings: vec![reading],
+                    },
+                    news: news.into_iter().collect(),
                 }),
             }
         }
@@ -370,7 +397,11 @@ mod tests {
         assert_eq!(table.sample(SECOND(2), "a", level(2, 3)), None);
         assert_eq!(table.due(), Some(SECOND(10)));
         assert_eq!(table.take_due(SECOND(9)), []);
-        assert_eq!(table.take_due(SECOND(10)), [level(2, 3)]);
+        let due = table.take_due(SECOND(10));
+        let [Told { sample, news }] = &due[..] else {
+            panic!("not told: {due:?}")
+        };
+        assert_eq!((sample, &news[..]), (&level(2, 3), &[0][..]));
         assert_eq!(table.due(), None);
     }
 
@@ -381,6 +412,20 @@ mod tests {
         let mut missing = level(1, 1);
         missing.readings[0].quality = Quality::MISSING;
         assert!(table.sample(SECOND(1), "a", missing).is_some());
+    }
+
+    #[test]
+    fn what_is_told_again_is_no_news_until_its_thing_was_silent() {
+        let (mut table, _) = table(Sampling::ALL);
+        let news = |table: &mut Table, value| {
+            let told = table.sample(SECOND(0), "a", level(0, value));
+            told.unwrap().news
+        };
+        assert_eq!(news(&mut table, 1), [0], "the first");
+        assert_eq!(news(&mut table, 1), [0_usize; 0]);
+        assert_eq!(news(&mut table, 2), [0]);
+        table.stale("a", &text("lamp"));
+        assert_eq!(news(&mut table, 2), [0], "it is back");
     }
 
     #[test]

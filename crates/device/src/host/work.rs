@@ -5,9 +5,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use stanchion_reliability::session::Received;
 use stanchion_reliability::store::{TransactError, Transactor, WallTime};
-use stanchion_services::Handle;
+use stanchion_services::{Handle, Incoming};
 use stanchion_stanza::Text;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
@@ -37,7 +36,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 const TRIES: u32 = 5;
 
 /// Commands that act once, once there is a journal.
-pub(super) async fn commands(desk: Desk, messages: mpsc::Receiver<Received>) {
+pub(super) async fn commands(desk: Desk, messages: Incoming) {
     let store = desk.store.clone();
     if opened(|| commands::open(&store)).await.is_some() {
         commands::run(desk, messages).await;

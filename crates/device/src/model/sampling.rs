@@ -136,6 +136,13 @@ impl Sampler {
         false
     }
 
+    /// Whether this value is another one than was told last, or the first.
+    #[must_use]
+    pub fn is_news(&self, value: &Value) -> bool {
+        let told = self.told.as_ref();
+        told.is_none_or(|(_, told)| !same(told, value))
+    }
+
     /// When the last value that was held back is to be told, with
     /// [`Sampler::tell`]; none if none is.
     #[must_use]

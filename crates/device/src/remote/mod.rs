@@ -27,11 +27,10 @@ mod watch;
 
 use std::sync::Arc;
 
-use stanchion_reliability::session::{Received, Sender};
+use stanchion_reliability::session::Sender;
 use stanchion_services::disco::Discovery;
 use stanchion_services::presence::Presences;
-use stanchion_services::{Handle, HostBuilder, Requests, Standard};
-use tokio::sync::mpsc;
+use stanchion_services::{Handle, HostBuilder, Incoming, Requests, Standard};
 use tokio::task::JoinHandle;
 
 pub use command::{Command, Done, How};
@@ -59,7 +58,7 @@ pub struct Things {
 #[derive(Debug)]
 pub struct Added {
     handle: Handle<State>,
-    messages: mpsc::Receiver<Received>,
+    messages: Incoming,
 }
 
 /// Adds what it needs to the services of a session, before they run.
@@ -110,7 +109,7 @@ impl Drop for Follower {
 }
 
 /// Each is committed once what it says is durable: after a crash it comes again.
-async fn follow(handle: Handle<State>, mut messages: mpsc::Receiver<Received>) {
+async fn follow(handle: Handle<State>, mut messages: Incoming) {
     while let Some(received) = messages.recv().await {
         let message = received.message().clone();
         let noted = handle.ask(move |state, now, waiter| state.received(now, &message, waiter));

@@ -92,7 +92,7 @@ impl Reading {
                 Told::Part(part) => return Ok(Some(part)),
                 Told::End(end) => return end.map(|()| None),
                 // Of subscriptions alone.
-                Told::Missed(_) | Told::Accepted => {}
+                Told::Missed(_) | Told::Coalesced(_) | Told::Accepted => {}
             }
         }
     }

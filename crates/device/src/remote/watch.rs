@@ -23,7 +23,7 @@ const LATE: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_secs(30);
 /// Fields whose last value is remembered between two read-outs; of further ones every value
 /// is told.
-const MOST: usize = 4096;
+const MOST: usize = 20_000;
 
 /// What is to be watched.
 #[derive(Debug, Clone)]
@@ -143,6 +143,9 @@ pub enum WatchEvent {
     Values(Part),
     /// So many messages with values were not fetched in time, and are gone: the oldest.
     Missed(u64),
+    /// So many values were not fetched in time, and newer ones of the same fields took their
+    /// place.
+    Coalesced(u64),
     /// Nothing comes at the moment; it is tried again by itself.
     Interrupted(ReadError),
 }
@@ -227,6 +230,7 @@ impl Watching {
                         }
                         Told::Part(part) => Ok(Some(WatchEvent::Values(part))),
                         Told::Missed(count) => Ok(Some(WatchEvent::Missed(count))),
+                        Told::Coalesced(count) => Ok(Some(WatchEvent::Coalesced(count))),
                         Told::End(Err(error)) => Err(error),
                         Told::End(Ok(())) => Err(ReadError::Lost {
                             of: subscribed.of.clone(),

@@ -82,7 +82,7 @@ impl Neighbour {
                 Told::End(Err(error)) => return Err(error),
                 Told::End(Ok(())) => break,
                 // Of subscriptions alone.
-                Told::Missed(_) | Told::Accepted => {}
+                Told::Missed(_) | Told::Coalesced(_) | Told::Accepted => {}
             }
         }
         match all.failures.first() {

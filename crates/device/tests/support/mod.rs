@@ -140,6 +140,40 @@ impl Peer {
     }
 }
 
+/// A peer whose lamp has not been told of yet.
+pub(crate) struct Dark {
+    pub(crate) peer: Peer,
+    things: ThingHost,
+}
+
+impl Dark {
+    pub(crate) async fn start_by(connector: Connector, file: &Path, config: HostConfig) -> Self {
+        let mut services = HostBuilder::new();
+        let added = host::add(&mut services, config);
+        let peer = Peer::start_by(connector, file, services).await;
+        let things = added.start(peer.session.sender(), peer.store.clone());
+        Self { peer, things }
+    }
+
+    pub(crate) async fn light(self, lamp: Lamp) -> LampHost {
+        let Self { peer, things } = self;
+        let (events, mut told) = from_adapters(16);
+        let adapter = Box::new(lamp);
+        let supervisor = Supervisor::start("lamps", adapter, events, SupervisorConfig::default());
+        things.attach(supervisor.control());
+        let feeds = things.clone();
+        let (ready, lit) = oneshot::channel();
+        let feeding = tokio::spawn(feed(feeds, told_once(&mut told).await, told, ready));
+        soon(lit).await.unwrap();
+        LampHost {
+            peer,
+            things,
+            supervisor,
+            feeding,
+        }
+    }
+}
+
 /// A peer that has a lamp.
 pub(crate) struct LampHost {
     pub(crate) peer: Peer,
@@ -166,24 +200,8 @@ impl LampHost {
         config: HostConfig,
         lamp: Lamp,
     ) -> Self {
-        let mut services = HostBuilder::new();
-        let added = host::add(&mut services, config);
-        let peer = Peer::start_by(connector, file, services).await;
-        let things = added.start(peer.session.sender(), peer.store.clone());
-        let (events, mut told) = from_adapters(16);
-        let adapter = Box::new(lamp);
-        let supervisor = Supervisor::start("lamps", adapter, events, SupervisorConfig::default());
-        things.attach(supervisor.control());
-        let feeds = things.clone();
-        let (ready, lit) = oneshot::channel();
-        let feeding = tokio::spawn(feed(feeds, told_once(&mut told).await, told, ready));
-        soon(lit).await.unwrap();
-        Self {
-            peer,
-            things,
-            supervisor,
-            feeding,
-        }
+        let dark = Dark::start_by(connector, file, config).await;
+        dark.light(lamp).await
     }
 
     /// As a crash would: nothing more is kept, said or acknowledged.

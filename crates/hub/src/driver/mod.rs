@@ -315,6 +315,7 @@ fn prepare(config: HubConfig, domain: Jid) -> Result<Prepared, HubError> {
         RouterConfig {
             domain,
             accounts: directory.names(),
+            registers: config.registration,
             limits: config.limits,
             resume_timeout: config.resume_timeout,
         },

@@ -1,6 +1,6 @@
 //! Requests of an account about itself, which are decided outside, and its end (XEP-0077
-//! §3.2): its sessions, subscriptions, messages, archive and nodes. Whether it may end, and
-//! that nobody gets its name, is `accounts`'.
+//! §3.2): its sessions, roster, subscriptions, whom it blocked, messages, archive and nodes.
+//! Whether it may end, and that nobody gets its name, is `accounts`'.
 
 use stanchion_stanza::stream::{StreamCondition, StreamError};
 use stanchion_stanza::{Iq, Stanza, Text};
@@ -86,6 +86,9 @@ impl Router {
                 self.bounce(now, &message, unavailable());
             }
         }
+        let kept = (account.records.into_ids()).chain(account.blocked.into_values());
+        self.outputs
+            .extend(kept.map(|id| Output::Persist(Persist::Remove(id))));
         self.outputs
             .push_back(Output::Persist(Persist::Forget(local.to_owned())));
         self.nodes.forget(local, &own);

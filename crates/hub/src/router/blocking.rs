@@ -1,15 +1,22 @@
-//! Blocking (XEP-0191): whom an account hears nothing from. In memory only, as the rosters
-//! are. What is blocked is stopped before it is routed.
+//! Blocking (XEP-0191): whom an account hears nothing from. What is blocked is stopped before
+//! it is routed. The lists outlive the hub, as rosters do: each address is one record of
+//! offline storage.
 
 use std::collections::BTreeSet;
 
+use stanchion_stanza::codec::{EncodeError, parse_element};
 use stanchion_stanza::payload::blocking::{Block, BlockList, Blocked, Unblock};
 use stanchion_stanza::stanza::{DefinedCondition, ErrorType, Header, IqKind, StanzaError};
 use stanchion_stanza::stanza::{MessageType, PresenceType};
-use stanchion_stanza::{BareJid, Element, Iq, Jid, Message, Payload as _, Presence, Stanza, Text};
+use stanchion_stanza::{
+    BareJid, Element, Iq, Jid, Limits, Message, Payload as _, Presence, Scope, Stanza, Text,
+};
 
 use super::message::unavailable;
-use super::{Now, Router, SessionId};
+use super::{Keeping, Now, Output, Persist, Router, SessionId, StoredId, StoredMessage};
+
+/// Of what is kept.
+const NS: &str = "urn:stanchion:hub:blocking:0";
 
 type Answer = Result<Option<Element>, StanzaError>;
 
@@ -78,7 +85,7 @@ impl Router {
             return false;
         }
         let account = owner.local().and_then(|local| self.accounts.get(local));
-        account.is_some_and(|account| covers(&account.blocked, other))
+        account.is_some_and(|account| covers(|jid| account.blocked.contains_key(jid), other))
     }
 
     /// §3.2; from now on the session gets pushes.
@@ -87,7 +94,7 @@ impl Router {
             session.knows_blocked = true;
         }
         let account = own.local().and_then(|local| self.accounts.get(local));
-        let jids = account.map(|account| account.blocked.iter().cloned().collect());
+        let jids = account.map(|account| account.blocked.keys().cloned().collect());
         Ok(Some(BlockList::of(jids.unwrap_or_default()).to_element()))
     }
 
@@ -104,12 +111,18 @@ impl Router {
             return Err(StanzaError::new(ErrorType::Wait, condition));
         }
         let new: BTreeSet<Jid> = jids.iter().cloned().collect();
+        let records = new.iter().filter(|jid| !blocked.contains(*jid));
+        let records: Result<Vec<_>, _> = records
+            .map(|jid| Ok((jid.clone(), self.encoder.to_bytes(&record(jid))?)))
+            .collect();
+        // Not possible: they came in a stanza within the limits.
+        let records = records.map_err(|_: EncodeError| bad_request())?;
         // They see us go while they still hear of us.
         for contact in self.watchers(own, &new) {
             self.show(now, own, &contact, false);
         }
-        if let Some(account) = own.local().and_then(|local| self.accounts.get_mut(local)) {
-            account.blocked.extend(new);
+        for (jid, stanza) in records {
+            self.keep_blocked(now, own, jid, stanza);
         }
         self.push_blocked(now, own, &Block::of(jids).to_element());
         Ok(None)
@@ -123,7 +136,9 @@ impl Router {
             false => unblock.jids.iter().cloned().collect(),
         };
         if let Some(account) = own.local().and_then(|local| self.accounts.get_mut(local)) {
-            account.blocked.retain(|jid| !gone.contains(jid));
+            let records = gone.iter().filter_map(|jid| account.blocked.remove(jid));
+            let forget = records.map(|id| Output::Persist(Persist::Remove(id)));
+            self.outputs.extend(forget);
         }
         for contact in self.watchers(own, &gone) {
             self.show(now, own, &contact, true);
@@ -134,7 +149,40 @@ impl Router {
 
     fn blocked(&self, own: &BareJid) -> BTreeSet<Jid> {
         let account = own.local().and_then(|local| self.accounts.get(local));
-        account.map_or_else(BTreeSet::new, |account| account.blocked.clone())
+        account.map_or_else(BTreeSet::new, |a| a.blocked.keys().cloned().collect())
+    }
+
+    /// One address more, with its record.
+    fn keep_blocked(&mut self, now: Now, own: &BareJid, jid: Jid, stanza: Vec<u8>) {
+        let Some(local) = own.local() else {
+            return;
+        };
+        let Some(account) = self.accounts.get_mut(local) else {
+            return;
+        };
+        let id = StoredId(self.next_stored);
+        self.next_stored += 1;
+        account.blocked.insert(jid, id);
+        self.outputs
+            .push_back(Output::Persist(Persist::Store(StoredMessage {
+                id,
+                keeping: Keeping::Blocked,
+                account: local.to_owned(),
+                since: now.wall,
+                stanza,
+            })));
+    }
+
+    /// What an earlier hub kept. A record of an account that is gone, or that cannot be read,
+    /// goes.
+    pub(super) fn restore_blocked(&mut self, stored: &StoredMessage) {
+        let account = self.accounts.get_mut(&stored.account);
+        let useless = match (account, read(&stored.stanza)) {
+            (Some(account), Some(jid)) => account.blocked.insert(jid, stored.id),
+            _ => Some(stored.id),
+        };
+        let forget = useless.map(|id| Output::Persist(Persist::Remove(id)));
+        self.outputs.extend(forget);
     }
 
     /// Contacts on that list who see the account's presence, unless something else is
@@ -143,7 +191,9 @@ impl Router {
         let account = own.local().and_then(|local| self.accounts.get(local));
         let subscribers = account.into_iter().flat_map(|a| a.roster.subscribers());
         subscribers
-            .filter(|contact| covers(list, contact) && self.shares_presence(own, contact))
+            .filter(|contact| {
+                covers(|jid| list.contains(jid), contact) && self.shares_presence(own, contact)
+            })
             .cloned()
             .collect()
     }
@@ -177,7 +227,7 @@ const fn bad_request() -> StanzaError {
 }
 
 /// §5: an address, its account, its domain's part, its domain.
-fn covers(list: &BTreeSet<Jid>, jid: &Jid) -> bool {
+fn covers(listed: impl Fn(&Jid) -> bool, jid: &Jid) -> bool {
     let part = match jid.local() {
         None => Jid::from_parts(None, jid.domain(), jid.resource()).ok(),
         Some(_) => None,
@@ -187,5 +237,15 @@ fn covers(list: &BTreeSet<Jid>, jid: &Jid) -> bool {
     [Some(jid.clone()), Some(account), part, domain]
         .iter()
         .flatten()
-        .any(|jid| list.contains(jid))
+        .any(listed)
+}
+
+fn record(jid: &Jid) -> Element {
+    Element::new("blocked", NS).with_attr("jid", jid)
+}
+
+fn read(bytes: &[u8]) -> Option<Jid> {
+    let element = parse_element(bytes, &Scope::client(), &Limits::default()).ok()?;
+    element.is("blocked", NS).then_some(())?;
+    Jid::new(element.attr("jid")?).ok()
 }

@@ -11,6 +11,13 @@ use super::{Keeping, Now, Output, Persist, Router, StoredId, StoredMessage, rost
 #[derive(Debug, Default)]
 pub(super) struct Records(BTreeMap<BareJid, (StoredId, Vec<u8>)>);
 
+impl Records {
+    /// Under which names they are kept.
+    pub(super) fn into_ids(self) -> impl Iterator<Item = StoredId> {
+        self.0.into_values().map(|(id, _)| id)
+    }
+}
+
 impl Router {
     /// Keeps what of the rosters changed in this input.
     pub(super) fn keep_rosters(&mut self, now: Now) {

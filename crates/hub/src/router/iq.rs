@@ -110,10 +110,19 @@ impl Router {
             ("ping", ns::PING, false) if Ping::matches(child) => Ok(None),
             ("session", ns::SESSION, true) => Ok(None),
             ("query", VERSION, false) => Ok(Some(version())),
-            ("query", ns::DISCO_INFO, false) => disco_info(child, "server", "im"),
+            ("query", ns::DISCO_INFO, false) => self.server_info(child),
             ("query", ns::DISCO_ITEMS, false) => Ok(Some(self.services())),
             _ => Err(unavailable()),
         }
+    }
+
+    /// XEP-0030 §3; requests about accounts are a feature where there are any (XEP-0077 §3).
+    fn server_info(&self, child: &Element) -> Answer {
+        let more: &[_] = match self.registers {
+            true => &[ns::REGISTER],
+            false => &[],
+        };
+        disco_info(child, "server", "im", more)
     }
 
     /// The services beside the accounts.
@@ -156,7 +165,7 @@ impl Router {
         match (child.name(), child.ns(), question.set) {
             ("ping", ns::PING, false) => Ok(None),
             ("session", ns::SESSION, true) if own => Ok(None),
-            ("query", ns::DISCO_INFO, false) => disco_info(child, "account", "registered"),
+            ("query", ns::DISCO_INFO, false) => disco_info(child, "account", "registered", &[]),
             ("query", ns::DISCO_ITEMS, false) => Ok(Some(self.sessions_of(local))),
             ("query", ns::ROSTER, false) if own => Ok(self.roster_get(local, question)),
             ("query", ns::MAM, true) if own => {
@@ -279,8 +288,13 @@ fn version() -> Element {
         )
 }
 
-/// XEP-0030 §3. There are no nodes.
-fn disco_info(child: &Element, category: &'static str, kind: &'static str) -> Answer {
+/// XEP-0030 §3. There are no nodes. `more` are features that not all have.
+fn disco_info(
+    child: &Element,
+    category: &'static str,
+    kind: &'static str,
+    more: &[&'static str],
+) -> Answer {
     if child.attr("node").is_some_and(|node| !node.is_empty()) {
         let condition = DefinedCondition::ItemNotFound;
         return Err(StanzaError::new(ErrorType::Cancel, condition));
@@ -305,7 +319,9 @@ fn disco_info(child: &Element, category: &'static str, kind: &'static str) -> An
             name: (category == "server").then(|| Text::from_static("Stanchion hub")),
             lang: None,
         }],
-        features: features.map(Text::from_static).to_vec(),
+        features: (features.iter().chain(more))
+            .map(|feature| Text::from_static(feature))
+            .collect(),
         extensions: Vec::new(),
     };
     Ok(Some(info.to_element()))

@@ -12,11 +12,11 @@
 //!       +---------------> Hibernating --timeout--> gone, messages redirected
 //! ```
 //!
-//! One file for each concern: `session` binds and ends, `management` is XEP-0198,
+//! One file for each concern: `session` binds and ends, `nonza` and `management` are XEP-0198,
 //! `message`, `presence`, `subscription` and `iq` route, `redirect` finds new places
-//! for what a session leaves, `outbound` and `offline` are its queues, `roster` is data,
-//! `account` is its end, and `blocking` stops what an account does not want. `archive` keeps what was said, and
-//! `copies` tells an account's other sessions of it.
+//! for what a session leaves, `outbound` and `offline` are its queues of `letter`s,
+//! `roster` is data, `keeping` what outlives the hub, `account` is its end, and `blocking` stops what an account does not
+//! want. `archive` keeps what was said, and `copies` tells an account's other sessions of it.
 //! `rooms` and `pubsub` are services of their own, `component` is a program's.
 //! Logging in happens before, in [`stream`](crate::stream).
 
@@ -27,8 +27,11 @@ mod component;
 mod contacts;
 mod copies;
 mod iq;
+mod keeping;
+mod letter;
 mod management;
 mod message;
+mod nonza;
 mod offline;
 mod outbound;
 mod presence;
@@ -55,9 +58,11 @@ use stanchion_stanza::{
 use crate::limits::HubLimits;
 use archive::Archive;
 use component::Component;
+pub use keeping::{ArchivedMessage, Keeping, Persist, StoredMessage};
+use letter::Letter;
 use offline::Offline;
 pub use offline::StoredId;
-use outbound::{Held, Letter};
+use outbound::Held;
 use rooms::{Effects, Rooms};
 use roster::Roster;
 use session::{Session, Tombstone};
@@ -146,60 +151,6 @@ pub enum Input {
     Shutdown,
 }
 
-/// A change of offline storage.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Persist {
-    /// Keep a message.
-    Store(StoredMessage),
-    /// It was delivered, or its place is needed no more.
-    Remove(StoredId),
-    /// Keep a message in an archive, as long as there is room for it there.
-    Archive(ArchivedMessage),
-    /// The account is no more, and so is what its archive has; by localpart.
-    Forget(String),
-}
-
-/// A message in an archive.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ArchivedMessage {
-    /// Its name in the archive, greater than those of earlier ones.
-    pub id: u64,
-    /// Localpart of the account whose archive it is.
-    pub account: String,
-    /// When it was archived.
-    pub at: SystemTime,
-    /// The stanza.
-    pub stanza: Vec<u8>,
-}
-
-/// What a stored stanza is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keeping {
-    /// A message that waits for an account.
-    Offline,
-    /// What a room is: no stanza, but an element.
-    Room,
-    /// What was said in a room.
-    Said,
-    /// An entry of a roster: no stanza, but an element.
-    Contact,
-}
-
-/// A message in offline storage, or a part of a room.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredMessage {
-    /// Its name.
-    pub id: StoredId,
-    /// What it is.
-    pub keeping: Keeping,
-    /// Localpart of the account that it waits for, or of the room.
-    pub account: String,
-    /// When it was sent.
-    pub since: SystemTime,
-    /// The stanza as it will be delivered, delay stamp included.
-    pub stanza: Vec<u8>,
-}
-
 /// What to do.
 #[derive(Debug)]
 pub enum Output {
@@ -232,6 +183,9 @@ pub struct RouterConfig {
     pub domain: Jid,
     /// Localparts of the accounts, prepared.
     pub accounts: Vec<String>,
+    /// Whether there are requests about accounts (XEP-0077), which are decided outside: they
+    /// are told of as a feature of the server.
+    pub registers: bool,
     /// The bounds.
     pub limits: HubLimits,
     /// How long a session without connection is kept. 0: there is no resumption.
@@ -243,6 +197,7 @@ pub struct RouterConfig {
 pub struct Router {
     domain: Jid,
     limits: HubLimits,
+    registers: bool,
     resume_timeout: Duration,
     encoder: Encoder,
     accounts: BTreeMap<String, Account>,
@@ -271,8 +226,8 @@ struct Account {
     roster: Roster,
     /// What of it is kept.
     records: contacts::Records,
-    /// Whom it does not want to hear from (XEP-0191).
-    blocked: BTreeSet<Jid>,
+    /// Whom it does not want to hear from (XEP-0191), and under which name that is kept.
+    blocked: BTreeMap<Jid, StoredId>,
     offline: Offline,
     archive: Archive,
 }
@@ -351,6 +306,7 @@ impl Router {
             domain: config.domain,
             component: None,
             limits: config.limits,
+            registers: config.registers,
             resume_timeout: config.resume_timeout,
             accounts: config
                 .accounts
@@ -370,13 +326,21 @@ impl Router {
             nodes: pubsub::Nodes::default(),
             rosters: BTreeSet::new(),
         };
-        // What was said needs the room.
-        let (rooms, rest): (Vec<_>, Vec<_>) =
-            (stored.into_iter()).partition(|stored| stored.keeping == Keeping::Room);
+        // What was said needs the room, and an item its node.
+        let (rooms, rest): (Vec<_>, Vec<_>) = (stored.into_iter())
+            .partition(|stored| matches!(stored.keeping, Keeping::Room | Keeping::Node));
         for message in rooms.into_iter().chain(rest) {
             router.next_stored = router.next_stored.max(message.id.0 + 1);
             if message.keeping == Keeping::Contact {
                 router.restore_contact(message);
+                continue;
+            }
+            if message.keeping == Keeping::Blocked {
+                router.restore_blocked(&message);
+                continue;
+            }
+            if matches!(message.keeping, Keeping::Node | Keeping::NodePart) {
+                router.restore_node(&message);
                 continue;
             }
             if message.keeping != Keeping::Offline {
@@ -455,6 +419,7 @@ impl Router {
             Input::Shutdown => self.shutdown(now),
         }
         self.keep_rosters(now);
+        self.keep_nodes(now);
         self.settle(now);
     }
 

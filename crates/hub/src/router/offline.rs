@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::SessionId;
-use super::outbound::Letter;
+use super::letter::Letter;
 
 /// Names one stored message; never used twice by a hub, restarts included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

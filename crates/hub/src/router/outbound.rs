@@ -4,40 +4,10 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
+use super::letter::Letter;
 use super::offline::StoredId;
-
-/// A stanza, encoded once, shared by all sessions that it goes to.
-#[derive(Debug)]
-pub(super) struct Letter {
-    bytes: Box<[u8]>,
-    /// Some session's client has it for sure, as far as the hub can know.
-    arrived: AtomicBool,
-}
-
-impl Letter {
-    pub(super) fn new(bytes: Vec<u8>) -> Arc<Self> {
-        Arc::new(Self {
-            bytes: bytes.into_boxed_slice(),
-            arrived: AtomicBool::new(false),
-        })
-    }
-
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    fn arrive(&self) {
-        self.arrived.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether nobody has it and no other session will bring it.
-    pub(super) fn is_last_hope(self: &Arc<Self>) -> bool {
-        !self.arrived.load(Ordering::Relaxed) && Arc::strong_count(self) == 1
-    }
-}
 
 /// A letter in one session's queue.
 #[derive(Debug, Clone)]
@@ -65,8 +35,8 @@ pub(super) struct Outbound {
 
 impl Outbound {
     pub(super) fn push(&mut self, held: Held) {
-        self.bytes += held.letter.bytes.len();
-        self.unsent_bytes += held.letter.bytes.len();
+        self.bytes += held.letter.bytes().len();
+        self.unsent_bytes += held.letter.bytes().len();
         self.held.push_back(held);
     }
 
@@ -100,8 +70,8 @@ impl Outbound {
         while out.len() < enough
             && let Some(held) = self.held.get(self.sent)
         {
-            out.extend_from_slice(&held.letter.bytes);
-            self.unsent_bytes -= held.letter.bytes.len();
+            out.extend_from_slice(held.letter.bytes());
+            self.unsent_bytes -= held.letter.bytes().len();
             self.sent += 1;
         }
         self.backlog.0 = self.backlog.0.min(self.unsent());
@@ -116,7 +86,7 @@ impl Outbound {
         let arrived: Vec<_> = self.held.drain(..count).collect();
         for held in &arrived {
             held.letter.arrive();
-            self.bytes -= held.letter.bytes.len();
+            self.bytes -= held.letter.bytes().len();
         }
         arrived
     }
@@ -136,7 +106,7 @@ impl Outbound {
             .held
             .iter()
             .take(count)
-            .map(|h| h.letter.bytes.len())
+            .map(|h| h.letter.bytes().len())
             .sum();
         self.unsent_bytes = self.bytes - sent;
         self.backlog = (self.unsent(), self.unsent_bytes);

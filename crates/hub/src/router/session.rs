@@ -1,6 +1,6 @@
 //! Sessions: resource binding (RFC 6120 §7), connections lost and regained, bounds and
-//! deadlines, the end. What the rules of stream management say is in `management`, what
-//! becomes of the stanzas of an ended session in `redirect`.
+//! deadlines, the end. What clients say of stream management is heard in `nonza`; what becomes
+//! of the stanzas of an ended session is said in `redirect`.
 
 use std::collections::VecDeque;
 use std::time::Instant;

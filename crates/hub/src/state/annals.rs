@@ -14,8 +14,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use stanchion_stanza::{Decoder, Element, Encoder, Scope, StreamEvent, Text};
 
-use super::spool::limits;
-use super::{failed, private, replace};
+use super::{failed, private, record_limits, replace};
 use crate::error::HubError;
 use crate::limits::HubLimits;
 use crate::router::ArchivedMessage;
@@ -60,7 +59,7 @@ impl Annals {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(source) => return Err(failed(&path, source)),
         };
-        let encoder = Encoder::new(Scope::empty(), super::spool::limits());
+        let encoder = Encoder::new(Scope::empty(), record_limits());
         let write = || -> io::Result<File> {
             replace(&path, &encode_all(&encoder, &messages)?)?;
             private().append(true).open(&path)
@@ -133,7 +132,7 @@ fn encode(encoder: &Encoder, message: &ArchivedMessage, out: &mut Vec<u8>) -> io
 /// The newest messages of each account that are within its bounds, in order. Error: the
 /// offset of the fault.
 fn parse(bytes: &[u8], bounds: &HubLimits) -> Result<Vec<ArchivedMessage>, u64> {
-    let mut decoder = Decoder::without_root(Scope::empty(), limits());
+    let mut decoder = Decoder::without_root(Scope::empty(), record_limits());
     decoder.push(bytes);
     let mut accounts: BTreeMap<String, (usize, VecDeque<ArchivedMessage>)> = BTreeMap::new();
     loop {

@@ -1,13 +1,13 @@
 //! What outlives a hub: its certificate and key (`identity`), the secret that hides which
-//! users exist, offline messages (`spool`) and archives (`annals`). Here: the directory, its lock, and how a
-//! file is replaced.
+//! users exist, offline messages (`spool`) and archives (`annals`). Here: the directory, its
+//! lock, how a file is replaced, and how long a record may be.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `identity.pem` | private key and certificate, mode 0600 |
 //! | `cert.pem` | the certificate alone, for clients to trust |
 //! | `secret` | 32 random bytes, mode 0600 |
-//! | `offline.xml` | offline messages, rosters, and rooms with what was said there, mode 0600 |
+//! | `offline.xml` | offline messages, rosters, whom accounts block, rooms with what was said there, and nodes with their items, mode 0600 |
 //! | `archive.xml` | archived messages, mode 0600 |
 //! | `lock` | locked while a hub runs |
 
@@ -19,6 +19,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use stanchion_stanza::Limits;
 use zeroize::Zeroizing;
 
 use crate::error::HubError;
@@ -118,6 +119,12 @@ fn create_directory(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path)
+}
+
+/// What one record of a journal may take: a stanza of 16 MiB may take six times that as
+/// escaped text.
+fn record_limits() -> Limits {
+    Limits::default().with_stanza_bytes(100 * 1024 * 1024)
 }
 
 /// Opens a file that its owner alone may read.

@@ -1,6 +1,7 @@
-//! Offline messages, and rooms with what was said in them, on disk: a journal of what was
-//! stored and what was removed, written anew when most of it is history. Which messages
-//! those are is the router's; archives are in `annals`, which is written along.
+//! Offline messages, rosters, whom accounts block, rooms with what was said in them, and
+//! publish/subscribe nodes with their items, on disk: a journal of what was stored and what
+//! was removed, written anew when most of it is history. Which messages those are is the
+//! router's; archives are in `annals`, which is written along.
 //!
 //! What holds: once [`Spool::apply`] has returned, every message in it was written and
 //! handed to the disk (`fdatasync`), and outlives the death of the hub; as far as the disk
@@ -14,10 +15,10 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
-use stanchion_stanza::{Decoder, Element, Encoder, Limits, Scope, StreamEvent, Text};
+use stanchion_stanza::{Decoder, Element, Encoder, Scope, StreamEvent, Text};
 
 use super::annals::{Annals, Record};
-use super::{StateDir, failed, private, replace};
+use super::{StateDir, failed, private, record_limits, replace};
 use crate::error::HubError;
 use crate::limits::HubLimits;
 use crate::router::{ArchivedMessage, Keeping, Persist, StoredId, StoredMessage};
@@ -54,7 +55,7 @@ impl Spool {
     pub(super) fn open(state: StateDir, bounds: HubLimits) -> Result<(Self, Kept), HubError> {
         let (annals, archived) = Annals::open(&state.path, bounds)?;
         let path = state.path.join("offline.xml");
-        let encoder = Encoder::new(Scope::empty(), limits());
+        let encoder = Encoder::new(Scope::empty(), record_limits());
         let messages = match fs::read(&path) {
             Ok(bytes) => parse(&bytes).map_err(|offset| HubError::StateDamaged {
                 path: path.clone(),
@@ -142,11 +143,6 @@ impl Spool {
     }
 }
 
-/// A stanza of 16 MiB may take six times that as escaped text.
-pub(super) fn limits() -> Limits {
-    Limits::default().with_stanza_bytes(100 * 1024 * 1024)
-}
-
 fn encode_all(encoder: &Encoder, messages: &[StoredMessage]) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     for message in messages {
@@ -172,7 +168,7 @@ fn encode(encoder: &Encoder, message: &StoredMessage, out: &mut Vec<u8>) -> io::
 
 /// What a journal holds, in order. Error: the offset of the fault.
 fn parse(bytes: &[u8]) -> Result<Vec<StoredMessage>, u64> {
-    let mut decoder = Decoder::without_root(Scope::empty(), limits());
+    let mut decoder = Decoder::without_root(Scope::empty(), record_limits());
     decoder.push(bytes);
     let mut messages = BTreeMap::new();
     loop {
@@ -207,6 +203,9 @@ const fn name_of(keeping: Keeping) -> Option<&'static str> {
         Keeping::Room => Some("room"),
         Keeping::Said => Some("said"),
         Keeping::Contact => Some("contact"),
+        Keeping::Blocked => Some("blocked"),
+        Keeping::Node => Some("node"),
+        Keeping::NodePart => Some("node-part"),
     }
 }
 
@@ -222,6 +221,9 @@ fn read(record: &Element) -> Option<Persist> {
         Some("room") => Keeping::Room,
         Some("said") => Keeping::Said,
         Some("contact") => Keeping::Contact,
+        Some("blocked") => Keeping::Blocked,
+        Some("node") => Keeping::Node,
+        Some("node-part") => Keeping::NodePart,
         Some(_) => return None,
     };
     Some(Persist::Store(StoredMessage {

@@ -9,6 +9,23 @@ use stanchion_stanza::{Limits, Scope, codec::parse_element, stream::StreamFeatur
 
 use super::*;
 
+/// One that is never asked.
+struct Unasked;
+
+impl Registrar for Unasked {
+    fn register(&self, _: &str, _: &secrecy::SecretString) -> Result<String, StanzaError> {
+        unreachable!()
+    }
+
+    fn change(&self, _: &str, _: &secrecy::SecretString) -> Result<(), StanzaError> {
+        unreachable!()
+    }
+
+    fn end(&self, _: &str) -> Result<(), StanzaError> {
+        unreachable!()
+    }
+}
+
 fn shared(plain: bool) -> Negotiable {
     let mut accounts = MemoryAccounts::new();
     accounts.set("lamp", &"secret".into(), 16, [1; 16]).unwrap();
@@ -44,7 +61,12 @@ impl Bench {
 
     fn secured(plain: bool) -> Self {
         let mut bench = Self::new(plain);
-        bench.take(Input::Secured(ServerChannel {
+        bench.secure();
+        bench
+    }
+
+    fn secure(&mut self) {
+        self.take(Input::Secured(ServerChannel {
             encrypted: true,
             bindings: ChannelBindings {
                 tls_exporter: Some([7; 32]),
@@ -52,7 +74,6 @@ impl Bench {
             },
             ..ServerChannel::default()
         }));
-        bench
     }
 
     fn take(&mut self, input: Input) -> Vec<Output> {
@@ -107,6 +128,25 @@ fn plain(initial: &[u8]) -> String {
         "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{}</auth>",
         Text::base64(initial)
     )
+}
+
+#[test]
+fn making_accounts_is_a_feature_inside_tls_before_a_login_where_some_are_made() {
+    let registers = |features: &StreamFeatures| {
+        features.offers("register", "http://jabber.org/features/iq-register")
+    };
+    for some in [true, false] {
+        let mut bench = Bench::new(true);
+        if some {
+            bench.negotiation.shared.registrar = Some(Arc::new(Unasked));
+        }
+        assert!(!registers(&bench.open()), "not in the clear");
+        bench.say(STARTTLS);
+        bench.secure();
+        assert_eq!(registers(&bench.open()), some);
+        bench.say(&plain(b"\0lamp\0secret"));
+        assert!(!registers(&bench.open()), "there is one already");
+    }
 }
 
 #[test]

@@ -22,6 +22,23 @@ impl Engine {
         self.inbox.origin(arrival).map(Origin::key)
     }
 
+    /// The application is about to act on a message that an earlier process had in its
+    /// hands. A place in its queue does not count: only what it begins can have ended it.
+    pub(super) fn begin(&mut self, arrival: u64) {
+        let unmarked = mutant::is("begin-unmarked") || mutant::is("queued-is-begun");
+        let counts = self.inbox.begins(arrival) && !unmarked;
+        match self.inbox.origin(arrival).filter(|_| counts) {
+            Some(origin) => {
+                let op = Op::MarkHanded {
+                    key: origin.key(),
+                    at: self.now.wall,
+                };
+                self.persist(op, Effect::Begun { arrival });
+            }
+            None => self.event(Event::Begun { arrival }),
+        }
+    }
+
     pub(super) fn commit(&mut self, arrival: u64) {
         let Some(origin) = self.inbox.take(arrival) else {
             return self.not_there(arrival);
@@ -133,10 +150,7 @@ impl Engine {
                     self.transmit(&receipt.to_element());
                 }
             }
-            Origin::Channel(seat) => {
-                let verdict = seat.verdict(VerdictState::Delivered);
-                self.verdict(seat, verdict);
-            }
+            Origin::Channel(seat) => self.delivered(seat),
         }
     }
 
@@ -179,8 +193,8 @@ impl Engine {
         let message = self.read_message(&record);
         let said = message.and_then(|m| m.payload::<Deliver>().ok()?);
         let seat = Seat {
-            device,
-            channel,
+            device: device.clone(),
+            channel: channel.clone(),
             epoch: at.0,
             seq: at.1,
             id,
@@ -190,5 +204,6 @@ impl Engine {
         if said.is_some() {
             self.answer_with(seat, VerdictState::Delivered);
         }
+        self.advance(&device, &channel, None);
     }
 }

@@ -33,10 +33,19 @@ pub(super) struct Receiving {
     /// before any later one.
     pub(super) awaited: BTreeSet<(Epoch, u64)>,
     /// Those of them that were found in the inbox before an earlier one, and where.
-    pub(super) found: BTreeMap<(Epoch, u64), u64>,
+    pub(super) found: BTreeMap<(Epoch, u64), Found>,
     /// The deadline that a later copy of it says.
     pub(super) deadline: Option<i64>,
     dirty: bool,
+}
+
+/// Where a message is that comes again after an earlier one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found {
+    /// Its place in the inbox.
+    pub(super) arrival: u64,
+    /// It is given to the application alone.
+    pub(super) suspect: bool,
 }
 
 /// A device that sent something.
@@ -308,7 +317,7 @@ impl Receiving {
     pub(super) fn next(&self) -> Option<((Epoch, u64), u64)> {
         let again = self.awaited.iter().find(|at| self.comes_again(**at));
         if let (Some(at), false) = (again, self.unordered) {
-            return Some((*at, *self.found.get(at)?));
+            return Some((*at, self.found.get(at)?.arrival));
         }
         let at = self.channel.next(self.unordered)?;
         let arrival = *self.held.get(&at)?;
@@ -321,8 +330,11 @@ impl Receiving {
         !self.unordered && earlier.any(|at| self.comes_again(*at))
     }
 
+    /// One whose slot is gone does, too: its sender gave it up after it was handed over, or
+    /// has heard of it in a life of this store that is undone.
     fn comes_again(&self, at: (Epoch, u64)) -> bool {
-        self.standing(at) == Some(Standing::Handed) && !mutant::is("again-in-any-order")
+        let there = self.standing(at).unwrap_or(Standing::Handed);
+        there == Standing::Handed && !mutant::is("again-in-any-order")
     }
 
     pub(super) fn standing(&self, at: (Epoch, u64)) -> Option<Standing> {

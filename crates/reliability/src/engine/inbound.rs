@@ -191,6 +191,8 @@ pub(super) struct Inbox {
     decided: BTreeSet<u64>,
     /// What the application holds, or what comes next, is to be there alone.
     alone: bool,
+    /// Messages that an earlier process had in its hands, and this one has not begun.
+    again: BTreeSet<u64>,
 }
 
 impl Inbox {
@@ -260,6 +262,23 @@ impl Inbox {
         self.held.insert(arrival, origin);
     }
 
+    /// The same, of one that was handed over by an earlier process.
+    pub(super) fn carry_again(&mut self, arrival: u64, origin: Origin) {
+        self.carry(arrival, origin);
+        self.again.insert(arrival);
+    }
+
+    /// The messages that an earlier process had too, and that are not begun.
+    pub(super) fn again(&self) -> impl Iterator<Item = u64> + '_ {
+        self.again.iter().copied()
+    }
+
+    /// The application begins with a message. Whether it is the first time in this process
+    /// and not the first time of all.
+    pub(super) fn begins(&mut self, arrival: u64) -> bool {
+        self.again.remove(&arrival)
+    }
+
     /// The messages that the application holds.
     pub(super) fn arrivals(&self) -> impl Iterator<Item = u64> + '_ {
         self.held.keys().copied()
@@ -267,6 +286,7 @@ impl Inbox {
 
     pub(super) fn take(&mut self, arrival: u64) -> Option<Origin> {
         let origin = self.held.remove(&arrival)?;
+        self.again.remove(&arrival);
         if self.loading {
             self.decided.insert(arrival);
         }

@@ -92,6 +92,13 @@ pub enum Input {
         /// What it is a newer value of.
         key: String,
     },
+    /// The application is about to act on a message that it was warned of: say it first,
+    /// once, and act after [`Event::Begun`]. If the process ends before the message is decided
+    /// about, that counts against it; see [`Event::Poisoned`].
+    Begin {
+        /// From [`Event::Message`].
+        arrival: u64,
+    },
     /// The application committed the message that arrived so.
     Commit {
         /// From [`Event::Message`].
@@ -345,7 +352,8 @@ pub enum Event {
         arrival: u64,
         /// The message.
         message: Box<Message>,
-        /// It was received by an earlier process, which may have acted on it.
+        /// It was received by an earlier process, which may have acted on it. Say
+        /// [`Input::Begin`] before this one does.
         maybe_redelivered: bool,
     },
     /// Messages of an archive are durable.
@@ -363,6 +371,11 @@ pub enum Event {
         /// If not, it said more than could wait, which is to be read from its archive,
         /// after what was read last. Then say [`Input::EnterRoom`] again.
         entered: bool,
+    },
+    /// That the application acts on a message again is durable: it may.
+    Begun {
+        /// From [`Input::Begin`].
+        arrival: u64,
     },
     /// What the application decided about a received message.
     Decided {
@@ -394,9 +407,9 @@ pub enum Event {
         /// The channel.
         channel: String,
     },
-    /// A received message was handed over three times, and its consumer ended each time
-    /// before it committed it: it is handed over no more, and its sender is told that it
-    /// may have taken effect.
+    /// A received message was handed over, and [begun](Input::Begin) twice after that, and
+    /// its consumer ended each time before it committed it: it is handed over no more, and
+    /// its sender is told that it may have taken effect.
     Poisoned {
         /// Its place in the inbox.
         arrival: u64,

@@ -21,10 +21,12 @@
 //!
 //! Connections are made by `connect`, and what to do with outputs is the driver's.
 
+mod answers;
 mod archived;
 mod concluding;
 mod config;
 mod correspondents;
+mod effect;
 mod fleeting;
 mod inbound;
 mod io;
@@ -46,15 +48,14 @@ mod succession;
 mod timekeeping;
 mod verdicts;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use stanchion_stanza::payload::delivery::{
-    Boot, Channel, Device, Epoch, Jids, Place, Verdict, VerdictState,
+    Boot, Channel, Device, Epoch, Jids, Place, VerdictState,
 };
-use stanchion_stanza::{BareJid, Element, Encoder, Jid, Limits, Message, Scope};
+use stanchion_stanza::{BareJid, Encoder, Limits, Scope};
 
-use crate::outcome::Outcome;
 use crate::store::{Committed, MAX_PAGE, Op, OpResult, Recovered};
 
 pub use archived::SLICE;
@@ -67,10 +68,12 @@ pub use management::HandledTooHigh;
 pub use rto::RtoConfig;
 pub use succession::Legacy;
 
+use answers::Answers;
 use correspondents::Correspondents;
+use effect::Effect;
 use fleeting::Fleeting;
-use inbound::{Inbox, Origin, Seat};
-use management::{Management, Slot};
+use inbound::Inbox;
+use management::Management;
 use outbox::{Backlog, LaneId, Outbox};
 use poison::Poison;
 use present::Present;
@@ -89,93 +92,11 @@ const COMMITTING: usize = 2048;
 /// Messages of one lane in memory: two windows, so that one is loaded while the other is
 /// on its way.
 const OF_A_LANE: usize = 192;
-/// Verdicts that wait for a stream.
-const VERDICTS: usize = 1024;
 /// How often what is past its retention is removed from the store.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 /// The store is not asked more often than this for messages that are due; messages in
 /// memory need no asking.
 const DUE_PAUSE: Duration = Duration::from_millis(100);
-
-/// What is done once an op is durable.
-#[derive(Debug)]
-enum Effect {
-    None,
-    Accepted {
-        seq: u64,
-        id: String,
-        /// Of its stanza.
-        bytes: usize,
-    },
-    /// A message of the outbox has its final state.
-    Concluded {
-        seq: u64,
-        tell: Option<(String, Outcome)>,
-    },
-    /// A channel is in that epoch.
-    Opened(LaneId, Epoch),
-    /// A recipient is that device.
-    Bound(Jid),
-    /// A message in doubt is left behind in its channel, as its record says.
-    Left(LaneId, u64),
-    /// A plain message is kept.
-    Arrived {
-        slot: Slot,
-        message: Box<Message>,
-        origin: Origin,
-    },
-    /// A message of a channel is kept; with the message, if it is handed over at once.
-    Seated {
-        slot: Slot,
-        seat: Seat,
-        /// Its sender does not know yet that this device speaks the protocol.
-        greet: bool,
-        message: Option<Box<Message>>,
-    },
-    /// A message that was held is marked as handed over.
-    HandedOver {
-        seat: Seat,
-        arrival: u64,
-        message: Box<Message>,
-        maybe_redelivered: bool,
-    },
-    /// A message is gone from the inbox.
-    Dropped,
-    Committed {
-        arrival: u64,
-        origin: Origin,
-    },
-    /// A commit was tried, with the application's effect.
-    Applied {
-        arrival: u64,
-        origin: Origin,
-    },
-    Rejected {
-        arrival: u64,
-        origin: Origin,
-    },
-    /// A verdict may leave.
-    Verdict(Seat, Verdict),
-    /// So may another word to a device.
-    Say(Device, Box<Element>),
-    Pruned,
-    /// What was taken from an archive is kept.
-    Archived {
-        ticket: u64,
-        taken: usize,
-    },
-    /// What a room said while its archive was read is kept.
-    Entered {
-        ticket: u64,
-        taken: usize,
-        entered: bool,
-    },
-    /// The count of a stream is on record.
-    Recorded {
-        stream: u64,
-        h: u32,
-    },
-}
 
 /// A record that is being read.
 #[derive(Debug)]
@@ -263,9 +184,8 @@ pub struct Engine {
     fetched: VecDeque<Fetched>,
     /// Messages that are delivered at most once, and wait for a stream.
     fleeting: VecDeque<Fleeting>,
-    /// Verdicts that may leave: to which device, on which channel, under which boot.
-    verdicts: BTreeMap<(Device, Channel, Epoch, Boot), Vec<Verdict>>,
-    verdict_count: usize,
+    /// Verdicts that may leave.
+    answers: Answers,
     /// Ops for the next batch, with what follows each.
     ops: Vec<(Option<Op>, Effect)>,
     /// Lanes whose state goes into the next batch.
@@ -335,8 +255,7 @@ impl Engine {
             fetched: VecDeque::new(),
             fleeting: VecDeque::new(),
             present: Present::default(),
-            verdicts: BTreeMap::new(),
-            verdict_count: 0,
+            answers: Answers::default(),
             ops: Vec::new(),
             dirty: BTreeSet::new(),
             committing: VecDeque::new(),
@@ -361,7 +280,8 @@ impl Engine {
         }
         engine.outbox.all_loaded_but(&engine.hungry);
         engine.look_for_handled();
-        if engine.unhandled > 0 {
+        // Its end tells, too, that nothing more comes again of what was handed over.
+        if engine.unhandled > 0 || !engine.fetched.is_empty() {
             engine.inbox.look_in_store();
         }
         engine
@@ -432,6 +352,13 @@ impl Engine {
         self.management.h()
     }
 
+    /// Whether its store has failed: then it takes nothing any more. See
+    /// [`Event::StoreFailed`].
+    #[must_use]
+    pub const fn has_failed(&self) -> bool {
+        self.failed
+    }
+
     /// Takes one input.
     pub fn handle(&mut self, now: Now, input: Input) {
         if self.failed {
@@ -442,6 +369,7 @@ impl Engine {
         match input {
             Input::Send(submission) => drop(self.submit(submission)),
             Input::Replace { submission, key } => self.replace(submission, key),
+            Input::Begin { arrival } => self.begin(arrival),
             Input::Commit { arrival } => self.commit(arrival),
             Input::CommitWith { arrival } => self.commit_with(arrival),
             Input::Reject { arrival } => self.reject(arrival),
@@ -481,6 +409,7 @@ impl Engine {
             Input::LeaveRoom(room) => self.leave_room(room),
             // The last count: what it covers is not sent again to the next session.
             Input::Closing => {
+                self.send_verdicts();
                 self.management.asked();
                 self.answer();
             }
@@ -512,7 +441,7 @@ impl Engine {
                 tracing::debug!(messages = due, "no answer in time: sending again");
             }
             self.send_closes();
-            self.send_verdicts();
+            self.send_due_verdicts();
             self.send_waiting();
             self.watch_stream();
         }
@@ -569,6 +498,7 @@ impl Engine {
             }
         });
         let proof = self.proof_due().filter(|_| self.connected);
+        let verdicts = self.verdicts_due().filter(|_| self.connected);
         let due = self
             .look_for_due
             .filter(|_| !self.looking_for_due && self.reading.is_empty());
@@ -578,6 +508,7 @@ impl Engine {
             self.fleeting_due(),
             stream,
             proof,
+            verdicts,
             self.next_look_at_clock(),
             Some(self.prune_at),
         ]
@@ -688,12 +619,13 @@ impl Engine {
                 }
                 self.seated(seat, message, &result);
             }
+            Effect::Known(slot) => self.management.handled(slot),
             Effect::HandedOver {
                 seat,
                 arrival,
                 message,
-                maybe_redelivered,
-            } => self.handed_over(seat, arrival, message, maybe_redelivered),
+            } => self.handed_over(seat, arrival, message, false),
+            Effect::Begun { arrival } => self.event(Event::Begun { arrival }),
         }
     }
 
@@ -784,14 +716,17 @@ impl Engine {
                 }
                 for record in records {
                     self.flush_if_full();
-                    let suspect = is_suspect(&record);
-                    if !suspect || !self.inbox.is_busy() {
+                    if !is_suspect(&record) {
+                        self.load_inbound(record);
+                        continue;
+                    }
+                    let busy = self.inbox.is_busy();
+                    // Before it is loaded: what waits in its channel stays there.
+                    self.inbox.wait_alone();
+                    if !busy {
                         self.load_inbound(record);
                     }
-                    if suspect {
-                        self.inbox.wait_alone();
-                        break;
-                    }
+                    break;
                 }
             }
             Loaded::One(record) => self.load_one(record),

@@ -23,12 +23,14 @@ impl Engine {
         condition: DefinedCondition,
     ) -> bool {
         let now = self.now.monotonic;
-        let at = from.cloned().unwrap_or_else(|| self.address(to, 0));
+        let at = from
+            .cloned()
+            .unwrap_or_else(|| self.outbox.address(to, 0, false));
         if self.is_beyond(&at, condition) && self.has_elsewhere(to) {
             self.outbox.is_beyond(to, now);
         }
         let ends = condition == DefinedCondition::ItemNotFound;
-        let elsewhere = self.outbox.returned_from(to, &at, ends);
+        let elsewhere = self.outbox.returned_from(to, &at, ends, now);
         if elsewhere || !ends {
             self.outbox.bounced(seq, condition, false, now);
         }
@@ -39,12 +41,25 @@ impl Engine {
     }
 
     /// Whether our server does not talk to that one, while this device has an account there.
+    ///
+    /// RFC 6120 §10.4 names conditions for a domain that is not found or does not answer, and
+    /// none for a server that does not federate at all. What such servers say was asked of them:
+    ///
+    /// | server | condition | type |
+    /// |---|---|---|
+    /// | Prosody 0.12 without `s2s` | `not-allowed` | cancel |
+    /// | ejabberd 23.01 with `s2s_access: none` | `forbidden` | auth |
+    ///
+    /// `remote-server-not-found` and `remote-server-timeout` are the RFC's. Each of the two that
+    /// were asked for comes from the address that the message went to, so that what its own server
+    /// forbids looks the same. It costs a move that does not help, ever more rarely.
     fn is_beyond(&self, at: &Jid, condition: DefinedCondition) -> bool {
         let silent = matches!(
             condition,
             DefinedCondition::RemoteServerNotFound
                 | DefinedCondition::RemoteServerTimeout
                 | DefinedCondition::NotAllowed
+                | DefinedCondition::Forbidden
         );
         let own = self.addresses.iter().flat_map(|own| &own.jids);
         let mut domains = own.map(|jid| jid.domain());

@@ -259,14 +259,6 @@ impl Engine {
         self.transmit(&control(to, payload));
     }
 
-    /// Where the recipient is reached at present, by a message that was sent so many times
-    /// in vain.
-    pub(super) fn address(&self, to: &Jid, tries: u32) -> Jid {
-        let recipient = self.outbox.recipient(to);
-        let route = recipient.and_then(|r| r.route_after(tries));
-        route.map_or_else(|| to.clone(), |other| other.clone().into())
-    }
-
     /// Whether the answer may come from there: the recipient's account, or one that its
     /// device has registered.
     pub(super) fn may_answer(&self, to: &Jid, from: &Jid) -> bool {

@@ -130,7 +130,10 @@ impl Engine {
             return;
         }
         for (_, effect) in &self.ops {
-            if let Effect::Arrived { slot, .. } | Effect::Seated { slot, .. } = effect {
+            if let Effect::Arrived { slot, .. }
+            | Effect::Seated { slot, .. }
+            | Effect::Known(slot) = effect
+            {
                 self.management.submitted(*slot);
             }
         }

@@ -6,24 +6,25 @@ use std::ops::Bound;
 
 use stanchion_stanza::payload::delivery::{
     Answer, Cancel, Channel, Close, Closed, Deliver, Device, Epoch, IdPrefix, MAX_SEQ, Place,
-    Rotate, Verdict, VerdictState, WrongStore,
+    Rotate, VerdictState, WrongStore,
 };
 use stanchion_stanza::{Element, Jid, Message, Payload as _, ns};
 
-use super::correspondents::Speaking;
+use super::correspondents::{Found, Speaking};
 use super::inbound::{Origin, Seat, key_of};
 use super::management::Slot;
-use super::{Effect, Engine, Event, Fetched, Load, Output, VERDICTS, Why};
+use super::{Effect, Engine, Event, Fetched, Load, Output, Why};
 use crate::delivery::{Closing, Coordinates, Judgement, Ruling, Standing};
 use crate::mutant;
 use crate::store::{InboundKey, InboundRecord, InboundState, Op, OpResult};
 
-/// Hand-overs of a message, each of which ended the process, after which it is given up.
+/// How often a message is handed over, begun the second time and the third, and ends the
+/// process, until it is given up.
 const HAND_OVERS: u32 = 3;
 
-/// Whether the message was handed over twice, and both times the process ended: the third
-/// time it is given to the application alone, or it would take those with it that were
-/// handed over beside it.
+/// Whether the message was handed over and begun again, and both times the process ended:
+/// the third time it is given to the application alone, or it would take those with it
+/// that were handed over beside it.
 pub(super) const fn is_suspect(record: &InboundRecord) -> bool {
     matches!(record.state, InboundState::Handed { times } if times + 1 == HAND_OVERS)
 }
@@ -176,6 +177,9 @@ impl Engine {
         let late = said
             .deadline
             .is_some_and(|at| at < self.now.wall.as_unix_ms());
+        // What is known of it may not be durable: it can have come on an earlier stream, whose
+        // counter holds nothing back on this one.
+        let known = matches!(ruling.judgement, Judgement::Known(_));
         match ruling.judgement {
             Judgement::Keep => return self.keep(slot, message, seat, late, said.to.is_none()),
             Judgement::Known(Standing::Held) => {
@@ -192,7 +196,11 @@ impl Engine {
                 self.answer_judgement(seat, judgement);
             }
         }
-        self.management.handled(slot);
+        if known && !mutant::is("copy-before-durable") {
+            self.after_all(Effect::Known(slot));
+        } else {
+            self.management.handled(slot);
+        }
         self.advance(&said.from, &said.channel, None);
     }
 
@@ -288,7 +296,7 @@ impl Engine {
 
     /// Hands over what is next in a channel and waits for it: read from the store, one
     /// after the other. `deadline` is what a copy says that came just now.
-    fn advance(&mut self, device: &Device, name: &Channel, deadline: Option<i64>) {
+    pub(super) fn advance(&mut self, device: &Device, name: &Channel, deadline: Option<i64>) {
         let room = self.config.hand_over;
         let Some(receiving) = self.correspondents.channel(device, name) else {
             return;
@@ -299,7 +307,12 @@ impl Engine {
         if !receiving.fetching.is_empty() {
             return;
         }
-        if !self.inbox.has_hands(room) {
+        let suspect = receiving.found.get(&at).is_some_and(|found| found.suspect);
+        let busy = suspect && self.inbox.is_busy();
+        if suspect {
+            self.inbox.wait_alone();
+        }
+        if busy || !self.inbox.has_hands(room) {
             // Its record may be older than what was read last, so the channel has to be
             // remembered.
             self.wanting.insert((device.clone(), name.clone()));
@@ -352,7 +365,8 @@ impl Engine {
         let again = receiving.found.remove(&at).is_some();
         let stands = match receiving.standing(at) {
             Some(Standing::Held) => true,
-            Some(Standing::Handed) => again,
+            // Its slot may be gone since it was found.
+            Some(Standing::Handed) | None => again,
             _ => false,
         };
         let newer = receiving.deadline.take();
@@ -360,6 +374,7 @@ impl Engine {
         let (Some(message), Some(said), true) = (message, said, stands) else {
             receiving.fetching.remove(&at);
             receiving.held.remove(&at);
+            receiving.awaited.remove(&at);
             self.inbox.redeem();
             return self.advance(&device, &name, None);
         };
@@ -377,17 +392,15 @@ impl Engine {
             return self.answer_with(seat, VerdictState::Late);
         }
         receiving.held.remove(&at);
-        self.mark_handed(seat, arrival, Box::new(message), again);
+        if again {
+            self.handed_over(seat, arrival, Box::new(message), true);
+        } else {
+            self.mark_handed(seat, arrival, Box::new(message));
+        }
     }
 
-    /// Hands a kept message over, once that is durable.
-    fn mark_handed(
-        &mut self,
-        seat: Seat,
-        arrival: u64,
-        message: Box<Message>,
-        maybe_redelivered: bool,
-    ) {
+    /// Hands a kept message over for the first time, once that is durable.
+    fn mark_handed(&mut self, seat: Seat, arrival: u64, message: Box<Message>) {
         if let Some(receiving) = self.correspondents.channel(&seat.device, &seat.channel)
             && !mutant::is("hand-over-unmarked")
         {
@@ -402,34 +415,45 @@ impl Engine {
             seat,
             arrival,
             message,
-            maybe_redelivered,
         };
         self.persist(op, effect);
     }
 
+    /// That a message is handed over is durable, perhaps since an earlier process: then
+    /// `again`. The place that was promised to it is its own.
     pub(super) fn handed_over(
         &mut self,
         seat: Seat,
         arrival: u64,
         message: Box<Message>,
-        maybe_redelivered: bool,
+        again: bool,
     ) {
         self.inbox.redeem();
         let (device, channel) = (seat.device.clone(), seat.channel.clone());
-        if let Some(receiving) = self.correspondents.channel(&device, &channel) {
+        self.give(seat, arrival, message, again);
+        self.advance(&device, &channel, None);
+    }
+
+    /// Gives a message to the application.
+    fn give(&mut self, seat: Seat, arrival: u64, message: Box<Message>, again: bool) {
+        if let Some(receiving) = self.correspondents.channel(&seat.device, &seat.channel) {
             receiving.fetching.remove(&(seat.epoch, seat.seq));
             receiving.awaited.remove(&(seat.epoch, seat.seq));
         }
         if !self.inbox.holds(arrival) {
             // Not in the order of arrival: earlier ones may still wait in the store.
-            self.inbox.carry(arrival, Origin::Channel(seat));
+            let origin = Origin::Channel(seat);
+            if again {
+                self.inbox.carry_again(arrival, origin);
+            } else {
+                self.inbox.carry(arrival, origin);
+            }
             self.event(Event::Message {
                 arrival,
                 message,
-                maybe_redelivered,
+                maybe_redelivered: again,
             });
         }
-        self.advance(&device, &channel, None);
     }
 
     /// A channel's message was read in the order of arrival: after a start, or since the
@@ -463,15 +487,23 @@ impl Engine {
                     return self.poisoned(seat, record);
                 }
                 if receiving.is_held_up(at) && receiving.awaited.contains(&at) {
-                    receiving.found.insert(at, arrival);
+                    let suspect = is_suspect(&record);
+                    receiving.found.insert(at, Found { arrival, suspect });
                     return;
                 }
-                self.inbox.promise();
-                receiving.fetching.insert(at);
-                self.mark_handed(seat, arrival, Box::new(message), true);
+                if mutant::is("queued-is-begun") {
+                    let (key, at) = (record.key, self.now.wall);
+                    self.persist(Op::MarkHanded { key, at }, Effect::None);
+                }
+                // Those after it have their turn when the page is through: its records
+                // have their places, and others would take these.
+                self.wanting
+                    .insert((seat.device.clone(), seat.channel.clone()));
+                self.give(seat, arrival, Box::new(message), true);
             }
             _ => {
                 // The channel knows better: void, or below `low`.
+                receiving.awaited.remove(&at);
                 let op = Op::DropInbound { key: record.key };
                 self.persist(op, Effect::Dropped);
             }
@@ -483,8 +515,8 @@ impl Engine {
         tracing::error!(
             id = record.key.id,
             from = record.from_full,
-            "a message was handed over {HAND_OVERS} times, and each time the process ended: \
-             it is handed over no more"
+            "a message was begun {HAND_OVERS} times, and each time the process ended: it is \
+             handed over no more"
         );
         self.conclude_seat(&seat, Standing::Maybe);
         let op = Op::MarkHandled {
@@ -496,15 +528,17 @@ impl Engine {
             arrival: record.arrival,
             from: record.from_full,
         });
-        let (device, channel) = (seat.device.clone(), seat.channel.clone());
+        // Those after it have their turn when the page is through.
+        self.wanting
+            .insert((seat.device.clone(), seat.channel.clone()));
         self.answer_with(seat, VerdictState::Maybe);
-        self.advance(&device, &channel, None);
     }
 
     /// The fate of a seat is decided here.
     pub(super) fn conclude_seat(&mut self, seat: &Seat, standing: Standing) {
         if let Some(receiving) = self.correspondents.channel(&seat.device, &seat.channel) {
             receiving.channel.conclude(seat.epoch, seat.seq, standing);
+            receiving.awaited.remove(&(seat.epoch, seat.seq));
         }
         self.correspondents.touch(&seat.device, &seat.channel);
     }
@@ -652,48 +686,6 @@ impl Engine {
     pub(super) fn answer_with(&mut self, seat: Seat, state: VerdictState) {
         let verdict = seat.verdict(state);
         self.after_all(Effect::Verdict(seat, verdict));
-    }
-
-    /// A verdict may leave: with the others of its channel, in one stanza.
-    pub(super) fn verdict(&mut self, seat: Seat, verdict: Verdict) {
-        // A duplicate is answered again, so nothing is lost but time.
-        if self.verdict_count >= VERDICTS {
-            return;
-        }
-        let key = (seat.device, seat.channel, seat.epoch, seat.boot);
-        let verdicts = self.verdicts.entry(key).or_default();
-        if !verdicts.contains(&verdict) {
-            verdicts.push(verdict);
-            self.verdict_count += 1;
-        }
-    }
-
-    pub(super) fn send_verdicts(&mut self) {
-        let Some(at) = self.place.clone() else {
-            return;
-        };
-        self.verdict_count = 0;
-        for ((device, channel, epoch, boot), verdicts) in std::mem::take(&mut self.verdicts) {
-            let Some(known) = self.correspondents.get(&device) else {
-                continue;
-            };
-            let (knows, jids) = (known.version(), self.news_for(known.knows));
-            for verdicts in verdicts.chunks(Answer::MAX_VERDICTS) {
-                self.counters.verdicts += verdicts.len() as u64;
-                let answer = Answer {
-                    to: device.clone(),
-                    at: at.clone(),
-                    epoch,
-                    channel: channel.clone(),
-                    boot,
-                    clock: self.now.wall.as_unix_ms(),
-                    knows,
-                    verdicts: verdicts.to_vec(),
-                    jids: jids.clone(),
-                };
-                self.say_now(&device, &answer.to_element());
-            }
-        }
     }
 }
 

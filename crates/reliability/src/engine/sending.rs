@@ -224,7 +224,9 @@ impl Engine {
             tries: 0,
             inherited,
             sent_at: Duration::ZERO,
+            first_sent_at: Duration::ZERO,
             retry_at: None,
+            armed: None,
             last_error: None,
             bounced: false,
             key: None,
@@ -242,7 +244,7 @@ impl Engine {
         let timeout = self
             .outbox
             .lane(lane)
-            .map_or(Duration::ZERO, |lane| self.outbox.timeout(&lane.to, 1));
+            .map_or(Duration::ZERO, |lane| self.outbox.usual(&lane.to, 1));
         let left = deadline.saturating_sub(self.now.monotonic);
         let lead = (timeout * 2).max(CANCEL_BEFORE).min(left / 4);
         deadline.saturating_sub(lead)
@@ -334,7 +336,8 @@ impl Engine {
         let recipient = self.outbox.recipient(&to)?;
         let flight = self.outbox.get(seq)?;
         let tries = if place.is_some() { flight.tries } else { 0 };
-        let address = self.address(&to, tries);
+        let searches = tries > 0 && self.outbox.searches(seq);
+        let address = self.outbox.address(&to, tries, searches);
         let given = flight.maybe_sent().then_some(flight.accepted_at);
         let Some((at, from, channel, unordered)) = says else {
             return Some(dress(&flight.stanza, None, given));
@@ -430,10 +433,14 @@ impl Engine {
                 channel: lane.name.clone(),
                 boot: self.boot,
             });
-            let again = now + self.outbox.patience(&to, asked + 1);
+            let again = now
+                + self
+                    .outbox
+                    .longer_if_away(&to, self.outbox.usual(&to, asked + 1));
             self.outbox.close_at(id, Some((again, asked + 1)));
             if let Some(close) = close {
-                self.control(self.address(&to, asked), close.to_element());
+                let address = self.outbox.address(&to, asked, true);
+                self.control(address, close.to_element());
             }
         }
     }
@@ -536,8 +543,13 @@ impl Engine {
         let Some(flight) = self.outbox.get(seq) else {
             return;
         };
-        if matches!(flight.stage, Stage::Persisting | Stage::Decided) {
-            return;
+        match flight.stage {
+            // Once it is durable: then its outcome can be, too.
+            Stage::Persisting => {
+                return self.outbox.change(seq, |flight| flight.taken_back = true);
+            }
+            Stage::Decided => return,
+            _ => {}
         }
         if !flight.maybe_sent() {
             return self.conclude(seq, Outcome::NotDelivered(NotDelivered::Cancelled));
@@ -557,7 +569,13 @@ impl Engine {
             if let Some(flight) = self.outbox.get(seq) {
                 flight.span.in_scope(|| tracing::debug!("durable"));
             }
-            return self.event(Event::Accepted { id });
+            let taken_back = self.outbox.get(seq).is_some_and(|f| f.taken_back);
+            let again = taken_back.then(|| id.clone());
+            self.event(Event::Accepted { id });
+            if let Some(id) = again {
+                self.take_back(&id);
+            }
+            return;
         }
         self.backlog.remove(bytes);
         if let Some(flight) = self.outbox.remove(seq)

@@ -1,7 +1,7 @@
 //! An engine that follows a failed one in the same process: what the store does not know,
 //! because it is about this process, goes over. Everything else comes from the store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::inbound::{Origin, Receipt};
 use super::rooms::Rooms;
@@ -18,6 +18,8 @@ pub struct Legacy {
     /// Messages that the application was given, by arrival; `true` for one that it has
     /// committed since.
     in_hands: BTreeMap<u64, bool>,
+    /// Those that an earlier process was given too, and that are not begun.
+    again: BTreeSet<u64>,
     first_arrival: Option<u64>,
     counters: Counters,
     rooms: Rooms,
@@ -77,6 +79,7 @@ impl Engine {
         });
         Legacy {
             in_hands: held.chain(commits).collect(),
+            again: self.inbox.again().collect(),
             first_arrival: self.first_arrival,
             counters: self.counters,
             rooms: self.rooms.bequeathed(),
@@ -110,7 +113,16 @@ impl Engine {
                     receipt: Receipt::wanted_by(&message),
                 },
             };
-            self.inbox.carry(arrival, origin);
+            if let Origin::Channel(seat) = &origin
+                && let Some(there) = self.correspondents.channel(&seat.device, &seat.channel)
+            {
+                there.awaited.remove(&(seat.epoch, seat.seq));
+            }
+            if legacy.again.contains(&arrival) {
+                self.inbox.carry_again(arrival, origin);
+            } else {
+                self.inbox.carry(arrival, origin);
+            }
             if *committed {
                 self.commit(arrival);
             }

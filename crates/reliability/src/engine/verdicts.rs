@@ -183,7 +183,7 @@ impl Engine {
                     && lane.is_some_and(|l| !l.is_room() && l.to.bare_str() == from.bare_str())
             });
             if credible {
-                self.outbox.sample(seq, self.now.monotonic);
+                self.outbox.acknowledged(seq, self.now.monotonic);
                 return self.conclude(seq, Outcome::Acknowledged { by: from.clone() });
             }
         } else if let Some((id, _)) = self.take_doubt(from, |doubt| doubt == id) {
@@ -270,7 +270,7 @@ impl Engine {
         };
         // From the recipient, its server, or our own server on its behalf; and of a
         // message that there can be copies of.
-        let address = self.address(&to, 0);
+        let address = self.outbox.address(&to, 0, false);
         let credible = flight.maybe_sent()
             && flight.stage != Stage::Decided
             && from.is_none_or(|from| {
@@ -307,9 +307,10 @@ impl Engine {
             Remedy::Wait => self.outbox.bounced(seq, condition, true, now),
             Remedy::Reroute => drop(self.goes_elsewhere(seq, &to, from, condition)),
             Remedy::RerouteOrGiveUp if self.goes_elsewhere(seq, &to, from, condition) => {}
-            Remedy::RerouteIfElsewhere if self.has_elsewhere(&to) => {
+            Remedy::RerouteIfElsewhere | Remedy::RerouteOrWait if self.has_elsewhere(&to) => {
                 self.goes_elsewhere(seq, &to, from, condition);
             }
+            Remedy::RerouteOrWait => self.outbox.bounced(seq, condition, true, now),
             Remedy::RerouteOrGiveUp | Remedy::RerouteIfElsewhere | Remedy::GiveUp => {
                 if mutant::is("bounce-is-final") {
                     return self
@@ -371,9 +372,8 @@ impl Engine {
         }
         self.learn(&to, answer);
         self.outbox.comes_back(&to, self.now.monotonic);
-        if boot == self.boot {
-            self.outbox.answers(&to, from, self.now.monotonic);
-        }
+        let now = self.now.monotonic;
+        let late = boot == self.boot && self.outbox.answers(&to, from, now);
         for verdict in &answer.verdicts {
             let Some(lane) = self.outbox.lane_mut(id) else {
                 return;
@@ -382,19 +382,22 @@ impl Engine {
                 Heard::Nothing => self.settle_doubt(from, verdict),
                 Heard::Final { place, fate } => {
                     if let Some(seq) = self.outbox.seq_at(id, place) {
-                        self.outbox.sample(seq, self.now.monotonic);
-                        self.outbox.hurry_earlier(seq, self.now.monotonic);
+                        self.outbox.sample(seq, now);
+                        self.outbox.hurry_earlier(seq, now);
                         self.apply_fate(seq, fate, Some(from));
                     }
                 }
                 Heard::Handed { place } => {
                     if let Some(seq) = self.outbox.seq_at(id, place) {
-                        self.outbox.handed(seq, self.now.monotonic);
+                        self.outbox.handed(seq, now);
                     }
                 }
                 Heard::Late { place } => self.late(id, place),
                 Heard::Rotate => self.rotate(id),
             }
+        }
+        if late {
+            self.outbox.hurry_all(&to, now);
         }
     }
 
@@ -434,7 +437,7 @@ impl Engine {
             recipient.version = jids.version;
             let named = |jid: &&BareJid| jid.as_str() != to.bare_str();
             recipient.others = jids.jids.iter().filter(named).cloned().collect();
-            recipient.route = 0;
+            recipient.goes_by(0, self.now.monotonic);
             news = true;
         }
         let knows = answer.knows.min(ours);
@@ -672,6 +675,8 @@ enum Remedy {
     RerouteOrGiveUp,
     /// The same, as long as there is another one at all.
     RerouteIfElsewhere,
+    /// The same; otherwise later, as it is for a person to mend.
+    RerouteOrWait,
     /// Nothing.
     GiveUp,
 }
@@ -690,14 +695,15 @@ impl Remedy {
             | DefinedCondition::RemoteServerNotFound
             | DefinedCondition::Gone
             | DefinedCondition::Redirect => Self::Reroute,
-            DefinedCondition::Forbidden
-            | DefinedCondition::NotAuthorized
+            DefinedCondition::NotAuthorized
             | DefinedCondition::PolicyViolation
             | DefinedCondition::RegistrationRequired
             | DefinedCondition::SubscriptionRequired => Self::Wait,
             DefinedCondition::ItemNotFound => Self::RerouteOrGiveUp,
-            // Our own server does not talk to that domain; another one of ours may.
+            // Our own server does not talk to that domain (see `reach`); another one of ours
+            // may.
             DefinedCondition::NotAllowed => Self::RerouteIfElsewhere,
+            DefinedCondition::Forbidden => Self::RerouteOrWait,
             _ => Self::GiveUp,
         }
     }

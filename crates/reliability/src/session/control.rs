@@ -7,6 +7,7 @@ use super::SendError;
 use super::outgoing::{InvalidMessage, Outgoing, Prepared};
 use super::sent::{Sent, Stage};
 use super::waiters::Waiter;
+use crate::engine::Mode;
 use crate::store::Effect;
 
 /// A message on its way into the outbox.
@@ -33,6 +34,11 @@ impl SendCommand {
         Ok((Self { prepared, waiter }, kept, sent))
     }
 
+    /// Whether it is kept nowhere.
+    pub(super) fn is_fleeting(&self) -> bool {
+        self.prepared.mode == Mode::AtMostOnce
+    }
+
     pub(super) fn refuse(self, why: SendError) {
         if let Some(kept) = self.waiter.kept {
             let _ = kept.send(Err(why));
@@ -43,6 +49,11 @@ impl SendCommand {
 /// Everything else that a handle asks for.
 #[derive(Debug)]
 pub(super) enum Control {
+    /// Answered when the application may act on the message.
+    Begin {
+        arrival: u64,
+        answer: oneshot::Sender<()>,
+    },
     Commit {
         arrival: u64,
         answer: Answer,
@@ -80,6 +91,8 @@ pub(super) enum Control {
         answer: oneshot::Sender<bool>,
     },
     LeaveRoom(BareJid),
+    /// A message that is kept nowhere: it waits for no disk and no room.
+    Fleeting(SendCommand),
     TrySend(SendCommand),
     Shutdown,
 }

@@ -1,5 +1,6 @@
-//! Decisions about received messages that are not durable yet: who waits for each, and the
-//! effects on their way to the store. Which are good is `engine`'s.
+//! Decisions about received messages that are not durable yet, and what is about to be
+//! acted on: who waits for each, and the effects on their way to the store. Which are good
+//! is `engine`'s.
 
 use std::collections::HashMap;
 
@@ -13,6 +14,8 @@ use crate::store::{Effect, Op};
 pub(super) struct Decisions {
     waiting: HashMap<u64, Answer>,
     effects: HashMap<u64, Effect>,
+    /// Who is about to act on a message, and does so once that is durable.
+    beginning: HashMap<u64, oneshot::Sender<()>>,
 }
 
 impl Decisions {
@@ -34,6 +37,27 @@ impl Decisions {
             self.effects.insert(arrival, effect);
         }
         begun
+    }
+
+    /// Somebody is about to act on a message.
+    pub(super) fn waits_to_begin(&mut self, arrival: u64, answer: oneshot::Sender<()>) {
+        self.beginning.insert(arrival, answer);
+    }
+
+    /// That is durable.
+    pub(super) fn begun(&mut self, arrival: u64) {
+        if let Some(waiting) = self.beginning.remove(&arrival) {
+            // Whoever gave up acts on nothing.
+            let _ = waiting.send(());
+        }
+    }
+
+    /// The store failed: the application acts without its record, as that only counts how
+    /// often a message ends a process.
+    pub(super) fn begun_unrecorded(&mut self) {
+        for (_, waiting) in self.beginning.drain() {
+            let _ = waiting.send(());
+        }
     }
 
     /// The messages that those are about.

@@ -1,43 +1,41 @@
 //! The task under a session: owns sockets, clock and store, and turns the engine's
 //! outputs into I/O. It decides nothing that the engine could decide.
 
-use std::future::{Future, pending};
-use std::pin::Pin;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use stanchion_connect::backoff::Backoff;
-use stanchion_connect::connection::SessionEnd;
-use stanchion_connect::error::Misuse;
-use stanchion_connect::{Connect, ConnectError, Connection, Endpoint, Resumption};
-use stanchion_stanza::payload::delivery::At;
-use stanchion_stanza::stream::{StreamCondition, StreamError};
-use stanchion_stanza::{FullJid, Payload as _, Stanza, StreamEvent};
-use stanchion_transport::{StreamFault, XmppStream};
+use stanchion_connect::{Connect, ConnectError, Connection};
+use stanchion_stanza::stream::StreamError;
+use stanchion_stanza::{Stanza, StreamEvent};
+use stanchion_transport::StreamFault;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{broadcast, mpsc, watch};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::control::{Control, Decision, SendCommand};
 use super::decisions::{self, Decisions, Tickets};
+use super::link::{Link, Place};
 use super::patience::Patience;
 use super::received::Delivery;
 use super::requests::Requests;
 use super::sent::{Find, Lookup};
-use super::stanzas::{Inflow, Tap, Up};
+use super::stanzas::{Inflow, Tap};
 use super::token::Token;
 use super::waiters::Waiters;
-use super::{
-    Disconnect, SendError, SessionConfig, SessionError, SessionEvent, Status, StreamReport, Warning,
-};
-use crate::engine::{
-    Counters, Engine, Event, Input, Now, Output, ReconnectReason, Stream, Submission,
-};
-use crate::protection::Protection;
+use super::{Disconnect, SendError, SessionConfig, SessionError, SessionEvent, Status, Warning};
+use crate::engine::{Counters, Engine, Event, Input, Now, Output, Submission};
 use crate::store::{Store, WallTime};
 
 /// Stanzas, decisions about messages and sends, taken without waiting before the outputs
 /// are looked at: larger batches, fewer commits.
 const AT_ONCE: usize = 64;
+/// While new messages are being made durable, and fewer than these, the next ones wait and
+/// then share a flush: else those who send together fall into two halves that take turns.
+/// More of them keep the store busy, and are worked on meanwhile.
+const GATHER: usize = 32;
 /// For the server's part of a clean end.
 const FAREWELL: Duration = Duration::from_secs(3);
 
@@ -56,20 +54,6 @@ pub(super) struct Parts {
     pub(super) tap: Tap,
 }
 
-pub(super) type Attempt = Pin<Box<dyn Future<Output = Result<Connection, ConnectError>> + Send>>;
-
-/// The connection's state.
-pub(super) enum Link {
-    /// The next attempt is due then.
-    Waiting(Instant),
-    /// An attempt is under way.
-    Connecting(Attempt),
-    /// A stream is up.
-    Up(Box<XmppStream>),
-    /// No attempts: a person must act.
-    Refused,
-}
-
 /// Why the loop goes on.
 enum Wake {
     Store(Input),
@@ -84,19 +68,14 @@ enum Wake {
     Tick,
 }
 
-/// Where the stream leads that is up.
-pub(super) struct Place {
-    jid: FullJid,
-    endpoint: Endpoint,
-    since: Instant,
-}
-
 pub(super) struct Driver {
     pub(super) parts: Parts,
     pub(super) engine: Engine,
     pub(super) requests: Requests,
     pub(super) waiters: Waiters,
     pub(super) decisions: Decisions,
+    /// Something became durable just now: whoever waited for it may have another message.
+    answered: bool,
     pub(super) archives: Tickets<usize>,
     pub(super) entries: Tickets<bool>,
     /// The application asked for the end.
@@ -129,6 +108,7 @@ impl Driver {
             requests: Requests::default(),
             waiters: Waiters::default(),
             decisions: Decisions::default(),
+            answered: false,
             archives: Tickets::default(),
             entries: Tickets::default(),
             ending: false,
@@ -159,11 +139,17 @@ impl Driver {
                 *c = self.engine.counters();
                 news
             });
+            if std::mem::take(&mut self.answered) {
+                yield_now().await;
+            }
             match self.wait(until).await {
                 Wake::End => break Ok(()),
                 wake => self.handle(wake),
             }
-            self.take_what_is_there();
+            // What is asked of a failed engine is lost; it is kept for the next one.
+            if !self.engine.has_failed() {
+                self.take_what_is_there();
+            }
             if self.ending {
                 break Ok(());
             }
@@ -241,15 +227,19 @@ impl Driver {
                 };
                 // The channel holds as many as the engine hands over; if the receiver is
                 // gone, the messages stay in the store.
-                let _ = self.parts.deliveries.try_send(Delivery {
+                let delivery = Delivery {
                     arrival,
                     message,
                     token: Token::of(&key),
                     maybe_redelivered,
-                });
+                };
+                if let Err(TrySendError::Full(_)) = self.parts.deliveries.try_send(delivery) {
+                    tracing::error!(arrival, "more was handed over than there is room for");
+                }
             }
             Event::Archived { ticket, taken } => self.archives.ended(ticket, taken),
             Event::Entered { ticket, entered } => self.entries.ended(ticket, entered),
+            Event::Begun { arrival } => self.decisions.begun(arrival),
             Event::Decided { arrival, done } => self.decisions.ended(arrival, done),
             Event::Transient(stanza) => {
                 if self.parts.events.receiver_count() > 0 {
@@ -274,8 +264,8 @@ impl Driver {
     }
 
     async fn wait(&mut self, until: Option<Instant>) -> Wake {
+        let may_send = self.engine.has_room() && self.requests.has_room() && !self.gathers();
         let parts = &mut self.parts;
-        let may_send = self.engine.has_room() && self.requests.has_room();
         // Then all outputs are done: what was told of a message is on its way to the store,
         // so a record that is read now cannot be behind it.
         let may_look = self.requests.has_room();
@@ -299,7 +289,10 @@ impl Driver {
 
     fn handle(&mut self, wake: Wake) {
         match wake {
-            Wake::Store(input) => self.tell(input),
+            Wake::Store(input) => {
+                self.answered = matches!(input, Input::Persisted(_));
+                self.tell(input);
+            }
             Wake::Send(command) => self.submit(command),
             Wake::Control(control) => self.control(control),
             Wake::Find(find) => self.find(find),
@@ -317,6 +310,10 @@ impl Driver {
 
     fn control(&mut self, control: Control) {
         match control {
+            Control::Begin { arrival, answer } => {
+                self.decisions.waits_to_begin(arrival, answer);
+                self.tell(Input::Begin { arrival });
+            }
             Control::Commit { arrival, answer } => {
                 if self.decisions.begin(arrival, answer) {
                     self.tell(Input::Commit { arrival });
@@ -339,8 +336,14 @@ impl Driver {
                     self.tell(Input::Reject { arrival });
                 }
             }
-            Control::Cancel { id } => self.tell(Input::Cancel { id }),
-            Control::Forget { to } => self.tell(Input::Forget(to)),
+            Control::Cancel { id } => {
+                self.submit_waiting();
+                self.tell(Input::Cancel { id });
+            }
+            Control::Forget { to } => {
+                self.submit_waiting();
+                self.tell(Input::Forget(to));
+            }
             Control::Transmit(element) => self.tell(Input::Transmit(element)),
             Control::Archived { messages, answer } => {
                 let ticket = self.archives.begin(answer);
@@ -360,9 +363,15 @@ impl Driver {
                 });
             }
             Control::LeaveRoom(room) => self.tell(Input::LeaveRoom(room)),
+            Control::Fleeting(command) => self.submit(command),
             Control::TrySend(command) => self.try_submit(command),
             Control::Shutdown => self.ending = true,
         }
+    }
+
+    /// Whether new messages wait for those that are being made durable.
+    fn gathers(&self) -> bool {
+        (1..GATHER).contains(&self.requests.keeping())
     }
 
     /// More of the same, without waiting.
@@ -390,7 +399,14 @@ impl Driver {
                 Err(fault) => self.stream_fault(fault),
             }
         }
-        // Not all that wait: the store works on these while the next ones are taken.
+        if !self.gathers() && !self.answered {
+            self.submit_waiting();
+        }
+    }
+
+    /// Takes messages that wait, not all of them: the store works on these while the next
+    /// ones are taken.
+    fn submit_waiting(&mut self) {
         for _ in 0..AT_ONCE {
             if !self.engine.has_room() {
                 break;
@@ -447,225 +463,15 @@ impl Driver {
         });
     }
 
-    // ---- the connection -------------------------------------------------------------
-
-    fn connect(&mut self) {
-        let token = self.engine.resumption();
-        let connect = Arc::clone(&self.parts.connect);
-        self.announce(Status::Connecting);
-        self.backoff.began(self.started.elapsed());
-        self.link = Link::Connecting(Box::pin(async move { connect.connect(token).await }));
-    }
-
-    fn connected(&mut self, connection: Connection) {
-        let protection = Protection::of(&connection);
-        let Connection {
-            stream,
-            established,
-            endpoint,
-            logins,
-            ..
-        } = connection;
-        let now = self.started.elapsed();
-        for _ in 1..logins {
-            self.backoff.began(now);
-        }
-        self.backoff.established(now);
-        self.last_words = None;
-        self.place = Some(Place {
-            jid: established.jid.clone(),
-            endpoint: endpoint.clone(),
-            since: Instant::now(),
-        });
-        let resumed = matches!(established.resumption, Resumption::Resumed { .. });
-        tracing::info!(jid = %established.jid, %endpoint, resumed, ?protection, "connected");
-        if protection == Protection::Any {
-            tracing::warn!(
-                domain = established.jid.domain(),
-                %endpoint,
-                "the session is in the clear: anybody on the way can read and change it"
-            );
-        }
-        let report = Arc::new(StreamReport {
-            tls: stream.security().tls.clone(),
-            login: established.login,
-        });
-        self.link = Link::Up(Box::new(stream));
-        let managed = established.stream_management.is_some();
-        let ready = match established.resumption {
-            Resumption::Resumed { h } => Stream::Resumed { h },
-            Resumption::Failed { h, .. } => Stream::Bound {
-                managed,
-                handled: h,
-            },
-            _ => Stream::Bound {
-                managed,
-                handled: None,
-            },
-        };
-        let most = established.features.max_bytes;
-        let most = most.and_then(|most| usize::try_from(most).ok());
-        self.tell(Input::MostBytes(most.unwrap_or(usize::MAX)));
-        self.tell(Input::Connected {
-            stream: ready,
-            protection,
-        });
-        let session = established.stream_management;
-        let token = session.and_then(|session| session.token(established.jid.clone(), 0));
-        self.tell(Input::Resumable(token));
-        self.parts.tap.put(Inflow::Up(Box::new(Up {
-            jid: established.jid.clone(),
-            resumed,
-            features: established.features,
-            place: self.engine.place().cloned(),
-        })));
-        // They came before stream management began, and are not counted.
-        for element in established.early {
-            self.tell(Input::ReceivedEarly(element));
-        }
-        for element in established.counted {
-            self.tell(Input::Received(element));
-        }
-        // The process that had the resumed session before may have ended just before it
-        // said so, or have said something else.
-        let announce = !resumed || std::mem::take(&mut self.unannounced);
-        self.unannounced = false;
-        if let (true, Some(presence)) = (announce, &self.parts.config.presence) {
-            let mut presence = presence.clone();
-            let at = self.engine.place().cloned().map(At);
-            presence.payloads.extend(at.map(|at| at.to_element()));
-            let presence = presence.to_element();
-            self.tell(Input::Transmit(presence));
-        }
-        self.announce(Status::Connected {
-            jid: established.jid,
-            endpoint,
-            resumed,
-            protection,
-            report,
-        });
-    }
-
-    fn not_connected(&mut self, error: ConnectError) {
-        if matches!(error, ConnectError::Misuse(Misuse::ForeignToken)) {
-            // The process before had another account.
-            self.tell(Input::Resumable(None));
-            self.link = Link::Waiting(Instant::now());
-            return;
-        }
-        let may_pass = error.may_pass();
-        let nobody_listens = error.nobody_listens();
-        let cause = Disconnect::Connect(Arc::new(error));
-        if nobody_listens {
-            let retry_in = self.backoff.refused(self.started.elapsed(), random());
-            self.wait_for(retry_in, cause);
-        } else if may_pass {
-            self.wait_to_retry(cause);
-        } else {
-            self.refused(cause);
-        }
-    }
-
-    fn wait_to_retry(&mut self, cause: Disconnect) {
-        let retry_in = self.backoff.failed(self.started.elapsed(), random());
-        self.wait_for(retry_in, cause);
-    }
-
-    fn wait_for(&mut self, retry_in: Duration, cause: Disconnect) {
-        tracing::info!(%cause, ?retry_in, "not connected");
-        self.link = Link::Waiting(Instant::now() + retry_in);
-        self.announce(Status::Waiting { retry_in, cause });
-    }
-
-    fn refused(&mut self, cause: Disconnect) {
-        tracing::warn!(%cause, "not connected, and not trying again");
-        self.link = Link::Refused;
-        self.announce(Status::Refused(cause));
-    }
-
-    fn stream_event(&mut self, event: StreamEvent) {
-        match event {
-            StreamEvent::Element(element) if StreamError::matches(&element) => {
-                self.last_words = StreamError::from_element(&element).ok();
-            }
-            StreamEvent::Element(element) => self.tell(Input::Received(element)),
-            StreamEvent::Close => {
-                self.lost(Disconnect::Lost("the server closed the stream".to_owned()))
-            }
-            // A second header is no business of a session; the server is confused.
-            StreamEvent::Open(_) => self.lost(Disconnect::Lost(
-                "the server opened its stream twice".to_owned(),
-            )),
-        }
-    }
-
-    fn stream_fault(&mut self, fault: StreamFault) {
-        if let StreamFault::SeeOther { uri } = &fault {
-            // What the stream error says elsewhere, a WebSocket says so (RFC 7395 §3.6.1).
-            let mut error = StreamError::new(StreamCondition::SeeOtherHost);
-            error.value = Some(uri.clone());
-            self.last_words = Some(error);
-        }
-        self.lost(Disconnect::Lost(with_sources(&fault)));
-    }
-
-    /// The stream is gone. The engine and the connector are told, and the next attempt is
-    /// planned.
-    ///
-    /// What can be resumed is kept through all that the server says (`system-shutdown`,
-    /// `resource-constraint`, `see-other-host`, `policy-violation`, ...): whether it still
-    /// can is told by the next login. Whom to connect to then is the connector's affair.
-    fn lost(&mut self, cause: Disconnect) {
-        let error = self.last_words.take();
-        if error.as_ref().is_some_and(|e| blames(e.condition)) {
-            self.tell(Input::Blamed);
-        }
-        self.tell(Input::Disconnected);
-        let elsewhere = matches!(cause, Disconnect::GivenUp(ReconnectReason::Unreachable));
-        if let Some(place) = self.place.take() {
-            self.parts.tap.put(Inflow::Down);
-            self.parts.connect.ended(&SessionEnd {
-                jid: place.jid,
-                endpoint: place.endpoint,
-                lasted: place.since.elapsed(),
-                error: error.clone(),
-                elsewhere,
-            });
-        }
-        let Some(error) = error else {
-            return self.wait_to_retry(cause);
-        };
-        match error.condition {
-            // Another client with our address: two would throw each other out for ever.
-            StreamCondition::Conflict => {
-                self.tell(Input::Resumable(None));
-                self.refused(Disconnect::Stream(error));
-            }
-            // The account was closed, or its password changed. The next login tells
-            // which; but if it works, and the same follows at once, it never will.
-            StreamCondition::NotAuthorized => {
-                self.tell(Input::Resumable(None));
-                if self.backoff.has_lasted(self.started.elapsed()) {
-                    self.wait_to_retry(Disconnect::Stream(error));
-                } else {
-                    self.refused(Disconnect::Stream(error));
-                }
-            }
-            _ => self.wait_to_retry(Disconnect::Stream(error)),
-        }
-    }
-
-    pub(super) fn announce(&self, status: Status) {
-        let _ = self.parts.events.send(SessionEvent::Status(status.clone()));
-        self.parts.status.send_replace(status);
-    }
-
     /// What is accepted becomes durable, what is handled is told, the stream is closed.
     async fn farewell(&mut self) -> Result<(), SessionError> {
         self.parts.sends.close();
         self.parts.controls.close();
         while let Ok(control) = self.parts.controls.try_recv() {
-            self.handle(Wake::Control(control));
+            // Whoever begins now would not come to an end: it comes again.
+            if !matches!(control, Control::Begin { .. }) {
+                self.handle(Wake::Control(control));
+            }
         }
         self.settle().await?;
         self.tell(Input::Closing);
@@ -741,21 +547,6 @@ pub(super) fn now(started: Instant) -> Now {
         monotonic: started.elapsed(),
         wall: WallTime::from_unix_ms(wall),
     }
-}
-
-/// Whether a stream ended because of what it carried (RFC 6120 §4.9.3).
-const fn blames(condition: StreamCondition) -> bool {
-    matches!(
-        condition,
-        StreamCondition::PolicyViolation
-            | StreamCondition::NotWellFormed
-            | StreamCondition::InvalidXml
-            | StreamCondition::RestrictedXml
-            | StreamCondition::BadFormat
-            | StreamCondition::BadNamespacePrefix
-            | StreamCondition::InvalidNamespace
-            | StreamCondition::UnsupportedStanzaType
-    )
 }
 
 /// For jitter; not secret.

@@ -1,9 +1,11 @@
 //! A reliable session: the handles that an application holds, over a task that owns
 //! the engine, the store and the connection (see `driver`).
 
+mod connecting;
 mod control;
 mod decisions;
 mod driver;
+mod link;
 mod outgoing;
 mod patience;
 mod received;
@@ -368,6 +370,7 @@ impl Session {
         .await?;
         let task = tokio::spawn(driver.run());
         let receiver = Receiver {
+            next: None,
             deliveries: deliveries_rx,
             controls: controls.clone(),
         };
@@ -457,10 +460,15 @@ impl Sender {
     /// [`SendError`], never `QueueFull`.
     pub async fn send(&self, message: Outgoing) -> Result<Sent, SendError> {
         let (command, kept, sent) = SendCommand::new(message)?;
-        self.sends
-            .send(command)
-            .await
-            .map_err(|_| SendError::Closed)?;
+        let sent_off = if command.is_fleeting() {
+            let control = Control::Fleeting(command);
+            self.controls.send(control).await.is_ok()
+        } else {
+            self.sends.send(command).await.is_ok()
+        };
+        if !sent_off {
+            return Err(SendError::Closed);
+        }
         kept.await.unwrap_or(Err(SendError::Closed))?;
         Ok(sent)
     }

@@ -201,13 +201,14 @@ impl Outgoing {
         let text = Text::new(id.clone())?;
         let mut message = self.message.with_id(text.clone());
         message.payloads.push(OriginId { id: text }.to_element());
-        if !matches!(self.mode, Mode::Room | Mode::AtMostOnce) {
-            message.payloads.push(Request.to_element());
-        }
         if self.mode == Mode::AtMostOnce {
             message.payloads.push(Hint::NoStore.to_element());
         } else if message.body().is_none() {
             message.payloads.push(Hint::Store.to_element());
+        }
+        // The last one: it is left out where the recipient answers by verdicts.
+        if !matches!(self.mode, Mode::Room | Mode::AtMostOnce) {
+            message.payloads.push(Request.to_element());
         }
         let to = message.header.to.clone();
         let limits = Limits::default().with_stanza_bytes(MAX_STANZA);

@@ -15,6 +15,8 @@ use crate::store::{Effect, EffectError, EffectFailure};
 pub struct Receiver {
     pub(super) deliveries: mpsc::Receiver<Delivery>,
     pub(super) controls: mpsc::Sender<Control>,
+    /// It was taken, and begins.
+    pub(super) next: Option<Received>,
 }
 
 #[derive(Debug)]
@@ -41,6 +43,15 @@ pub(super) struct Delivery {
 pub struct Received {
     delivery: Delivery,
     controls: mpsc::Sender<Control>,
+    begun: Begun,
+}
+
+/// Whether it is on record that the application may act on a message.
+#[derive(Debug)]
+enum Begun {
+    Yes,
+    Asked(oneshot::Receiver<()>),
+    No,
 }
 
 /// Why a message is not committed, or not known to be.
@@ -63,10 +74,34 @@ pub enum CommitError {
 }
 
 impl Receiver {
-    /// The next message; `None` once the session has ended.
+    /// The next message; `None` once the session has ended. A future that is dropped before
+    /// it resolves takes none.
+    ///
+    /// One that an earlier process had in its hands waits here until it is durable that it
+    /// [begins](Received::begin); it has begun even if the future is dropped meanwhile, and
+    /// is the first of the next call.
     pub async fn recv(&mut self) -> Option<Received> {
+        if self.next.is_none() {
+            self.next = self.recv_for_later().await;
+        }
+        let begun = self.next.as_mut()?.begin().await;
+        self.next.take().filter(|_| begun.is_ok())
+    }
+
+    /// The same, for somebody who acts on it later, as one who puts it into a queue: who
+    /// takes it from there says [`Received::begin`] before anything else.
+    pub async fn recv_for_later(&mut self) -> Option<Received> {
+        // A `recv` may have been given up.
+        if let Some(next) = self.next.take() {
+            return Some(next);
+        }
         let delivery = self.deliveries.recv().await?;
         Some(Received {
+            begun: if delivery.maybe_redelivered {
+                Begun::No
+            } else {
+                Begun::Yes
+            },
             delivery,
             controls: self.controls.clone(),
         })
@@ -98,6 +133,40 @@ impl Received {
     #[must_use]
     pub const fn maybe_redelivered(&self) -> bool {
         self.delivery.maybe_redelivered
+    }
+
+    /// Says that the application is about to act on the message. [`Receiver::recv`] has said
+    /// it of what it gives; it is needed after [`Receiver::recv_for_later`] alone.
+    ///
+    /// Of a message that an earlier process had in its hands, it is durable when this
+    /// resolves, unless the store has failed: then it is not counted. One that was begun
+    /// again twice, and each time the process ended before it was decided about, is given
+    /// up: its sender is told that it may have taken effect. So a message that ends its
+    /// consumer does not do so for ever, and one that merely waited in a queue while
+    /// processes ended is not blamed. Resolves without the disk for any other message, and
+    /// the second time; may be dropped and called again.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`] if the session has ended: do not act on it, it comes again.
+    pub async fn begin(&mut self) -> Result<(), SendError> {
+        if matches!(self.begun, Begun::No) {
+            let permit = self.controls.reserve().await;
+            let (answer, asked) = oneshot::channel();
+            let arrival = self.delivery.arrival;
+            permit
+                .map_err(|_| SendError::Closed)?
+                .send(Control::Begin { arrival, answer });
+            self.begun = Begun::Asked(asked);
+        }
+        if let Begun::Asked(asked) = &mut self.begun {
+            let answer = asked.await;
+            self.begun = match answer {
+                Ok(()) => Begun::Yes,
+                Err(_) => Begun::No,
+            };
+            answer.map_err(|_| SendError::Closed)?;
+        }
+        Ok(())
     }
 
     /// Says that the message has taken effect: it is not handed over again, and its

@@ -14,7 +14,8 @@ use tokio::time::{Instant, sleep};
 
 use super::control::{Control, Decision};
 use super::decisions;
-use super::driver::{Driver, Link, now, random, with_sources};
+use super::driver::{Driver, now, random, with_sources};
+use super::link::Link;
 use super::requests::Requests;
 use super::sent::Lookup;
 use super::stanzas::Inflow;
@@ -55,6 +56,7 @@ impl Driver {
         // All of that is to be asked again.
         self.archives.failed();
         self.entries.failed();
+        self.decisions.begun_unrecorded();
         self.let_go();
         self.warn(Warning::StoreFailed {
             reason: with_sources(&error),
@@ -119,6 +121,7 @@ impl Driver {
                 result = &mut attempt => return Some(result),
                 control = parts.controls.recv() => match control {
                     Some(Control::Shutdown) | None => return None,
+                    Some(Control::Begin { answer, .. }) => drop(answer.send(())),
                     Some(Control::Commit { arrival, answer }) => {
                         // It is committed by the next engine.
                         if self.decisions.begin(arrival, answer) && !legacy.committed(arrival) {
@@ -128,7 +131,7 @@ impl Driver {
                     Some(Control::CommitWith { answer, .. } | Control::Reject { answer, .. }) => {
                         decisions::reply(Some(answer), Decision::NotDone);
                     }
-                    Some(Control::TrySend(command)) => {
+                    Some(Control::Fleeting(command) | Control::TrySend(command)) => {
                         command.refuse(SendError::StoreFailed(why.clone()));
                     }
                     Some(Control::Cancel { id }) => {

@@ -17,7 +17,8 @@ const MOST: usize = 64;
 
 #[derive(Debug)]
 enum Request {
-    Persist(Ticket),
+    /// With how many new messages of the outbox.
+    Persist(Ticket, usize),
     Lane(Pending<Vec<OutboundRecord>>),
     One(Pending<Option<InboundRecord>>),
     Inbound(Pending<Vec<InboundRecord>>),
@@ -35,6 +36,8 @@ pub(super) struct Requests {
     waiting: VecDeque<Request>,
     /// A batch that the store had no room for.
     held_back: Option<(Vec<Op>, Vec<Effect>)>,
+    /// New messages of the outbox, in batches that are not answered.
+    keeping: usize,
 }
 
 impl Requests {
@@ -47,14 +50,24 @@ impl Requests {
         self.held_back.is_none() && self.waiting.len() < MOST
     }
 
+    /// New messages that are being made durable.
+    pub(super) const fn keeping(&self) -> usize {
+        self.keeping
+    }
+
     pub(super) fn persist(&mut self, store: &dyn Store, batch: Vec<Op>, effects: Vec<Effect>) {
+        let puts = batch.iter().filter(|op| matches!(op, Op::PutOutbound(_)));
+        let new = puts.count();
         let submitted = if effects.is_empty() {
             store.submit(batch).map_err(|busy| (busy, effects))
         } else {
             store.submit_with(batch, effects)
         };
         match submitted {
-            Ok(ticket) => self.waiting.push_back(Request::Persist(ticket)),
+            Ok(ticket) => {
+                self.keeping += new;
+                self.waiting.push_back(Request::Persist(ticket, new));
+            }
             Err((busy, effects)) => self.held_back = Some((busy.0, effects)),
         }
     }
@@ -95,7 +108,11 @@ impl Requests {
             return Poll::Pending;
         };
         let input = match request {
-            Request::Persist(ticket) => Input::Persisted(ready!(Pin::new(ticket).poll(cx))),
+            Request::Persist(ticket, new) => {
+                let answer = ready!(Pin::new(ticket).poll(cx));
+                self.keeping -= *new;
+                Input::Persisted(answer)
+            }
             Request::Lane(page) => loaded(ready!(Pin::new(page).poll(cx)), Loaded::Lane),
             Request::One(record) => loaded(ready!(Pin::new(record).poll(cx)), Loaded::One),
             Request::Inbound(page) => loaded(ready!(Pin::new(page).poll(cx)), Loaded::Inbound),

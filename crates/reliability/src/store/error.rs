@@ -56,7 +56,7 @@ pub enum StoreError {
         asked: String,
     },
     /// The caller: too many requests wait. Only reads answer so, and
-    /// `submit` has [`Busy`]; await an earlier answer, then ask again.
+    /// `submit` has [`Busy`](super::Busy); await an earlier answer, then ask again.
     #[error("too many requests are waiting; await one, then ask again")]
     Busy,
     /// The caller: the batch breaks a bound and changed nothing. The store

@@ -75,7 +75,8 @@ pub enum Op {
     /// Keeps a received message. Whether it is a duplicate is decided here, in
     /// the transaction. Gives `Kept`, or `Duplicate` and changes nothing.
     PutInbound(NewInbound),
-    /// Notes, before the application is called, that it is given the message.
+    /// Notes, before the application acts, that it is given the message, or begins with it
+    /// again.
     /// Gives `Done`, `AlreadyHandled` or `NotFound`.
     MarkHanded {
         /// The message.

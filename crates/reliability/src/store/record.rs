@@ -378,7 +378,8 @@ pub enum InboundState {
     Kept,
     /// Given to the application, which may or may not have acted.
     Handed {
-        /// How often, 1 or more; stays at `u32::MAX`.
+        /// By how many processes it was begun, 1 or more: the first counts when it is given
+        /// the message, the others when they begin with it. Stays at `u32::MAX`.
         times: u32,
     },
     /// The application committed it. Final.
@@ -390,8 +391,8 @@ impl fmt::Display for InboundState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Kept => f.write_str("kept, and not handed over so far"),
-            Self::Handed { times: 1 } => f.write_str("handed over once, and not committed"),
-            Self::Handed { times } => write!(f, "handed over {times} times, and not committed"),
+            Self::Handed { times: 1 } => f.write_str("handed over, and not committed"),
+            Self::Handed { times } => write!(f, "begun {times} times, and not committed"),
             Self::Handled => f.write_str("committed by the application"),
         }
     }

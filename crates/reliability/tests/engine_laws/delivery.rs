@@ -7,7 +7,7 @@ use stanchion_reliability::engine::{Event, Input, Mode};
 use stanchion_reliability::protection::Protection;
 
 use crate::pair::{Pair, said, says};
-use crate::script::SECOND;
+use crate::script::{SECOND, Script};
 
 /// A small generator, for which stanza is lost.
 fn dice(state: &mut u64) -> u64 {
@@ -274,10 +274,11 @@ fn a_message_that_ends_its_consumer_three_times_is_handed_over_no_more() {
     pair.carry();
     for n in 0..2 {
         assert_eq!(pair.b.handed[0].1, "bad", "hand-over {n}");
-        pair.b.becomes(crate::script::Script::crash);
+        pair.b.becomes(Script::crash);
         assert!(pair.b.handed[0].2, "it may have taken effect");
+        pair.b.begins_all();
     }
-    pair.b.becomes(crate::script::Script::crash);
+    pair.b.becomes(Script::crash);
     assert!(
         pair.b
             .told
@@ -303,7 +304,8 @@ fn a_message_that_ends_its_consumer_takes_no_other_with_it() {
     // The application does well until it meets `m07`, and commits nothing before it ends.
     for _ in 0..2 {
         assert_eq!(pair.b.handed.len(), 20);
-        pair.b.becomes(crate::script::Script::crash);
+        pair.b.begins_all();
+        pair.b.becomes(Script::crash);
     }
     for _ in 0..12 {
         pair.pass(SECOND);
@@ -312,13 +314,15 @@ fn a_message_that_ends_its_consumer_takes_no_other_with_it() {
                 break;
             }
             assert_eq!(pair.b.handed.len(), 1, "it is there alone");
+            pair.b.begins_all();
             pair.b.handed.clear();
             pair.effects.push(body);
             pair.b.s.commit(arrival);
             pair.b.listen();
         }
         if !pair.b.handed.is_empty() {
-            pair.b.becomes(crate::script::Script::crash);
+            pair.b.begins_all();
+            pair.b.becomes(Script::crash);
         }
     }
     pair.pass(100 * SECOND);
@@ -326,6 +330,52 @@ fn a_message_that_ends_its_consumer_takes_no_other_with_it() {
     assert_eq!(pair.effects, others);
     assert_eq!(pair.a.outcomes_of("m07"), ["in doubt maybeapplied"]);
     assert_eq!(pair.a.outcomes_of("m08"), ["delivered"]);
+}
+
+#[test]
+pub(crate) fn what_waits_in_a_queue_is_not_blamed_for_the_end_of_its_process() {
+    let mut pair = Pair::acquainted();
+    pair.commits = false;
+    let ids = ["m0", "m1", "m2"];
+    ids.iter().for_each(|id| pair.send(id));
+    pair.carry();
+    for _ in 0..5 {
+        pair.b.becomes(Script::crash);
+        let queued: Vec<&str> = pair.b.handed.iter().map(|h| h.1.as_str()).collect();
+        assert_eq!(queued, ids);
+    }
+    pair.commits = true;
+    pair.pass(SECOND);
+    assert_eq!(pair.effects, ids);
+    for id in ids {
+        assert_eq!(pair.a.outcomes_of(id), ["delivered"]);
+    }
+}
+
+#[test]
+pub(crate) fn an_application_begins_again_once_that_is_durable() {
+    let mut pair = Pair::acquainted();
+    pair.commits = false;
+    pair.send("m");
+    pair.carry();
+    let arrival = pair.b.handed[0].0;
+    let begun = |pair: &mut Pair| {
+        pair.b.s.give(Input::Begin { arrival });
+        let events = pair.b.s.events();
+        events
+            .iter()
+            .filter(|e| matches!(e, Event::Begun { arrival: a } if *a == arrival))
+            .count()
+    };
+    // It is the first process: nothing is to be counted.
+    assert_eq!(begun(&mut pair), 1);
+    pair.b.becomes(Script::crash);
+    pair.b.s.store_waits();
+    assert_eq!(begun(&mut pair), 0, "it is not durable");
+    pair.b.s.store_answers();
+    let events = pair.b.s.events();
+    assert!(matches!(events[..], [Event::Begun { .. }]), "{events:?}");
+    assert_eq!(begun(&mut pair), 1, "the second time says nothing new");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Who may say what, which device is meant, and where it is reached.
 
 use stanchion_reliability::engine::Input;
-use stanchion_stanza::payload::delivery::place_of;
+use stanchion_stanza::payload::delivery::{IdPrefix, place_of};
 use stanchion_stanza::payload::disco::DiscoInfo;
 use stanchion_stanza::{Limits, Payload as _, Scope, codec::parse_element};
 
@@ -455,6 +455,88 @@ fn what_was_handed_over_comes_again_in_its_order() {
     pair.send("m3");
     pair.carry();
     assert_eq!(bodies(&pair), ["m1", "m2", "m3"]);
+}
+
+/// Message `n` of a channel comes, whose sender is done with all below `low`.
+fn comes(s: &mut Script, n: u64, low: u64) {
+    s.channel_message_that(&format!("m{n}"), n, |said| {
+        said.prev = (n > 1).then(|| IdPrefix(n + 99));
+        said.low = low;
+    });
+}
+
+/// The application is given that message alone, and commits it.
+fn is_given(s: &mut Script, body: &str) {
+    let handed = s.handed();
+    let bodies: Vec<&str> = handed.iter().map(|(_, body, _)| body.as_str()).collect();
+    assert_eq!(bodies, [body]);
+    s.commit(handed[0].0);
+}
+
+#[test]
+fn what_its_sender_gave_up_comes_again_in_its_order_too() {
+    for arrive in [[1, 2], [2, 1]] {
+        let mut s = Script::new();
+        s.connect();
+        arrive.into_iter().for_each(|n| comes(&mut s, n, 1));
+        // Twice the process ends, once in the midst of both: each of them is given alone.
+        let mut s = s.crash();
+        for (arrival, ..) in s.handed() {
+            s.give(Input::Begin { arrival });
+        }
+        let mut s = s.crash();
+        s.connect();
+        comes(&mut s, 3, 3);
+        ["m1", "m2", "m3"].iter().for_each(|m| is_given(&mut s, m));
+    }
+}
+
+#[test]
+fn a_suspect_that_waits_for_an_earlier_message_is_given_alone_too() {
+    let mut s = Script::new();
+    s.connect();
+    // They arrive the other way round.
+    comes(&mut s, 2, 1);
+    comes(&mut s, 1, 1);
+    s.message("other");
+    let mut s = s.crash();
+    let second = s.handed().into_iter().find(|(_, body, _)| body == "m2");
+    s.give(Input::Begin {
+        arrival: second.unwrap().0,
+    });
+    let mut s = s.crash();
+    s.connect();
+    let mut seen = Vec::new();
+    loop {
+        let handed = s.handed();
+        if handed.is_empty() {
+            break;
+        }
+        let bodies: Vec<String> = handed.iter().map(|(_, body, _)| body.clone()).collect();
+        assert!(
+            !bodies.contains(&"m2".to_owned()) || bodies.len() == 1,
+            "{bodies:?}"
+        );
+        handed.iter().for_each(|(arrival, ..)| s.commit(*arrival));
+        seen.extend(bodies);
+    }
+    let place = |body: &str| seen.iter().position(|b| b == body).unwrap();
+    assert!(place("m1") < place("m2"), "{seen:?}");
+    assert_eq!(seen.len(), 3, "{seen:?}");
+}
+
+#[test]
+fn what_took_effect_before_a_crash_holds_nothing_back() {
+    let mut s = Script::new();
+    s.connect();
+    comes(&mut s, 1, 1);
+    s.give(Input::CommitWith { arrival: 1 });
+    let mut s = s.crash();
+    s.connect();
+    // Its sender is done with it, and takes back the next one, which is lost on its way.
+    comes(&mut s, 3, 2);
+    s.channel_cancel(2, 2);
+    is_given(&mut s, "m3");
 }
 
 #[test]

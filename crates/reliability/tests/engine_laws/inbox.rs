@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use stanchion_reliability::engine::{Event, Input};
 use stanchion_reliability::store::{InboundKey, NewInbound, Op, Store as _};
+use stanchion_stanza::payload::delivery::IdPrefix;
 use stanchion_stanza::{Element, Text};
 
 use crate::script::{SECOND, Script, wall};
@@ -22,6 +23,22 @@ fn nothing_is_acknowledged_before_it_is_durable() {
     // What it owes follows without being asked.
     s.store_answers();
     assert_eq!(s.counts(), ["3"]);
+}
+
+#[test]
+pub(crate) fn a_copy_on_a_new_stream_is_not_acknowledged_before_the_first_is_durable() {
+    let mut s = Script::new();
+    s.connect();
+    s.store_waits();
+    s.channel_message("m", 1);
+    // The server gives it away again, as nobody said that it was handled.
+    s.disconnect();
+    s.connect();
+    s.channel_message("m", 1);
+    s.receive("<r xmlns='urn:xmpp:sm:3'/>");
+    assert_eq!(s.counts(), ["0"]);
+    s.store_answers();
+    assert_eq!(s.counts(), ["1"]);
 }
 
 #[test]
@@ -115,6 +132,46 @@ fn the_application_holds_no_more_than_it_may_and_gets_the_rest_in_order() {
     }
     let order: Vec<_> = handed.into_iter().map(|(_, id, _)| id).collect();
     assert_eq!(order, ids);
+}
+
+#[test]
+fn what_comes_again_takes_no_place_of_others() {
+    let room = 5;
+    let mut s = Script::with(|c| c.hand_over = room);
+    s.connect();
+    let of_the_channel = |s: &mut Script, n: u64| {
+        s.channel_message_that(&format!("a{n}"), n, |said| {
+            said.prev = (n > 1).then(|| IdPrefix(n + 99));
+        });
+    };
+    s.message("p0");
+    of_the_channel(&mut s, 2);
+    ["x1", "x2", "x3"].iter().for_each(|id| s.message(id));
+    // It takes the last place, and the second waits for another one.
+    of_the_channel(&mut s, 1);
+    assert_eq!(s.handed().len(), room);
+    ["p3", "p4"].iter().for_each(|id| s.message(id));
+    let mut s = s.crash();
+    s.connect();
+    let mut in_hands = Vec::new();
+    let mut order = Vec::new();
+    let mut take = |s: &mut Script, in_hands: &mut Vec<u64>| {
+        for (arrival, body, _) in s.handed() {
+            in_hands.push(arrival);
+            order.push(body);
+        }
+        assert!(in_hands.len() <= room, "{order:?}");
+    };
+    take(&mut s, &mut in_hands);
+    while !in_hands.is_empty() {
+        // Two at a time, so that the next page is as small as can be.
+        for arrival in in_hands.drain(..in_hands.len().min(2)).collect::<Vec<_>>() {
+            s.commit(arrival);
+        }
+        take(&mut s, &mut in_hands);
+    }
+    order.sort();
+    assert_eq!(order, ["a1", "a2", "p0", "p3", "p4", "x1", "x2", "x3"]);
 }
 
 #[test]

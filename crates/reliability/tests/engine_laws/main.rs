@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod absence;
+mod answers;
 mod archived;
 mod decisions;
 mod delivery;
@@ -12,8 +13,11 @@ mod delivery_epochs;
 mod delivery_peers;
 mod inbox;
 mod modes;
+#[cfg(stanchion_mutants)]
+mod mutants;
 mod outbox;
 mod outcomes;
+mod pace;
 mod pair;
 mod protection;
 mod reach;

@@ -77,6 +77,16 @@ impl End {
         }
     }
 
+    /// The application begins with all that it was warned of.
+    pub(crate) fn begins_all(&mut self) {
+        for (arrival, _, warned) in &self.handed {
+            if *warned {
+                self.s.give(Input::Begin { arrival: *arrival });
+            }
+        }
+        self.listen();
+    }
+
     /// The process is replaced.
     pub(crate) fn becomes(&mut self, next: impl FnOnce(Script) -> Script) {
         let now = std::mem::replace(&mut self.s, Script::new());

@@ -50,18 +50,35 @@ fn many_messages_that_come_back_from_one_address_go_to_one_other() {
     assert_eq!(pair.effects, ids);
 }
 
+/// What servers say that do not talk to others: Prosody without `s2s`, ejabberd without
+/// `s2s_access`, and either if the other one is not found or does not answer.
+const BEYOND: [&str; 4] = [
+    "not-allowed",
+    "forbidden",
+    "remote-server-not-found",
+    "remote-server-timeout",
+];
+
 #[test]
 fn a_recipient_that_only_another_of_our_servers_reaches_makes_us_go_there() {
+    BEYOND.into_iter().for_each(goes_there_after);
+}
+
+fn goes_there_after(condition: &str) {
     let mut pair = at_two_servers();
     pair.send("m");
     // Its server keeps what it gets, and does not talk to the other one.
     for _ in 0..30 {
         pair.a.s.pass(SECOND);
         if to(&pair.a.out()).iter().any(|jid| jid == "bob@w") {
-            pair.a.s.bounce("bob@w", "m", "not-allowed");
+            pair.a.s.bounce("bob@w", "m", condition);
         }
     }
-    assert_eq!(pair.a.s.gave_up, Some(ReconnectReason::Unreachable));
+    assert_eq!(
+        pair.a.s.gave_up,
+        Some(ReconnectReason::Unreachable),
+        "{condition}"
+    );
     pair.a.jid = "anna@w/1".to_owned();
     pair.b.jid = "bob@w/1".to_owned();
     pair.a.s.give(Input::Disconnected);
@@ -166,4 +183,64 @@ fn what_the_recipients_application_has_is_asked_about_soon_at_first() {
     pair.b.out();
     pair.pass(10 * SECOND);
     assert_eq!(pair.a.outcomes_of("m"), ["delivered"]);
+}
+
+/// Messages whose first copies are lost, one after the other: the back-off grows, although
+/// each is answered in the end.
+fn loses_copies(pair: &mut Pair, messages: usize) {
+    for n in 0..messages {
+        let id = format!("lost{n}");
+        pair.send(&id);
+        let mut copies = 0;
+        while pair.a.outcomes_of(&id).is_empty() {
+            copies += pair.a.out().len();
+            if copies > 2 {
+                pair.pass(90 * SECOND);
+            } else {
+                pair.a.s.pass(SECOND / 4);
+                pair.b.s.pass(SECOND / 4);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_back_off_does_not_delay_the_search_at_another_address() {
+    let mut pair = at_two_servers();
+    loses_copies(&mut pair, 4);
+    pair.b.jid = "bob@w/1".to_owned();
+    let quarters = looks_elsewhere_after(&mut pair, "bob@w");
+    assert!(quarters <= 4 * 20, "only after {} s", quarters / 4);
+}
+
+#[test]
+fn one_that_moves_while_we_have_no_stream_is_looked_for_soon() {
+    let mut pair = at_two_servers();
+    pair.a.jid = "anna@w/1".to_owned();
+    pair.b.jid = "bob@w/1".to_owned();
+    // No message was sent once: nothing is known of the path.
+    loses_copies(&mut pair, 1);
+    pair.a.s.bind(false, None);
+    pair.b.jid = "bob@y/1".to_owned();
+    let quarters = looks_elsewhere_after(&mut pair, "bob@y");
+    assert!(quarters <= 4 * 10, "only after {} s", quarters / 4);
+}
+
+/// A message goes to a recipient that is at that address, to which our server does not talk;
+/// what goes to the other one is kept. Gives after how many quarters of a second this device
+/// goes to another server.
+fn looks_elsewhere_after(pair: &mut Pair, there: &str) -> u32 {
+    pair.send("m");
+    for quarters in 0..4 * 200 {
+        if pair.a.s.gave_up == Some(ReconnectReason::Unreachable) {
+            return quarters;
+        }
+        for jid in to(&pair.a.out()) {
+            if jid == there {
+                pair.a.s.bounce(there, "m", "not-allowed");
+            }
+        }
+        pair.a.s.pass(SECOND / 4);
+    }
+    panic!("it stays where it is");
 }

@@ -16,7 +16,8 @@ use stanchion_reliability::store::{
     Store, StoreId, WallTime,
 };
 use stanchion_stanza::payload::delivery::{
-    Answer, Boot, Channel, Deliver, Device, Epoch, IdPrefix, Place, StoreTag, Verdict, VerdictState,
+    Answer, Boot, Cancel, Channel, Deliver, Device, Epoch, IdPrefix, Place, StoreTag, Verdict,
+    VerdictState,
 };
 use stanchion_stanza::{Element, Limits, Message, Payload, Scope, Text, codec::parse_element};
 
@@ -498,6 +499,27 @@ impl Script {
         self.peer_says(Some(id), said.to_element());
     }
 
+    /// The same device takes message `seq` back, before it came.
+    pub(crate) fn channel_cancel(&mut self, seq: u64, low: u64) {
+        let said = Cancel {
+            from: Device::new("D1").unwrap(),
+            to: None,
+            epoch: Epoch {
+                index: 1,
+                random: 5,
+            },
+            channel: Channel::new("c").unwrap(),
+            seq,
+            low,
+            id: IdPrefix(seq + 100),
+            prev: (seq > 1).then(|| IdPrefix(seq + 99)),
+            boot: Boot(3),
+            knows: 0,
+            jids: None,
+        };
+        self.peer_says(None, said.to_element());
+    }
+
     fn peer_says(&mut self, id: Option<&str>, payload: Element) {
         let mut message = Message::chat("lamp@home".parse().unwrap()).with_payload(payload);
         message.header.from = Some("peer@x/1".parse().unwrap());
@@ -669,7 +691,7 @@ fn word(outcome: &Outcome) -> &'static str {
     }
 }
 
-fn payload<P: Payload>(xml: &str) -> Option<P> {
+pub(crate) fn payload<P: Payload>(xml: &str) -> Option<P> {
     let element = parse_element(xml.as_bytes(), &Scope::client(), &Limits::default()).ok()?;
     Message::from_element(element).ok()?.payload().ok()?
 }

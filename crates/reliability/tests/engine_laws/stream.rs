@@ -23,6 +23,26 @@ fn a_resumed_stream_gets_again_exactly_what_was_not_handled() {
 }
 
 #[test]
+fn what_the_server_has_is_not_sent_again_at_once_on_a_resumed_stream() {
+    let mut s = Script::new();
+    s.connect();
+    for id in ["m0", "m1", "m2"] {
+        s.send(id);
+    }
+    s.acked(3);
+    s.sent();
+    s.disconnect();
+    s.pass(100 * SECOND);
+    s.resume(3);
+    assert_eq!(s.messages(), Vec::<String>::new());
+    s.pass(2 * SECOND);
+    assert_eq!(s.messages(), Vec::<String>::new());
+    // The usual time to answer, from when there is a stream.
+    s.pass(2 * SECOND);
+    assert_eq!(s.messages(), ["m0", "m1", "m2"]);
+}
+
+#[test]
 fn a_failed_resumption_sends_again_what_has_no_receipt() {
     let mut s = Script::new();
     s.connect();

@@ -17,7 +17,7 @@ use std::fmt;
 
 use crate::binding::{BindingType, ChannelBindings};
 use crate::error::AuthError;
-use crate::server::Refusal;
+use crate::server::verdict::Refusal;
 
 /// Carries a typed error through the framework, which knows only trait objects.
 #[derive(Debug)]

@@ -24,7 +24,8 @@ use crate::nonce::Nonce;
 use crate::plain::{BadPlainMessage, PlainMessage};
 use crate::scram::keys::StoredKeys;
 use crate::scram::server::{ScramServer, ScramServerError, ScramServerParameters};
-use crate::server::{Accepted, Identity, Refusal, ServerPolicy};
+use crate::server::policy::ServerPolicy;
+use crate::server::verdict::{Accepted, Identity, Refusal};
 
 /// What a session is started with.
 pub(crate) struct ServerSetup {

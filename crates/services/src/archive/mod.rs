@@ -26,8 +26,7 @@ pub use state::Archive;
 
 use crate::history::MessageNote;
 use crate::host::Requests;
-use crate::request::RequestError;
-use crate::service::Request;
+use crate::request::{Request, RequestError};
 use crate::slot::Handle;
 
 /// What an archive service does by itself. Default: nothing.

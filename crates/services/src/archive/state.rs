@@ -29,8 +29,8 @@ use super::query::{ArchivePage, Outcome, Queries, Reply};
 use super::reading::{self, Reader, Reading};
 use super::{ArchiveConfig, ArchiveEvent, Beginning};
 use crate::history::{Direction, Note, archive_id};
-use crate::request::RequestError;
-use crate::service::{Change, Input, Output, Request, Service, Taken};
+use crate::request::{Request, RequestError};
+use crate::service::{Change, Input, Output, Service, Taken};
 
 /// What the rows that say how far we have read begin with; the account follows.
 const LAST: &str = "last ";

@@ -12,8 +12,7 @@ use tokio::sync::broadcast;
 pub use state::{BlockingEvent, Blocks};
 
 use crate::host::Requests;
-use crate::request::RequestError;
-use crate::service::Request;
+use crate::request::{Request, RequestError};
 use crate::slot::Handle;
 
 /// The account's list of the blocked. Cheap to clone.

@@ -8,8 +8,8 @@ use stanchion_stanza::payload::blocking::{Block, BlockList, Unblock};
 use stanchion_stanza::stanza::{DefinedCondition, ErrorType, IqKind, StanzaError};
 use stanchion_stanza::{BareJid, Element, Iq, Jid, Payload as _, Stanza};
 
-use crate::request::{MOST as WAITERS, RequestError};
-use crate::service::{Input, Output, Request, Service, Taken};
+use crate::request::{MOST as WAITERS, Request, RequestError};
+use crate::service::{Input, Output, Service, Taken};
 use crate::waiter::Waiter;
 
 /// Addresses that are remembered. A server that lists more is not followed further.

@@ -8,8 +8,7 @@ use stanchion_stanza::{Element, Jid, Payload as _, Text};
 
 use crate::forms::Filling;
 use crate::host::Requests;
-use crate::request::RequestError;
-use crate::service::Request;
+use crate::request::{Request, RequestError};
 
 /// Why a command did not begin, or not go on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

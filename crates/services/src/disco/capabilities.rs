@@ -10,9 +10,9 @@ use stanchion_stanza::payload::forms::Form;
 use stanchion_stanza::stanza::PresenceType;
 use stanchion_stanza::{Element, Jid, Payload as _, Presence, Text};
 
-use crate::request::{MOST as WAITERS, RequestError};
+use crate::request::{MOST as WAITERS, Request, RequestError};
 use crate::row;
-use crate::service::{Change, Request};
+use crate::service::Change;
 use crate::waiter::Waiter;
 
 /// Addresses whose claims are remembered; beyond them each is asked each time.

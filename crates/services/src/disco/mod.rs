@@ -15,8 +15,7 @@ pub use state::{Disco, NODE};
 pub use crate::service::Node;
 
 use crate::host::Requests;
-use crate::request::RequestError;
-use crate::service::Request;
+use crate::request::{Request, RequestError};
 use crate::slot::{Ended, Handle};
 
 /// What we are and have, and what others are and have. Cheap to clone.

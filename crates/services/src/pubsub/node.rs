@@ -14,8 +14,7 @@ use stanchion_stanza::{Element, Jid, Payload as _, Text};
 use super::error::PubsubError;
 use crate::disco;
 use crate::host::Requests;
-use crate::request::RequestError;
-use crate::service::Request;
+use crate::request::{Request, RequestError};
 
 /// A publish/subscribe service, or an account as one (XEP-0163). Cheap to clone.
 #[derive(Debug, Clone)]

@@ -13,8 +13,7 @@ pub use error::RegistrationError;
 
 use crate::forms::Filling;
 use crate::host::Requests;
-use crate::request::RequestError;
-use crate::service::Request;
+use crate::request::{Request, RequestError};
 
 /// What a service wants to know (§3.1), and what is filled in so far. A form comes before
 /// the old fields.

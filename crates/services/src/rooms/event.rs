@@ -75,6 +75,15 @@ pub enum RoomEvent {
         /// It did not exist before.
         created: bool,
     },
+    /// Its service had lost it and made it anew as we entered again, just before: what was
+    /// configured, who was what in it and its archive are gone, and it is ours. It is not
+    /// what it was, or nobody can tell, so it is not opened by itself: nobody else gets in
+    /// until it is [configured](super::Room::configure) or [left](super::Room::leave)
+    /// (§10.1). What is said in it meanwhile reaches nobody.
+    Locked {
+        /// The room.
+        room: BareJid,
+    },
     /// We are not in it at the moment, and try to enter again.
     Lost {
         /// The room.
@@ -179,6 +188,7 @@ impl RoomEvent {
     pub const fn room(&self) -> &BareJid {
         match self {
             Self::Entered { room, .. }
+            | Self::Locked { room }
             | Self::Lost { room }
             | Self::CaughtUp { room }
             | Self::Gap { room }

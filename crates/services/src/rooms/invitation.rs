@@ -59,6 +59,13 @@ impl Invitation {
         })
     }
 
+    /// The message in which it came, if that is one that is kept: to commit it
+    /// [together with an effect](Received::commit_with).
+    #[must_use]
+    pub const fn received(&self) -> Option<&Received> {
+        self.received.as_ref()
+    }
+
     /// Says that the invitation was dealt with: it does not come again. Does nothing for
     /// one that does not come again anyway.
     ///
@@ -74,15 +81,27 @@ impl Invitation {
 
 /// Takes invitations.
 #[derive(Debug)]
-pub struct Invitations(mpsc::Receiver<Invitation>);
+pub struct Invitations {
+    queue: mpsc::Receiver<Invitation>,
+    /// It was taken from the queue, and begins.
+    next: Option<Invitation>,
+}
 
 impl Invitations {
-    pub(super) const fn new(receiver: mpsc::Receiver<Invitation>) -> Self {
-        Self(receiver)
+    pub(super) const fn new(queue: mpsc::Receiver<Invitation>) -> Self {
+        Self { queue, next: None }
     }
 
-    /// The next one; `None` once the client has ended, or somebody else takes them.
+    /// The next one; `None` once the client has ended, or somebody else takes them. A
+    /// future that is dropped before it resolves takes none.
     pub async fn recv(&mut self) -> Option<Invitation> {
-        self.0.recv().await
+        if self.next.is_none() {
+            self.next = self.queue.recv().await;
+        }
+        let begun = match &mut self.next.as_mut()?.received {
+            Some(received) => received.begin().await,
+            None => Ok(()),
+        };
+        self.next.take().filter(|_| begun.is_ok())
     }
 }

@@ -7,6 +7,8 @@ use stanchion_stanza::stanza::MessageType;
 use stanchion_stanza::{Message, Payload as _, Text};
 use tokio::sync::mpsc;
 
+use crate::Incoming;
+
 /// A message of a room. It comes again after the next start unless it is committed; see
 /// [`Received`].
 #[derive(Debug)]
@@ -101,11 +103,11 @@ impl RoomMessage {
 /// [`hand_over`](stanchion_reliability::engine::EngineConfig::hand_over) messages at most
 /// that are not committed: a room that nobody reads holds up the others.
 #[derive(Debug)]
-pub struct RoomMessages(mpsc::Receiver<Received>);
+pub struct RoomMessages(Incoming);
 
 impl RoomMessages {
-    pub(super) const fn new(receiver: mpsc::Receiver<Received>) -> Self {
-        Self(receiver)
+    pub(super) const fn new(queue: mpsc::Receiver<Received>) -> Self {
+        Self(Incoming::new(queue))
     }
 
     /// The next message; `None` once the room is left, or entered anew by somebody else

@@ -2,7 +2,9 @@
 //! becomes of the connection. What was said in between is read from the room's archive
 //! (XEP-0313), or asked for as history where it has none, so that each message is handed
 //! over once and in the room's order; what is said while we are out goes out when we are in
-//! again. A room that has been quiet is asked whether we are still there (XEP-0410).
+//! again. A room that has been quiet is asked whether we are still there (XEP-0410). One that
+//! its service has lost meanwhile is opened to others again if it then is what it was; see
+//! [`RoomEvent::Locked`].
 //!
 //! Rooms are remembered in the store: the next process enters them by itself. Take their
 //! messages with [`Rooms::join`], as in the process before, or [leave](Room::leave) them.
@@ -36,8 +38,7 @@ pub use message::{RoomMessage, RoomMessages};
 pub use options::{JoinOptions, OnConflict, OnCreation, RoomsConfig};
 
 use crate::host::{HostBuilder, Requests};
-use crate::request::RequestError;
-use crate::service::Request;
+use crate::request::{Request, RequestError};
 use crate::slot::{Ended, Handle};
 use desk::Change;
 
@@ -145,16 +146,29 @@ impl Rooms {
         invitation: &Invitation,
         reason: Option<Text>,
     ) -> Result<(), RoomError> {
+        let (room, by) = (invitation.room.clone(), invitation.from.clone());
+        self.decline_of(room, by, reason).await
+    }
+
+    /// The same, of an invitation of which only the room and who invites are remembered.
+    ///
+    /// # Errors
+    /// [`RoomError::Outside`] if there is no connection.
+    pub async fn decline_of(
+        &self,
+        room: BareJid,
+        by: Option<Jid>,
+        reason: Option<Text>,
+    ) -> Result<(), RoomError> {
         let decline = Decline {
             from: None,
-            to: invitation.from.clone(),
+            to: by,
             reason,
         };
         let user = User {
             decline: Some(decline),
             ..User::default()
         };
-        let room = invitation.room.clone();
         let message = to(room.clone().into(), MessageType::Normal, user.to_element());
         self.transmit_anywhere(room, message).await
     }

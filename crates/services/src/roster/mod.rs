@@ -17,8 +17,7 @@ pub use stanchion_stanza::payload::roster::Subscription;
 pub use state::Contacts;
 
 use crate::host::Requests;
-use crate::request::RequestError;
-use crate::service::Request;
+use crate::request::{Request, RequestError};
 use crate::slot::{Ended, Handle};
 use orders::Order;
 

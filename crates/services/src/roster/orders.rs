@@ -9,8 +9,8 @@ use stanchion_stanza::payload::ping::Ping;
 use stanchion_stanza::stanza::PresenceType;
 use stanchion_stanza::{BareJid, Payload as _, Presence};
 
-use crate::request::RequestError;
-use crate::service::{Change, Output, Request};
+use crate::request::{Request, RequestError};
+use crate::service::{Change, Output};
 use crate::waiter::Waiter;
 
 /// Orders that wait for a stream or for a server.

@@ -12,9 +12,9 @@ use stanchion_stanza::{BareJid, Element, Iq, Jid, Payload as _, Presence, Stanza
 
 use super::contact::{Contact, Policy, RosterEvent};
 use super::orders::{Done, Order, Orders};
-use crate::request::{MOST as WAITERS, RequestError};
+use crate::request::{MOST as WAITERS, Request, RequestError};
 use crate::row;
-use crate::service::{Change, Input, Output, Request, Service, Taken};
+use crate::service::{Change, Input, Output, Service, Taken};
 use crate::shorten::shortened;
 
 /// Contacts that are remembered. A server that has more is not followed further, and asked

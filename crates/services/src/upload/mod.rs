@@ -18,8 +18,7 @@ use url::is_acceptable;
 
 use crate::disco;
 use crate::host::Requests;
-use crate::request::RequestError;
-use crate::service::Request;
+use crate::request::{Request, RequestError};
 
 /// Items of a server that are looked at for an upload service.
 const MOST_ITEMS: usize = 32;

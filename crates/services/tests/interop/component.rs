@@ -143,7 +143,10 @@ async fn listen(device: &mut Device, until: usize) {
             note(&received).await;
         }
     };
-    timeout(PATIENCE, all).await.expect("they come");
+    if timeout(PATIENCE, all).await.is_err() {
+        let have = heard(device).await;
+        panic!("{} heard {} of {until}: {have:?}", device.jid(), have.len());
+    }
 }
 
 async fn send_all(device: &Device, to: &str, prefix: &str) -> Vec<String> {
@@ -182,11 +185,23 @@ async fn is_delivered(device: &Device, id: &str) -> bool {
     }
 }
 
+/// Ends a server of the test's own, if the test ends before it does.
+struct Ending<'a>(&'a Real);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.end();
+        }
+    }
+}
+
 /// Each message once in the receiver's own table, in both directions, though the server is
 /// killed twice and the component's process four times meanwhile.
 async fn through_crashes(kind: &str) {
     let folder = tempfile::tempdir().unwrap();
     let server = Real::start_own(kind, &folder.path().join("server"));
+    let _ending = Ending(&server);
     let user = server.add("lamp");
     let lamp_at = folder.path().join("lamp");
     let connector = Arc::new(server.connector(&user));

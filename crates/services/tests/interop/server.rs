@@ -141,6 +141,12 @@ impl Real {
         assert!(killed.status.success());
     }
 
+    /// Ends it if it runs.
+    pub(crate) fn end(&self) {
+        let dir = self.about["dir"].as_str().unwrap();
+        let _ = xtask(&["servers", "kill", "--dir", dir]).output();
+    }
+
     /// Starts it again after that.
     pub(crate) fn start_again(&self) {
         let dir = self.about["dir"].as_str().unwrap();

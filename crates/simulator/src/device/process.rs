@@ -1,7 +1,7 @@
 //! What runs on a device: the engine, its store and its connection, as a driver would
 //! hold them.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,6 +72,8 @@ pub(crate) struct Process {
     pub(crate) resumed_with: u32,
     /// Handed over in this life.
     pub(crate) handed: BTreeSet<u64>,
+    /// Messages that its application is about to act on, once that is durable.
+    pub(crate) beginning: BTreeMap<u64, Option<Id>>,
     /// Given to the stream, not flushed.
     pub(crate) unflushed: Vec<Element>,
     /// It is killed after so many more outputs, and stays down for so long.
@@ -123,6 +125,7 @@ impl Process {
             received: Vec::new(),
             resumed_with: 0,
             handed: BTreeSet::new(),
+            beginning: BTreeMap::new(),
             unflushed: Vec::new(),
             doom: None,
         }
@@ -308,7 +311,9 @@ impl Process {
         match covered.iter().flatten().find(lacks) {
             Some(id) => {
                 let id = name(*id);
-                Err(Law::Durable.broken(format!("{id} was acknowledged before it was durable")))
+                Err(Law::Durable.broken(format!(
+                    "{id} was acknowledged (h {h}) before it was durable"
+                )))
             }
             None => Ok(()),
         }

@@ -309,6 +309,20 @@ impl World {
                 message,
                 maybe_redelivered,
             } => self.handed(of, arrival, &message, maybe_redelivered)?,
+            Told::Begun { arrival } => {
+                let process = self.devices[of].process.as_mut();
+                if let Some(id) = process.and_then(|p| p.beginning.remove(&arrival)) {
+                    let acts = Event::Acts {
+                        of,
+                        life,
+                        arrival,
+                        id,
+                        warned: true,
+                        begun: true,
+                    };
+                    self.schedule.after(Duration::ZERO, acts);
+                }
+            }
             _ => {}
         }
         Ok(())
@@ -364,9 +378,21 @@ impl World {
             arrival,
             id,
             warned,
+            begun: !warned,
         };
         self.schedule.after(wait, acts);
         Ok(())
+    }
+
+    /// The application is about to act on a message that an earlier process had.
+    pub(super) fn is_about_to_act(&mut self, of: usize, arrival: u64, id: Option<Id>) -> Checked {
+        if let Some(id) = id {
+            self.ledger.begins(id);
+        }
+        if let Some(process) = &mut self.devices[of].process {
+            process.beginning.insert(arrival, id);
+        }
+        self.tell(of, Input::Begin { arrival })
     }
 
     /// The application acts on a message and commits it, if it lives so long.

@@ -89,6 +89,8 @@ enum Event {
         arrival: u64,
         id: Option<Id>,
         warned: bool,
+        /// It may act: it was not warned, or has said that it begins.
+        begun: bool,
     },
     Due(Id),
     /// The application takes a message back.
@@ -442,7 +444,11 @@ impl World {
                 arrival,
                 id,
                 warned,
-            } if self.lives(of, life) => self.acts(of, arrival, id, warned),
+                begun,
+            } if self.lives(of, life) => match begun {
+                true => self.acts(of, arrival, id, warned),
+                false => self.is_about_to_act(of, arrival, id),
+            },
             Event::Due(id) => self.due(id),
             Event::TakesBack(id) => self.takes_back(id),
             Event::Reopens { .. }

@@ -12,6 +12,7 @@ use stanchion::{BareJid, Jid};
 use super::super::event::Event;
 use super::super::order::Answer;
 use super::super::room::RoomChange;
+use super::invitations::Waiting;
 use super::{Held, telling};
 
 /// Messages of one page.
@@ -151,7 +152,12 @@ pub(super) async fn join(
     let own = account.local().unwrap_or_else(|| account.domain());
     let nick = nick.unwrap_or_else(|| own.to_owned());
     let mut options = JoinOptions::default().or_another_nick(3);
-    if let Some(password) = password {
+    // What cannot be read is as if nobody had invited.
+    let invited = held.invitations.to(&room).await.ok().flatten();
+    let told = invited
+        .as_ref()
+        .and_then(|waiting| Some(waiting.password.clone()?.0));
+    if let Some(password) = password.or(told) {
         options = options.password(password);
     }
     let joined = held.client.rooms().join(room.clone(), &nick, options);
@@ -161,13 +167,42 @@ pub(super) async fn join(
             let why = Some(crate::exit::one_line(&error));
             let change = RoomChange::Out { why };
             held.tell(Event::Room { room, change }).await;
+            // It has no answer yet.
+            held.tell_all(invited.iter().map(Waiting::event)).await;
             None
         }
     }
 }
 
+/// Refuses an invitation. Who invited is told where the room does that; if that cannot be
+/// told now, it waits on.
+pub(super) async fn decline(held: &Held, room: BareJid) {
+    let what = format!("the invitation to {room} is not declined");
+    let waiting = match held.invitations.to(&room).await {
+        Ok(waiting) => waiting,
+        Err(error) => return held.failed(&what, &error).await,
+    };
+    if let Some(waiting) = waiting
+        && waiting.by_room
+    {
+        let rooms = held.client.rooms();
+        let declined = rooms.decline_of(room.clone(), waiting.by, None);
+        if let Err(error) = declined.await {
+            return held.failed(&what, &error).await;
+        }
+    }
+    match held.invitations.forget(&room).await {
+        Ok(()) => held.tell(Event::NotInvited(room)).await,
+        Err(error) => held.failed(&what, &error).await,
+    }
+}
+
 /// We are in a room: who is there, and what it is about.
 pub(super) async fn entered(held: &Held, jid: BareJid, nick: String) {
+    if let Err(error) = held.invitations.forget(&jid).await {
+        let what = format!("the invitation to {jid} comes again");
+        held.failed(&what, &error).await;
+    }
     let Some(room) = room(held, &jid).await else {
         return;
     };

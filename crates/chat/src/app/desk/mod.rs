@@ -3,6 +3,7 @@
 //! order (`speaking`), and each thing and each room has one; all end with the desk.
 
 mod doing;
+mod invitations;
 mod keeping;
 mod speaking;
 mod telling;
@@ -22,6 +23,7 @@ use stanchion::{BareJid, Client};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use self::invitations::Invitations;
 use super::event::Event;
 use super::order::Order;
 use crate::exit::{Failure, one_line};
@@ -65,6 +67,7 @@ struct Held {
     config: DeskConfig,
     client: Client,
     readings: Readings,
+    invitations: Invitations,
     events: mpsc::Sender<Event>,
 }
 
@@ -113,6 +116,7 @@ impl Desk {
         let failed = |e| Failure::failed(one_line(&e));
         let readings = Readings::open(client.store(), config.readings, now());
         let readings = readings.await.map_err(failed)?;
+        let invitations = Invitations::open(client.store()).await.map_err(failed)?;
         let (events, events_rx) = mpsc::channel(EVENTS);
         let (orders, orders_rx) = mpsc::channel(ORDERS);
         let (stop, stopped) = watch::channel(false);
@@ -120,6 +124,7 @@ impl Desk {
             config,
             client,
             readings,
+            invitations,
             events,
         });
         let watching = watching::Watching::new(Arc::clone(&held), incoming, orders_rx, stopped);

@@ -299,6 +299,95 @@ async fn what_is_said_in_a_room_is_there_once_and_the_room_is_there_after_a_rest
     server.stop().await;
 }
 
+#[tokio::test]
+async fn an_invitation_waits_for_its_answer_also_after_a_restart_and_is_gone_once_it_has_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(([127, 0, 0, 1], 0).into(), &folder.path().join("hub")).await;
+    let mut alice = Somebody::start(&server, "alice", folder.path()).await;
+    let mut bob = Somebody::start(&server, "bob", folder.path()).await;
+    let (a, b) = (alice.jid.clone(), bob.jid.clone());
+    let room: BareJid = format!("tea@rooms.{DOMAIN}").parse().unwrap();
+    let join = |room: &BareJid| Order::Join {
+        room: room.clone(),
+        nick: None,
+        password: None,
+    };
+    let is_inside = |m: &Model, of: &BareJid| m.rooms.get(of).is_some_and(|room| room.entered);
+    let inside = |m: &Model| is_inside(m, &room);
+    let is_invited = |m: &Model, to: &BareJid| {
+        let by = m.invited.get(to).and_then(|(by, _)| by.clone());
+        by.is_some_and(|by| by.starts_with(a.as_str()))
+    };
+    let invited = |m: &Model| is_invited(m, &room);
+    let invite = |room: &BareJid| Order::Invite {
+        room: room.clone(),
+        whom: b.clone(),
+    };
+    alice.order(join(&room)).await;
+    alice.sees("the room", inside).await;
+    bob.sees("a connection", |m| m.link.is_up()).await;
+    alice.order(invite(&room)).await;
+    bob.sees("an invitation", invited).await;
+
+    bob.desk.close().await.unwrap();
+    let mut bob = Somebody::start(&server, "bob", folder.path()).await;
+    bob.sees("the invitation again", invited).await;
+    bob.sees("a connection", |m| m.link.is_up()).await;
+
+    // Who invited cannot be told at the moment: it waits on.
+    let address = server.stop().await;
+    bob.sees("that the server is gone", |m| !m.link.is_up())
+        .await;
+    bob.order(Order::Decline(room.clone())).await;
+    bob.sees("that it is not declined", |m| {
+        m.notices.iter().any(|n| n.text.contains("not declined"))
+    })
+    .await;
+    assert!(invited(&bob.model));
+    let server = Server::start(address, &folder.path().join("hub")).await;
+    alice.say(&room, "tea again").await;
+    alice
+        .sees("the room again", |m| stages(m, &room) == [Stage::Received])
+        .await;
+    bob.sees("the server", |m| m.link.is_up()).await;
+    bob.order(Order::Decline(room.clone())).await;
+    bob.sees("no invitation", |m| m.invited.is_empty()).await;
+    alice
+        .sees("that bob does not come", |m| {
+            m.notices.iter().any(|n| n.text.contains("does not come"))
+        })
+        .await;
+
+    bob.desk.close().await.unwrap();
+    let mut bob = Somebody::start(&server, "bob", folder.path()).await;
+    // What waits is told before any order is taken.
+    bob.order(Order::Open(a.clone())).await;
+    let opened = |m: &Model| m.talks.get(&a).is_some_and(|talk| talk.loaded);
+    bob.sees("a conversation", opened).await;
+    assert!(bob.model.invited.is_empty());
+
+    bob.sees("a connection", |m| m.link.is_up()).await;
+    let other: BareJid = format!("cake@rooms.{DOMAIN}").parse().unwrap();
+    alice.order(join(&other)).await;
+    alice.sees("another room", |m| is_inside(m, &other)).await;
+    alice.order(invite(&other)).await;
+    bob.sees("another invitation", |m| is_invited(m, &other))
+        .await;
+    bob.order(join(&other)).await;
+    bob.sees("the other room", |m| is_inside(m, &other)).await;
+    assert!(bob.model.invited.is_empty());
+    bob.order(Order::Leave(other.clone())).await;
+    bob.sees("no room", |m| m.rooms.is_empty()).await;
+    bob.desk.close().await.unwrap();
+    let mut bob = Somebody::start(&server, "bob", folder.path()).await;
+    bob.order(Order::Open(a.clone())).await;
+    bob.sees("a conversation", opened).await;
+    assert!(bob.model.invited.is_empty());
+    alice.desk.close().await.unwrap();
+    bob.desk.close().await.unwrap();
+    server.stop().await;
+}
+
 /// A lamp on the account `lamp`, which alice may read and set.
 #[cfg(feature = "gateway")]
 #[tokio::test]

@@ -1,12 +1,14 @@
 //! Things of others: watched as long as the desk is there, asked what can be set, and set.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use stanchion::Jid;
 use stanchion::device::model::{Node, Sample, Setting};
 use stanchion::device::remote::{Command, ReadError, SetError, Watch, WatchEvent};
 use stanchion::stanza::payload::forms::{Field, FieldType, Form};
 use stanchion::stanza::{Element, Text};
+use tokio::time::Instant;
 
 use super::super::event::Event;
 use super::super::thing::{Control, ControlKind, ThingKey};
@@ -14,10 +16,18 @@ use super::{Held, keeping, telling};
 use crate::exit::one_line;
 use crate::things::value::Type;
 
+/// A person sees no more than so much of something that changes all the time.
+const PACE: Duration = Duration::from_millis(250);
+/// Between two notices that something was left out.
+const SELDOM: Duration = Duration::from_secs(60);
+
 /// Watches all that is behind an address, until it is dropped.
 pub(super) async fn watch(held: Arc<Held>, jid: Jid) {
-    let mut watching = held.client.things().watch(&jid, Watch::all());
+    let mut watch = Watch::all();
+    watch.min_interval = Some(PACE);
+    let mut watching = held.client.things().watch(&jid, watch);
     let of = jid.to_bare();
+    let mut said: Option<Instant> = None;
     loop {
         match watching.next().await {
             Ok(WatchEvent::Values(part)) => {
@@ -41,6 +51,14 @@ pub(super) async fn watch(held: Arc<Held>, jid: Jid) {
             Ok(WatchEvent::Subscribed { .. } | WatchEvent::Polling { .. }) => {
                 let of = of.clone();
                 held.tell(Event::Silent { of, why: None }).await;
+            }
+            // The newest of each value is there, but plots have gaps.
+            Ok(WatchEvent::Coalesced(_) | WatchEvent::Missed(_)) => {
+                if said.is_none_or(|at| at.elapsed() >= SELDOM) {
+                    said = Some(Instant::now());
+                    let text = format!("{jid} tells faster than is kept here: plots have gaps");
+                    held.tell(telling::failure(text)).await;
+                }
             }
             Ok(_) => {}
             Err(error) => return held.failed(&format!("{jid} is not watched"), &error).await,

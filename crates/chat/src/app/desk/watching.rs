@@ -25,6 +25,7 @@ use super::super::event::Event;
 use super::super::flow::Gauge;
 use super::super::order::Order;
 use super::super::room::RoomChange;
+use super::invitations::Waiting;
 use super::speaking::{Speech, speak};
 use super::{Held, doing, keeping, telling, things};
 use crate::kept::now;
@@ -164,6 +165,16 @@ impl Watching {
             self.held.tell(telling::own(&how)).await;
         }
         self.contacts().await;
+        match self.held.invitations.all().await {
+            Ok(waiting) => {
+                let events = waiting.iter().map(Waiting::event);
+                self.held.tell_all(events).await;
+            }
+            Err(error) => {
+                let what = "invitations cannot be read";
+                self.held.failed(what, &error).await;
+            }
+        }
         for room in self.held.client.rooms().all().await.unwrap_or_default() {
             let room = room.jid().clone();
             let change = RoomChange::Entering;
@@ -429,6 +440,13 @@ impl Watching {
                 let text = format!("{room} refused: {error}");
                 self.held.tell(telling::failure(text)).await;
             }
+            RoomEvent::Locked { .. } => {
+                let text = format!(
+                    "{room} was lost by its service, and is locked: nobody else gets in until it \
+                     is configured, or left and entered anew"
+                );
+                self.held.tell(telling::failure(text)).await;
+            }
             RoomEvent::Declined { by, .. } => {
                 let by = by.map(|by| by.to_string()).unwrap_or_default();
                 let text = format!("{by} does not come to {room}");
@@ -460,17 +478,19 @@ impl Watching {
     }
 
     async fn invited(&mut self, invitation: Option<Invitation>) {
-        let Some(mut invitation) = invitation else {
+        let Some(invitation) = invitation else {
             return;
         };
-        let invited = Event::Invited {
-            room: invitation.room.clone(),
-            by: invitation.from.as_ref().map(ToString::to_string),
-            reason: invitation.reason.as_ref().map(ToString::to_string),
-        };
-        self.held.tell(invited).await;
-        if let Err(error) = invitation.commit().await {
-            self.held.failed("an invitation comes again", &error).await;
+        match self.held.invitations.keep(&invitation).await {
+            Ok(Some(waiting)) => self.held.tell(waiting.event()).await,
+            Ok(None) => {
+                let room = &invitation.room;
+                let text = format!(
+                    "an invitation to {room} is passed over: answer some of those that wait"
+                );
+                self.held.tell(telling::failure(text)).await;
+            }
+            Err(error) => self.held.failed("an invitation comes again", &error).await,
         }
     }
 
@@ -541,6 +561,7 @@ impl Watching {
                 nick,
                 password,
             } => self.join(room, nick, password),
+            Order::Decline(room) => self.spawn(async move { doing::decline(&held, room).await }),
             Order::Leave(room) => {
                 self.rooms.remove(&room);
                 self.spawn(async move { doing::leave(&held, room).await });

@@ -3,7 +3,7 @@
 import { ask, order } from "./orders.js";
 import { attr, h, kind, reconcile, roving, show, text } from "./dom.js";
 import { availability, count, plural, when } from "./format.js";
-import { changed, nameOf, state } from "./state.js";
+import { nameOf, state } from "./state.js";
 import { fields } from "./dialogs.js";
 import { icon } from "./icons.js";
 import { TalkPage } from "./talk.js";
@@ -182,7 +182,7 @@ export class Chat {
       } else {
         const { room, by } = w.invited;
         el.append(h("p", {}, h("b", { dir: "auto", text: by || "Somebody" }), " invites you to ", h("b", { dir: "auto", text: room })), says,
-          h("div", { class: "actions" }, h("button", { type: "button", class: "small", on: { click: () => { state.invited.delete(room); changed("asked"); } } }, "Not now"),
+          h("div", { class: "actions" }, h("button", { type: "button", class: "small", on: { click: () => order({ order: "decline", room }) } }, "Decline"),
             h("button", { type: "button", class: "small main", on: { click: () => this.join(room) } }, "Join")));
         el.says = says;
       }

@@ -3,8 +3,8 @@
 // Orders of these pages, `order` being their name: say { to, text }, correct { with, text },
 // cancel { id }, again { with, place }, open { with }, seen { with, place }, writing { with },
 // status { availability, text }, add { who, name }, remove { who }, answer { to, answer: "accept"
-// or "deny" }, join { room, nick, password }, leave { room }, topic { room, topic },
-// invite { room, whom }, watch { jid }, unwatch { jid }, controls { account, thing },
+// or "deny" }, join { room, nick, password }, decline { room }, leave { room },
+// topic { room, topic }, invite { room, whom }, watch { jid }, unwatch { jid }, controls { account, thing },
 // set { account, thing, parameter, value }, tour { button }.
 
 import { state } from "./state.js";

@@ -205,7 +205,6 @@ const changes = {
   },
   room(told) {
     state.rooms.set(told.jid, told);
-    if (state.invited.delete(told.jid)) changed("asked");
     changed("rooms");
   },
   "room-gone"(told) {

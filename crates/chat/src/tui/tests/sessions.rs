@@ -264,6 +264,10 @@ fn who_asks_gets_an_answer_and_nobody_is_answered_by_accident() {
     });
     let ordered = s.orders("<F4>j");
     assert!(matches!(&ordered[..], [Order::Join { room, .. }] if room.local() == Some("attic")));
+    let ordered = s.orders("<F4>d");
+    assert!(matches!(&ordered[..], [Order::Decline(room)] if room.local() == Some("attic")));
+    s.event(Event::NotInvited(jid("attic@rooms.home.example")));
+    assert!(s.orders("<F4>d").is_empty(), "nothing is asked any more");
 }
 
 #[test]

@@ -15,7 +15,8 @@ use stanchion_stanza::{BareJid, Element, Iq, Jid, Text};
 
 use super::super::HostConfig;
 use super::super::table::Table;
-use super::{form, reading};
+use super::super::wish;
+use super::form;
 use crate::adapter::OrderError;
 use crate::model::{Setting, ThingSpec};
 
@@ -95,6 +96,15 @@ impl Refusal {
     fn not_found(node: &Node) -> Self {
         let text = format!("there is no thing `{}`", node.id);
         Self::new(DefinedCondition::ItemNotFound, &text)
+    }
+
+    fn nothing_there() -> Self {
+        Self::new(DefinedCondition::ItemNotFound, "there is no thing here")
+    }
+
+    /// Whether nothing is known of what is meant.
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.condition == DefinedCondition::ItemNotFound
     }
 
     fn bad(text: &str) -> Self {
@@ -185,20 +195,20 @@ fn things<'t>(
     }
     let mut things: Vec<&Arc<ThingSpec>> = Vec::new();
     for node in nodes {
-        let thing = table.thing(&node.id).filter(|t| reading::is(t, node));
+        let thing = table.thing(&node.id).filter(|t| wish::is(t, node));
         let thing = thing.ok_or_else(|| Refusal::not_found(node))?;
         if !things.iter().any(|t| t.node.id == thing.node.id) {
             things.push(thing);
         }
     }
     if nodes.is_empty() {
+        let several = "name the thing that is meant: there are several";
         let device = match &config.device {
             Some(device) => table.thing(device),
-            None if table.len() == 1 => table.things().next(),
-            None => None,
+            None if table.len() > 1 => return Err(Refusal::bad(several)),
+            None => table.things().next(),
         };
-        let text = "name the thing that is meant: there are several";
-        things.push(device.ok_or_else(|| Refusal::bad(text))?);
+        things.push(device.ok_or_else(Refusal::nothing_there)?);
     }
     Ok(things)
 }

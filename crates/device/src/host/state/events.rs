@@ -1,23 +1,20 @@
 //! Subscriptions to our things: who may have one, and the messages that tell. What is due
-//! when is `subscriptions`'.
+//! when is `subscriptions`', and how it is written `reading`'s.
 
 use std::time::Duration;
 
 use stanchion_reliability::engine::Now;
-use stanchion_services::Output;
-use stanchion_stanza::payload::datetime::utc;
 use stanchion_stanza::payload::iot_events::{Subscribe, Unsubscribe};
-use stanchion_stanza::payload::sensordata::{
-    Accepted, Field, Node, Profile, Profiled as _, Request,
-};
-use stanchion_stanza::stanza::{DefinedCondition, ErrorType, MessageType, StanzaError};
-use stanchion_stanza::{Iq, Jid, Message, Stanza, Text};
+use stanchion_stanza::payload::sensordata::{Accepted, Profile, Profiled as _};
+use stanchion_stanza::stanza::{DefinedCondition, ErrorType, StanzaError};
+use stanchion_stanza::{Iq, Jid, Message, Text};
 
 use super::super::HostEvent;
-use super::super::subscriptions::{Due, SubscribeError};
+use super::super::subscriptions::{SubscribeError, asked_for};
+use super::super::table::Told;
+use super::super::wish::{Unreadable, Wish};
 use super::State;
-use super::reading::{Unreadable, Wish, known};
-use crate::model::Sample;
+use super::reading::Answering;
 
 impl State {
     pub(super) fn subscribe(&mut self, now: Now, request: &Iq, profile: Profile, asked: Subscribe) {
@@ -31,32 +28,26 @@ impl State {
             let refusal = refuse(ErrorType::Cancel, C::NotAllowed, "nobody can be told");
             return self.answer(refusal);
         };
-        let latest = match self.readable(&who, profile, &asked) {
-            Ok(latest) => latest,
-            Err(Unreadable::Forbidden) => {
+        if let Err(why) = self.is_readable(&who, profile, &asked) {
+            let (kind, condition, text) = match why {
+                Unreadable::Forbidden => (ErrorType::Auth, C::Forbidden, "it may not be read"),
+                Unreadable::NotFound => (ErrorType::Cancel, C::ItemNotFound, "no such thing"),
+                Unreadable::Time => (ErrorType::Modify, C::BadRequest, "a time is none"),
+            };
+            if why == Unreadable::Forbidden {
                 let (who, what) = (Some(who), "to subscribe");
                 self.event(HostEvent::Refused { who, what });
-                let refusal = refuse(ErrorType::Auth, C::Forbidden, "it may not be read");
-                return self.answer(refusal);
             }
-            Err(Unreadable::NotFound) => {
-                let refusal = refuse(ErrorType::Cancel, C::ItemNotFound, "no such thing");
-                return self.answer(refusal);
-            }
-            Err(Unreadable::Time) => {
-                let refusal = refuse(ErrorType::Modify, C::BadRequest, "a time is none");
-                return self.answer(refusal);
-            }
-        };
+            return self.answer(refuse(kind, condition, text));
+        }
         let id = asked.id.clone();
         let begun = self
             .subscriptions
-            .subscribe(now.monotonic, who, profile, asked, &latest);
+            .subscribe(now.monotonic, who, profile, asked, &self.table);
         match begun {
-            Ok(due) => {
+            Ok(()) => {
                 let accepted = Accepted { id, queued: false };
                 self.answer(request.result(Some(accepted.to_element_in(profile))));
-                self.tell_due(due);
             }
             Err(error) => {
                 let (kind, condition) = match error {
@@ -80,59 +71,57 @@ impl State {
         });
     }
 
-    /// The values that a subscription is about, as they are.
-    fn readable(
+    /// Whether something of what a subscription is about may be read.
+    fn is_readable(
         &self,
         who: &Jid,
         profile: Profile,
         asked: &Subscribe,
-    ) -> Result<Vec<(Node, Text, Field)>, Unreadable> {
-        let request = Request {
-            nodes: asked.nodes.clone(),
-            ..Request::default()
-        };
-        let wish = Wish::of(Some(who.clone()), profile, &request)?;
+    ) -> Result<(), Unreadable> {
+        let wish = Wish::of(Some(who.clone()), profile, &asked_for(asked))?;
         let (access, own) = (&self.config.access, self.own.as_ref());
-        let things = wish.things(&self.table, access, own)?;
-        let mut latest = Vec::new();
-        for thing in things.iter().filter_map(|id| self.table.thing(id)) {
-            for field in &thing.fields {
-                let id = &thing.node.id;
-                if access.may_read(Some(who), own, id, &field.name)
-                    && let Some(value) = self.table.value(id, &field.name)
-                {
-                    let at = utc(value.at.as_unix_ms());
-                    latest.push((thing.node.clone(), at, known(field, value)));
-                }
-            }
-        }
-        Ok(latest)
+        wish.things(&self.table, access, own).map(drop)
     }
 
     /// What our things told, to who subscribed to it.
-    pub(super) fn tell_subscribers(&mut self, now: Duration, samples: &[Sample]) {
+    pub(super) fn tell_subscribers(&mut self, now: Duration, told: &[Told]) {
+        self.now = now;
         if self.subscriptions.is_empty() {
             return;
         }
-        for sample in samples {
-            let Some(spec) = self.table.thing(&sample.thing) else {
+        for told in told {
+            let thing = &told.sample.thing;
+            let Some(spec) = self.table.thing(thing) else {
                 continue;
             };
             let (access, own) = (&self.config.access, self.own.as_ref());
-            let may =
-                |who: &Jid, field: &Text| access.may_read(Some(who), own, &sample.thing, field);
-            let due = self.subscriptions.sample(now, spec, sample, may);
-            self.tell_due(due);
+            let may = |who: &Jid, field: &Text| access.may_read(Some(who), own, thing, field);
+            self.subscriptions.take(now, spec, told, may);
         }
     }
 
-    pub(super) fn tell_due(&mut self, due: impl IntoIterator<Item = Due>) {
-        for due in due {
-            let mut message = Message::chat(due.to);
-            message.kind = MessageType::Normal;
-            let message = message.with_payload(due.fields.to_element_in(due.profile));
-            self.outputs
-                .push_back(Output::Transmit(Stanza::Message(message)));
+    /// The next message to a subscriber. One event after the other: of what a subscriber is
+    /// told, one message is held at most.
+    pub(super) fn next_event(&mut self) -> Option<Message> {
+        loop {
+            let event = match &mut self.telling {
+                Some(event) => event,
+                None => {
+                    let next = self.subscriptions.next(self.now, &self.table)?;
+                    self.telling
+                        .insert(Answering::event(next.wish, next.things))
+                }
+            };
+            let before = event.told();
+            let own = self.own.as_ref();
+            let message = event.next(&self.table, &self.config, own, self.wall);
+            self.subscriptions.told(event.told() - before);
+            if event.is_ended() {
+                self.telling = None;
+            }
+            if message.is_some() {
+                return message;
+            }
         }
     }
 }

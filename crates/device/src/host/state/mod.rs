@@ -26,8 +26,8 @@ use stanchion_stanza::stanza::PresenceType;
 use stanchion_stanza::stanza::{DefinedCondition, ErrorType, IqKind, MessageType, StanzaError};
 use stanchion_stanza::{BareJid, Element, Iq, Jid, Message, Stanza, Text, ns};
 
-use super::subscriptions::Subscriptions;
-use super::table::Table;
+use super::subscriptions::{SubscriptionFigures, Subscriptions};
+use super::table::{Table, Told};
 use super::{HostConfig, HostEvent};
 use crate::adapter::{AdapterEvent, OrderError, Report};
 use crate::model::{Reading, Sample};
@@ -36,6 +36,7 @@ pub(super) use control::together;
 pub use control::{Plan, PlannedOrder, Refusal};
 
 use control::{Asker, Before, Repeats};
+use reading::Answering;
 use readouts::Readouts;
 
 /// Requests to set something that may be under way at once.
@@ -92,7 +93,10 @@ pub struct State {
     repeats: Repeats,
     readouts: Readouts,
     subscriptions: Subscriptions,
+    /// What a subscriber is being told.
+    telling: Option<Answering>,
     up: bool,
+    now: Duration,
     wall: WallTime,
     /// Observers know that values are due.
     due_told: bool,
@@ -122,7 +126,9 @@ impl State {
             repeats: Repeats::default(),
             readouts: Readouts::default(),
             subscriptions: Subscriptions::default(),
+            telling: None,
             up: false,
+            now: Duration::ZERO,
             wall: WallTime::from_unix_ms(0),
             due_told: false,
             outputs: VecDeque::new(),
@@ -171,9 +177,7 @@ impl State {
             }
             Report::Sample(sample) => {
                 let told = self.table.sample(now.monotonic, &adapter, sample);
-                let told: Vec<Sample> = told.into_iter().collect();
-                self.tell_subscribers(now.monotonic, &told);
-                return told;
+                return self.told(now, told);
             }
             _ => {}
         }
@@ -184,8 +188,19 @@ impl State {
     pub fn take_due(&mut self, now: Now) -> Vec<Sample> {
         self.due_told = false;
         let due = self.table.take_due(now.monotonic);
-        self.tell_subscribers(now.monotonic, &due);
-        due
+        self.told(now, due)
+    }
+
+    fn told(&mut self, now: Now, told: impl IntoIterator<Item = Told>) -> Vec<Sample> {
+        let told: Vec<Told> = told.into_iter().collect();
+        self.tell_subscribers(now.monotonic, &told);
+        told.into_iter().map(|told| told.sample).collect()
+    }
+
+    /// How it stands with those who subscribed.
+    #[must_use]
+    pub fn subscriptions(&self) -> SubscriptionFigures {
+        self.subscriptions.figures()
     }
 
     fn tell(&mut self, event: impl FnOnce(Vec<Text>) -> HostEvent, of: Vec<Text>) {
@@ -451,13 +466,15 @@ impl Service for State {
     }
 
     fn handle(&mut self, now: Now, input: Input<'_>) -> Taken {
-        self.wall = now.wall;
+        (self.now, self.wall) = (now.monotonic, now.wall);
         match input {
             Input::Up(up) => {
                 self.own = Some(up.jid.to_bare());
-                if !up.resumed {
-                    self.subscriptions.clear();
+                match up.resumed {
+                    true => self.subscriptions.again(),
+                    false => self.subscriptions.clear(),
                 }
+                self.telling = None;
                 self.up = true;
             }
             Input::Down => self.up = false,
@@ -472,8 +489,7 @@ impl Service for State {
             Input::Stanza(Stanza::Iq(iq)) => return self.request(now, iq),
             Input::Stanza(Stanza::Message(message)) => return self.message(message),
             Input::Tick => {
-                let due = self.subscriptions.due(now.monotonic);
-                self.tell_due(due);
+                self.subscriptions.tick(now.monotonic);
                 let begun = self.readouts.tick(
                     now,
                     &self.table,
@@ -502,13 +518,15 @@ impl Service for State {
             let next = self
                 .readouts
                 .next(&self.table, &self.config, own, self.wall);
-            if let Some(message) = next {
+            if let Some(message) = next.or_else(|| self.next_event()) {
                 return Output::Transmit(Stanza::Message(message));
             }
         }
         let due = self.table.due().filter(|_| !self.due_told);
         let due = due.into_iter().chain(self.readouts.due());
-        Output::Wait(due.chain(self.subscriptions.wakes()).min())
+        // Without a stream nothing is told.
+        let subscribers = self.subscriptions.wakes().filter(|_| self.up);
+        Output::Wait(due.chain(subscribers).min())
     }
 
     fn claims(&self, message: &Message) -> bool {

@@ -1,140 +1,22 @@
-//! Read-outs (XEP-0323): which values are asked for, and the messages that bring them, made
-//! one at a time so that a large answer is never held whole.
+//! Read-outs (XEP-0323): the messages that bring the values, made one at a time so that a
+//! large answer is never held whole. What subscribers are told is a read-out, too. Which
+//! values are asked for is `wish`'s.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use stanchion_reliability::store::WallTime;
-use stanchion_stanza::payload::datetime::{unix_ms, utc};
+use stanchion_stanza::payload::datetime::utc;
 use stanchion_stanza::payload::sensordata::{
-    Field, Fields, Node, NodeFields, Profile, Profiled as _, Request, RequestId, Timestamp,
+    Field, Fields, Node, NodeFields, Profile, Profiled as _, Timestamp,
 };
 use stanchion_stanza::stanza::{Header, MessageType};
 use stanchion_stanza::{BareJid, Element, Jid, Message, Text};
 
 use super::super::table::{Latest, Table};
+use super::super::wish::Wish;
 use super::super::{Access, HostConfig};
 use crate::model::{Categories, FieldSpec, Quality, Reading, ThingSpec, Value};
-
-/// What is asked for, as it was understood.
-#[derive(Debug, Clone)]
-pub(super) struct Wish {
-    pub(super) to: Option<Jid>,
-    pub(super) profile: Profile,
-    pub(super) id: RequestId,
-    /// Any of them; none in particular is all that is not historical.
-    categories: Categories,
-    fields: Vec<Text>,
-    from: Option<i64>,
-    until: Option<i64>,
-    /// Of which things; empty is all.
-    pub(super) nodes: Vec<Node>,
-}
-
-/// Why a read-out is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unreadable {
-    Forbidden,
-    NotFound,
-    /// A time that is none.
-    Time,
-}
-
-/// A time; one without a zone is taken for UTC (§6.1).
-pub(super) fn moment(text: &str) -> Option<i64> {
-    unix_ms(text).or_else(|| unix_ms(&format!("{text}Z")))
-}
-
-impl Wish {
-    pub(super) fn of(
-        to: Option<Jid>,
-        profile: Profile,
-        request: &Request,
-    ) -> Result<Self, Unreadable> {
-        let time = |text: &Option<Text>| match text {
-            Some(text) => moment(text).map(Some).ok_or(Unreadable::Time),
-            None => Ok(None),
-        };
-        let mut nodes = request.nodes.clone();
-        nodes.dedup_by(|a, b| a == b);
-        Ok(Self {
-            to,
-            profile,
-            id: request.id.clone(),
-            categories: match request.all {
-                true => Categories::every(),
-                false => request.categories,
-            },
-            fields: request.fields.clone(),
-            from: time(&request.from)?,
-            until: time(&request.to)?,
-            nodes,
-        })
-    }
-
-    /// The period that is wanted of the history, in Unix milliseconds; none for nothing.
-    pub(super) fn period(&self) -> Option<(i64, i64)> {
-        let period = (
-            self.from.unwrap_or(i64::MIN),
-            self.until.unwrap_or(i64::MAX),
-        );
-        self.categories.are_historical().then_some(period)
-    }
-
-    fn is_of_time(&self, at: WallTime) -> bool {
-        let at = at.as_unix_ms();
-        self.from.is_none_or(|from| from <= at) && self.until.is_none_or(|until| at <= until)
-    }
-
-    fn wants(&self, field: &FieldSpec) -> bool {
-        (self.fields.is_empty() || self.fields.contains(&field.name))
-            && (self.categories.is_empty() || self.categories.intersects(field.categories))
-    }
-
-    /// Whether something remembered of that field is wanted, whatever its kind.
-    pub(super) fn wants_remembered(&self, field: &Text) -> bool {
-        self.fields.is_empty() || self.fields.contains(field)
-    }
-
-    /// The things that are meant and of which something may be read.
-    ///
-    /// Who may read nothing hears no more than that, whatever there is.
-    pub(super) fn things(
-        &self,
-        table: &Table,
-        access: &Access,
-        own: Option<&BareJid>,
-    ) -> Result<VecDeque<Text>, Unreadable> {
-        let who = self.to.as_ref();
-        let readable = |thing: &ThingSpec| {
-            let mut fields = thing.fields.iter();
-            fields.any(|f| access.may_read(who, own, &thing.node.id, &f.name))
-        };
-        if self.nodes.is_empty() {
-            let things = table.things().filter(|t| readable(t));
-            let things: VecDeque<Text> = things.map(|t| t.node.id.clone()).collect();
-            return match things.is_empty() && !access.may_read_something(who, own) {
-                true => Err(Unreadable::Forbidden),
-                false => Ok(things),
-            };
-        }
-        let mut things = VecDeque::new();
-        for node in &self.nodes {
-            match table.thing(&node.id).filter(|t| is(t, node)) {
-                Some(thing) if readable(thing) => things.push_back(thing.node.id.clone()),
-                None if access.may_read_something(who, own) => return Err(Unreadable::NotFound),
-                _ => return Err(Unreadable::Forbidden),
-            }
-        }
-        Ok(things)
-    }
-}
-
-/// Whether a node is that thing: source and partition count if they are named.
-pub(super) fn is(thing: &ThingSpec, node: &Node) -> bool {
-    let fits = |asked: &Option<Text>, is: &Option<Text>| asked.is_none() || asked == is;
-    fits(&node.source, &thing.node.source) && fits(&node.partition, &thing.node.partition)
-}
 
 /// One value on its way out.
 #[derive(Debug)]
@@ -154,6 +36,10 @@ pub(super) struct Answering {
     items: VecDeque<Item>,
     /// The history is still to come.
     pub(super) waits: bool,
+    /// A subscriber is told: of what is known, and of nothing else.
+    is_event: bool,
+    /// Values that were told so far.
+    told: u64,
     ended: bool,
 }
 
@@ -165,8 +51,23 @@ impl Answering {
             things,
             items: VecDeque::new(),
             waits,
+            is_event: false,
+            told: 0,
             ended: false,
         }
+    }
+
+    /// What a subscriber is told of these things.
+    pub(super) fn event(wish: Wish, things: VecDeque<Text>) -> Self {
+        Self {
+            is_event: true,
+            ..Self::new(0, wish, things, false)
+        }
+    }
+
+    /// Values that were told so far.
+    pub(super) const fn told(&self) -> u64 {
+        self.told
     }
 
     pub(super) const fn is_ended(&self) -> bool {
@@ -236,6 +137,7 @@ impl Answering {
                 if config.simple_types && self.wish.profile == Profile::Legacy {
                     simplify(&mut item.field);
                 }
+                self.told += 1;
                 put(&mut fields, item);
             }
         }
@@ -247,7 +149,7 @@ impl Answering {
         }
         fields.done = self.is_empty() && !self.waits;
         self.ended = fields.done;
-        let tells = fields.done || !fields.nodes.is_empty();
+        let tells = (fields.done && !self.is_event) || !fields.nodes.is_empty();
         tells.then(|| message(&self.wish.to, fields.to_element_in(self.wish.profile)))
     }
 
@@ -267,10 +169,12 @@ impl Answering {
                 continue;
             }
             let (at, field) = match table.value(id, &spec.name) {
+                Some(latest) if self.is_event && latest.stale => continue,
+                None if self.is_event => continue,
                 Some(latest) if !self.wish.is_of_time(latest.at) => continue,
                 Some(latest) => (latest.at, known(spec, latest)),
                 // Of what was never read, no moment can be told.
-                None if self.wish.from.is_some() || self.wish.until.is_some() => continue,
+                None if self.wish.is_of_a_time() => continue,
                 None => (now, never(spec)),
             };
             let node = thing.node.clone();

@@ -15,7 +15,8 @@ use stanchion_stanza::{BareJid, Element, Iq, Jid, Message, Text};
 
 use super::super::HostConfig;
 use super::super::table::Table;
-use super::reading::{Answering, Unreadable, Wish, message, moment};
+use super::super::wish::{Unreadable, Wish, moment};
+use super::reading::{Answering, message};
 use super::{Job, Jobs};
 use crate::model::Reading;
 

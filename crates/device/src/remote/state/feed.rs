@@ -1,13 +1,13 @@
 //! One read-out or one subscription: what was asked of whom, how far it is, and what came
 //! and was not fetched yet.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
 use stanchion_services::waiter::Waiter;
 use stanchion_stanza::payload::iot_events::Subscribe;
 use stanchion_stanza::payload::sensordata::{Profile, Profiled as _, Request, RequestId};
-use stanchion_stanza::{Element, Jid};
+use stanchion_stanza::{Element, Jid, Text};
 
 use crate::remote::readout::{Part, ReadError};
 
@@ -59,6 +59,9 @@ pub(crate) enum Told {
     Part(Part),
     /// So many parts were not fetched in time, and are gone. Of subscriptions alone.
     Missed(u64),
+    /// So many values were not fetched in time, and newer ones of the same fields took their
+    /// place. Of subscriptions alone.
+    Coalesced(u64),
     /// A subscription stands.
     Accepted,
     /// There is no more.
@@ -85,6 +88,7 @@ pub(super) struct Feed {
     /// Fields in `parts`.
     pub(super) held: usize,
     missed: u64,
+    coalesced: u64,
     accepted: bool,
     /// Whether that was told.
     said: bool,
@@ -116,6 +120,7 @@ impl Feed {
             parts: VecDeque::new(),
             held: 0,
             missed: 0,
+            coalesced: 0,
             accepted: false,
             said: false,
             end: None,
@@ -154,6 +159,23 @@ impl Feed {
         self.pass_on();
     }
 
+    /// Of each field, the newest value stays, and all failures.
+    pub(super) fn coalesce(&mut self) {
+        let mut newest: HashSet<(Text, Text)> = HashSet::new();
+        for part in self.parts.iter_mut().rev() {
+            let before = part.values.len();
+            let mut values = std::mem::take(&mut part.values);
+            values.reverse();
+            values.retain(|one| newest.insert((one.thing.id.clone(), one.field.name.clone())));
+            values.reverse();
+            let gone = before - values.len();
+            part.values = values;
+            self.held -= gone;
+            self.coalesced += gone as u64;
+        }
+        self.parts.retain(|part| part.len() > 0);
+    }
+
     /// Lets the oldest part go.
     pub(super) fn drop_oldest(&mut self) {
         if let Some(part) = self.parts.pop_front() {
@@ -182,6 +204,10 @@ impl Feed {
         } else if self.missed > 0 {
             if waiter.offer(Told::Missed(self.missed)).is_ok() {
                 self.missed = 0;
+            }
+        } else if self.coalesced > 0 {
+            if waiter.offer(Told::Coalesced(self.coalesced)).is_ok() {
+                self.coalesced = 0;
             }
         } else if let Some(part) = self.parts.pop_front() {
             self.held -= part.len();

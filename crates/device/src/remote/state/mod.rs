@@ -32,8 +32,9 @@ use commands::Commands;
 const MOST_FEEDS: usize = 256;
 /// Fields that one read-out may give.
 const MOST_OF_ONE: usize = 20_000;
-/// Fields of one subscription that may wait to be fetched; the oldest go.
-const MOST_WAITING: usize = 4_096;
+/// Fields of one subscription that may wait to be fetched. Where there are more, of each the
+/// newest value stays; and if that are too many, the oldest go.
+pub(super) const MOST_WAITING: usize = 32_768;
 /// Fields of all of them that may wait to be fetched.
 const MOST_HELD: usize = 100_000;
 /// How long a farewell may take.
@@ -291,16 +292,18 @@ impl State {
             if !subscription && (feed.got + got > MOST_OF_ONE || all > MOST_HELD) {
                 return Err((feed.to.clone(), feed.got));
             }
-            let mut left = all;
-            while subscription
-                && !feed.parts.is_empty()
-                && (feed.held + got > MOST_WAITING || left > MOST_HELD)
-            {
-                let before = feed.held;
-                feed.drop_oldest();
-                left -= before - feed.held;
-            }
+            let others = all - feed.held - got;
             feed.take(part);
+            let is_full = |feed: &Feed| {
+                let waiting = feed.held;
+                subscription && (waiting > MOST_WAITING || others + waiting > MOST_HELD)
+            };
+            if is_full(feed) {
+                feed.coalesce();
+            }
+            while is_full(feed) && feed.parts.len() > 1 {
+                feed.drop_oldest();
+            }
             Ok(())
         });
         if let Some(Err((of, after))) = fits {

@@ -333,20 +333,69 @@ fn more_than_is_held_ends_a_read_out_and_the_device_is_told() {
     assert_eq!(rig.says_as(2, LAMP, &late), Taken::No, "it is over");
 }
 
-#[test]
-fn a_subscription_keeps_the_newest_and_counts_what_is_gone() {
+/// Fields of a number of things, each with that value.
+fn fleet(things: std::ops::Range<usize>, value: u32) -> String {
+    let nodes: String = things
+        .map(|n| {
+            format!(
+                "<node nodeId='t{n}'><timestamp value='2026-01-01T00:00:00'><numeric name='T' \
+                 momentary='true' value='{value}' unit='C'/></timestamp></node>"
+            )
+        })
+        .collect();
+    format!("<fields xmlns='urn:xmpp:iot:sensordata' seqnr='ID' done='true'>{nodes}</fields>")
+}
+
+fn subscribed() -> (Rig, u64) {
     let mut rig = Rig::new();
     let name = rig.begin(Ask::Subscribe(Box::default()));
     rig.accepts(name, false);
     assert_eq!(rig.next(name), Some(Told::Accepted));
-    for _ in 0..5 {
-        rig.says(1, &fields(&["1"; 1000], true));
+    (rig, name)
+}
+
+#[test]
+fn a_subscription_that_is_fetched_late_keeps_the_newest_of_each_field_and_counts_the_rest() {
+    const THINGS: usize = 1000;
+    let (mut rig, name) = subscribed();
+    let rounds = MOST_WAITING / THINGS + 2;
+    for round in 0..rounds {
+        rig.says(1, &fleet(0..THINGS, u32::try_from(round).unwrap()));
     }
-    rig.says(1, &fields(&["2"], true));
+    let Some(Told::Coalesced(gone)) = rig.next(name) else {
+        panic!("not counted")
+    };
+    let mut newest = std::collections::BTreeMap::new();
+    let mut came = 0;
+    while let Some(Told::Part(part)) = rig.next(name) {
+        came += part.len();
+        for one in part.values {
+            newest.insert(one.thing.id.clone(), one.field.value);
+        }
+    }
+    assert_eq!(came + usize::try_from(gone).unwrap(), rounds * THINGS);
+    assert_eq!(newest.len(), THINGS, "none is left out");
+    let last = (rounds - 1).to_string();
+    let is_last =
+        |v: &sd::Value| matches!(v, sd::Value::Numeric { value, .. } if value.as_str() == last);
+    assert!(newest.values().all(is_last));
+}
+
+#[test]
+fn a_subscription_to_more_fields_than_may_wait_loses_the_oldest_and_counts_them() {
+    const IN_ONE: usize = 1024;
+    let (mut rig, name) = subscribed();
+    let messages = MOST_WAITING / IN_ONE + 1;
+    for n in 0..messages {
+        rig.says(1, &fleet(n * IN_ONE..(n + 1) * IN_ONE, 1));
+    }
     assert_eq!(rig.next(name), Some(Told::Missed(1)));
-    for _ in 0..4 {
-        assert_eq!(values(rig.next(name))[0], "1");
+    let mut came = 0;
+    while let Some(Told::Part(part)) = rig.next(name) {
+        came += part.len();
     }
+    assert_eq!(came, MOST_WAITING);
+    rig.says(1, &fields(&["2"], true));
     assert_eq!(values(rig.next(name)), ["2"], "`done` does not end it");
     assert_eq!(rig.next(name), None);
     rig.state.close(name);

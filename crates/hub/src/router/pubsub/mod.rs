@@ -1,13 +1,15 @@
 //! Publish/subscribe (XEP-0060) at `pubsub.DOMAIN`, and at accounts for themselves and who
 //! sees their presence (XEP-0163). Nodes are leaves; subscriptions are by bare or full
-//! address, without options; notifications are headlines. In memory only, as rosters are.
+//! address, without options; notifications are headlines. Nodes outlive the hub, with all that
+//! is theirs (`kept`).
 //!
 //! Not here: notifications by capabilities (`+notify`), collections, approval, roster
 //! groups.
 
+mod kept;
 mod node;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use stanchion_stanza::payload::disco::{DiscoInfo, DiscoItems, Identity, Item as DiscoItem};
 use stanchion_stanza::payload::forms::{Form, FormType};
@@ -22,7 +24,7 @@ use stanchion_stanza::stanza::{
 use stanchion_stanza::{BareJid, Element, Iq, Jid, Message, Payload as _, Text, ns};
 
 use super::session::hex;
-use super::{Now, Router, SessionId};
+use super::{Now, Router, SessionId, StoredId};
 use node::{Host, ITEMS, Node, PEOPLE};
 
 /// What the service's domain begins with.
@@ -34,6 +36,8 @@ const NODES: usize = 256;
 const NAME: usize = 1023;
 /// Bytes of items in one answer, about: the rest is for another page.
 const ANSWER: usize = 128 * 1024;
+/// Bytes that an item takes beside those of its record, about.
+const SIZE: usize = 256;
 /// Ids in one request.
 const IDS: usize = 1000;
 
@@ -43,17 +47,23 @@ pub(super) struct Nodes {
     by_name: BTreeMap<(Host, Text), Node>,
     /// Makes up ids.
     next_id: u64,
+    /// Nodes that may have changed.
+    touched: BTreeSet<(Host, Text)>,
+    /// Records of nodes that are no more.
+    gone: Vec<StoredId>,
 }
 
 impl Nodes {
     /// The account is no more: its own nodes go, and it is nobody at those of others.
     pub(super) fn forget(&mut self, local: &str, account: &BareJid) {
         let own = Host::Account(local.to_owned());
-        self.by_name.retain(|(host, _), _| *host != own);
-        for node in self.by_name.values_mut() {
-            node.affiliations.remove(account);
-            let theirs = |jid: &Jid| jid.bare_str() == account.as_str();
-            node.subscribers.retain(|jid| !theirs(jid));
+        let keys = self.by_name.keys().filter(|(host, _)| *host == own);
+        for key in keys.cloned().collect::<Vec<_>>() {
+            self.delete(&key);
+        }
+        for (key, node) in &mut self.by_name {
+            node.forget(account);
+            self.touched.insert(key.clone());
         }
     }
 }
@@ -143,6 +153,9 @@ impl Router {
     fn node(&mut self, asker: &Asker<'_>, node: &Text) -> Result<&mut Node, StanzaError> {
         let key = (asker.host.clone(), node.clone());
         let found = self.nodes.by_name.get_mut(&key);
+        if found.is_some() {
+            self.nodes.touched.insert(key);
+        }
         found.ok_or_else(|| refuse(ErrorType::Cancel, DefinedCondition::ItemNotFound))
     }
 
@@ -279,7 +292,7 @@ impl Router {
                         DefinedCondition::ResourceConstraint,
                     ));
                 }
-                found.subscribers.insert(jid.clone());
+                found.subscribe(jid.clone());
                 Ok(Some(Answer::Subscribed(subscription(jid, node))))
             }
             Request::Unsubscribe { jid, node, .. } => {
@@ -287,7 +300,7 @@ impl Router {
                 if jid.to_bare() != asker.bare {
                     return Err(refuse(ErrorType::Auth, DefinedCondition::Forbidden));
                 }
-                match self.node(asker, &node)?.subscribers.remove(&jid) {
+                match self.node(asker, &node)?.unsubscribe(&jid) {
                     true => Ok(None),
                     false => Err(fault(
                         ErrorType::Cancel,
@@ -337,6 +350,7 @@ impl Router {
         if !node.configure(config, &asker.host) {
             return Err(refuse_form());
         }
+        self.nodes.touched.insert(key.clone());
         self.nodes.by_name.insert(key, node);
         Ok(())
     }
@@ -370,10 +384,12 @@ impl Router {
             let config = options.clone().unwrap_or_default().0;
             self.create_node(asker, name.clone(), &config)?;
         }
+        let publisher: Jid = (*asker.bare).clone();
+        let record = kept::item(&name, &id, &publisher, &payload);
         let bytes = self
-            .letter(&payload)
+            .letter(&record)
             .map_err(|_| super::message::too_large())?;
-        let bytes = bytes.bytes().len() + id.len() + 256;
+        let bytes = bytes.bytes().len() + SIZE;
         let node = self.node(asker, &name)?;
         if !node.may_publish(&asker.bare) {
             return Err(refuse(ErrorType::Auth, DefinedCondition::Forbidden));
@@ -385,7 +401,6 @@ impl Router {
                 Condition::PreconditionNotMet,
             ));
         }
-        let publisher: Jid = (*asker.bare).clone();
         node.publish(id.clone(), publisher.clone(), payload.clone(), bytes);
         let mut item = Item::of(Some(id.clone()), payload);
         item.publisher = Some(publisher);
@@ -461,7 +476,7 @@ impl Router {
                     redirect,
                 };
                 self.notify(now, asker, &node, &event);
-                self.nodes.by_name.remove(&(asker.host.clone(), node));
+                self.nodes.delete(&(asker.host.clone(), node));
                 Ok(None)
             }
             (Owner::Purge { node }, true) => {
@@ -495,9 +510,9 @@ impl Router {
                 for OwnerSubscription { jid, state, .. } in subscriptions {
                     match state {
                         SubscriptionState::Subscribed if node.subscribers.len() < PEOPLE => {
-                            node.subscribers.insert(jid);
+                            node.subscribe(jid);
                         }
-                        SubscriptionState::None => drop(node.subscribers.remove(&jid)),
+                        SubscriptionState::None => drop(node.unsubscribe(&jid)),
                         _ => return Err(refuse(ErrorType::Cancel, DefinedCondition::NotAllowed)),
                     }
                 }
@@ -517,10 +532,9 @@ impl Router {
                 let node = self.owned(asker, &node)?;
                 for (jid, affiliation) in affiliations {
                     let jid = jid.to_bare();
-                    if jid == node.owner || affiliation == Affiliation::None {
-                        node.affiliations.remove(&jid);
-                    } else if node.affiliations.len() < PEOPLE {
-                        node.affiliations.insert(jid, affiliation);
+                    let fewer = jid == node.owner || affiliation == Affiliation::None;
+                    if fewer || node.affiliations.len() < PEOPLE {
+                        node.affiliate(jid, affiliation);
                     } else {
                         return Err(refuse(
                             ErrorType::Wait,
@@ -713,7 +727,7 @@ fn unsupported(feature: &'static str) -> StanzaError {
 fn refuse_form() -> StanzaError {
     let text = format!(
         "access_model open or whitelist (presence at accounts), max_items 1 to {ITEMS}, \
-         persist_items, deliver_payloads and deliver_notifications true"
+         persist_items, deliver_payloads and deliver_notifications true, a short title"
     );
     let error = StanzaError::new(ErrorType::Modify, DefinedCondition::NotAcceptable);
     error.with_text(Text::new(text).unwrap_or_default())

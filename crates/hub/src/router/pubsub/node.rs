@@ -1,5 +1,5 @@
-//! Nodes: their items, configuration and people. Data in memory, with bounds; who may do
-//! what with it is asked here, and told by the parent module.
+//! Nodes: their items, configuration and people. Data with bounds; who may do what with it is
+//! asked here, and told by the parent module. `kept` keeps it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -9,12 +9,16 @@ use stanchion_stanza::payload::pubsub::{
 };
 use stanchion_stanza::{BareJid, Element, Jid, Text};
 
+use super::super::StoredId;
+
 /// Items of one node, at most.
 pub(super) const ITEMS: u64 = 10_000;
 /// Bytes of them.
 const BYTES: usize = 16 * 1024 * 1024;
 /// Subscribers and affiliated people of one node, each.
 pub(super) const PEOPLE: usize = 1000;
+/// Bytes of its title.
+const TITLE: usize = 4096;
 
 /// Whose nodes: the service's, or an account's.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,6 +33,16 @@ struct Stored {
     publisher: Jid,
     payload: Element,
     bytes: usize,
+}
+
+/// A part of a node that is a record of its own. The node itself is the first: without it
+/// the others are nothing.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    Itself,
+    Item(Text),
+    Subscriber(Jid),
+    Affiliated(BareJid),
 }
 
 /// A leaf.
@@ -47,6 +61,10 @@ pub(super) struct Node {
     by_id: HashMap<Text, u64>,
     next: u64,
     bytes: usize,
+    /// Under which name each part is kept.
+    pub(super) records: BTreeMap<Part, StoredId>,
+    /// Parts that are perhaps other than they were kept.
+    unkept: BTreeSet<Part>,
 }
 
 impl Node {
@@ -72,7 +90,20 @@ impl Node {
             by_id: HashMap::new(),
             next: 0,
             bytes: 0,
+            records: BTreeMap::new(),
+            unkept: BTreeSet::from([Part::Itself]),
         }
+    }
+
+    /// What may have changed since this was asked last.
+    pub(super) fn take_unkept(&mut self) -> BTreeSet<Part> {
+        std::mem::take(&mut self.unkept)
+    }
+
+    /// A part is as it is kept under that name; the record that is older, if there is one.
+    pub(super) fn kept(&mut self, part: Part, id: StoredId) -> Option<StoredId> {
+        self.unkept.remove(&part);
+        self.records.insert(part, id)
     }
 
     // ---- configuration --------------------------------------------------------------
@@ -117,6 +148,7 @@ impl Node {
         if !can
             || !known
             || !(1..=ITEMS).contains(&most)
+            || wish.title.as_ref().is_some_and(|title| title.len() > TITLE)
             || !stays(&wish.persist_items, &fixed.persist_items)
             || !stays(&wish.deliver_payloads, &fixed.deliver_payloads)
             || !stays(&wish.deliver_notifications, &fixed.deliver_notifications)
@@ -126,6 +158,7 @@ impl Node {
         (self.access, self.publish, self.most) = (access.clone(), publish.clone(), most);
         self.notify_retract = wish.notify_retract.unwrap_or(self.notify_retract);
         self.title = wish.title.clone().or_else(|| self.title.take());
+        self.unkept.insert(Part::Itself);
         while self.items.len() as u64 > self.most {
             self.forget_oldest();
         }
@@ -200,6 +233,37 @@ impl Node {
         }
     }
 
+    pub(super) fn subscribe(&mut self, jid: Jid) {
+        self.unkept.insert(Part::Subscriber(jid.clone()));
+        self.subscribers.insert(jid);
+    }
+
+    /// Whether they were subscribed.
+    pub(super) fn unsubscribe(&mut self, jid: &Jid) -> bool {
+        self.unkept.insert(Part::Subscriber(jid.clone()));
+        self.subscribers.remove(jid)
+    }
+
+    /// Nothing for [`Affiliation::None`], and for the owner.
+    pub(super) fn affiliate(&mut self, jid: BareJid, affiliation: Affiliation) {
+        self.unkept.insert(Part::Affiliated(jid.clone()));
+        if jid == self.owner || affiliation == Affiliation::None {
+            self.affiliations.remove(&jid);
+        } else {
+            self.affiliations.insert(jid, affiliation);
+        }
+    }
+
+    /// Somebody is nobody any more.
+    pub(super) fn forget(&mut self, account: &BareJid) {
+        self.affiliate(account.clone(), Affiliation::None);
+        let theirs = |jid: &&Jid| jid.bare_str() == account.as_str();
+        let theirs: Vec<Jid> = self.subscribers.iter().filter(theirs).cloned().collect();
+        for jid in theirs {
+            self.unsubscribe(&jid);
+        }
+    }
+
     // ---- items ----------------------------------------------------------------------
 
     pub(super) fn publish(&mut self, id: Text, publisher: Jid, payload: Element, bytes: usize) {
@@ -208,6 +272,7 @@ impl Node {
         self.next += 1;
         self.bytes += bytes;
         self.by_id.insert(id.clone(), at);
+        self.unkept.insert(Part::Item(id.clone()));
         let stored = Stored {
             id,
             publisher,
@@ -224,6 +289,7 @@ impl Node {
         if let Some((_, oldest)) = self.items.pop_first() {
             self.by_id.remove(&oldest.id);
             self.bytes -= oldest.bytes;
+            self.unkept.insert(Part::Item(oldest.id));
         }
     }
 
@@ -231,12 +297,16 @@ impl Node {
     pub(super) fn retract(&mut self, id: &Text) -> bool {
         let found = self.by_id.remove(id).and_then(|at| self.items.remove(&at));
         self.bytes -= found.as_ref().map_or(0, |stored| stored.bytes);
+        if found.is_some() {
+            self.unkept.insert(Part::Item(id.clone()));
+        }
         found.is_some()
     }
 
     pub(super) fn purge(&mut self) {
         self.items.clear();
-        self.by_id.clear();
+        let gone = self.by_id.drain().map(|(id, _)| Part::Item(id));
+        self.unkept.extend(gone);
         self.bytes = 0;
     }
 
@@ -252,6 +322,12 @@ impl Node {
         let mut item = Item::of(Some(stored.id.clone()), stored.payload.clone());
         item.publisher = Some(stored.publisher.clone());
         (item, stored.bytes)
+    }
+
+    /// Who published it, and what it says.
+    pub(super) fn item(&self, id: &Text) -> Option<(&Jid, &Element)> {
+        let stored = self.items.get(self.by_id.get(id)?)?;
+        Some((&stored.publisher, &stored.payload))
     }
 
     /// Those of these ids that are there, each with its size.

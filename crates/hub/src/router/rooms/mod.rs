@@ -122,7 +122,7 @@ impl Rooms {
                 let message = Message::from_element(element).map_err(|_| id)?;
                 room.history.restore(id, stored.since, message);
             }
-            Keeping::Offline | Keeping::Contact => return Err(id),
+            _ => return Err(id),
         }
         Ok(())
     }

@@ -30,6 +30,8 @@ pub(super) struct Bench {
     in_flight: BTreeMap<ConnectionId, Write>,
     pub(super) closed: BTreeMap<ConnectionId, Option<StreamError>>,
     pub(super) disk: BTreeMap<StoredId, StoredMessage>,
+    /// What was done to it, in order.
+    pub(super) log: Vec<Persist>,
     /// All that was ever archived, on disk.
     pub(super) archived: Vec<ArchivedMessage>,
     /// Ids of all messages that were ever on it.
@@ -39,18 +41,27 @@ pub(super) struct Bench {
     pub(super) prompt: bool,
 }
 
+/// Four accounts, and none more.
+pub(super) fn config(limits: HubLimits) -> RouterConfig {
+    RouterConfig {
+        domain: Jid::new("hub.example").unwrap(),
+        accounts: ["a", "b", "c", "s"].map(String::from).to_vec(),
+        registers: false,
+        limits,
+        resume_timeout: Duration::from_secs(300),
+    }
+}
+
 impl Bench {
     pub(super) fn new() -> Self {
         Self::with(HubLimits::default(), Vec::new())
     }
 
     pub(super) fn with(limits: HubLimits, stored: Vec<StoredMessage>) -> Self {
-        let config = RouterConfig {
-            domain: Jid::new("hub.example").unwrap(),
-            accounts: ["a", "b", "c", "s"].map(String::from).to_vec(),
-            limits,
-            resume_timeout: Duration::from_secs(300),
-        };
+        Self::of(config(limits), stored)
+    }
+
+    pub(super) fn of(config: RouterConfig, stored: Vec<StoredMessage>) -> Self {
         let disk = stored.iter().map(|m| (m.id, m.clone())).collect();
         Self {
             router: Router::new(config, stored),
@@ -62,6 +73,7 @@ impl Bench {
             in_flight: BTreeMap::new(),
             closed: BTreeMap::new(),
             disk,
+            log: Vec::new(),
             archived: Vec::new(),
             ever_stored: BTreeSet::new(),
             next: 0,
@@ -76,7 +88,11 @@ impl Bench {
 
     fn drain(&mut self) {
         loop {
-            match self.router.poll_output() {
+            let output = self.router.poll_output();
+            if let Output::Persist(change) = &output {
+                self.log.push(change.clone());
+            }
+            match output {
                 Output::Persist(Persist::Store(message)) => {
                     let ids = split(&message.stanza);
                     let ids = ids.iter().filter_map(|e| e.attr("id"));

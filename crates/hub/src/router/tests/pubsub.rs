@@ -342,3 +342,189 @@ fn nodes_of_one_owner_and_sizes_have_bounds() {
     }
     assert_eq!(bench.held(a, &items("0", None, &[], None)), ["3", "4"]);
 }
+
+// ---- over a restart -----------------------------------------------------------------
+
+/// A hub that has what that one kept.
+fn restarted(bench: &Bench) -> Bench {
+    let disk = bench.disk.values().cloned().collect();
+    Bench::with(HubLimits::default(), disk)
+}
+
+#[test]
+fn nodes_are_there_after_a_restart_with_their_items_in_order_and_their_people() {
+    let mut bench = Bench::new();
+    let (a, b) = (bench.online("a", "x"), bench.online("b", "x"));
+    let closed = NodeConfig {
+        access_model: Some(AccessModel::Whitelist),
+        title: Some(text("<Readings> & more")),
+        ..config(3)
+    };
+    bench.set(a, &create("n", &config(10))).done();
+    for id in ["z", "1", "y", "2", "z"] {
+        bench.set(a, &publish("n", id)).done();
+    }
+    bench.set(b, &subscribe("n", "b@hub.example")).done();
+    let list = |who: &str, affiliation| {
+        let affiliations = vec![(who.parse().unwrap(), affiliation)];
+        let node = text("n");
+        Owner::Affiliations { node, affiliations }.to_element()
+    };
+    let member = list("b@hub.example", Affiliation::Member);
+    bench.ask(a, SERVICE, true, &member).done();
+    let configure = Owner::Configure {
+        node: text("n"),
+        form: Some(closed.to_form(FormType::Submit)),
+    };
+    bench.ask(a, SERVICE, true, &configure.to_element()).done();
+    let mood = publish("mood", "current").to_element();
+    bench.ask(a, "a@hub.example", true, &mood).done();
+    // Two nodes, four items, a subscription and an affiliation.
+    assert_eq!(bench.disk.len(), 8, "{:?}", bench.disk);
+
+    let mut bench = restarted(&restarted(&bench));
+    let (a, b, c) = (
+        bench.online("a", "x"),
+        bench.online("b", "x"),
+        bench.online("c", "x"),
+    );
+    assert_eq!(bench.held(a, &items("n", None, &[], None)), ["y", "2", "z"]);
+    let ask = Owner::Configure {
+        node: text("n"),
+        form: None,
+    };
+    let seen = bench.ask(a, SERVICE, false, &ask.to_element()).answer;
+    let Ok(Owner::Configure { form, .. }) = Owner::from_element(&seen.unwrap().unwrap()) else {
+        panic!("no form");
+    };
+    let is = NodeConfig::from_form(&form.unwrap()).unwrap();
+    assert_eq!(is.title, closed.title);
+    assert_eq!(is.max_items, closed.max_items);
+    let refused = bench.set(c, &subscribe("n", "c@hub.example")).refused();
+    assert_eq!(refused.1, Some(Condition::ClosedNode));
+    let look = items("mood", None, &[], None).to_element();
+    bench.ask(a, "a@hub.example", false, &look).done();
+    // Who was subscribed hears of what comes, and the oldest makes room.
+    bench.set(a, &publish("n", "3")).done();
+    assert_eq!(bench.events(b).len(), 1);
+    assert_eq!(bench.held(b, &items("n", None, &[], None)), ["2", "z", "3"]);
+    assert_eq!(bench.disk.len(), 8, "{:?}", bench.disk);
+}
+
+#[test]
+fn what_was_taken_from_a_node_does_not_come_back_with_a_restart() {
+    let mut bench = Bench::new();
+    let (a, b) = (bench.online("a", "x"), bench.online("b", "x"));
+    for node in ["n", "purged", "deleted"] {
+        bench.set(a, &create(node, &config(10))).done();
+        bench.set(b, &subscribe(node, "b@hub.example")).done();
+        bench.set(a, &publish(node, "1")).done();
+        bench.set(a, &publish(node, "2")).done();
+    }
+    let retract = Request::Retract {
+        node: text("n"),
+        ids: vec![text("1")],
+        notify: false,
+    };
+    bench.set(a, &retract).done();
+    let unsubscribe = Request::Unsubscribe {
+        jid: "b@hub.example".parse().unwrap(),
+        node: Some(text("n")),
+        subid: None,
+    };
+    bench.set(b, &unsubscribe).done();
+    let node = text("purged");
+    let purge = Owner::Purge { node }.to_element();
+    bench.ask(a, SERVICE, true, &purge).done();
+    let delete = Owner::Delete {
+        node: text("deleted"),
+        redirect: None,
+    };
+    bench.ask(a, SERVICE, true, &delete.to_element()).done();
+    // Two nodes, an item of the one, and a subscription to the other.
+    assert_eq!(bench.disk.len(), 4, "{:?}", bench.disk);
+
+    let mut bench = restarted(&bench);
+    let (a, b) = (bench.online("a", "x"), bench.online("b", "x"));
+    assert_eq!(bench.held(a, &items("n", None, &[], None)), ["2"]);
+    assert!(bench.held(a, &items("purged", None, &[], None)).is_empty());
+    let gone = bench.set(a, &publish("deleted", "3")).refused();
+    assert_eq!(gone.0, DefinedCondition::ItemNotFound);
+    bench.set(a, &publish("n", "3")).done();
+    assert!(bench.events(b).is_empty());
+    bench.set(a, &publish("purged", "3")).done();
+    assert_eq!(bench.events(b).len(), 1);
+}
+
+#[test]
+fn a_hub_that_died_halfway_through_a_change_has_the_old_or_the_new() {
+    let mut bench = Bench::new();
+    let a = bench.online("a", "x");
+    bench.set(a, &create("n", &config(2))).done();
+    for id in ["1", "2"] {
+        bench.set(a, &publish("n", id)).done();
+    }
+    let before = bench.disk.clone();
+    // One takes the place of another, or of one with its id; another configuration.
+    let configure = Owner::Configure {
+        node: text("n"),
+        form: Some(config(1).to_form(FormType::Submit)),
+    };
+    let changes: [(Element, &[&str], &[&str]); 3] = [
+        (publish("n", "3").to_element(), &["1", "2"], &["2", "3"]),
+        (publish("n", "1").to_element(), &["1", "2"], &["2", "1"]),
+        (configure.to_element(), &["1", "2"], &["2"]),
+    ];
+    for (change, old, new) in changes {
+        let disk = before.values().cloned().collect();
+        let mut bench = Bench::with(HubLimits::default(), disk);
+        let a = bench.online("a", "x");
+        bench.log = Vec::new();
+        bench.ask(a, SERVICE, true, &change).done();
+        let log = std::mem::take(&mut bench.log);
+        assert!(log.len() >= 2, "{log:?}");
+        for written in 0..=log.len() {
+            let mut disk = before.clone();
+            for change in &log[..written] {
+                match change {
+                    Persist::Store(kept) => drop(disk.insert(kept.id, kept.clone())),
+                    Persist::Remove(id) => drop(disk.remove(id)),
+                    other => panic!("{other:?}"),
+                }
+            }
+            let disk = disk.into_values().collect();
+            let mut bench = Bench::with(HubLimits::default(), disk);
+            let a = bench.online("a", "x");
+            let held = bench.held(a, &items("n", None, &[], None));
+            assert_eq!(held, if written == 0 { old } else { new }, "{written}");
+            // And nothing is left of the other.
+            assert_eq!(bench.disk.len(), new.len().max(held.len()) + 1);
+        }
+    }
+}
+
+#[test]
+fn a_name_that_is_free_again_inherits_no_nodes_and_is_nobody_at_those_of_others() {
+    let mut bench = Bench::new();
+    let (a, b) = (bench.online("a", "x"), bench.online("b", "x"));
+    bench.set(b, &create("theirs", &config(10))).done();
+    let mood = publish("mood", "current").to_element();
+    bench.ask(b, "b@hub.example", true, &mood).done();
+    bench.set(a, &create("ours", &config(10))).done();
+    bench.set(b, &subscribe("ours", "b@hub.example")).done();
+    let disk = bench.disk.values().cloned().collect();
+    let less = RouterConfig {
+        accounts: vec!["a".to_owned()],
+        ..super::config(HubLimits::default())
+    };
+    let mut bench = Bench::of(less, disk);
+    bench.handle(Input::Registered {
+        account: "b".to_owned(),
+    });
+    assert_eq!(bench.disk.len(), 1, "{:?}", bench.disk);
+    let (a, b) = (bench.online("a", "x"), bench.online("b", "x"));
+    bench.set(a, &publish("ours", "1")).done();
+    assert!(bench.events(b).is_empty());
+    let gone = bench.set(b, &publish("theirs", "1")).refused();
+    assert_eq!(gone.0, DefinedCondition::ItemNotFound);
+}

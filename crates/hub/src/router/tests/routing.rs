@@ -237,6 +237,26 @@ fn the_hub_answers_for_itself_and_for_accounts() {
     }
 }
 
+#[test]
+fn the_server_tells_of_requests_about_accounts_where_there_are_any() {
+    for registers in [true, false] {
+        let config = RouterConfig {
+            registers,
+            ..config(HubLimits::default())
+        };
+        let mut bench = Bench::of(config, Vec::new());
+        let a = bench.online("a", "one");
+        for (of, tells) in [("hub.example", registers), ("a@hub.example", false)] {
+            let query = "<query xmlns='http://jabber.org/protocol/disco#info'/>";
+            bench.say(a, &format!("<iq type='get' id='q' to='{of}'>{query}</iq>"));
+            let answer = bench.one(a);
+            let mut features = answer.children().next().unwrap().children();
+            let told = features.any(|f| f.attr("var") == Some("jabber:iq:register"));
+            assert_eq!(told, tells, "{of}, {registers}");
+        }
+    }
+}
+
 fn roster(bench: &mut Bench, connection: ConnectionId) -> Vec<(String, String)> {
     bench.say(
         connection,
@@ -559,6 +579,71 @@ fn the_blocked_are_listed_and_changes_pushed_to_all_who_asked() {
         let answer = order(&mut bench, two, name, items);
         assert_eq!(error_of(&answer[0]), "bad-request", "{name} {items}");
     }
+}
+
+#[test]
+fn who_is_blocked_is_still_blocked_after_a_restart_and_who_no_longer_is_is_not() {
+    let restarted = |bench: &Bench| {
+        let disk = bench.disk.values().cloned().collect();
+        Bench::with(HubLimits::default(), disk)
+    };
+    let mut bench = Bench::new();
+    let (a, _) = friends(&mut bench);
+    let contacts = bench.disk.len();
+    let items = "<item jid='b@hub.example'/><item jid='far.example'/>";
+    order(&mut bench, a, "block", items);
+    // Once more is once.
+    order(&mut bench, a, "block", items);
+    order(&mut bench, a, "unblock", "<item jid='far.example'/>");
+    assert_eq!(bench.disk.len(), contacts + 1);
+
+    let mut bench = restarted(&bench);
+    let (a, b) = (bench.online("a", "one"), bench.online("b", "two"));
+    assert_eq!((bench.hear(a), bench.hear(b)), (vec![], vec![]));
+    bench.chat(b, "a@hub.example", "m");
+    assert_eq!(error_of(&bench.one(b)), "service-unavailable");
+    bench.say(
+        a,
+        "<iq type='get' id='l'><blocklist xmlns='urn:xmpp:blocking'/></iq>",
+    );
+    let list = bench.one(a).children().next().unwrap().clone();
+    let jids: Vec<_> = list.children().map(|i| i.attr("jid")).collect();
+    assert_eq!(jids, [Some("b@hub.example")]);
+    order(&mut bench, a, "unblock", "");
+    assert_eq!(bench.disk.len(), contacts);
+    let mut bench = restarted(&bench);
+    let (a, b) = (bench.online("a", "one"), bench.online("b", "two"));
+    bench.hear(a);
+    bench.chat(b, "a@hub.example", "m");
+    assert_eq!(bench.one(a).attr("id"), Some("m"));
+}
+
+#[test]
+fn a_record_of_whom_nobody_blocks_or_that_is_none_goes() {
+    let mut bench = Bench::new();
+    let a = bench.online("a", "one");
+    order(&mut bench, a, "block", "<item jid='far.example'/>");
+    let mut disk: Vec<_> = bench.disk.values().cloned().collect();
+    let kept = disk[0].clone();
+    disk.push(StoredMessage {
+        id: StoredId(100),
+        account: "nobody".to_owned(),
+        ..kept.clone()
+    });
+    disk.push(StoredMessage {
+        id: StoredId(101),
+        stanza: b"<blocked xmlns='urn:x' jid='b@hub.example'/>".to_vec(),
+        ..kept.clone()
+    });
+    // Of two, one is enough.
+    disk.push(StoredMessage {
+        id: StoredId(102),
+        ..kept
+    });
+    let mut bench = Bench::with(HubLimits::default(), disk);
+    bench.handle(Input::Tick);
+    let left: Vec<_> = bench.disk.keys().copied().collect();
+    assert_eq!(left, [StoredId(102)]);
 }
 
 #[test]

@@ -18,12 +18,8 @@ impl Outbox {
         at.map(|(to, _)| to.clone()).collect()
     }
 
-    /// How long an answer is waited for that was asked for so many times.
-    pub(in crate::engine) fn patience(&self, to: &Jid, tries: u32) -> Duration {
-        self.longer_if_away(to, self.timeout(to, tries))
-    }
-
-    pub(super) fn longer_if_away(&self, to: &Jid, usual: Duration) -> Duration {
+    /// A pause, or the long one of those that are away.
+    pub(in crate::engine) fn longer_if_away(&self, to: &Jid, usual: Duration) -> Duration {
         match self.recipients.get(to).map(|recipient| recipient.away) {
             Some(Some(_)) => usual.max(self.config.away_retry),
             _ => usual,
@@ -40,7 +36,10 @@ impl Outbox {
             let wait = self.random_share();
             let later = now + stretch(self.config.away_retry, wait);
             if at < later {
-                self.change(seq, |flight| flight.retry_at = Some(later));
+                self.change(seq, |flight| {
+                    flight.retry_at = Some(later);
+                    flight.armed = None;
+                });
             }
         }
     }
@@ -57,7 +56,10 @@ impl Outbox {
         let Some(left) = recipient.away.take() else {
             return;
         };
-        let usual = self.timeout(to, 1);
+        // That it was away is why it was silent, and how long it was is no round trip.
+        recipient.rto.begin_anew();
+        recipient.path_since = now;
+        let usual = self.usual(to, 1);
         for (seq, at) in self.awaited(to) {
             let wait = self.random_share();
             let pause = self.config.rto.max;
@@ -69,6 +71,7 @@ impl Outbox {
                 };
                 flight.tries = flight.tries.min(1);
                 flight.retry_at = Some(at.min(soon));
+                flight.armed = None;
             });
         }
         for lane in self.lanes_to(to) {
@@ -80,7 +83,7 @@ impl Outbox {
     }
 
     /// What is on its way to that recipient, and when it is sent again.
-    fn awaited(&self, to: &Jid) -> Vec<(u64, Duration)> {
+    pub(super) fn awaited(&self, to: &Jid) -> Vec<(u64, Duration)> {
         let lanes = self.recipients.get(to).map(|r| r.lanes.iter());
         let lanes = lanes
             .into_iter()

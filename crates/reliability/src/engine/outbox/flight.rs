@@ -13,6 +13,8 @@ use crate::protection::Protection;
 use crate::store::WallTime;
 
 const END: &[u8] = b"</message>";
+/// What asks for a receipt, as the session writes it last.
+const REQUEST: &[u8] = b"<request xmlns='urn:xmpp:receipts'/>";
 
 /// Where a message of the outbox stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,8 +82,13 @@ pub(in crate::engine) struct Flight {
     pub(in crate::engine) inherited: bool,
     /// When the last transmission was.
     pub(in crate::engine) sent_at: Duration,
+    /// When the first one in this process life was.
+    pub(in crate::engine) first_sent_at: Duration,
     /// When it is sent again, if nothing happens before.
     pub(in crate::engine) retry_at: Option<Duration>,
+    /// The back-off of its recipient when that timer was started, if it would say that no
+    /// answer came in time.
+    pub(in crate::engine) armed: Option<u32>,
     /// The last error that came back.
     pub(in crate::engine) last_error: Option<DefinedCondition>,
     /// The last copy came back.
@@ -102,6 +109,9 @@ impl Flight {
     /// It is transmitted now.
     pub(super) const fn transmitted(&mut self, now: Duration) {
         self.stage = Stage::InFlight;
+        if self.transmissions == 0 {
+            self.first_sent_at = now;
+        }
         self.transmissions = self.transmissions.saturating_add(1);
         self.tries = self.tries.saturating_add(1);
         self.sent_at = now;
@@ -123,7 +133,9 @@ impl Flight {
 }
 
 /// The stanza as it goes out: with what it says of itself, and, if it goes out again,
-/// with the time at which the application gave it (XEP-0203).
+/// with the time at which the application gave it (XEP-0203). A recipient that answers by
+/// verdicts is asked for no receipt (XEP-0184): it would settle nothing, and every element
+/// is work for the servers on the way.
 pub(in crate::engine) fn dress(
     stanza: &Bytes,
     says: Option<&Deliver>,
@@ -135,6 +147,11 @@ pub(in crate::engine) fn dress(
     if says.is_none() && given.is_none() {
         return stanza.clone();
     }
+    let answers = says.is_some_and(|says| says.to.is_some());
+    let inside = match inside.strip_suffix(REQUEST) {
+        Some(without) if answers => without,
+        _ => inside,
+    };
     let mut out = Vec::with_capacity(stanza.len() + 320);
     out.extend_from_slice(inside);
     if let Some(says) = says {
@@ -151,7 +168,37 @@ pub(in crate::engine) fn dress(
 
 #[cfg(test)]
 mod tests {
+    use stanchion_stanza::payload::delivery::Boot;
+
     use super::*;
+
+    #[test]
+    fn who_answers_by_verdicts_is_asked_for_no_receipt() {
+        let stanza = Bytes::from_static(
+            b"<message><body>x</body><request xmlns='urn:xmpp:receipts'/></message>",
+        );
+        let says = |to: Option<&str>| Deliver {
+            from: "D1".parse().unwrap(),
+            to: to.map(|to| to.parse().unwrap()),
+            epoch: "1.kQAAAA".parse().unwrap(),
+            channel: "c".parse().unwrap(),
+            seq: 1,
+            low: 1,
+            id: IdPrefix(1),
+            prev: None,
+            boot: Boot(1),
+            deadline: None,
+            unordered: false,
+            knows: 0,
+            jids: None,
+        };
+        let asks = |to| {
+            let sent = dress(&stanza, Some(&says(to)), None);
+            String::from_utf8_lossy(&sent).contains("receipts")
+        };
+        assert!(asks(None));
+        assert!(!asks(Some("R1.AAAAAAAAAAk")));
+    }
 
     #[test]
     fn the_delay_stands_inside_the_message() {

@@ -17,9 +17,6 @@ pub(in crate::engine) const LOOSE: &str = "_";
 /// The lane of messages to a room.
 pub(in crate::engine) const ROOM: &str = "_room";
 
-/// Transmissions without an answer after which another address is tried.
-const SILENT: u32 = 3;
-
 /// A lane.
 #[derive(Debug)]
 pub(in crate::engine) struct Lane {
@@ -132,8 +129,11 @@ pub(in crate::engine) struct Recipient {
     pub(super) away: Option<Duration>,
     /// Those from which something came back on this stream, a bit each; an answer clears it.
     pub(super) back: u16,
-    /// When it last answered.
+    /// When it last answered, and how long something had waited for that.
     pub(in crate::engine) heard_at: Duration,
+    pub(super) silent: Duration,
+    /// Since when it is reached as it is now: what was sent before is no sample.
+    pub(super) path_since: Duration,
     /// How far its clock is ahead of ours, if that is more than can be overlooked.
     pub(in crate::engine) ahead: Duration,
     /// Its lanes.
@@ -156,6 +156,8 @@ impl Recipient {
             away: None,
             back: 0,
             heard_at: Duration::ZERO,
+            silent: Duration::ZERO,
+            path_since: Duration::ZERO,
             ahead: Duration::ZERO,
             lanes: Vec::new(),
             alarmed: false,
@@ -171,14 +173,6 @@ impl Recipient {
     /// Whether it speaks the delivery protocol.
     pub(in crate::engine) const fn speaks(&self) -> bool {
         self.place.is_some()
-    }
-
-    /// The address for a message that was sent so many times: who does not answer at one
-    /// may be at another one. None is the one that the application named.
-    pub(in crate::engine) fn route_after(&self, tries: u32) -> Option<&BareJid> {
-        let further = tries.saturating_sub(SILENT) as usize;
-        let route = (self.route + further) % (self.others.len() + 1);
-        self.others.get(route.checked_sub(1)?)
     }
 
     /// How many messages of a lane of that rank may be on their way.

@@ -6,6 +6,7 @@ mod absence;
 mod backlog;
 mod flight;
 mod lane;
+mod pace;
 mod reach;
 mod streams;
 mod turns;
@@ -68,6 +69,8 @@ pub(super) struct Outbox {
     shut: BTreeSet<Jid>,
     /// Who cannot be reached from this server, and may be from another one.
     moving: reach::Moving,
+    /// Since when there is this stream.
+    stream_since: Duration,
     /// State of a small generator, for jitter and for the names of epochs.
     random: u64,
 }
@@ -93,6 +96,7 @@ impl Outbox {
             stream: Protection::Any,
             shut: BTreeSet::new(),
             moving: reach::Moving::default(),
+            stream_since: Duration::ZERO,
             random: entropy | 1,
         }
     }
@@ -221,12 +225,6 @@ impl Outbox {
     pub(super) fn closes_due(&self, now: Duration) -> Vec<(LaneId, u32)> {
         let due = self.closing.iter().filter(|(_, (at, _))| *at <= now);
         due.map(|(id, (_, asked))| (*id, *asked)).collect()
-    }
-
-    pub(super) fn timeout(&self, to: &Jid, tries: u32) -> Duration {
-        self.recipients
-            .get(to)
-            .map_or(self.config.rto.initial, |r| r.rto.timeout(tries))
     }
 
     // ---- messages -------------------------------------------------------------------
@@ -402,17 +400,11 @@ impl Outbox {
         };
         let id = flight.lane;
         let room = self.is_for_room(seq);
-        let timeout = self
-            .lanes
-            .get(&id)
-            .map(|lane| self.patience(&lane.to, flight.tries.saturating_add(1)));
-        self.change(seq, |flight| {
-            flight.transmitted(now);
-            // On a managed stream the timer starts when the server has the message.
-            if let (false, false, Some(timeout)) = (managed, room, timeout) {
-                flight.retry_at = Some(now + stretch(timeout, wait));
-            }
-        });
+        self.change(seq, |flight| flight.transmitted(now));
+        // On a managed stream the timer starts when the server has the message.
+        if !managed && !room {
+            self.starts_timer(seq, now, wait);
+        }
         self.goes_its_way(seq);
         // The next lane has its turn.
         self.put_to_rest(id);
@@ -442,18 +434,6 @@ impl Outbox {
 
     // ---- answers and errors ---------------------------------------------------------
 
-    /// A verdict came: a sample, if the message was sent once (Karn).
-    pub(super) fn sample(&mut self, seq: u64, now: Duration) {
-        if let Some(flight) = self.flights.get(&seq)
-            && flight.transmissions == 1
-            && !flight.inherited
-            && let Some(to) = self.lanes.get(&flight.lane).map(|lane| &lane.to)
-            && let Some(recipient) = self.recipients.get_mut(to)
-        {
-            recipient.rto.sample(now.saturating_sub(flight.sent_at));
-        }
-    }
-
     /// The recipient's application has it, and will say what becomes of it: it is asked
     /// ever more rarely: what it says can be lost with a stream.
     pub(super) fn handed(&mut self, seq: u64, now: Duration) {
@@ -461,7 +441,7 @@ impl Outbox {
         let flight = self.flights.get(&seq);
         let pause = flight.and_then(|f| {
             let lane = self.lanes.get(&f.lane)?;
-            let usual = self.timeout(&lane.to, f.tries.saturating_add(1));
+            let usual = self.usual(&lane.to, f.tries.saturating_add(1));
             Some(self.longer_if_away(&lane.to, usual))
         });
         let pause = pause.unwrap_or(self.config.rto.max);
@@ -472,6 +452,7 @@ impl Outbox {
             flight.handed = true;
             if flight.stage == Stage::ServerAccepted {
                 flight.retry_at = Some(now + stretch(pause, wait));
+                flight.armed = None;
             }
         });
     }
@@ -489,17 +470,19 @@ impl Outbox {
         let Some(flight) = self.flights.get(&seq) else {
             return;
         };
-        let pause = match self.lanes.get(&flight.lane) {
-            Some(lane) if !long => self.patience(&lane.to, flight.tries.saturating_add(1)),
-            Some(lane) => self.longer_if_away(&lane.to, self.config.rto.max),
-            None => self.config.rto.max,
-        };
+        let most = self.config.rto.max;
+        let pause = self.lanes.get(&flight.lane).map_or(most, |lane| {
+            // It was no silence: the back-off of the path has nothing to do with it.
+            let usual = self.usual(&lane.to, flight.tries.saturating_add(1));
+            self.longer_if_away(&lane.to, if long { most } else { usual })
+        });
         let waits = flight.is_on_its_way();
         self.change(seq, |flight| {
             flight.last_error = Some(condition);
             flight.bounced = true;
             if waits {
                 flight.retry_at = Some(now + stretch(pause, wait));
+                flight.armed = None;
             }
         });
     }
@@ -558,6 +541,7 @@ impl Outbox {
                 self.change(seq, |flight| flight.retry_at = None);
                 continue;
             }
+            self.ran_out(seq);
             self.wait_again(seq);
             due += 1;
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use stanchion_stanza::Jid;
 
-use super::{Lane, LaneId, Outbox, Stage, Wish, stretch};
+use super::{Lane, LaneId, Outbox, Stage, Wish};
 use crate::mutant;
 use crate::protection::Protection;
 
@@ -69,15 +69,14 @@ impl Outbox {
             return false;
         }
         self.unacknowledged -= 1;
-        let timeout = self
-            .lanes
-            .get(&flight.lane)
-            .map(|lane| self.patience(&lane.to, flight.tries));
         let room = self.is_for_room(seq);
         self.change(seq, |flight| {
             flight.stage = Stage::ServerAccepted;
-            flight.retry_at = timeout.filter(|_| !room).map(|t| now + stretch(t, wait));
+            flight.retry_at = None;
         });
+        if !room {
+            self.starts_timer(seq, now, wait);
+        }
         true
     }
 

@@ -7,7 +7,7 @@ use stanchion_stanza::stanza::{ErrorType, StanzaError};
 use stanchion_stanza::stream::StreamFeatures;
 use stanchion_stanza::{Limits, Scope, codec::parse_element};
 
-use crate::service::RequestKind;
+use crate::request::RequestKind;
 
 fn at(seconds: u64) -> Now {
     Now {

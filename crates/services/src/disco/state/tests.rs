@@ -3,8 +3,8 @@
 use super::*;
 use crate::disco::capabilities::Asker;
 use crate::fixture::{element, now, stanza, up};
-use crate::request::RequestError;
-use crate::service::{Change, RequestKind};
+use crate::request::{RequestError, RequestKind};
+use crate::service::Change;
 use crate::waiter::Waiter;
 use stanchion_stanza::payload::disco::Identity;
 use std::sync::Arc;

@@ -22,8 +22,8 @@ use super::handed::{
 use super::lane::{Lane, Step};
 use super::outflow::Wake;
 use super::place::{Place, StreamId};
-use crate::request::RequestError;
-use crate::service::{Change, Request};
+use crate::request::{Request, RequestError};
+use crate::service::Change;
 
 /// What waits for the application. Numbered items beyond wait at the node.
 const QUEUE: usize = 256;

@@ -16,8 +16,8 @@ use stanchion_stanza::{
 
 use super::super::error::{Reason, is_transient};
 use super::place::{Place, StreamId};
-use crate::request::RequestError;
-use crate::service::{Change, Request};
+use crate::request::{Request, RequestError};
+use crate::service::Change;
 
 /// Bytes of one payload: what servers take, less what is around it.
 pub(crate) const PAYLOAD: usize = 200 * 1024;

@@ -8,7 +8,7 @@ use stanchion_stanza::stanza::{DefinedCondition, ErrorType, StanzaError};
 use stanchion_stanza::{Payload as _, Text};
 
 use super::*;
-use crate::service::{Request, RequestKind};
+use crate::request::{Request, RequestKind};
 
 const STREAM: &str = "00000000000000aa";
 

@@ -21,8 +21,8 @@ use stanchion_stanza::{BareJid, Element, Message, Payload as _, Presence, Stanza
 use super::error::JoinError;
 use super::event::{Occupant, RoomEvent};
 use super::options::{JoinOptions, RoomsConfig};
-use crate::request::RequestError;
-use crate::service::{Change, Input, Output, Request, Taken};
+use crate::request::{Request, RequestError};
+use crate::service::{Change, Input, Output, Taken};
 use room::{Ask, Room};
 use row::Row;
 
@@ -287,6 +287,15 @@ impl State {
             (None, MessageType::Error) => room.refuses(message, &mut self.out),
             (nick, MessageType::Groupchat) => {
                 room.heard(now);
+                // §10.2.1: what changed about the room comes so, too.
+                if nick.is_none()
+                    && message.body().is_none()
+                    && let Ok(Some(user)) = message.payload::<User>()
+                {
+                    room.says(user, &mut self.out);
+                    self.look_again(&jid);
+                    return Taken::Yes;
+                }
                 let Some(subject) = subject_of(message) else {
                     // A chat state, a marker: for whoever knows.
                     return Taken::No;

@@ -1,5 +1,7 @@
 //! The rooms' laws, by hand-fed inputs: what a room says, and what is asked and done.
 
+mod renewal;
+
 use std::time::Duration;
 
 use stanchion_reliability::engine::Now;
@@ -12,8 +14,8 @@ use super::super::error::JoinError;
 use super::super::event::{Departure, RoomEvent};
 use super::super::options::{JoinOptions, RoomsConfig};
 use super::{ROOMS, State};
-use crate::request::RequestError;
-use crate::service::{Input, Output, RequestKind, Taken};
+use crate::request::{RequestError, RequestKind};
+use crate::service::{Input, Output, Taken};
 
 const ROOM: &str = "hall@rooms.example";
 const ARCHIVED: &str = "<feature var='urn:xmpp:mam:2'/>";
@@ -439,6 +441,7 @@ fn a_process_that_resumes_what_an_earlier_one_began_enters_again() {
         &JoinOptions::default(),
         Some(Text::from_static("p")),
         5,
+        super::row::Nature::default(),
     );
     let mut next = Script::new();
     next.state.restore(ROOM, &row.write().unwrap());

@@ -19,8 +19,8 @@ fn wants(contacts: &mut Contacts) -> Vec<Output<RosterEvent>> {
 fn asked(wants: &[Output<RosterEvent>]) -> Vec<(u64, Element)> {
     let asked = wants.iter().filter_map(|output| match output {
         Output::Request { tag, request } => match &request.kind {
-            crate::service::RequestKind::Get(what) => Some((*tag, what.clone())),
-            crate::service::RequestKind::Set(_) => None,
+            crate::request::RequestKind::Get(what) => Some((*tag, what.clone())),
+            crate::request::RequestKind::Set(_) => None,
         },
         _ => None,
     });

@@ -79,7 +79,6 @@ class PubsubClient(Client):
         self.auto_authorize = True
         self.auto_subscribe = True
         self.send_presence(pto=jid, ptype="subscribe")
-        self.send_presence(pto=jid, ptype="subscribed")
         await self["xep_0199"].send_ping(self.boundjid.domain)
         say("befriended", jid)
 

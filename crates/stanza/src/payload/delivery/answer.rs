@@ -4,9 +4,11 @@ use std::fmt;
 
 use super::shape::{Part, Reader, Sink, append, element};
 use super::value::Value;
-use super::{Boot, Channel, Device, Epoch, IdPrefix, InvalidDelivery, Jids, Place};
-use crate::payload::PayloadError;
+use super::{
+    Boot, Channel, Closed, Device, Epoch, IdPrefix, InvalidDelivery, Jids, MAX_SEQ, Place,
+};
 use crate::payload::parts::names;
+use crate::payload::{Payload as _, PayloadError};
 
 names! {
     /// What became of a message at its recipient.
@@ -18,8 +20,8 @@ names! {
         Void = "v",
         /// It is in the application's hands: its verdict follows.
         Handed = "h",
-        /// It was handed over three times, and its consumer failed each time: it may have
-        /// taken effect.
+        /// It was begun three times, and its consumer failed each time: it may have taken
+        /// effect.
         Maybe = "m",
         /// Its place is taken by a message with another id. No outcome.
         Other = "o",
@@ -43,7 +45,9 @@ impl Value for VerdictState {
     }
 }
 
-/// What became of one message: `<v/>`.
+/// What became of one message: `<v/>`. In an answer messages that follow each other, and of
+/// which the same became, share one element: `n` is the first one's number, and `i` has an
+/// id for each, with a space between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Verdict {
     /// The message's number (`n`), 1 to [`MAX_SEQ`](super::MAX_SEQ).
@@ -73,6 +77,107 @@ impl Part for Verdict {
         to.seq("n", self.seq);
         to.attr("i", &self.id);
         to.attr("s", &self.state);
+    }
+}
+
+/// The verdicts of a list, at most `most`, and no more than that is looked at.
+pub(super) fn verdicts(element: Reader<'_>, most: usize) -> Result<Vec<Verdict>, PayloadError> {
+    let mut verdicts = Vec::new();
+    for run in element.list(Run::NAME, most, Run::read)? {
+        if verdicts.len() + run.ids.0.len() > most {
+            return Err(element.invalid(Run::NAME));
+        }
+        verdicts.extend(run.verdicts());
+    }
+    Ok(verdicts)
+}
+
+/// The elements that say the verdicts.
+pub(super) fn runs(verdicts: &[Verdict]) -> Vec<Run> {
+    let same = |one: &Verdict, next: &Verdict| {
+        one.state == next.state && one.seq.checked_add(1) == Some(next.seq)
+    };
+    let runs = verdicts.chunk_by(same);
+    runs.filter_map(|run| {
+        Some(Run {
+            first: run.first()?.seq,
+            ids: Ids(run.iter().map(|verdict| verdict.id).collect()),
+            state: run.first()?.state,
+        })
+    })
+    .collect()
+}
+
+/// Verdicts on messages that follow each other, all the same.
+pub(super) struct Run {
+    first: u64,
+    ids: Ids,
+    state: VerdictState,
+}
+
+impl Run {
+    fn verdicts(self) -> impl Iterator<Item = Verdict> {
+        let ids = self.ids.0.into_iter();
+        (self.first..).zip(ids).map(move |(seq, id)| Verdict {
+            seq,
+            id,
+            state: self.state,
+        })
+    }
+}
+
+element! {
+    Run, "v"
+}
+
+impl Part for Run {
+    fn read(element: Reader<'_>) -> Result<Self, PayloadError> {
+        let first = element.seq("n")?;
+        let ids: Ids = element.attr("i")?;
+        // The last one has a number, too.
+        if first > MAX_SEQ - (ids.0.len() as u64 - 1) {
+            return Err(element.invalid("n"));
+        }
+        Ok(Self {
+            first,
+            ids,
+            state: element.attr("s")?,
+        })
+    }
+
+    fn write(&self, to: &mut impl Sink) {
+        to.seq("n", self.first);
+        to.attr("i", &self.ids);
+        to.attr("s", &self.state);
+    }
+}
+
+/// The ids of a run: one at least, and no more than any list has.
+struct Ids(Vec<IdPrefix>);
+
+impl Value for Ids {
+    fn read(written: &str) -> Result<Self, InvalidDelivery> {
+        let mut ids = Vec::new();
+        for id in written.split(' ') {
+            if ids.len() == Closed::MAX_VERDICTS {
+                return Err(InvalidDelivery::Spelling {
+                    what: "list of ids",
+                    form: "1 to 96 of them, with one space between",
+                });
+            }
+            ids.push(IdPrefix::read(id)?);
+        }
+        Ok(Self(ids))
+    }
+
+    fn write(&self, out: &mut impl fmt::Write) -> fmt::Result {
+        for (at, id) in self.0.iter().enumerate() {
+            if at > 0 {
+                out.write_str(" ")?;
+            }
+            id.write(out)?;
+        }
+        Ok(())
     }
 }
 
@@ -117,6 +222,10 @@ element! {
 
 impl Part for Answer {
     fn read(element: Reader<'_>) -> Result<Self, PayloadError> {
+        let verdicts = verdicts(element, Self::MAX_VERDICTS)?;
+        if verdicts.is_empty() {
+            return Err(element.lacks(Run::NAME));
+        }
         Ok(Self {
             to: element.attr("d")?,
             at: element.attr("at")?,
@@ -125,7 +234,7 @@ impl Part for Answer {
             boot: element.attr("b")?,
             clock: element.attr("w")?,
             knows: element.maybe("j")?.unwrap_or(0),
-            verdicts: element.some("v", Self::MAX_VERDICTS, Verdict::read)?,
+            verdicts,
             jids: element.child()?,
         })
     }
@@ -138,7 +247,7 @@ impl Part for Answer {
         to.attr("b", &self.boot);
         to.attr("w", &self.clock);
         to.knows(self.knows);
-        to.children(&self.verdicts);
+        to.children(&runs(&self.verdicts));
         to.children(&self.jids);
     }
 }

@@ -1,7 +1,7 @@
 //! How an epoch ends, and the next one may begin: asked for by the recipient, closed by the
 //! sender, and confirmed by the recipient.
 
-use super::answer::{Verdict, VerdictState};
+use super::answer::{Verdict, VerdictState, runs, verdicts};
 use super::shape::{Part, Reader, Sink, element};
 use super::{Boot, Channel, Device, Epoch, Place};
 use crate::payload::PayloadError;
@@ -119,12 +119,11 @@ impl Closed {
     /// Verdicts in one answer, at most: as many as the recipient keeps of an epoch.
     pub const MAX_VERDICTS: usize = 96;
 
-    fn verdict(element: Reader<'_>) -> Result<Verdict, PayloadError> {
+    const fn is_final(verdict: &Verdict) -> bool {
         use VerdictState::{Delivered, Handed, Late, Maybe, Other, Settled, Void};
-        let verdict = Verdict::read(element)?;
         match verdict.state {
-            Delivered | Void | Maybe => Ok(verdict),
-            Handed | Other | Settled | Late => Err(element.invalid("s")),
+            Delivered | Void | Maybe => true,
+            Handed | Other | Settled | Late => false,
         }
     }
 }
@@ -135,6 +134,10 @@ element! {
 
 impl Part for Closed {
     fn read(element: Reader<'_>) -> Result<Self, PayloadError> {
+        let verdicts = verdicts(element, Self::MAX_VERDICTS)?;
+        if !verdicts.iter().all(Self::is_final) {
+            return Err(element.invalid("v"));
+        }
         Ok(Self {
             to: element.attr("d")?,
             at: element.attr("at")?,
@@ -145,7 +148,7 @@ impl Part for Closed {
             known: element.attr("known")?,
             low: element.seq("l")?,
             highest: element.attr("hi")?,
-            verdicts: element.list("v", Self::MAX_VERDICTS, Self::verdict)?,
+            verdicts,
         })
     }
 
@@ -159,6 +162,6 @@ impl Part for Closed {
         to.attr("known", &self.known);
         to.seq("l", self.low);
         to.attr("hi", &self.highest);
-        to.children(&self.verdicts);
+        to.children(&runs(&self.verdicts));
     }
 }

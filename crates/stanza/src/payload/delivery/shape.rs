@@ -63,6 +63,14 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The error that there is no such child.
+    pub(super) const fn lacks(self, child: &'static str) -> PayloadError {
+        PayloadError::MissingChild {
+            element: self.kind,
+            child,
+        }
+    }
+
     /// The attribute, if it is there.
     pub(super) fn maybe<T: Value>(self, name: &'static str) -> Result<Option<T>, PayloadError> {
         let written = self.view.attr(name);
@@ -117,10 +125,7 @@ impl<'a> Reader<'a> {
     ) -> Result<Vec<T>, PayloadError> {
         let list = self.list(name, most, read)?;
         if list.is_empty() {
-            return Err(PayloadError::MissingChild {
-                element: self.kind,
-                child: name,
-            });
+            return Err(self.lacks(name));
         }
         Ok(list)
     }

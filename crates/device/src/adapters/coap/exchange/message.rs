@@ -84,8 +84,7 @@ impl Message {
         };
         let code = u8::from(packet.header.code);
         // Empty is empty, and behind the marker there is a payload (§3, §4.1).
-        if code == 0 && bytes.len() > 4 || bytes.last() == Some(&0xFF) && packet.payload.is_empty()
-        {
+        if code == 0 && bytes.len() > 4 || packet.payload.is_empty() && ends_with_marker(bytes) {
             return None;
         }
         let mut unusable = false;
@@ -128,6 +127,14 @@ impl Message {
             payload: packet.payload,
         })
     }
+}
+
+/// Whether a message without a payload ends with the marker of one. The last byte of a token
+/// or of an option's value may be the same, but what lacks that is no message.
+fn ends_with_marker(bytes: &[u8]) -> bool {
+    bytes
+        .split_last()
+        .is_some_and(|(last, before)| *last == 0xFF && Packet::from_bytes(before).is_ok())
 }
 
 /// What a request says besides its method.
@@ -236,7 +243,28 @@ mod tests {
         assert!(message.unusable);
     }
 
+    #[test]
+    fn a_last_byte_like_the_marker_is_no_marker() {
+        // Of a token: 2.04 without anything else.
+        let message = Message::decode(&[0x62, 0x44, 0, 1, 0x12, 0xFF]).unwrap();
+        assert_eq!(message.token, [0x12, 0xFF]);
+        // Of an option's value: an ETag.
+        let message = Message::decode(&[0x60, 0x43, 0, 1, 0x42, 0xFF, 0xFF]).unwrap();
+        assert_eq!(message.etag, Some(vec![0xFF, 0xFF]));
+        // Behind both, a marker is one.
+        assert_eq!(Message::decode(&[0x62, 0x44, 0, 1, 0x12, 0xFF, 0xFF]), None);
+        let behind_option = [0x60, 0x43, 0, 1, 0x42, 0xFF, 0xFF, 0xFF];
+        assert_eq!(Message::decode(&behind_option), None);
+    }
+
     proptest! {
+        #[test]
+        fn any_token_comes_back(token in prop::collection::vec(any::<u8>(), 0..=8)) {
+            let mut bytes = vec![0x60 | u8::try_from(token.len()).unwrap(), 0x44, 0, 1];
+            bytes.extend(&token);
+            prop_assert_eq!(Message::decode(&bytes).unwrap().token, token);
+        }
+
         #[test]
         fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
             let _ = Message::decode(&bytes);

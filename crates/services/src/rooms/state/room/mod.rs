@@ -12,6 +12,7 @@
 
 mod presence;
 mod reading;
+mod renewal;
 
 use std::time::Duration;
 
@@ -29,9 +30,10 @@ use super::super::options::{JoinOptions, RoomsConfig};
 use super::Out;
 use super::archive::{From, Page};
 use super::occupants::Occupants;
-use super::row::Row;
-use crate::request::RequestError;
-use crate::service::{Change, Output, Request};
+use super::row::{Nature, Row};
+use crate::request::{Request, RequestError};
+use crate::service::{Change, Output};
+use renewal::Asked;
 
 /// The first and the longest time between two tries to enter.
 const RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(300));
@@ -52,9 +54,11 @@ pub(super) struct Ask {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum What {
-    /// What it is, before it is entered; and after, if it did not exist.
+    /// What it is, before it is entered; and after, if it did not exist or was configured;
+    /// and before it is unlocked, if it was lost.
     Info,
     InfoAfter,
+    Renewed,
     Unlock,
     /// Where its archive ends.
     End,
@@ -105,6 +109,11 @@ pub(super) struct Room {
     give_up: Option<Duration>,
     /// It was entered before: what was missed is wanted.
     again: bool,
+    /// What it is, as far as we know; and whether it is one that we made and that is not
+    /// configured yet.
+    nature: Nature,
+    locked: bool,
+    asked: Asked,
     conflicts: u32,
     failures: u32,
     has_archive: bool,
@@ -143,6 +152,9 @@ impl Room {
             until: None,
             give_up: Some(give_up),
             again: false,
+            nature: Nature::default(),
+            locked: false,
+            asked: Asked::No,
             conflicts: 0,
             failures: 0,
             has_archive: false,
@@ -173,6 +185,7 @@ impl Room {
             give_up: None,
             again: true,
             position: row.position.clone(),
+            nature: row.nature.clone(),
             ..Self::new(now, jid, row.nick.clone(), row.options())
         }
     }
@@ -246,6 +259,9 @@ impl Room {
         self.attempt += 1;
         self.phase = Phase::Asking;
         self.until = None;
+        // A locked room without anybody in it is none.
+        self.locked = false;
+        self.asked = Asked::No;
         self.pinging = false;
         self.ping_at = None;
         self.settled = false;
@@ -333,7 +349,7 @@ impl Room {
             if self.has_archive {
                 self.ask_for_end(out);
             } else if created || !self.again {
-                self.ask_info(What::InfoAfter, out);
+                self.ask_info_after(out);
             }
             self.open(out);
         }
@@ -395,7 +411,10 @@ impl Room {
                     return self.not_entered(now, error, out);
                 }
                 match (read::<DiscoInfo>(&answer), &answer) {
-                    (Some(info), _) => self.has_archive = info.has(ns::MAM),
+                    (Some(info), _) => {
+                        self.has_archive = info.has(ns::MAM);
+                        self.learn(&info, out);
+                    }
                     // It does not exist yet, or does not say.
                     (None, Ok(_) | Err(RequestError::Refused { .. })) => self.has_archive = false,
                     // Nothing is known, and an archive must not be overlooked.
@@ -407,13 +426,23 @@ impl Room {
                 self.enter(now, config, out);
             }
             What::InfoAfter => {
-                let info = read::<DiscoInfo>(&answer);
-                if info.is_some_and(|info| info.has(ns::MAM)) {
-                    self.has_archive = true;
-                    self.ask_for_end(out);
+                let info = self.told_after(&answer);
+                let once_more = std::mem::take(&mut self.asked) == Asked::Again;
+                if let Some(info) = info {
+                    self.learn(&info, out);
+                    if info.has(ns::MAM) && !self.has_archive {
+                        self.has_archive = true;
+                        self.ask_for_end(out);
+                    }
+                }
+                if once_more {
+                    self.ask_info_after(out);
                 }
             }
+            What::Renewed => self.renewed(&answer, out),
             What::Unlock => match answer {
+                Ok(_) => self.unlocked(out),
+                Err(_) if self.again => self.stays_locked(out),
                 Err(RequestError::Refused { error, .. }) => {
                     let error = JoinError::of(self.jid.clone(), *error);
                     return self.not_entered(now, error, out);
@@ -503,7 +532,14 @@ impl Room {
             return;
         }
         let position = self.position.clone();
-        let row = Row::of(&self.wanted, &self.options, position, self.heard_wall);
+        let nature = self.nature.clone();
+        let row = Row::of(
+            &self.wanted,
+            &self.options,
+            position,
+            self.heard_wall,
+            nature,
+        );
         if let Some(value) = row.write() {
             let key = self.jid.to_string();
             let changes = vec![Change::Put { key, value }];

@@ -2,18 +2,16 @@
 //! who is in it, whether we are, and why no longer.
 
 use stanchion_reliability::engine::Now;
-use stanchion_stanza::payload::forms::{Form, FormType};
-use stanchion_stanza::payload::muc::{Owner, Status, User};
+use stanchion_stanza::payload::muc::{Status, User};
 use stanchion_stanza::stanza::{DefinedCondition, PresenceType, StanzaError};
-use stanchion_stanza::{Message, Payload as _, Presence, Text};
+use stanchion_stanza::{Message, Presence, Text};
 
 use super::super::super::error::JoinError;
 use super::super::super::event::{Departure, RoomEvent};
-use super::super::super::options::{OnConflict, OnCreation, RoomsConfig};
+use super::super::super::options::{OnConflict, RoomsConfig};
 use super::super::Out;
 use super::super::occupants::News;
-use super::{Next, Phase, RETRY, Room, What};
-use crate::service::Request;
+use super::{Next, Phase, RETRY, Room};
 
 /// Other nicknames that are tried at most.
 const NICKS: u32 = 8;
@@ -129,12 +127,9 @@ impl Room {
         if ourselves && self.phase == Phase::Entering {
             let created = said.has(Status::RoomCreated);
             self.until = None;
-            if created && self.options.on_creation == OnCreation::Instant && !self.again {
-                self.phase = Phase::Unlocking;
-                let form = Owner::Configure(Form::new(FormType::Submit)).to_element();
-                self.request(What::Unlock, Request::set(Some(self.jid()), form), out);
-            } else {
-                self.entered(created, out);
+            match created {
+                true => self.created(out),
+                false => self.entered(false, out),
             }
         }
     }
@@ -189,6 +184,9 @@ impl Room {
         } else if !user.statuses.is_empty() {
             let statuses = user.statuses;
             out.event(RoomEvent::Configured { room, statuses });
+            if self.nick_inside().is_some() {
+                self.configured(out);
+            }
         }
     }
 

@@ -13,8 +13,8 @@ use super::super::super::event::RoomEvent;
 use super::super::Out;
 use super::super::archive::{self, From};
 use super::{MARGIN, Next, Phase, Room, What};
-use crate::request::RequestError;
-use crate::service::{Output, Request};
+use crate::request::{Request, RequestError};
+use crate::service::Output;
 
 /// Between two tries at an inbox that is full, or an archive that does not answer.
 const PAUSE: Duration = Duration::from_millis(500);

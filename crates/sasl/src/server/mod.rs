@@ -1,74 +1,26 @@
 //! The server's side of authentication: what is offered, and one exchange after
 //! another until one succeeds.
 //!
-//! Owns the order of steps on a connection, the policy and the answers. Accounts
-//! are behind [`AccountStore`]; XML, base64 and sockets are the caller's.
+//! Owns the order of steps on a connection and the answers; what may be offered is
+//! `policy`'s, and how a login ends `verdict`'s. Accounts are behind [`AccountStore`];
+//! XML, base64 and sockets are the caller's.
 
-use secrecy::{ExposeSecret, SecretSlice};
+pub(crate) mod policy;
+pub(crate) mod verdict;
+
 use std::fmt;
 use std::sync::Arc;
 
 use crate::accounts::AccountStore;
 use crate::binding::{BindingType, ChannelBindings};
 use crate::condition::SaslCondition;
-use crate::framework::server::{ServerSession, ServerSetup};
+use crate::framework::server::{Outcome, ServerSession, ServerSetup};
 use crate::mechanism::{Mechanism, ScramHash};
 use crate::nonce::Nonce;
 use crate::scram::downgrade::offer_hash;
 
-/// What a server offers and accepts. The same for all its connections.
-#[derive(Clone)]
-pub struct ServerPolicy {
-    /// What may be offered; the connection decides what of it is. Default: all
-    /// SCRAM mechanisms, PLAIN and EXTERNAL, not ANONYMOUS.
-    pub mechanisms: Vec<Mechanism>,
-    /// **Dangerous.** Offers PLAIN also without TLS. Default `false`.
-    pub allow_plain_without_tls: bool,
-    /// Sends the hash over the offer (XEP-0474). Default `true`. Turn it off if
-    /// the features list more mechanisms or bindings than [`ServerAuth`] tells.
-    pub send_offer_hash: bool,
-    /// Iterations shown for unknown users: those of the real accounts. Default 10 000.
-    pub iterations: u32,
-    /// How many exchanges may fail on one connection before no more are checked.
-    /// Default 5 (RFC 6120 §6.4.5 asks for 2 to 5).
-    pub max_failures: u32,
-    /// From which the salts of unknown users are made.
-    secret: SecretSlice<u8>,
-}
-
-impl ServerPolicy {
-    /// The defaults, with the server's secret.
-    ///
-    /// The secret hides which users exist: random bytes, the same over restarts,
-    /// told to nobody.
-    #[must_use]
-    pub fn new(secret: [u8; 32]) -> Self {
-        Self {
-            mechanisms: Mechanism::STRONGEST_FIRST
-                .into_iter()
-                .filter(|m| *m != Mechanism::Anonymous)
-                .collect(),
-            allow_plain_without_tls: false,
-            send_offer_hash: true,
-            iterations: 10_000,
-            max_failures: 5,
-            secret: secret.to_vec().into(),
-        }
-    }
-
-    pub(crate) fn secret(&self) -> &[u8] {
-        self.secret.expose_secret()
-    }
-}
-
-impl fmt::Debug for ServerPolicy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerPolicy")
-            .field("mechanisms", &self.mechanisms)
-            .field("iterations", &self.iterations)
-            .finish_non_exhaustive()
-    }
-}
+pub use policy::ServerPolicy;
+pub use verdict::{Accepted, Identity, Refusal};
 
 /// One client's connection, as the server sees it.
 #[derive(Debug, Clone, Default)]
@@ -95,54 +47,6 @@ pub enum Step {
     /// Send `<failure/>`; the client may start again, until
     /// [`ServerAuth::exhausted`].
     Failure(Refusal),
-}
-
-/// Who logged in, and how.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Accepted {
-    /// The mechanism used.
-    pub mechanism: Mechanism,
-    /// Who it is.
-    pub identity: Identity,
-    /// Whom it acts as, if it named somebody: already checked.
-    pub authzid: Option<String>,
-    /// What the login is bound with.
-    pub binding: Option<BindingType>,
-    /// Data for `<success/>`, such as the server's signature. The client needs it.
-    pub additional_data: Option<Vec<u8>>,
-}
-
-/// Who logged in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Identity {
-    /// An account of the [`AccountStore`], its user name after SASLprep.
-    Account(String),
-    /// An identity of the client's certificate.
-    Certificate(String),
-    /// Nobody in particular; the server makes an address up (RFC 6120 §6.3.8).
-    Anonymous,
-}
-
-/// Why the login was refused, as told to the client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{condition}")]
-#[non_exhaustive]
-pub struct Refusal {
-    /// The condition for `<failure/>`.
-    pub condition: SaslCondition,
-    /// A text for people, if there is something to tell.
-    pub text: Option<&'static str>,
-}
-
-impl From<SaslCondition> for Refusal {
-    fn from(condition: SaslCondition) -> Self {
-        Self {
-            condition,
-            text: None,
-        }
-    }
 }
 
 /// The server's side of authentication on one connection.
@@ -334,11 +238,11 @@ impl ServerAuth {
 
     fn step(&mut self, mechanism: Mechanism, mut session: Box<ServerSession>, data: &[u8]) -> Step {
         match session.step(data) {
-            Ok(crate::framework::server::Outcome::Challenge(message)) => {
+            Ok(Outcome::Challenge(message)) => {
                 self.stage = Stage::Running { mechanism, session };
                 Step::Challenge(message)
             }
-            Ok(crate::framework::server::Outcome::Accepted(accepted)) => {
+            Ok(Outcome::Accepted(accepted)) => {
                 self.stage = Stage::Done;
                 Step::Success(accepted)
             }

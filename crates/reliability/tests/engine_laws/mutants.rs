@@ -1,0 +1,47 @@
+//! Deliberate faults that only tests of the rule find: with each switched on, its test fails.
+
+use std::panic::catch_unwind;
+
+use stanchion_reliability::mutant::choose;
+
+use crate::{delivery, inbox, pace};
+
+fn is_found(fault: &'static str, law: fn()) {
+    choose(Some(fault));
+    let broken = catch_unwind(law).is_err();
+    choose(None);
+    assert!(broken, "{fault} is not found");
+    law();
+}
+
+#[test]
+fn the_rules_of_the_back_off_are_needed() {
+    is_found(
+        "back-off-forgotten",
+        pace::an_answer_to_a_copy_ends_no_back_off,
+    );
+    is_found(
+        "back-off-for-ever",
+        pace::an_answer_to_a_message_that_was_sent_once_ends_the_back_off,
+    );
+}
+
+#[test]
+fn the_rule_of_what_is_acknowledged_is_needed() {
+    is_found(
+        "copy-before-durable",
+        inbox::a_copy_on_a_new_stream_is_not_acknowledged_before_the_first_is_durable,
+    );
+}
+
+#[test]
+fn the_rules_of_what_is_begun_again_are_needed() {
+    is_found(
+        "begin-unmarked",
+        delivery::an_application_begins_again_once_that_is_durable,
+    );
+    is_found(
+        "queued-is-begun",
+        delivery::what_waits_in_a_queue_is_not_blamed_for_the_end_of_its_process,
+    );
+}
