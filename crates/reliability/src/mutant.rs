@@ -154,6 +154,10 @@ pub const ALL: &[(&str, &str)] = &[
     ),
     ("h-before-durable", "`h` covers nothing that is not durable"),
     (
+        "part-stands-for-all",
+        "a bundle is acknowledged once every message in it is durable",
+    ),
+    (
         "copy-before-durable",
         "nor does it cover a copy of what came on an earlier stream and is not durable",
     ),

@@ -113,6 +113,7 @@ impl Report {
                 "doubts": most.doubts,
                 "committing": most.committing,
             },
+            "bundled": self.summary.bundled,
             "resumed": self.summary.resumed,
             "duplicates": self.summary.duplicates,
             "events": self.summary.events,
@@ -157,6 +158,7 @@ impl Report {
                 .unwrap_or_default();
             line(&mut text, name, &(ratio + &goal));
         }
+        line(&mut text, "sent with others", &self.summary.bundled);
         let most = self.summary.most;
         let _ = writeln!(
             text,

@@ -58,6 +58,8 @@ pub struct Summary {
     pub repeated: u64,
     /// Copies that receivers knew as such.
     pub duplicates: u64,
+    /// Messages that went with others in a stanza.
+    pub bundled: u64,
     /// Sessions resumed.
     pub resumed: u64,
     /// Traffic in runs in which nothing failed, in which one stanza in ten did, and in
@@ -149,6 +151,7 @@ impl Summary {
         self.undone += other.undone;
         self.repeated += other.repeated;
         self.duplicates += other.duplicates;
+        self.bundled += other.bundled;
         self.resumed += other.resumed;
         self.clean.add(other.clean);
         self.light.add(other.light);

@@ -105,6 +105,7 @@ fn answer(verdicts: Vec<Verdict>) -> Answer {
         boot: BOOT,
         clock: -1,
         knows: 2,
+        bundles: 0,
         verdicts,
         jids: None,
     }
@@ -187,6 +188,16 @@ fn an_answer_tells_the_addresses_after_the_verdicts() {
     let xml = ANSWER.replace("</a>", "<jids v='1'><jid>r@example.org</jid></jids></a>");
     let answer = Answer {
         jids: Some(jids(1, &["r@example.org"])),
+        ..answer(vec![verdict(39, BEFORE, VerdictState::Delivered)])
+    };
+    same(&xml, answer);
+}
+
+#[test]
+fn an_answer_tells_how_many_messages_a_stanza_may_have() {
+    let xml = ANSWER.replace(" j='2'", " j='2' m='32'");
+    let answer = Answer {
+        bundles: 32,
         ..answer(vec![verdict(39, BEFORE, VerdictState::Delivered)])
     };
     same(&xml, answer);

@@ -116,9 +116,10 @@ fn a_deliver() -> impl Strategy<Value = Deliver> {
 fn an_answer() -> impl Strategy<Value = Answer> {
     let head = (a_device(), a_place(), an_epoch(), a_channel(), a_boot());
     let verdicts = verdicts(VerdictState::ALL, 1..=Answer::MAX_VERDICTS);
-    let rest = (any::<i64>(), any::<u32>(), verdicts, some_jids());
+    let more = (any::<u32>(), any::<u32>());
+    let rest = (any::<i64>(), more, verdicts, some_jids());
     (head, rest).prop_map(
-        |((to, at, epoch, channel, boot), (clock, knows, verdicts, jids))| Answer {
+        |((to, at, epoch, channel, boot), (clock, (knows, bundles), verdicts, jids))| Answer {
             to,
             at,
             epoch,
@@ -126,6 +127,7 @@ fn an_answer() -> impl Strategy<Value = Answer> {
             boot,
             clock,
             knows,
+            bundles,
             verdicts,
             jids,
         },

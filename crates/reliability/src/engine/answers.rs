@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use stanchion_stanza::Payload as _;
 use stanchion_stanza::payload::delivery::{
-    Answer, Boot, Channel, Device, Epoch, Verdict, VerdictState,
+    Answer, Boot, Bundle, Channel, Device, Epoch, Verdict, VerdictState,
 };
 
 use super::Engine;
@@ -155,6 +155,7 @@ impl Engine {
                     boot,
                     clock: self.now.wall.as_unix_ms(),
                     knows,
+                    bundles: Bundle::MAX as u32,
                     verdicts: verdicts.to_vec(),
                     jids: jids.clone(),
                 };

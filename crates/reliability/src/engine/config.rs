@@ -13,6 +13,11 @@ pub struct EngineConfig {
     /// Messages to one recipient that may be without verdict. Default 96, and no more with
     /// a recipient that speaks the delivery protocol.
     pub window: usize,
+    /// Messages to one recipient that may share a stanza, if its device takes them so. More
+    /// carry a server further: its work is by the stanza. But neither its archive nor other
+    /// clients of the recipient, a person's for instance, can read what is in it. Default 1:
+    /// each goes alone. At most 32, and about 10,000 bytes.
+    pub bundle: usize,
     /// Messages without outcome that are held in memory, shared by the lanes that have
     /// any; the rest waits in the store. A lane has at least one. Default 4096.
     pub in_memory: usize,
@@ -58,6 +63,7 @@ impl Default for EngineConfig {
     fn default() -> Self {
         Self {
             window: 96,
+            bundle: 1,
             in_memory: 4096,
             lanes: 10_000,
             devices: 10_000,

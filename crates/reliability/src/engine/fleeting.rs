@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tracing::Span;
 
-use super::management::Unacked;
+use super::management::{Carried, Unacked};
 use super::{Engine, Event, Output, Refusal, Submission};
 use crate::outcome::{NotDelivered, Outcome};
 use crate::protection::Protection;
@@ -70,7 +70,7 @@ impl Engine {
             if carries && room && !over {
                 self.management.sent(Unacked {
                     bytes: message.stanza.clone(),
-                    seq: None,
+                    carries: Carried::Nothing,
                     asks: message.protection,
                 });
                 self.outputs.push_back(Output::Transmit(message.stanza));

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use crate::mutant;
 use crate::protection::Protection;
 
 /// A stanza that the server has not acknowledged.
@@ -13,11 +14,32 @@ use crate::protection::Protection;
 pub(super) struct Unacked {
     /// The bytes as sent.
     pub(super) bytes: Bytes,
-    /// Its place in the outbox, if it is a message of the outbox.
-    pub(super) seq: Option<u64>,
+    /// The messages of the outbox that are in it.
+    pub(super) carries: Carried,
     /// What a stream must meet that it goes out on again. Of the outbox's messages, the
     /// outbox knows.
     pub(super) asks: Protection,
+}
+
+/// Messages of the outbox that are in a stanza, by their places there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) enum Carried {
+    #[default]
+    Nothing,
+    One(u64),
+    /// A bundle, in the order in which it was filled.
+    Many(Box<[u64]>),
+}
+
+impl Carried {
+    pub(super) fn seqs(&self) -> impl Iterator<Item = u64> + '_ {
+        let seqs = match self {
+            Self::Nothing => &[],
+            Self::One(seq) => std::slice::from_ref(seq),
+            Self::Many(seqs) => seqs,
+        };
+        seqs.iter().copied()
+    }
 }
 
 /// What the server did that XEP-0198 forbids.
@@ -41,8 +63,10 @@ pub(super) struct Management {
     unacked: VecDeque<Unacked>,
     /// A request that the server has not answered.
     requested: bool,
-    /// Stanzas received whose handling is not complete, from the first that is not.
+    /// Stanzas received whose handling is not complete, from the first that is not, and
+    /// how many messages of those are not handled.
     arriving: VecDeque<Arriving>,
+    unhandled: usize,
     /// Stanzas handled, counted without gaps; wraps.
     handled: u32,
     /// The count is kept in the store, and only what is kept is told.
@@ -62,15 +86,20 @@ pub(super) struct Management {
     generation: u64,
 }
 
-/// How far the handling of a received stanza is.
+/// How far the handling of a received stanza is: a bit for each of its messages. It is
+/// handled when none is left, and it counts only with all before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Arriving {
-    /// It must become durable, and the store has not got it.
-    Waiting,
-    /// The store has it, and has not answered.
-    Submitted,
-    /// It is handled, and an earlier one is not.
-    Handled,
+struct Arriving {
+    /// They must become durable, and the store has not got them.
+    waiting: u32,
+    /// The store has them, and has not answered.
+    submitted: u32,
+}
+
+impl Arriving {
+    const fn is_handled(self) -> bool {
+        self.waiting | self.submitted == 0
+    }
 }
 
 /// The place of an inbound stanza: its stream, and its number on it.
@@ -78,6 +107,8 @@ enum Arriving {
 pub(super) struct Slot {
     generation: u64,
     number: u32,
+    /// Which of the messages in it.
+    part: u8,
 }
 
 impl Slot {
@@ -85,6 +116,7 @@ impl Slot {
     pub(super) const UNCOUNTED: Self = Self {
         generation: u64::MAX,
         number: 0,
+        part: 0,
     };
 
     /// Of a message that an archive had: no stream counts it, and nobody is told that
@@ -92,7 +124,16 @@ impl Slot {
     pub(super) const ARCHIVED: Self = Self {
         generation: u64::MAX,
         number: 1,
+        part: 0,
     };
+
+    /// The same of another message in that stanza.
+    pub(super) const fn part(self, part: u8) -> Self {
+        if self.generation == u64::MAX {
+            return self;
+        }
+        Self { part, ..self }
+    }
 }
 
 impl Management {
@@ -162,7 +203,9 @@ impl Management {
 
     /// The first message that the server has not acknowledged.
     pub(super) fn first_message(&self) -> Option<u64> {
-        self.unacked.iter().find_map(|stanza| stanza.seq)
+        self.unacked
+            .iter()
+            .find_map(|stanza| stanza.carries.seqs().next())
     }
 
     pub(super) fn unacked(&self) -> usize {
@@ -210,45 +253,73 @@ impl Management {
         Ok(self.unacked.drain(..news).collect())
     }
 
-    /// A stanza was received.
+    /// A stanza was received, as one message.
     pub(super) fn received(&mut self) -> Slot {
         let number = self.handled.wrapping_add(self.arriving.len() as u32);
-        self.arriving.push_back(Arriving::Waiting);
+        self.unhandled += 1;
+        self.arriving.push_back(Arriving {
+            waiting: 1,
+            submitted: 0,
+        });
         Slot {
             generation: self.generation,
             number,
+            part: 0,
         }
     }
 
-    fn is_now(&mut self, slot: Slot, state: Arriving) {
-        if slot.generation != self.generation {
-            return;
+    /// The stanza, which was just received, is so many messages, 1 to 32.
+    pub(super) fn is_of_parts(&mut self, slot: Slot, parts: usize) {
+        let parts = parts.clamp(1, 32);
+        if let Some(arriving) = self.arriving_at(slot) {
+            arriving.waiting = u32::MAX >> (32 - parts as u32);
+            self.unhandled += parts - 1;
         }
+    }
+
+    fn arriving_at(&mut self, slot: Slot) -> Option<&mut Arriving> {
         let index = slot.number.wrapping_sub(self.handled) as usize;
-        if let Some(arriving) = self.arriving.get_mut(index)
-            && *arriving != Arriving::Handled
-        {
-            *arriving = state;
+        if slot.generation == self.generation {
+            self.arriving.get_mut(index)
+        } else {
+            None
         }
     }
 
-    /// A received stanza is in the batch that the store is given next.
+    /// A received message is in the batch that the store is given next.
     pub(super) fn submitted(&mut self, slot: Slot) {
-        self.is_now(slot, Arriving::Submitted);
+        let bit = 1 << slot.part;
+        if let Some(arriving) = self.arriving_at(slot)
+            && arriving.waiting & bit != 0
+        {
+            arriving.waiting &= !bit;
+            arriving.submitted |= bit;
+        }
     }
 
-    /// A received stanza is handled: it is durable, or needs not be.
+    /// A received message is handled: it is durable, or needs not be.
     pub(super) fn handled(&mut self, slot: Slot) {
-        self.is_now(slot, Arriving::Handled);
-        while self.arriving.front() == Some(&Arriving::Handled) {
+        let bit = if mutant::is("part-stands-for-all") {
+            u32::MAX
+        } else {
+            1 << slot.part
+        };
+        let Some(arriving) = self.arriving_at(slot) else {
+            return;
+        };
+        let open = (arriving.waiting | arriving.submitted) & bit;
+        arriving.waiting &= !bit;
+        arriving.submitted &= !bit;
+        self.unhandled -= open.count_ones() as usize;
+        while self.arriving.front().is_some_and(|a| a.is_handled()) {
             self.arriving.pop_front();
             self.handled = self.handled.wrapping_add(1);
         }
     }
 
-    /// Stanzas that are received but not handled.
-    pub(super) fn arriving(&self) -> usize {
-        self.arriving.len()
+    /// Messages that are received but not handled.
+    pub(super) const fn arriving(&self) -> usize {
+        self.unhandled
     }
 
     /// The count for the batch that the store is given next, if another one is on record:
@@ -258,7 +329,7 @@ impl Management {
         if !self.recording {
             return None;
         }
-        let durable = |state: &&Arriving| **state != Arriving::Waiting;
+        let durable = |state: &&Arriving| state.waiting == 0;
         let ahead = self.arriving.iter().take_while(durable).count();
         let h = self.handled.wrapping_add(ahead as u32);
         if h == self.submitted && !anyway {
@@ -331,13 +402,13 @@ mod tests {
     fn stanza(seq: u64) -> Unacked {
         Unacked {
             bytes: Bytes::new(),
-            seq: Some(seq),
+            carries: Carried::One(seq),
             asks: Protection::Any,
         }
     }
 
     fn seqs<'a>(list: impl IntoIterator<Item = &'a Unacked>) -> Vec<u64> {
-        list.into_iter().filter_map(|u| u.seq).collect()
+        list.into_iter().flat_map(|u| u.carries.seqs()).collect()
     }
 
     #[test]
@@ -350,6 +421,31 @@ mod tests {
         assert_eq!(m.h(), 0);
         m.handled(slots[0]);
         assert_eq!(m.h(), 3);
+    }
+
+    #[test]
+    fn h_covers_a_stanza_when_all_messages_in_it_are_handled() {
+        let mut m = Management::default();
+        m.start(true);
+        m.record();
+        let (many, after) = (m.received(), m.received());
+        m.is_of_parts(many, 3);
+        assert_eq!(m.arriving(), 4);
+        m.handled(after);
+        m.handled(many.part(1));
+        // Twice is not two.
+        m.handled(many.part(1));
+        m.submitted(many.part(2));
+        assert_eq!((m.h(), m.arriving()), (0, 2));
+        assert_eq!(m.submit_count(true).unwrap().1, 0);
+        m.submitted(many.part(0));
+        let (stream, h) = m.submit_count(false).unwrap();
+        assert_eq!(h, 2);
+        m.handled(many.part(0));
+        assert_eq!(m.h(), 0);
+        m.handled(many.part(2));
+        m.recorded(stream, h);
+        assert_eq!((m.h(), m.answer(), m.arriving()), (2, 2, 0));
     }
 
     #[test]

@@ -23,6 +23,7 @@
 
 mod answers;
 mod archived;
+mod bundling;
 mod concluding;
 mod config;
 mod correspondents;

@@ -154,6 +154,9 @@ impl Engine {
                 self.plain(slot, message);
             }
         } else if self.place.is_some() {
+            if self.unbundle(slot, &message) {
+                return;
+            }
             if let Some(message) = self.protocol(slot, message) {
                 self.plain(slot, message);
             }

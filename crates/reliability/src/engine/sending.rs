@@ -9,9 +9,9 @@ use stanchion_stanza::{Element, Jid, Limits, Payload as _, Scope, Text, codec::p
 
 use stanchion_stanza::stanza::DefinedCondition;
 
-use super::management::Unacked;
+use super::bundling::Bundles;
 use super::outbox::{Flight, LOOSE, Lane, LaneId, ROOM, Stage, Wish, dress};
-use super::{Effect, Engine, Event, Mode, Output, Refusal, Submission};
+use super::{Effect, Engine, Event, Mode, Refusal, Submission};
 use crate::delivery::{Fate, Phase};
 use crate::mutant;
 use crate::outcome::{InDoubt, NotDelivered, Outcome};
@@ -229,6 +229,7 @@ impl Engine {
             armed: None,
             last_error: None,
             bounced: false,
+            bundle: None,
             key: None,
             span: tracing::debug_span!(
                 "message",
@@ -261,7 +262,8 @@ impl Engine {
     pub(super) fn send_waiting(&mut self) {
         let managed = self.management.is_enabled();
         let mut sent = false;
-        while self.management.unacked() < UNACKED {
+        let mut bundles = Bundles::default();
+        while self.management.unacked() + bundles.len() < UNACKED {
             let next = match self.poison.alone() {
                 Some(alone) => self.outbox.alone(alone),
                 None => self.outbox.next_to_send(),
@@ -280,6 +282,7 @@ impl Engine {
                 self.refuse_for_good(seq, DefinedCondition::PolicyViolation);
                 continue;
             }
+            let shares = self.shares_stanza(seq);
             self.outbox.transmitted(seq, self.now.monotonic, managed);
             let flight = self.outbox.get(seq);
             if let Some(flight) = flight {
@@ -302,14 +305,10 @@ impl Engine {
                     self.persist(op, Effect::None);
                 }
             }
-            self.goes_out(Unacked {
-                bytes: bytes.clone(),
-                seq: Some(seq),
-                asks: Protection::Any,
-            });
-            self.outputs.push_back(Output::Transmit(bytes));
+            self.goes_with(&mut bundles, shares, seq, bytes);
             sent = true;
         }
+        self.send_bundles(&mut bundles);
         // In the same write as the stanzas: a write of its own costs a round trip of
         // delayed acknowledgement on some servers.
         if sent || self.management.unacked() >= ASK_AFTER {

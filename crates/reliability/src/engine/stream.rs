@@ -8,7 +8,7 @@ use stanchion_stanza::payload::ping::Ping;
 use stanchion_stanza::payload::sm::AckRequest;
 use stanchion_stanza::{Element, Iq, Payload as _, Stanza, Text};
 
-use super::management::Unacked;
+use super::management::{Carried, Unacked};
 use super::{Engine, Event, Output, ReconnectReason, Stream};
 use crate::protection::Protection;
 
@@ -37,7 +37,7 @@ impl Engine {
                 if Stanza::is_stanza(element) {
                     self.goes_out(Unacked {
                         bytes: bytes.clone(),
-                        seq: None,
+                        carries: Carried::Nothing,
                         asks: Protection::Any,
                     });
                 }
@@ -89,23 +89,29 @@ impl Engine {
                     self.server_accepted(acknowledged);
                     // What this stream may not carry waits for another one; the server
                     // counts from `h` on only what comes.
-                    let mut held = self.outbox.hold_back(again.iter().filter_map(|u| u.seq));
-                    if let Some(alone) = self.poison.alone() {
-                        for seq in again.iter().filter_map(|u| u.seq) {
-                            if seq != alone && held.insert(seq) {
+                    let on_it = again.iter().flat_map(|u| u.carries.seqs());
+                    let mut held = self.outbox.hold_back(on_it);
+                    let alone = self.poison.alone();
+                    for stanza in &again {
+                        let bundle = matches!(stanza.carries, Carried::Many(_));
+                        for seq in stanza.carries.seqs() {
+                            // Of a bundle each goes again by itself, when it is its turn.
+                            let waits = bundle || alone.is_some_and(|alone| alone != seq);
+                            if waits && held.insert(seq) {
                                 self.outbox.wait_again(seq);
                             }
                         }
                     }
                     for stanza in again {
-                        let waits = stanza.seq.is_some_and(|seq| held.contains(&seq));
+                        let seq = stanza.carries.seqs().next();
+                        let waits = seq.is_some_and(|seq| held.contains(&seq));
                         if waits || !protection.meets(stanza.asks) {
                             continue;
                         }
                         // One that has an outcome by now need not be sent.
                         let now = self.now.monotonic;
-                        let again = u64::from(stanza.seq.is_some());
-                        if stanza.seq.is_none_or(|seq| self.outbox.resent(seq, now)) {
+                        let again = u64::from(seq.is_some());
+                        if seq.is_none_or(|seq| self.outbox.resent(seq, now)) {
                             self.counters.transmitted += again;
                             self.counters.retransmitted += again;
                             self.outputs
@@ -132,7 +138,7 @@ impl Engine {
     }
 
     pub(super) fn server_accepted(&mut self, stanzas: Vec<Unacked>) {
-        for seq in stanzas.into_iter().filter_map(|u| u.seq) {
+        for seq in stanzas.iter().flat_map(|u| u.carries.seqs()) {
             self.poison.acquits(seq);
             if self.outbox.server_accepted(seq, self.now.monotonic)
                 && let Some(flight) = self.outbox.get(seq)

@@ -255,15 +255,30 @@ impl Engine {
         self.persist(op, Effect::Concluded { seq: 0, tell });
     }
 
-    /// A message of ours came back (RFC 6120 §8.3).
+    /// A message of ours came back (RFC 6120 §8.3), or several in one stanza.
     pub(super) fn bounce(&mut self, message: &Message) {
-        let from = message.header.from.as_ref();
         let id = message.header.id.as_deref();
         let seq = id.and_then(|id| self.outbox.seq_of(id));
-        let Some((seq, flight)) = seq.and_then(|seq| Some((seq, self.outbox.get(seq)?))) else {
+        let all = match (seq, id) {
+            (Some(seq), _) => vec![seq],
+            (None, Some(id)) => self.bundled(id),
+            (None, None) => Vec::new(),
+        };
+        if all.is_empty() {
             self.counters.ignored += 1;
             // Perhaps of something that others sent, and the outbox never had.
             return self.event(Event::Transient(Box::new(message.clone().into())));
+        }
+        for seq in all {
+            self.flush_if_full();
+            self.came_back(seq, message);
+        }
+    }
+
+    fn came_back(&mut self, seq: u64, message: &Message) {
+        let from = message.header.from.as_ref();
+        let Some(flight) = self.outbox.get(seq) else {
+            return;
         };
         let Some(to) = self.outbox.lane(flight.lane).map(|lane| lane.to.clone()) else {
             return;
@@ -430,6 +445,7 @@ impl Engine {
         let ahead = answer.clock.saturating_sub(self.now.wall.as_unix_ms());
         let ahead = Duration::from_millis(u64::try_from(ahead).unwrap_or(0));
         let recipient = self.outbox.recipient_mut(to);
+        recipient.bundles = answer.bundles as usize;
         let mut news = false;
         if let Some(jids) = &answer.jids
             && jids.version > recipient.version

@@ -6,6 +6,7 @@
 mod absence;
 mod answers;
 mod archived;
+mod bundles;
 mod decisions;
 mod delivery;
 mod delivery_bounds;

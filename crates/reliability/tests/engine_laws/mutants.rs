@@ -4,7 +4,7 @@ use std::panic::catch_unwind;
 
 use stanchion_reliability::mutant::choose;
 
-use crate::{delivery, inbox, pace};
+use crate::{bundles, delivery, inbox, pace};
 
 fn is_found(fault: &'static str, law: fn()) {
     choose(Some(fault));
@@ -31,6 +31,14 @@ fn the_rule_of_what_is_acknowledged_is_needed() {
     is_found(
         "copy-before-durable",
         inbox::a_copy_on_a_new_stream_is_not_acknowledged_before_the_first_is_durable,
+    );
+}
+
+#[test]
+fn the_rule_of_what_a_bundle_counts_for_is_needed() {
+    is_found(
+        "part-stands-for-all",
+        bundles::the_server_hears_of_a_bundle_once_all_in_it_is_durable,
     );
 }
 

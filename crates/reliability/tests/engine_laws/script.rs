@@ -456,6 +456,7 @@ impl Script {
             boot: on.boot,
             clock: clock(self.now, self.ahead).wall.as_unix_ms(),
             knows: 0,
+            bundles: 32,
             verdicts: vec![Verdict {
                 seq: on.seq,
                 id: on.id,

@@ -67,8 +67,8 @@ pub(crate) struct Process {
     pub(crate) resumable: Option<Text>,
     /// The site of the session that can be resumed.
     pub(crate) site: usize,
-    /// Stanzas received on the stream, with the message where one must be durable.
-    pub(crate) received: Vec<Option<Id>>,
+    /// Stanzas received on the stream, each with the messages in it that must be durable.
+    pub(crate) received: Vec<Vec<Id>>,
     pub(crate) resumed_with: u32,
     /// Handed over in this life.
     pub(crate) handed: BTreeSet<u64>,

@@ -17,7 +17,7 @@ use stanchion_stanza::{
 };
 use stanchion_testkit::ToServer;
 
-use super::{Event, Phase, SLACK, World, kept_body, poison};
+use super::{Event, Phase, SLACK, World, bundled, kept_body, poison};
 use crate::device::{Line, Process};
 use crate::law::{Checked, Law};
 use crate::ledger::{self, CHANNELS, Id};
@@ -194,6 +194,11 @@ impl World {
             return Err(Law::Protocol.broken(format!("d{of} transmits without a stream")));
         };
         self.examines(of, &element, clear)?;
+        let inner = bundled(&element);
+        self.summary.bundled += inner.len() as u64;
+        for message in inner {
+            self.examines(of, &message, clear)?;
+        }
         if let Some(process) = &mut self.devices[of].process {
             process.unflushed.push(element);
         }

@@ -13,7 +13,10 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use stanchion_reliability::engine::Input;
-use stanchion_stanza::{BareJid, Element, Encoder, FullJid, Limits, Scope};
+use stanchion_stanza::payload::delivery::Bundle;
+use stanchion_stanza::{
+    BareJid, Element, Encoder, FullJid, Limits, Payload as _, Scope, codec::parse_element,
+};
 use stanchion_testkit::server::{Connection, POISON};
 use stanchion_testkit::{Behaviour, Direction, Link, Random, Schedule, Server, ToClient, ToServer};
 
@@ -546,7 +549,7 @@ impl World {
         let within = fits
             && held.handed_over <= config.hand_over
             && held.unacknowledged <= 1024 + 256
-            && held.arriving <= ARRIVING
+            && held.arriving < ARRIVING + Bundle::MAX
             && held.doubts <= 1024
             && process.engine.pending() <= config.outbox;
         if within {
@@ -628,6 +631,15 @@ fn kept_body(element: &Element) -> Option<String> {
     }
     let body = element.child("body", stanchion_stanza::ns::CLIENT)?;
     Some(body.text().into_owned())
+}
+
+/// The messages of a bundle, if it is one.
+fn bundled(element: &Element) -> Vec<Element> {
+    let bundle = element.children().find(|child| Bundle::matches(child));
+    let bundle = bundle.and_then(|bundle| Bundle::from_element(bundle).ok());
+    let messages = bundle.into_iter().flat_map(|bundle| bundle.messages);
+    let parsed = messages.map(|m| parse_element(&m, &Scope::client(), &Limits::default()));
+    parsed.filter_map(Result::ok).collect()
 }
 
 /// What poisons streams.

@@ -13,7 +13,7 @@ use stanchion_stanza::{Element, Jid, Message, Payload as _, Presence, Stanza, Te
 use stanchion_testkit::server::{Closing, Connection};
 use stanchion_testkit::{Direction, Link, Login, ToClient, ToServer, Welcome};
 
-use super::{Event, Phase, Wire, World, kept_body};
+use super::{Event, Phase, Wire, World, bundled, kept_body};
 use crate::device::Line;
 use crate::law::{Checked, Law};
 use crate::ledger::{Id, LOOSE, name};
@@ -272,10 +272,14 @@ impl World {
                 }
                 if Stanza::is_stanza(&element) {
                     let sender = || element.attr("from")?.parse::<Jid>().ok();
-                    let kept = kept_body(&element)
-                        .and_then(|body| ledger.shown_at_home(&body, sender()?.bare_str()));
-                    process.received.push(kept);
-                    if let Some(id) = kept {
+                    let sender = sender();
+                    let sender = sender.as_ref().map_or("", Jid::bare_str);
+                    let inner = bundled(&element);
+                    let bodies = inner.iter().chain([&element]).filter_map(kept_body);
+                    let kept = bodies.filter_map(|body| ledger.shown_at_home(&body, sender));
+                    let kept: Vec<Id> = kept.collect();
+                    process.received.push(kept.clone());
+                    for id in kept {
                         self.other_client(of, id)?;
                     }
                 }

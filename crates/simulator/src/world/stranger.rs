@@ -4,10 +4,13 @@
 
 use std::collections::VecDeque;
 
+use stanchion_stanza::payload::delivery::Bundle;
 use stanchion_stanza::payload::receipts::{Received, Request};
 use stanchion_stanza::payload::sid::OriginId;
 use stanchion_stanza::stanza::{DefinedCondition, ErrorType, MessageType, StanzaError};
-use stanchion_stanza::{Element, FullJid, Jid, Message, Payload as _, Presence, Text};
+use stanchion_stanza::{
+    Element, Encoder, FullJid, Jid, Limits, Message, Payload as _, Presence, Scope, Text,
+};
 use stanchion_testkit::{Login, Random, ToServer};
 
 use super::World;
@@ -159,7 +162,7 @@ impl Stranger {
     /// Something that is said to somebody.
     fn says(&mut self, to: Jid, known: &[usize]) -> Message {
         let id = self.some_id();
-        let message = Message::chat(to);
+        let message = Message::chat(to.clone());
         match self.random.below(6) {
             // A receipt for somebody else's message.
             0 => message.with_payload(Received { id }.to_element()),
@@ -186,8 +189,30 @@ impl Stranger {
                 .with_id(id.clone())
                 .with_body(id)
                 .with_payload(own_name(self.forgery(), known)),
+            // Several of those, as if they were one device's.
+            4 => {
+                let messages = (0..=self.random.below(4)).map(|_| self.part(&to, known));
+                let bundle = Bundle {
+                    messages: messages.collect(),
+                };
+                message.with_id(id).with_payload(bundle.to_element())
+            }
             _ => message.with_payload(own_name(self.forgery(), known)),
         }
+    }
+
+    /// A message of a bundle, or rubbish.
+    fn part(&mut self, to: &Jid, known: &[usize]) -> Vec<u8> {
+        let id = self.some_id();
+        if self.random.chance(200) {
+            return b"<message><body/>".to_vec();
+        }
+        let message = Message::chat(to.clone())
+            .with_id(id.clone())
+            .with_body(id)
+            .with_payload(own_name(self.forgery(), known));
+        let encoder = Encoder::new(Scope::client(), Limits::default());
+        encoder.to_bytes(&message.to_element()).unwrap_or_default()
     }
 }
 

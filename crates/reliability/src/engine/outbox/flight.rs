@@ -93,6 +93,8 @@ pub(in crate::engine) struct Flight {
     pub(in crate::engine) last_error: Option<DefinedCondition>,
     /// The last copy came back.
     pub(in crate::engine) bounced: bool,
+    /// The first message of the bundle that its last copy went in.
+    pub(in crate::engine) bundle: Option<u64>,
     /// What it is a value of, if a newer one replaces it.
     pub(in crate::engine) key: Option<String>,
     /// Its life is logged in there.
@@ -117,6 +119,7 @@ impl Flight {
         self.sent_at = now;
         self.retry_at = None;
         self.bounced = false;
+        self.bundle = None;
     }
 
     /// Whether it is on its way to the recipient.

@@ -134,6 +134,8 @@ pub(in crate::engine) struct Recipient {
     pub(super) silent: Duration,
     /// Since when it is reached as it is now: what was sent before is no sample.
     pub(super) path_since: Duration,
+    /// Messages that it takes in one stanza.
+    pub(in crate::engine) bundles: usize,
     /// How far its clock is ahead of ours, if that is more than can be overlooked.
     pub(in crate::engine) ahead: Duration,
     /// Its lanes.
@@ -158,6 +160,7 @@ impl Recipient {
             heard_at: Duration::ZERO,
             silent: Duration::ZERO,
             path_since: Duration::ZERO,
+            bundles: 0,
             ahead: Duration::ZERO,
             lanes: Vec::new(),
             alarmed: false,
@@ -167,6 +170,7 @@ impl Recipient {
     /// It is that device. Nothing goes to it until that is durable.
     pub(in crate::engine) fn is_bound_to(&mut self, place: Place) {
         self.place = Some(place);
+        self.bundles = 0;
         self.binding += 1;
     }
 

@@ -257,6 +257,13 @@ impl Outbox {
         self.by_id.get(id).copied()
     }
 
+    /// The messages whose last copy went in the bundle of which that one was the first.
+    pub(super) fn bundled(&self, first: u64) -> Vec<u64> {
+        let later = self.flights.range(first..);
+        let there = later.filter(|(_, flight)| flight.bundle == Some(first));
+        there.map(|(seq, _)| *seq).collect()
+    }
+
     /// The message at that place of a lane's channel.
     pub(super) fn seq_at(&self, lane: LaneId, place: u64) -> Option<u64> {
         let lane = self.lanes.get(&lane)?;

@@ -199,6 +199,9 @@ pub struct Answer {
     pub clock: i64,
     /// The version of the sender's addresses that the recipient knows (`j`); 0 is none.
     pub knows: u32,
+    /// Messages that the recipient takes in one stanza (`m`), see
+    /// [`Bundle`](super::Bundle); 0 is none but alone.
+    pub bundles: u32,
     /// One for each message, 1 to [`Answer::MAX_VERDICTS`].
     pub verdicts: Vec<Verdict>,
     /// The recipient's own addresses, if the sender is to know them.
@@ -234,6 +237,7 @@ impl Part for Answer {
             boot: element.attr("b")?,
             clock: element.attr("w")?,
             knows: element.maybe("j")?.unwrap_or(0),
+            bundles: element.maybe("m")?.unwrap_or(0),
             verdicts,
             jids: element.child()?,
         })
@@ -247,6 +251,7 @@ impl Part for Answer {
         to.attr("b", &self.boot);
         to.attr("w", &self.clock);
         to.knows(self.knows);
+        to.maybe("m", (self.bundles > 0).then_some(&self.bundles));
         to.children(&runs(&self.verdicts));
         to.children(&self.jids);
     }

@@ -11,6 +11,7 @@
 //! | [`<close/>`](Close) | a message | that the sender ends the epoch |
 //! | [`<closed/>`](Closed) | a message | how it ended at the recipient |
 //! | [`<wrong-store/>`](WrongStore) | a message | that the store addressed is not here |
+//! | [`<bundle/>`](Bundle) | a message | several messages that share a stanza |
 //! | [`<at/>`](At) | a presence | which device and store this resource is |
 //!
 //! A message is named by sending device, recipient device, channel, epoch and sequence
@@ -35,6 +36,7 @@
 //! with a number or a list out of its range is refused by whoever reads it.
 
 mod answer;
+mod bundle;
 mod capability;
 mod deliver;
 mod jids;
@@ -45,6 +47,7 @@ mod tokens;
 mod value;
 
 pub use answer::{Answer, Verdict, VerdictState, WrongStore};
+pub use bundle::Bundle;
 pub use capability::{At, FEATURE, capability_form, place_of};
 pub use deliver::{Cancel, Deliver};
 pub use jids::Jids;

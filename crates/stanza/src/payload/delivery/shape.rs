@@ -166,6 +166,9 @@ pub(super) trait Sink {
     /// One more child, `<jid/>` with an address in it.
     fn jid(&mut self, jid: &BareJid);
 
+    /// Character data that needs no escape; no attribute and no child may follow.
+    fn text(&mut self, text: &str);
+
     /// One more attribute, if there is a value.
     fn maybe<T: Value>(&mut self, name: &'static str, value: Option<&T>) {
         if let Some(value) = value {
@@ -220,6 +223,10 @@ impl Sink for Tree {
     fn jid(&mut self, jid: &BareJid) {
         self.0
             .push(Element::new("jid", ns::DELIVERY).with_text(jid));
+    }
+
+    fn text(&mut self, text: &str) {
+        self.0.push_text(Text::checked(text.to_owned()));
     }
 }
 
@@ -302,5 +309,11 @@ impl Sink for Bytes<'_> {
         inner.is_open = false;
         escape_text(jid.as_str(), inner.out);
         inner.end("jid");
+    }
+
+    fn text(&mut self, text: &str) {
+        self.put(">");
+        self.is_open = false;
+        self.put(text);
     }
 }
