@@ -1,8 +1,10 @@
-//! Deliveries through a real Prosody, beside messages that a bare stream carries there.
+//! Deliveries through a real Prosody, each message alone and several in a stanza, beside
+//! messages that a bare stream carries there.
 
 use std::path::PathBuf;
 
 use clap::Args;
+use stanchion::stanza::payload::delivery::Bundle;
 use stanchion::transport::tls::Roots;
 
 use crate::bare::{self, Form};
@@ -25,9 +27,9 @@ pub struct Plan {
     /// Rounds; the median counts
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// Only the deliveries: for a profiler
+    /// Only deliveries, with so many messages in a stanza: for a profiler
     #[arg(long)]
-    only: bool,
+    only: Option<usize>,
 }
 
 /// Prints the rates and times.
@@ -40,11 +42,12 @@ pub async fn run(plan: &Plan) -> Result<(), String> {
         server.password(user)?;
     }
     let folder = tempfile::tempdir().map_err(|e| told(&e))?;
-    let (mut runs, mut bare, mut bodies) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut bare, mut bodies) = (Vec::new(), Vec::new());
+    let (mut runs, mut bundled) = (Vec::new(), Vec::new());
     let mut costs = Costs::default();
     for round in 0..plan.rounds {
         // Alone each: neither has the other's sessions beside it.
-        if !plan.only {
+        if plan.only.is_none() {
             for (form, rates, costs) in [
                 (Form::Delivery, &mut bare, &mut costs.bare),
                 (Form::Body, &mut bodies, &mut costs.bodies),
@@ -54,27 +57,37 @@ pub async fn run(plan: &Plan) -> Result<(), String> {
                 costs.extend(server.cost_since(before, plan.together));
             }
         }
-        let stores = folder.path().join(round.to_string());
-        std::fs::create_dir(&stores).map_err(|e| told(&e))?;
-        let mut ends = Ends::start(&stores, &server.domain, |user, builder| {
-            builder
-                .password(server.users[user].clone().into())
-                .server("127.0.0.1", server.ports.direct_tls)
-                .direct_tls()
-                .trust(Roots::PemFile(server.ca.clone()))
-        })
-        .await?;
-        let before = server.processor();
-        let mut run = ends.deliver(plan.together, 0).await?;
-        costs.ours.extend(server.cost_since(before, plan.together));
-        run.single = ends.deliver(0, plan.single).await?.single;
-        runs.push(run);
-        ends.stop().await?;
+        for (bundle, runs, costs) in [
+            (1, &mut runs, &mut costs.ours),
+            (Bundle::MAX, &mut bundled, &mut costs.bundled),
+        ] {
+            if plan.only.is_some_and(|only| only != bundle) {
+                continue;
+            }
+            let stores = folder.path().join(format!("{round}-{bundle}"));
+            std::fs::create_dir(&stores).map_err(|e| told(&e))?;
+            let mut ends = Ends::start(&stores, &server.domain, |user, builder| {
+                builder
+                    .password(server.users[user].clone().into())
+                    .server("127.0.0.1", server.ports.direct_tls)
+                    .direct_tls()
+                    .trust(Roots::PemFile(server.ca.clone()))
+                    .session_config(move |config| config.engine.bundle = bundle)
+            })
+            .await?;
+            let before = server.processor();
+            let mut run = ends.deliver(plan.together, 0).await?;
+            costs.extend(server.cost_since(before, plan.together));
+            run.single = ends.deliver(0, plan.single).await?.single;
+            runs.push(run);
+            ends.stop().await?;
+        }
     }
     for (what, rates, costs) in [
         ("delivery/Prosody, bare, bodies alone", bodies, costs.bodies),
         ("delivery/Prosody, bare", bare, costs.bare),
         ("delivery/Prosody", Vec::new(), costs.ours),
+        ("delivery/Prosody, bundles", Vec::new(), costs.bundled),
     ] {
         if !rates.is_empty() {
             figure::print(what, figure::median(rates), "1/s");
@@ -84,7 +97,11 @@ pub async fn run(plan: &Plan) -> Result<(), String> {
             figure::print(&what, figure::median(costs), "µs");
         }
     }
-    Run::print("Prosody", &runs);
+    for (what, runs) in [("Prosody", &runs), ("Prosody, bundles", &bundled)] {
+        if !runs.is_empty() {
+            Run::print(what, runs);
+        }
+    }
     Ok(())
 }
 
@@ -95,4 +112,5 @@ struct Costs {
     bare: Vec<f64>,
     bodies: Vec<f64>,
     ours: Vec<f64>,
+    bundled: Vec<f64>,
 }

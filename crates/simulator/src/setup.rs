@@ -176,8 +176,8 @@ fn draw_messages(count: u32, devices: usize, on: Switches, mut random: Random) -
 
 fn engine(seed: u64, on: Switches) -> EngineConfig {
     let mut engine = EngineConfig::default();
-    // Half of them send some messages together.
-    engine.bundle = *stream(seed, 5).pick(&[1, 1, 4, 32]);
+    // Most of them send some messages together.
+    engine.bundle = *stream(seed, 5).pick(&[1, 2, 8, 32]);
     if on.has(Switch::SmallBounds) {
         // A few messages overflow them.
         let mut random = stream_of(seed, Switch::SmallBounds);
