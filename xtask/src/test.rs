@@ -239,6 +239,8 @@ fn carry_out(step: Step, interrupt: &Interrupt) -> Outcome {
                 "3",
                 "--seed",
                 "1",
+                "--bundle",
+                "16",
                 "--time",
                 "3m",
                 "--debug",

@@ -13,8 +13,8 @@ use std::process::Command;
 
 /// Through the hub.
 const HUB: &str = "delivery/hub, TLS";
-/// Through Prosody.
-const PROSODY: &str = "delivery/Prosody";
+/// Through Prosody, whose work is by the stanza: several messages in each.
+const PROSODY: &str = "delivery/Prosody, bundles";
 /// What a bare stream carries there.
 const BARE: &str = "delivery/Prosody, bare";
 

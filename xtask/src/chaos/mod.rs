@@ -64,6 +64,9 @@ pub(crate) struct Command {
     /// 90s, 15m or 2h
     #[arg(long, value_name = "TIME", value_parser = time)]
     within: Option<Duration>,
+    /// How many messages may share a stanza
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=32))]
+    bundle: u8,
     /// Keep the folder of the run in any case
     #[arg(long)]
     keep: bool,
@@ -110,6 +113,7 @@ pub(crate) fn run(command: &Command) -> Outcome {
                 seed,
                 limit: command.time,
                 within: command.within,
+                bundle: command.bundle.into(),
                 program: &program,
                 root: folder.path(),
             };
@@ -167,6 +171,9 @@ fn again(command: &Command, seed: u64) -> String {
         }
         if let Some(within) = command.within {
             line += &format!(" --within {}s", within.as_secs());
+        }
+        if command.bundle > 1 {
+            line += &format!(" --bundle {}", command.bundle);
         }
     }
     line += &format!(" --time {}s --seed {seed}", command.time.as_secs());
@@ -306,6 +313,8 @@ mod tests {
             "2m",
             "--within",
             "5s",
+            "--bundle",
+            "16",
             "--debug",
         ];
         let first = Line::parse_from(words).command;
@@ -314,6 +323,7 @@ mod tests {
         assert_eq!(second.seed, Some(7));
         assert_eq!(faults(&first), faults(&second));
         assert_eq!(first.within, second.within);
+        assert_eq!(first.bundle, second.bundle);
         assert_eq!(
             (
                 second.server,

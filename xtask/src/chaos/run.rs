@@ -36,6 +36,8 @@ pub(crate) struct Order<'a> {
     pub(crate) limit: Duration,
     /// How long every second message has.
     pub(crate) within: Option<Duration>,
+    /// How many messages may share a stanza.
+    pub(crate) bundle: usize,
     /// The `stanchion` command.
     pub(crate) program: &'a Path,
     /// All files of the run.
@@ -125,6 +127,8 @@ impl Run {
         if let Some(within) = &within {
             words.extend(["--within", within]);
         }
+        let bundle = order.bundle.to_string();
+        words.extend(["--bundle", &bundle]);
         sender.start(&words)?;
         Ok(Self {
             strikes,

@@ -57,6 +57,9 @@ struct Send {
     /// Every second message has so many milliseconds (default: as long as it takes)
     #[arg(long, value_name = "MS")]
     within: Option<u64>,
+    /// So many may share a stanza
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    bundle: usize,
     /// Where to write down what the session said
     #[arg(long, value_name = "FILE")]
     journal: PathBuf,
@@ -95,6 +98,7 @@ pub(crate) async fn run(command: Command) -> Outcome {
                 allowed: send.allowed.unwrap_or(send.messages),
                 ahead: send.ahead,
                 within: send.within.map(Duration::from_millis),
+                bundle: send.bundle,
                 journal: send.journal,
             };
             sender::run(&settings, plan).await

@@ -39,6 +39,8 @@ pub(super) struct Plan {
     pub(super) ahead: usize,
     /// How long every second message has.
     pub(super) within: Option<Duration>,
+    /// So many may share a stanza.
+    pub(super) bundle: usize,
     pub(super) journal: PathBuf,
 }
 
@@ -84,7 +86,10 @@ pub(super) async fn run(settings: &Settings, plan: Plan) -> Outcome {
             return Ok(Exit::Done);
         }
         let (client, _incoming) = settings
-            .start(None, |session| session.backoff.cap = RETRY)
+            .start(None, |session| {
+                session.backoff.cap = RETRY;
+                session.engine.bundle = plan.bundle;
+            })
             .await?;
         let over = tokio::select! {
             life = live(&client, &plan, known, allowed.clone(), &notes) => life.map(|()| false),

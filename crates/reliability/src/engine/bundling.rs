@@ -114,6 +114,7 @@ impl Engine {
         };
         let seqs: Box<[u64]> = open.messages.iter().map(|(seq, _)| *seq).collect();
         let first = seqs.first().copied();
+        self.counters.bundled += seqs.len() as u64;
         for seq in &seqs {
             self.outbox.change(*seq, |flight| flight.bundle = first);
         }

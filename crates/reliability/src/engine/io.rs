@@ -480,6 +480,8 @@ pub struct Counters {
     pub transmitted: u64,
     /// Transmissions that were not the first.
     pub retransmitted: u64,
+    /// Transmissions of messages that shared a stanza with others.
+    pub bundled: u64,
     /// Messages acknowledged by their recipients.
     pub acknowledged: u64,
     /// Messages delivered: committed by their recipients' applications.
@@ -512,7 +514,7 @@ pub struct Footprint {
     pub window: usize,
     /// Stanzas that the server has not acknowledged.
     pub unacknowledged: usize,
-    /// Received stanzas that are not durable yet.
+    /// Received messages that are not durable yet.
     pub arriving: usize,
     /// Received messages that the application has not committed; at most
     /// [`hand_over`](super::EngineConfig::hand_over).

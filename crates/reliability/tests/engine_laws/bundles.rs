@@ -159,7 +159,10 @@ fn what_comes_back_in_a_bundle_came_back_each() {
     pair.a.listen();
     for id in ["m1", "m2", "m3"] {
         let told = pair.a.outcomes_of(id);
-        assert!(told.len() == 1 && told[0].starts_with("in doubt"), "{id}: {told:?}");
+        assert!(
+            told.len() == 1 && told[0].starts_with("in doubt"),
+            "{id}: {told:?}"
+        );
     }
     // By the recipient's word, and no earlier, they are not delivered.
     pair.carry();

@@ -104,7 +104,17 @@ mod tests {
     #[test]
     fn what_is_not_written_so_is_refused() {
         assert_eq!(read("YQ== Yg==").unwrap().messages, [b"a", b"b"]);
-        for wrong in ["", " ", "YQ== ", " YQ==", "YQ==  Yg==", "YQ", "YR==", "?", "YQ==\nYg=="] {
+        for wrong in [
+            "",
+            " ",
+            "YQ== ",
+            " YQ==",
+            "YQ==  Yg==",
+            "YQ",
+            "YR==",
+            "?",
+            "YQ==\nYg==",
+        ] {
             assert!(read(wrong).is_err(), "{wrong:?}");
         }
         assert!(read(&["YQ=="; Bundle::MAX].join(" ")).is_ok());
