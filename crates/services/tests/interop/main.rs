@@ -7,6 +7,7 @@
 )]
 #![allow(dead_code, reason = "each service uses a part")]
 
+mod bundles;
 mod chat;
 mod commands;
 mod component;

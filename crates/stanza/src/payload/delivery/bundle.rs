@@ -95,10 +95,10 @@ mod tests {
 
     use super::*;
     use crate::payload::Payload as _;
-    use crate::xml::Element;
+    use crate::xml::{Element, Text};
 
     fn read(text: &str) -> Result<Bundle, PayloadError> {
-        Bundle::from_element(&Element::new("bundle", crate::ns::DELIVERY).with_text(text))
+        Bundle::from_element(&Element::new("bundle", crate::ns::DELIVERY).with_text(Text::new(text).unwrap()))
     }
 
     #[test]
