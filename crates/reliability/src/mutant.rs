@@ -154,6 +154,10 @@ pub const ALL: &[(&str, &str)] = &[
     ),
     ("h-before-durable", "`h` covers nothing that is not durable"),
     (
+        "full-inbox-refuses-awaited",
+        "a full inbox takes the message that those in it wait for",
+    ),
+    (
         "part-stands-for-all",
         "a bundle is acknowledged once every message in it is durable",
     ),

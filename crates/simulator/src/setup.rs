@@ -186,6 +186,7 @@ fn engine(seed: u64, on: Switches) -> EngineConfig {
         engine.outbox = *random.pick(&[5, 12, 10_000]);
         engine.hand_over = *random.pick(&[1, 2, 5]);
         engine.ack_every = *random.pick(&[1, 3, 10]);
+        engine.inbox = *random.pick(&[3, 8, 40, 10_000]);
     }
     engine
 }

@@ -340,6 +340,14 @@ impl ReceivingChannel {
         self.next(false) == Some((epoch, seq))
     }
 
+    /// Whether that message, which says that `low`, is missing, has nothing to wait for, and
+    /// held ones wait for it.
+    #[must_use]
+    pub fn is_awaited(&self, epoch: Epoch, seq: u64, low: u64) -> bool {
+        let known = self.epochs.iter().find(|known| known.epoch == epoch);
+        known.is_some_and(|known| known.is_awaited(seq, low))
+    }
+
     /// A message is given to the application.
     pub fn hand_over(&mut self, epoch: Epoch, seq: u64) {
         if self.standing(epoch, seq) == Some(Standing::Held) {
@@ -533,6 +541,23 @@ impl KnownEpoch {
             }
             !held
         });
+    }
+
+    fn is_awaited(&self, seq: u64, low: u64) -> bool {
+        let low = self.low.max(low);
+        let mut expected = low;
+        let mut later = self.slots.iter().skip_while(|slot| slot.seq < low);
+        let mut next = later.next();
+        while let Some(slot) = next
+            && slot.seq == expected
+            && slot.standing != Standing::Held
+        {
+            expected += 1;
+            next = later.next();
+        }
+        let held = |slot: &Slot| slot.standing == Standing::Held;
+        let waits = next.is_some_and(held) || later.any(held);
+        expected == seq && next.is_some_and(|slot| slot.seq > seq) && waits
     }
 
     fn next(&self, unordered: bool) -> Option<u64> {

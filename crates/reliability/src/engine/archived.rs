@@ -15,6 +15,7 @@ impl Engine {
     /// Takes as many as there is room for, from the first on, and tells how many once all
     /// of these are durable. The rest is not refused to anybody: its reader comes again.
     pub(super) fn archived(&mut self, ticket: u64, messages: Vec<Message>) {
+        let before = self.archiving;
         let mut taken = 0;
         for message in messages.into_iter().take(SLICE) {
             self.flush_if_full();
@@ -29,11 +30,16 @@ impl Engine {
                 self.message(Slot::ARCHIVED, message);
             }
         }
-        self.after_all(Effect::Archived { ticket, taken });
+        let counted = self.archiving - before;
+        self.after_all(Effect::Archived {
+            ticket,
+            taken,
+            counted,
+        });
     }
 
-    pub(super) fn archived_is_durable(&mut self, ticket: u64, taken: usize) {
-        self.archiving = self.archiving.saturating_sub(taken);
+    pub(super) fn archived_is_durable(&mut self, ticket: u64, taken: usize, counted: usize) {
+        self.archiving = self.archiving.saturating_sub(counted);
         self.event(Event::Archived { ticket, taken });
     }
 }

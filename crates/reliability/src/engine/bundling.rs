@@ -12,25 +12,39 @@ use stanchion_stanza::{
 };
 
 use super::management::{Carried, Slot, Unacked};
-use super::outbox::Wish;
+use super::outbox::{Flight, Wish};
 use super::{Engine, Output};
 use crate::protection::Protection;
 
-/// Characters of a bundle, at most. Every server takes a stanza of 10,000 bytes (RFC 6120
-/// §13.12), so what is wrong with one cannot be its size.
+/// Bytes of a stanza of several messages, at most, with its addresses. Every server takes
+/// 10,000 (RFC 6120 §13.12), and some add words of their own.
 const FULL: usize = 9_500;
-/// Before the id of its first message it is the id of a bundle, by which it comes back.
+/// What such a stanza has beside its messages and addresses.
+const FRAME: usize = 200;
+/// While such stanzas have more bytes than this that the server has not acknowledged, the
+/// next ones wait: whatever is urgent and comes now would wait for all of them.
+const UNACKED_BYTES: usize = 64 * 1024;
+/// With this the id of a bundle begins, by which it comes back.
 const MARK: char = '+';
+/// A bundle whose messages are refused, or are not for here, so often is taken no further:
+/// one stanza must not make us say much.
+const REFUSED: u64 = 3;
+/// Words of servers that are kept with each message of a bundle.
+const TOLD: usize = 4;
 
 /// Messages that are on their way to the stream, by recipient.
 #[derive(Debug, Default)]
-pub(super) struct Bundles(Vec<Open>);
+pub(super) struct Bundles {
+    open: Vec<Open>,
+    /// Of the last message that went out.
+    rank: u8,
+}
 
 /// Those to one recipient, in the order in which they go.
 #[derive(Debug)]
-pub(super) struct Open {
+struct Open {
     to: Jid,
-    /// Characters.
+    /// Bytes.
     size: usize,
     messages: Vec<(u64, Bytes)>,
 }
@@ -38,44 +52,62 @@ pub(super) struct Open {
 impl Bundles {
     /// Stanzas that these will be.
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.open.len()
     }
 
-    /// One more message; gives the bundle that had no room for it.
-    fn put(&mut self, to: Jid, seq: u64, bytes: Bytes, most: usize) -> Option<Open> {
-        let size = Bundle::room_for(bytes.len());
-        let open = self.0.iter_mut().find(|open| open.to == to);
-        let Some(open) = open else {
-            let messages = vec![(seq, bytes)];
-            self.0.push(Open { to, size, messages });
-            return None;
-        };
-        let full = (open.messages.len() >= most || open.size + size > FULL)
-            .then(|| std::mem::take(&mut open.messages));
-        let full = full.map(|messages| Open {
+    fn bytes(&self) -> usize {
+        self.open.iter().map(|open| open.size).sum()
+    }
+
+    /// Whether one more message to there fits into what is open.
+    fn has_room(&self, to: &Jid, size: usize, most: usize) -> bool {
+        let open = self.open.iter().find(|open| open.to == *to);
+        open.is_none_or(|open| open.messages.len() < most && open.size + size <= FULL)
+    }
+
+    /// The one to there.
+    fn take(&mut self, to: &Jid) -> Option<Open> {
+        let at = self.open.iter().position(|open| open.to == *to)?;
+        Some(self.open.remove(at))
+    }
+
+    fn put(&mut self, to: Jid, seq: u64, bytes: Bytes, size: usize) {
+        if let Some(open) = self.open.iter_mut().find(|open| open.to == to) {
+            open.size += size;
+            return open.messages.push((seq, bytes));
+        }
+        self.open.push(Open {
+            size: size + FRAME + 2 * to.as_str().len(),
             to,
-            size: std::mem::take(&mut open.size),
-            messages,
+            messages: vec![(seq, bytes)],
         });
-        open.size += size;
-        open.messages.push((seq, bytes));
-        full
     }
 }
 
 impl Engine {
-    /// How many messages a stanza to its recipient may have, if that message may share one:
-    /// only a first copy does. What comes back, or ends a stream, goes alone from then on.
+    /// Whether the server has acknowledged enough for more to go out.
+    pub(super) fn may_send_more(&self, bundles: &Bundles) -> bool {
+        let unacked = self.management.unacked_bytes() + bundles.bytes();
+        self.config.bundle < 2 || unacked < UNACKED_BYTES
+    }
+
+    /// To whom, and with how many others in a stanza, that message may go: only a first copy
+    /// of what is not urgent. What comes back, or ends a stream, goes alone from then on.
     pub(super) fn shares_stanza(&self, seq: u64) -> Option<(Jid, usize)> {
         let flight = self.outbox.get(seq)?;
         let first = !flight.maybe_sent() && flight.tries == 0 && flight.wish == Wish::Effect;
         if self.config.bundle < 2 || !first || flight.place.is_none() {
             return None;
         }
-        let to = &self.outbox.lane(flight.lane)?.to;
-        let most = self.outbox.recipient(to)?.bundles.min(self.config.bundle);
-        let alone = most < 2 || self.poison.alone().is_some();
-        (!alone).then(|| (to.clone(), most.min(Bundle::MAX)))
+        let lane = self.outbox.lane(flight.lane)?;
+        let recipient = self.outbox.recipient(&lane.to)?;
+        let most = recipient.bundles.min(self.config.bundle).min(Bundle::MAX);
+        let alone = lane.rank == 0
+            || recipient.alone
+            || self.poison.no_bundles
+            || self.poison.alone().is_some()
+            || tells_what_servers_tell(&flight.stanza);
+        (most > 1 && !alone).then(|| (lane.to.clone(), most))
     }
 
     /// A message goes out, with others if it may.
@@ -86,20 +118,35 @@ impl Engine {
         seq: u64,
         bytes: Bytes,
     ) {
-        let fits = Bundle::room_for(bytes.len()) <= FULL;
-        if let Some((to, most)) = shares.filter(|_| fits) {
-            if let Some(full) = bundles.put(to, seq, bytes, most) {
-                self.send_bundle(full);
+        let size = Bundle::room_for(bytes.len());
+        let most = FULL.min(self.poison.most_bytes);
+        let shares = shares.filter(|(to, _)| size + FRAME + 2 * to.as_str().len() <= most);
+        let flight = self.outbox.get(seq);
+        if let Some(lane) = flight.and_then(|flight| self.outbox.lane(flight.lane)) {
+            // What is more urgent never waits for what is less, and to one recipient none
+            // overtakes another.
+            if std::mem::replace(&mut bundles.rank, lane.rank) != lane.rank {
+                self.send_bundles(bundles);
+            } else if shares.is_none()
+                && let Some(open) = bundles.take(&lane.to)
+            {
+                self.send_bundle(open);
             }
-            return;
         }
-        self.send_bundles(bundles);
-        self.send_alone(seq, bytes);
+        match shares {
+            Some((to, most)) => {
+                if !bundles.has_room(&to, size, most) {
+                    self.send_bundles(bundles);
+                }
+                bundles.put(to, seq, bytes, size);
+            }
+            None => self.to_stream(bytes, Carried::One(seq)),
+        }
     }
 
     /// What waited for others does so no longer.
     pub(super) fn send_bundles(&mut self, bundles: &mut Bundles) {
-        for open in bundles.0.drain(..) {
+        for open in bundles.open.drain(..) {
             self.send_bundle(open);
         }
     }
@@ -108,21 +155,19 @@ impl Engine {
         let bytes = (open.messages.len() > 1).then(|| self.bundle(&open));
         let Some(bytes) = bytes.flatten() else {
             for (seq, bytes) in open.messages {
-                self.send_alone(seq, bytes);
+                self.to_stream(bytes, Carried::One(seq));
             }
             return;
         };
         let seqs: Box<[u64]> = open.messages.iter().map(|(seq, _)| *seq).collect();
-        let first = seqs.first().copied();
+        let number = self.bundles;
+        self.bundles = self.bundles.wrapping_add(1);
         self.counters.bundled += seqs.len() as u64;
         for seq in &seqs {
-            self.outbox.change(*seq, |flight| flight.bundle = first);
+            let goes = |flight: &mut Flight| flight.bundle = Some(number);
+            self.outbox.change(*seq, goes);
         }
         self.to_stream(bytes, Carried::Many(seqs));
-    }
-
-    fn send_alone(&mut self, seq: u64, bytes: Bytes) {
-        self.to_stream(bytes, Carried::One(seq));
     }
 
     fn to_stream(&mut self, bytes: Bytes, carries: Carried) {
@@ -135,8 +180,7 @@ impl Engine {
     }
 
     fn bundle(&self, open: &Open) -> Option<Bytes> {
-        let (first, _) = open.messages.first()?;
-        let id = Text::new(format!("{MARK}{}", self.outbox.get(*first)?.id)).ok()?;
+        let id = Text::new(format!("{MARK}{}.{}", self.boot, self.bundles)).ok()?;
         let messages = open.messages.iter().map(|(_, bytes)| bytes.to_vec());
         let bundle = Bundle {
             messages: messages.collect(),
@@ -150,10 +194,12 @@ impl Engine {
         bytes.ok().map(Bytes::from)
     }
 
-    /// The messages of a bundle that came back: those whose last copy was in it.
+    /// The messages of the bundle of that id: those whose last copy was in it.
     pub(super) fn bundled(&self, id: &str) -> Vec<u64> {
-        let first = id.strip_prefix(MARK).and_then(|id| self.outbox.seq_of(id));
-        first.map_or_else(Vec::new, |first| self.outbox.bundled(first))
+        let named = id.strip_prefix(MARK).and_then(|id| id.split_once('.'));
+        let ours = named.filter(|(boot, _)| *boot == self.boot.to_string());
+        let number = ours.and_then(|(_, number)| number.parse().ok());
+        number.map_or_else(Vec::new, |number| self.outbox.bundled(number))
     }
 
     /// Takes a bundle apart, if it is one: each message is taken as if it had come alone
@@ -162,21 +208,38 @@ impl Engine {
         let Ok(Some(bundle)) = outer.payload::<Bundle>() else {
             return false;
         };
-        if outer.header.from.is_none() {
+        if outer.header.from.is_none() || outer.payloads.iter().any(Deliver::matches) {
             return false;
         }
-        self.management.is_of_parts(slot, bundle.messages.len());
+        let more = bundle.messages.len() - 1;
+        let mut counted = self.management.is_of_parts(slot, bundle.messages.len());
+        if slot == Slot::ARCHIVED {
+            self.archiving += more;
+            counted = true;
+        }
+        let before = self.counters.ignored;
         for (part, bytes) in bundle.messages.iter().enumerate() {
             self.flush_if_full();
+            // These are no reason to refuse it.
+            self.unlooked = if counted { more - part } else { 0 };
             let slot = slot.part(part as u8);
-            let message = read_part(outer, bytes);
+            let more = self.counters.ignored - before < REFUSED;
+            let message = more.then(|| read_part(outer, bytes)).flatten();
             if message.is_none_or(|message| self.protocol(slot, message).is_some()) {
                 self.counters.ignored += 1;
                 self.management.handled(slot);
             }
         }
+        self.unlooked = 0;
         true
     }
+}
+
+/// Whether it says itself what servers say of messages: that is not believed of what is in
+/// a bundle, and would be lost.
+fn tells_what_servers_tell(stanza: &[u8]) -> bool {
+    let has = |words: &[u8]| stanza.windows(words.len()).any(|there| there == words);
+    has(b"urn:xmpp:delay") || has(b"<stanza-id")
 }
 
 /// A message of a bundle. Who sent it, and when, servers have told of the bundle alone; what
@@ -184,20 +247,30 @@ impl Engine {
 fn read_part(outer: &Message, bytes: &[u8]) -> Option<Message> {
     let element = parse_element(bytes, &Scope::client(), &Limits::default()).ok()?;
     let mut message = Message::from_element(element).ok()?;
-    let is_channels = message.payloads.iter().any(Deliver::matches);
+    let said = message.payload::<Deliver>().ok().flatten()?;
     let kind = matches!(
         message.kind,
         MessageType::Chat | MessageType::Normal | MessageType::Headline
     );
-    if !kind || !is_channels {
+    // Who sends bundles knows the device that takes them.
+    if !kind || said.to.is_none() {
         return None;
     }
     message.header.from.clone_from(&outer.header.from);
     message.header.to.clone_from(&outer.header.to);
-    let servers = |payload: &Element| payload.is("stanza-id", ns::SID);
-    message.payloads.retain(|payload| !servers(payload));
-    let told = outer.payloads.iter();
-    let told = told.filter(|payload| servers(payload) || Delay::matches(payload));
-    message.payloads.extend(told.cloned());
+    let servers = |payload: &&Element| payload.is("stanza-id", ns::SID) || Delay::matches(payload);
+    message.payloads.retain(|payload| !servers(&payload));
+    let told = outer
+        .payloads
+        .iter()
+        .filter(servers)
+        .filter(|p| is_short(p));
+    message.payloads.extend(told.take(TOLD).cloned());
     Some(message)
+}
+
+/// What servers tell is, and it is kept with each message.
+fn is_short(payload: &Element) -> bool {
+    let attrs: usize = payload.attrs().map(|attr| attr.value().len()).sum();
+    attrs + payload.text().len() <= 4096 && payload.children().next().is_none()
 }

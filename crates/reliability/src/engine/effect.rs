@@ -80,6 +80,8 @@ pub(super) enum Effect {
     Archived {
         ticket: u64,
         taken: usize,
+        /// What counts for the bound: a bundle has several messages.
+        counted: usize,
     },
     /// What a room said while its archive was read is kept.
     Entered {

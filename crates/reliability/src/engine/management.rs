@@ -61,6 +61,7 @@ pub(super) struct Management {
     sent: u32,
     acked: u32,
     unacked: VecDeque<Unacked>,
+    unacked_bytes: usize,
     /// A request that the server has not answered.
     requested: bool,
     /// Stanzas received whose handling is not complete, from the first that is not, and
@@ -192,6 +193,7 @@ impl Management {
         }
         let acknowledged = self.acknowledge(h)?;
         let again = std::mem::take(&mut self.unacked);
+        self.unacked_bytes = 0;
         self.sent = h;
         self.requested = false;
         Ok((acknowledged, again))
@@ -212,10 +214,24 @@ impl Management {
         self.unacked.len()
     }
 
+    /// Bytes of those stanzas.
+    pub(super) const fn unacked_bytes(&self) -> usize {
+        self.unacked_bytes
+    }
+
+    /// Whether the first stanza that the server has not acknowledged, and that has a
+    /// message, has several.
+    pub(super) fn first_is_bundle(&self) -> bool {
+        let mut carrying = self.unacked.iter().map(|stanza| &stanza.carries);
+        let first = carrying.find(|carries| **carries != Carried::Nothing);
+        matches!(first, Some(Carried::Many(_)))
+    }
+
     /// Notes a stanza that is sent now.
     pub(super) fn sent(&mut self, stanza: Unacked) {
         if self.enabled {
             self.sent = self.sent.wrapping_add(1);
+            self.unacked_bytes += stanza.bytes.len();
             self.unacked.push_back(stanza);
         }
     }
@@ -250,7 +266,9 @@ impl Management {
         }
         self.acked = h;
         self.requested = false;
-        Ok(self.unacked.drain(..news).collect())
+        let acknowledged: Vec<Unacked> = self.unacked.drain(..news).collect();
+        self.unacked_bytes -= acknowledged.iter().map(|u| u.bytes.len()).sum::<usize>();
+        Ok(acknowledged)
     }
 
     /// A stanza was received, as one message.
@@ -268,13 +286,16 @@ impl Management {
         }
     }
 
-    /// The stanza, which was just received, is so many messages, 1 to 32.
-    pub(super) fn is_of_parts(&mut self, slot: Slot, parts: usize) {
+    /// The stanza, which was just received, is so many messages, 1 to 32. Gives whether the
+    /// stream counts it.
+    pub(super) fn is_of_parts(&mut self, slot: Slot, parts: usize) -> bool {
         let parts = parts.clamp(1, 32);
-        if let Some(arriving) = self.arriving_at(slot) {
-            arriving.waiting = u32::MAX >> (32 - parts as u32);
-            self.unhandled += parts - 1;
-        }
+        let Some(arriving) = self.arriving_at(slot) else {
+            return false;
+        };
+        arriving.waiting = u32::MAX >> (32 - parts as u32);
+        self.unhandled += parts - 1;
+        true
     }
 
     fn arriving_at(&mut self, slot: Slot) -> Option<&mut Arriving> {
@@ -429,7 +450,7 @@ mod tests {
         m.start(true);
         m.record();
         let (many, after) = (m.received(), m.received());
-        m.is_of_parts(many, 3);
+        assert!(m.is_of_parts(many, 3));
         assert_eq!(m.arriving(), 4);
         m.handled(after);
         m.handled(many.part(1));

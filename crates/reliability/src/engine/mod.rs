@@ -176,6 +176,10 @@ pub struct Engine {
     unhandled: usize,
     /// Messages of an archive that are not known to be durable yet.
     archiving: usize,
+    /// Messages of the bundle that is being taken apart, counted and not looked at yet.
+    unlooked: usize,
+    /// Bundles that were sent.
+    bundles: u32,
     rooms: Rooms,
     /// Channels with a message that is next, and for which the application has no room.
     wanting: BTreeSet<(Device, Channel)>,
@@ -250,6 +254,8 @@ impl Engine {
             undoubted: BTreeSet::new(),
             unhandled: usize::try_from(counts.kept + counts.handed).unwrap_or(usize::MAX),
             archiving: 0,
+            unlooked: 0,
+            bundles: 0,
             rooms: Rooms::default(),
             wanting: BTreeSet::new(),
             served: None,
@@ -574,7 +580,11 @@ impl Engine {
             }
             Effect::Opened(lane, epoch) => self.opened(lane, epoch),
             Effect::Bound(to) => self.bound(&to),
-            Effect::Archived { ticket, taken } => self.archived_is_durable(ticket, taken),
+            Effect::Archived {
+                ticket,
+                taken,
+                counted,
+            } => self.archived_is_durable(ticket, taken, counted),
             Effect::Entered {
                 ticket,
                 taken,

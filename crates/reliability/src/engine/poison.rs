@@ -16,6 +16,9 @@ const ENDS: u32 = 3;
 pub(super) struct Poison {
     /// Bytes of a stanza, at most.
     pub(super) most_bytes: usize,
+    /// It ended a stream on which several messages shared the stanza that it had not
+    /// acknowledged: each goes alone from then on.
+    pub(super) no_bundles: bool,
     /// The first message that the server had not acknowledged when it ended the last
     /// stream, and how many ended so.
     blamed: Option<(u64, u32)>,
@@ -25,6 +28,7 @@ impl Default for Poison {
     fn default() -> Self {
         Self {
             most_bytes: usize::MAX,
+            no_bundles: false,
             blamed: None,
         }
     }
@@ -51,6 +55,11 @@ impl Engine {
     /// The server ends the stream, and says that what it got is to blame.
     pub(super) fn blame(&mut self) {
         self.connected = false;
+        if self.management.first_is_bundle() {
+            // Nobody knows which of them it was, or whether it was their company.
+            self.poison.no_bundles = true;
+            return;
+        }
         let Some(seq) = self.management.first_message() else {
             return;
         };

@@ -214,7 +214,8 @@ impl Engine {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.unhandled + self.management.arriving() + self.archiving > self.config.inbox
+        let arriving = self.management.arriving() + self.archiving - self.unlooked;
+        self.unhandled + arriving > self.config.inbox
     }
 
     /// The op that keeps a message; none if it does not fit into the store.

@@ -132,7 +132,7 @@ impl Engine {
             self.counters.ignored += 1;
             return self.management.handled(slot);
         }
-        if self.is_full() && !self.is_known(&seat) {
+        if self.is_full() && !self.is_known(&seat) && !self.is_awaited(&seat, said.low) {
             return self.refuse(slot, &message);
         }
         match self.correspondents.speaking(&said.from, from) {
@@ -209,6 +209,17 @@ impl Engine {
         let known = self.correspondents.get(&seat.device);
         let channel = known.and_then(|known| known.channels.get(&seat.channel));
         channel.is_some_and(|there| there.standing((seat.epoch, seat.seq)).is_some())
+    }
+
+    /// Whether it is the very message that later ones of its channel, which are here, wait
+    /// for: if it were sent back for want of room, they would take that room for ever.
+    fn is_awaited(&self, seat: &Seat, low: u64) -> bool {
+        if mutant::is("full-inbox-refuses-awaited") {
+            return false;
+        }
+        let known = self.correspondents.get(&seat.device);
+        let there = known.and_then(|known| known.channels.get(&seat.channel));
+        there.is_some_and(|there| there.channel.is_awaited(seat.epoch, seat.seq, low))
     }
 
     /// A message is new.

@@ -263,7 +263,7 @@ impl Engine {
         let managed = self.management.is_enabled();
         let mut sent = false;
         let mut bundles = Bundles::default();
-        while self.management.unacked() + bundles.len() < UNACKED {
+        while self.management.unacked() + bundles.len() < UNACKED && self.may_send_more(&bundles) {
             let next = match self.poison.alone() {
                 Some(alone) => self.outbox.alone(alone),
                 None => self.outbox.next_to_send(),

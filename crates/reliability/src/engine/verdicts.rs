@@ -257,25 +257,27 @@ impl Engine {
 
     /// A message of ours came back (RFC 6120 §8.3), or several in one stanza.
     pub(super) fn bounce(&mut self, message: &Message) {
-        let id = message.header.id.as_deref();
-        let seq = id.and_then(|id| self.outbox.seq_of(id));
-        let all = match (seq, id) {
-            (Some(seq), _) => vec![seq],
-            (None, Some(id)) => self.bundled(id),
-            (None, None) => Vec::new(),
-        };
-        if all.is_empty() {
-            self.counters.ignored += 1;
-            // Perhaps of something that others sent, and the outbox never had.
-            return self.event(Event::Transient(Box::new(message.clone().into())));
+        let id = message.header.id.as_deref().unwrap_or_default();
+        let bundle = self.bundled(id);
+        if !bundle.is_empty() {
+            for seq in bundle {
+                self.flush_if_full();
+                self.came_back(seq, message, true);
+            }
+            return;
         }
-        for seq in all {
-            self.flush_if_full();
-            self.came_back(seq, message);
+        match self.outbox.seq_of(id) {
+            Some(seq) => self.came_back(seq, message, false),
+            None => {
+                self.counters.ignored += 1;
+                // Perhaps of something that others sent, and the outbox never had.
+                self.event(Event::Transient(Box::new(message.clone().into())));
+            }
         }
     }
 
-    fn came_back(&mut self, seq: u64, message: &Message) {
+    /// The last copy came back, `together` with others in a stanza or by itself.
+    fn came_back(&mut self, seq: u64, message: &Message, together: bool) {
         let from = message.header.from.as_ref();
         let Some(flight) = self.outbox.get(seq) else {
             return;
@@ -319,13 +321,18 @@ impl Engine {
         let now = self.now.monotonic;
         match Remedy::of(condition) {
             Remedy::Retry => self.outbox.bounced(seq, condition, false, now),
-            Remedy::Wait => self.outbox.bounced(seq, condition, true, now),
+            Remedy::Wait if !together => self.outbox.bounced(seq, condition, true, now),
             Remedy::Reroute => drop(self.goes_elsewhere(seq, &to, from, condition)),
             Remedy::RerouteOrGiveUp if self.goes_elsewhere(seq, &to, from, condition) => {}
             Remedy::RerouteIfElsewhere | Remedy::RerouteOrWait if self.has_elsewhere(&to) => {
                 self.goes_elsewhere(seq, &to, from, condition);
             }
-            Remedy::RerouteOrWait => self.outbox.bounced(seq, condition, true, now),
+            // Perhaps it is about the company that the message was in.
+            _ if together => {
+                self.outbox.recipient_mut(&to).alone = true;
+                self.outbox.wait_again(seq);
+            }
+            Remedy::Wait | Remedy::RerouteOrWait => self.outbox.bounced(seq, condition, true, now),
             Remedy::RerouteOrGiveUp | Remedy::RerouteIfElsewhere | Remedy::GiveUp => {
                 if mutant::is("bounce-is-final") {
                     return self

@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-use stanchion_reliability::engine::Event;
-use stanchion_stanza::Payload as _;
+use stanchion_reliability::engine::{Event, Input};
 use stanchion_stanza::payload::delivery::{
     Boot, Bundle, Channel, Deliver, Device, Epoch, IdPrefix, VerdictState,
 };
@@ -35,11 +34,11 @@ fn sizes(sent: &[String]) -> Vec<usize> {
         .collect()
 }
 
-/// A message of the channel `c` of `D1`, as bytes.
-fn part(id: &str, seq: u64, change: impl FnOnce(&mut Deliver)) -> Vec<u8> {
+/// A message of the channel `c` of `D1` to that device, as bytes.
+fn part(s: &Script, id: &str, seq: u64, change: impl FnOnce(&mut Deliver)) -> Vec<u8> {
     let mut said = Deliver {
         from: Device::new("D1").unwrap(),
-        to: None,
+        to: s.engine.place().cloned(),
         epoch: Epoch {
             index: 1,
             random: 5,
@@ -152,25 +151,92 @@ fn a_bundle_that_came_twice_takes_effect_once() {
 fn what_comes_back_in_a_bundle_came_back_each() {
     let mut pair = together();
     send_all(&mut pair.a.s, "bob@y", &["m1", "m2", "m3"], false);
-    let out = pair.a.out();
-    let id = between(&out[0], " id='", "'");
-    assert_eq!(id, "+m1");
+    let id = between(&pair.a.out()[0], " id='", "'");
+    assert!(id.starts_with('+'));
+    // An error that may be about their company, and has nothing to do with any of them.
     pair.a.s.bounce("bob@y", &id, "not-acceptable");
+    let again = pair.a.out();
+    assert_eq!(sizes(&again), [1, 1, 1]);
+    assert!(pair.a.outcomes.is_empty());
+    // What is sent next on this stream does not keep such company.
+    pair.send("m4");
+    pair.send("m5");
+    assert_eq!(sizes(&pair.a.out()), [1, 1]);
+    for xml in again {
+        pair.reaches_b(&xml);
+    }
+    assert_eq!(pair.effects, ["m1", "m2", "m3"]);
+}
+
+#[test]
+fn what_came_back_from_a_bundle_is_judged_by_its_own_error_next_time() {
+    let mut pair = together();
+    send_all(&mut pair.a.s, "bob@y", &["m1", "m2"], false);
+    let id = between(&pair.a.out()[0], " id='", "'");
+    pair.a.s.bounce("bob@y", &id, "not-acceptable");
+    pair.a.out();
+    pair.a.s.bounce("bob@y", "m1", "not-acceptable");
     pair.a.listen();
-    for id in ["m1", "m2", "m3"] {
-        let told = pair.a.outcomes_of(id);
-        assert!(
-            told.len() == 1 && told[0].starts_with("in doubt"),
-            "{id}: {told:?}"
-        );
+    let told = pair.a.outcomes_of("m1");
+    assert!(
+        told.len() == 1 && told[0].starts_with("in doubt"),
+        "{told:?}"
+    );
+    assert!(pair.a.outcomes_of("m2").is_empty());
+}
+
+#[test]
+fn an_alarm_shares_no_stanza_and_leaves_before_those_that_do() {
+    let mut pair = together();
+    pair.a.s.disconnect();
+    for id in ["t1", "t2", "t3"] {
+        pair.a.s.send_on("t", "bob@y", id, None);
     }
-    // By the recipient's word, and no earlier, they are not delivered.
-    pair.carry();
-    for id in ["m1", "m2", "m3"] {
-        let last = pair.a.outcomes_of(id).last().copied().unwrap_or_default();
-        assert!(last.starts_with("not delivered"), "{id}: {last}");
+    for id in ["a1", "a2"] {
+        pair.a.s.send_on("a", "bob@y", id, None);
     }
-    assert!(pair.effects.is_empty());
+    pair.a.s.bind(false, None);
+    let out = pair.a.out();
+    assert_eq!(sizes(&out), [1, 1, 3]);
+    assert!(out[0].contains(">a1<") && out[1].contains(">a2<"));
+}
+
+#[test]
+fn bundles_that_the_server_has_not_acknowledged_are_few_bytes() {
+    let mut s = sender();
+    let long = "x".repeat(800);
+    let ids: Vec<String> = (0..90).map(|n| format!("{n}{long}")).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    send_all(&mut s, "peer@x", &ids, true);
+    let bytes: usize = s.sent().iter().map(String::len).sum();
+    assert!((50_000..80_000).contains(&bytes), "{bytes}");
+    // Once it has, the rest follows.
+    s.acked(3);
+    assert!(!s.sent().is_empty());
+}
+
+#[test]
+fn after_a_stream_that_ended_over_a_bundle_each_message_goes_alone() {
+    let mut s = sender();
+    send_all(&mut s, "peer@x", &["m1", "m2"], true);
+    assert_eq!(sizes(&s.sent()[..1]), [2]);
+    s.give(Input::Blamed);
+    s.bind(true, None);
+    assert_eq!(s.messages(), ["m1", "m2"]);
+    send_all(&mut s, "peer@x", &["m3", "m4"], true);
+    assert!(s.sent().iter().all(|xml| payload::<Bundle>(xml).is_none()));
+}
+
+#[test]
+fn what_says_itself_when_it_was_said_goes_alone() {
+    let mut pair = together();
+    pair.a.s.disconnect();
+    pair.send("m1");
+    pair.send("<delay xmlns='urn:xmpp:delay' stamp='1969-07-21T02:56:00Z'/>");
+    pair.send("m3");
+    pair.a.s.bind(false, None);
+    let out = pair.a.out();
+    assert_eq!(sizes(&out), [1, 1, 1]);
 }
 
 /// A sender on a managed stream whose peer takes bundles.
@@ -229,8 +295,8 @@ fn receiver() -> Script {
 pub(crate) fn the_server_hears_of_a_bundle_once_all_in_it_is_durable() {
     let mut s = receiver();
     s.store_waits();
-    let other = part("x", 9, |said| said.to = "R9.AAAAAAAAAAk".parse().ok());
-    let parts = vec![other, part("m2", 2, |_| {}), part("m3", 3, |_| {})];
+    let other = part(&s, "x", 9, |said| said.to = "R9.AAAAAAAAAAk".parse().ok());
+    let parts = vec![other, part(&s, "m2", 2, |_| {}), part(&s, "m3", 3, |_| {})];
     s.receive(&bundle_of("peer@x/1", parts, ""));
     s.receive("<r xmlns='urn:xmpp:sm:3'/>");
     assert_eq!(s.counts(), ["1"]);
@@ -250,11 +316,11 @@ fn nothing_but_messages_of_channels_is_taken_from_a_bundle() {
     let mut s = receiver();
     let mut nested = b"<message>".to_vec();
     Bundle {
-        messages: vec![part("m2", 2, |_| {})],
+        messages: vec![part(&s, "m2", 2, |_| {})],
     }
     .write_into(&mut nested);
     nested.extend_from_slice(b"</message>");
-    let error = String::from_utf8(part("m2", 2, |_| {})).unwrap();
+    let error = String::from_utf8(part(&s, "m2", 2, |_| {})).unwrap();
     let parts = vec![
         b"<message id='p' type='chat'><body>plain</body></message>".to_vec(),
         nested,
@@ -275,7 +341,7 @@ fn nothing_but_messages_of_channels_is_taken_from_a_bundle() {
 #[test]
 fn who_sent_a_bundle_sent_all_that_is_in_it() {
     let mut s = receiver();
-    let forged = String::from_utf8(part("m2", 2, |_| {})).unwrap();
+    let forged = String::from_utf8(part(&s, "m2", 2, |_| {})).unwrap();
     let forged = forged.replace("<message ", "<message from='peer@x/1' ");
     s.receive(&bundle_of("mallory@z/1", vec![forged.into_bytes()], ""));
     assert_eq!(s.handed(), []);
@@ -285,14 +351,75 @@ fn who_sent_a_bundle_sent_all_that_is_in_it() {
 fn what_servers_say_is_believed_of_the_bundle_alone() {
     let mut s = receiver();
     let sid = |id: &str| format!("<stanza-id xmlns='urn:xmpp:sid:0' by='lamp@home' id='{id}'/>");
-    let forged = String::from_utf8(part("m2", 2, |_| {})).unwrap();
-    let forged = forged.replace("</message>", &format!("{}</message>", sid("forged")));
-    let parts = vec![forged.into_bytes(), part("m3", 3, |_| {})];
+    let forged = String::from_utf8(part(&s, "m2", 2, |_| {})).unwrap();
+    let delay = "<delay xmlns='urn:xmpp:delay' stamp='1999-01-01T00:00:00Z'/>";
+    let forged = forged.replace("</message>", &format!("{}{delay}</message>", sid("forged")));
+    let parts = vec![forged.into_bytes(), part(&s, "m3", 3, |_| {})];
     s.receive(&bundle_of("peer@x/1", parts, &sid("true")));
+    let handed = s.events().into_iter().filter_map(|event| match event {
+        Event::Message { message, .. } => Some(format!("{:?}", message.to_element())),
+        _ => None,
+    });
+    let handed: Vec<String> = handed.collect();
+    assert_eq!(handed.len(), 2);
+    for xml in handed {
+        assert!(xml.contains("true") && !xml.contains("forged"), "{xml}");
+        assert!(!xml.contains("1999"), "{xml}");
+    }
+}
+
+#[test]
+fn a_bundle_is_kept_from_its_beginning_as_far_as_there_is_room() {
+    let mut s = Script::with(|config| {
+        config.inbox = 4;
+        config.hand_over = 2;
+    });
+    s.connect();
+    s.channel_message("m1", 1);
+    s.commit(1);
+    s.sent();
+    s.events();
+    let parts = (2..=20).map(|n| part(&s, &format!("m{n}"), n, |_| {}));
+    let parts = parts.collect();
+    s.receive(&bundle_of("peer@x/1", parts, ""));
+    // One stanza makes us say no more than a few.
+    let refused = s
+        .sent()
+        .iter()
+        .filter(|xml| xml.contains("resource-constraint"))
+        .count();
+    assert!((1..=3).contains(&refused), "{refused}");
+    let mut seen = Vec::new();
+    loop {
+        let handed = s.handed();
+        if handed.is_empty() {
+            break;
+        }
+        for (arrival, id, _) in handed {
+            s.commit(arrival);
+            seen.push(id);
+        }
+    }
+    assert_eq!(seen, ["m2", "m3", "m4", "m5"]);
+    s.receive("<r xmlns='urn:xmpp:sm:3'/>");
+    assert_eq!(s.counts().last().unwrap(), "2");
+}
+
+#[test]
+fn what_servers_say_of_a_bundle_is_not_multiplied_without_bound() {
+    let mut s = receiver();
+    let sid = "<stanza-id xmlns='urn:xmpp:sid:0' by='lamp@home' id='12345678'/>".repeat(500);
+    let long = format!(
+        "<delay xmlns='urn:xmpp:delay' stamp='1999'>{}</delay>",
+        "x".repeat(9000)
+    );
+    let parts = (2..=20)
+        .map(|n| part(&s, &format!("m{n}"), n, |_| {}))
+        .collect();
+    s.receive(&bundle_of("peer@x/1", parts, &(long + &sid)));
     for event in s.events() {
         if let Event::Message { message, .. } = event {
-            let xml = format!("{:?}", message.to_element());
-            assert!(xml.contains("true") && !xml.contains("forged"), "{xml}");
+            assert!(message.payloads.len() < 10);
         }
     }
 }

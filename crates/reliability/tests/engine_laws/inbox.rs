@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use stanchion_reliability::engine::{Event, Input};
 use stanchion_reliability::store::{InboundKey, NewInbound, Op, Store as _};
-use stanchion_stanza::payload::delivery::IdPrefix;
+use stanchion_stanza::payload::delivery::{Deliver, IdPrefix};
 use stanchion_stanza::{Element, Text};
 
 use crate::script::{SECOND, Script, wall};
@@ -190,6 +190,37 @@ fn a_full_inbox_sends_back_what_it_cannot_keep() {
     s.commit(1);
     s.message("m9");
     assert!(!s.sent().iter().any(|x| x.contains("resource-constraint")));
+}
+
+#[test]
+pub(crate) fn a_full_inbox_takes_the_message_that_those_in_it_wait_for() {
+    let mut s = Script::with(|config| config.inbox = 2);
+    s.connect();
+    let prev = |said: &mut Deliver| said.prev = Some(IdPrefix(said.seq + 99));
+    for (id, seq) in [("m3", 3), ("m4", 4)] {
+        s.channel_message_that(id, seq, prev);
+    }
+    assert_eq!(s.handed(), []);
+    // It is full of what cannot be handed over, and one that brings nothing on is sent back.
+    s.sent();
+    s.channel_message_that("m5", 5, prev);
+    assert!(
+        s.sent()
+            .iter()
+            .any(|xml| xml.contains("resource-constraint"))
+    );
+    s.channel_message_that("m2", 2, prev);
+    assert!(
+        s.sent()
+            .iter()
+            .any(|xml| xml.contains("resource-constraint"))
+    );
+    s.channel_message("m1", 1);
+    let first = s.handed();
+    assert_eq!(first.len(), 1);
+    s.channel_message_that("m2", 2, prev);
+    let rest: Vec<String> = s.handed().into_iter().map(|(_, id, _)| id).collect();
+    assert_eq!(rest, ["m2", "m3", "m4"]);
 }
 
 #[test]

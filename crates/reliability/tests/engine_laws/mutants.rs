@@ -43,6 +43,14 @@ fn the_rule_of_what_a_bundle_counts_for_is_needed() {
 }
 
 #[test]
+fn the_rule_of_what_a_full_inbox_takes_is_needed() {
+    is_found(
+        "full-inbox-refuses-awaited",
+        inbox::a_full_inbox_takes_the_message_that_those_in_it_wait_for,
+    );
+}
+
+#[test]
 fn the_rules_of_what_is_begun_again_are_needed() {
     is_found(
         "begin-unmarked",

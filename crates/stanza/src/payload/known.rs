@@ -586,6 +586,11 @@ pub const ALL: &[Known] = &[
         "store that is not here",
         (ns::DELIVERY, "")
     ),
+    payload!(
+        delivery::Bundle,
+        "messages that share a stanza",
+        (ns::DELIVERY, "")
+    ),
     payload!(delivery::Jids, "addresses of a device", (ns::DELIVERY, "")),
     payload!(delivery::At, "device and store", (ns::DELIVERY, "")),
     payload!(

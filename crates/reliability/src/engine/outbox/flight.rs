@@ -93,8 +93,8 @@ pub(in crate::engine) struct Flight {
     pub(in crate::engine) last_error: Option<DefinedCondition>,
     /// The last copy came back.
     pub(in crate::engine) bounced: bool,
-    /// The first message of the bundle that its last copy went in.
-    pub(in crate::engine) bundle: Option<u64>,
+    /// The bundle that its last copy went in.
+    pub(in crate::engine) bundle: Option<u32>,
     /// What it is a value of, if a newer one replaces it.
     pub(in crate::engine) key: Option<String>,
     /// Its life is logged in there.

@@ -26,7 +26,7 @@ pub(in crate::engine) struct Lane {
     /// As the store has it.
     pub(in crate::engine) kept_as: String,
     /// Lower goes first.
-    pub(super) rank: u8,
+    pub(in crate::engine) rank: u8,
     /// Its messages may overtake each other.
     pub(in crate::engine) unordered: bool,
     pub(in crate::engine) channel: SendingChannel,
@@ -134,8 +134,10 @@ pub(in crate::engine) struct Recipient {
     pub(super) silent: Duration,
     /// Since when it is reached as it is now: what was sent before is no sample.
     pub(super) path_since: Duration,
-    /// Messages that it takes in one stanza.
+    /// Messages that it takes in one stanza; and that such a stanza came back on this
+    /// stream with an error that need not be about the messages.
     pub(in crate::engine) bundles: usize,
+    pub(in crate::engine) alone: bool,
     /// How far its clock is ahead of ours, if that is more than can be overlooked.
     pub(in crate::engine) ahead: Duration,
     /// Its lanes.
@@ -161,6 +163,7 @@ impl Recipient {
             silent: Duration::ZERO,
             path_since: Duration::ZERO,
             bundles: 0,
+            alone: false,
             ahead: Duration::ZERO,
             lanes: Vec::new(),
             alarmed: false,

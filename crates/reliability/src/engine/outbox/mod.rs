@@ -257,10 +257,10 @@ impl Outbox {
         self.by_id.get(id).copied()
     }
 
-    /// The messages whose last copy went in the bundle of which that one was the first.
-    pub(super) fn bundled(&self, first: u64) -> Vec<u64> {
-        let later = self.flights.range(first..);
-        let there = later.filter(|(_, flight)| flight.bundle == Some(first));
+    /// The messages whose last copy went in that bundle.
+    pub(super) fn bundled(&self, bundle: u32) -> Vec<u64> {
+        let all = self.flights.iter();
+        let there = all.filter(|(_, flight)| flight.bundle == Some(bundle));
         there.map(|(seq, _)| *seq).collect()
     }
 

@@ -224,6 +224,7 @@ impl Outbox {
         self.stream_since = now;
         for recipient in self.recipients.values_mut() {
             recipient.back = 0;
+            recipient.alone = false;
             recipient.rto.begin_anew();
         }
         let all = self.flights.keys().copied().collect();

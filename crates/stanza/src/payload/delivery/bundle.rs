@@ -98,7 +98,9 @@ mod tests {
     use crate::xml::{Element, Text};
 
     fn read(text: &str) -> Result<Bundle, PayloadError> {
-        Bundle::from_element(&Element::new("bundle", crate::ns::DELIVERY).with_text(Text::new(text).unwrap()))
+        Bundle::from_element(
+            &Element::new("bundle", crate::ns::DELIVERY).with_text(Text::new(text).unwrap()),
+        )
     }
 
     #[test]
