@@ -109,6 +109,8 @@ pub(crate) struct Ledger {
     keys: Vec<HashMap<InboundKey, Id>>,
     /// Which message is named so in verdicts.
     prefixes: HashMap<IdPrefix, Id>,
+    /// What left together, by its sender and its id on the wire.
+    bundles: HashMap<(usize, String), Vec<Id>>,
     /// Which devices' stores were set back once, and which of them to an empty one.
     set_back: Vec<bool>,
     emptied: Vec<bool>,
@@ -128,6 +130,7 @@ impl Ledger {
             prefixes: (0..drafts.len() as Id)
                 .map(|id| (IdPrefix::of(&name(id)), id))
                 .collect(),
+            bundles: HashMap::new(),
             set_back: vec![false; accounts.len()],
             emptied: vec![false; accounts.len()],
             accounts,
@@ -292,6 +295,27 @@ impl Ledger {
         Ok(())
     }
 
+    /// Messages leave together, in a stanza of that id.
+    pub(crate) fn bundles(&mut self, of: usize, wire_id: &str, ids: Vec<Id>) {
+        self.bundles.insert((of, wire_id.to_owned()), ids);
+    }
+
+    /// A device sends something back to an address, for want of room: it keeps none of what
+    /// was in it.
+    pub(crate) fn sends_back(&mut self, of: usize, to_bare: &str, wire_id: &str) {
+        let owner = |accounts: &Vec<String>| accounts.iter().any(|own| own == to_bare);
+        let Some(sender) = self.accounts.iter().position(owner) else {
+            return;
+        };
+        let bundle = self.bundles.get(&(sender, wire_id.to_owned())).cloned();
+        let ids = bundle.unwrap_or_else(|| number(wire_id).into_iter().collect());
+        for id in ids {
+            if let Some(message) = self.get_mut(id).filter(|m| m.from == sender && m.to == of) {
+                message.sent_back = true;
+            }
+        }
+    }
+
     /// A cancel is transmitted.
     pub(crate) fn cancels(&mut self, id: IdPrefix) {
         if let Some(id) = self.prefixes.get(&id).copied()
@@ -375,7 +399,7 @@ impl Ledger {
     /// there, when the server is told that it is handled.
     pub(crate) fn must_be_kept(&self, id: Id) -> bool {
         self.get(id).is_some_and(|m| {
-            let settled = m.has_outcome() || m.cancelled;
+            let settled = m.has_outcome() || m.cancelled || m.sent_back;
             !m.inbox && !settled && !self.set_back[m.from] && !self.set_back[m.to]
         })
     }

@@ -56,6 +56,8 @@ pub(crate) struct Message {
     pub(crate) vouched: bool,
     /// Its sender was told that it came back for good.
     pub(crate) refused: bool,
+    /// Its recipient sent a copy back for want of room.
+    pub(crate) sent_back: bool,
     /// Its application took it back.
     pub(crate) taken_back: bool,
     /// A cancel for it was transmitted.

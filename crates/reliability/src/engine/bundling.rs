@@ -26,9 +26,9 @@ const FRAME: usize = 200;
 const UNACKED_BYTES: usize = 64 * 1024;
 /// With this the id of a bundle begins, by which it comes back.
 const MARK: char = '+';
-/// A bundle whose messages are refused, or are not for here, so often is taken no further:
-/// one stanza must not make us say much.
-const REFUSED: u64 = 3;
+/// A bundle that had so many messages that are not for here, or cannot be read, is taken no
+/// further: one stanza must not make us say much.
+const IN_VAIN: u64 = 3;
 /// Words of servers that are kept with each message of a bundle.
 const TOLD: usize = 4;
 
@@ -47,6 +47,15 @@ struct Open {
     /// Bytes.
     size: usize,
     messages: Vec<(u64, Bytes)>,
+}
+
+/// A bundle that is being taken apart.
+#[derive(Debug, Default)]
+pub(super) struct Apart {
+    /// Messages of it that are counted, and were not looked at yet.
+    pub(super) unlooked: usize,
+    /// There was no room for one of them.
+    pub(super) refused: bool,
 }
 
 impl Bundles {
@@ -218,19 +227,26 @@ impl Engine {
             counted = true;
         }
         let before = self.counters.ignored;
+        let mut refused = false;
         for (part, bytes) in bundle.messages.iter().enumerate() {
             self.flush_if_full();
-            // These are no reason to refuse it.
-            self.unlooked = if counted { more - part } else { 0 };
             let slot = slot.part(part as u8);
-            let more = self.counters.ignored - before < REFUSED;
-            let message = more.then(|| read_part(outer, bytes)).flatten();
+            let goes_on = !refused && self.counters.ignored - before < IN_VAIN;
+            let message = goes_on.then(|| read_part(outer, bytes)).flatten();
+            self.apart = Some(Apart {
+                // These are no reason to refuse it.
+                unlooked: if counted { more - part } else { 0 },
+                refused: false,
+            });
             if message.is_none_or(|message| self.protocol(slot, message).is_some()) {
                 self.counters.ignored += 1;
                 self.management.handled(slot);
             }
+            refused |= self.apart.take().is_some_and(|apart| apart.refused);
         }
-        self.unlooked = 0;
+        if refused {
+            self.say_full(slot, outer);
+        }
         true
     }
 }

@@ -70,6 +70,7 @@ pub use rto::RtoConfig;
 pub use succession::Legacy;
 
 use answers::Answers;
+use bundling::Apart;
 use correspondents::Correspondents;
 use effect::Effect;
 use fleeting::Fleeting;
@@ -176,8 +177,8 @@ pub struct Engine {
     unhandled: usize,
     /// Messages of an archive that are not known to be durable yet.
     archiving: usize,
-    /// Messages of the bundle that is being taken apart, counted and not looked at yet.
-    unlooked: usize,
+    /// The bundle that is being taken apart.
+    apart: Option<Apart>,
     /// Bundles that were sent.
     bundles: u32,
     rooms: Rooms,
@@ -254,7 +255,7 @@ impl Engine {
             undoubted: BTreeSet::new(),
             unhandled: usize::try_from(counts.kept + counts.handed).unwrap_or(usize::MAX),
             archiving: 0,
-            unlooked: 0,
+            apart: None,
             bundles: 0,
             rooms: Rooms::default(),
             wanting: BTreeSet::new(),

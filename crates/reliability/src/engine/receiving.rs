@@ -214,7 +214,8 @@ impl Engine {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        let arriving = self.management.arriving() + self.archiving - self.unlooked;
+        let arriving = self.management.arriving() + self.archiving;
+        let arriving = arriving - self.apart.as_ref().map_or(0, |apart| apart.unlooked);
         self.unhandled + arriving > self.config.inbox
     }
 
@@ -248,6 +249,15 @@ impl Engine {
     pub(super) fn refuse(&mut self, slot: Slot, message: &Message) {
         self.management.handled(slot);
         self.counters.ignored += 1;
+        match &mut self.apart {
+            // The bundle goes back as one.
+            Some(apart) => apart.refused = true,
+            None => self.say_full(slot, message),
+        }
+    }
+
+    /// Says so of that stanza.
+    pub(super) fn say_full(&mut self, slot: Slot, message: &Message) {
         if message.kind != MessageType::Groupchat && slot != Slot::ARCHIVED {
             let full = StanzaError::new(ErrorType::Wait, DefinedCondition::ResourceConstraint);
             let answer = Message {

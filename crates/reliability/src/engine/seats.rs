@@ -132,7 +132,15 @@ impl Engine {
             self.counters.ignored += 1;
             return self.management.handled(slot);
         }
-        if self.is_full() && !self.is_known(&seat) && !self.is_awaited(&seat, said.low) {
+        let at = Coordinates {
+            epoch: said.epoch,
+            seq: said.seq,
+            low: said.low,
+            id: said.id,
+            prev: said.prev,
+            boot: said.boot,
+        };
+        if self.is_full() && !self.takes_no_room(&seat, &at) {
             return self.refuse(slot, &message);
         }
         match self.correspondents.speaking(&said.from, from) {
@@ -155,14 +163,7 @@ impl Engine {
         if newest.is_none() {
             receiving.unordered = said.unordered;
         }
-        let ruling = receiving.channel.arrives(&Coordinates {
-            epoch: said.epoch,
-            seq: said.seq,
-            low: said.low,
-            id: said.id,
-            prev: said.prev,
-            boot: said.boot,
-        });
+        let ruling = receiving.channel.arrives(&at);
         if newest.is_none_or(|newest| newest <= (said.epoch, said.seq))
             && let Some(known) = self.correspondents.get_mut(&said.from)
         {
@@ -204,22 +205,20 @@ impl Engine {
         self.advance(&said.from, &said.channel, None);
     }
 
-    /// Whether a message has its slot, so that it takes no more room and can be answered.
-    fn is_known(&self, seat: &Seat) -> bool {
+    /// Whether a message that comes to a full inbox takes no room there, or makes as much: it
+    /// is answered and not kept, drops others, or is the very one that those wait for that
+    /// are here. If these were sent back, the inbox could be full for ever.
+    fn takes_no_room(&self, seat: &Seat, at: &Coordinates) -> bool {
         let known = self.correspondents.get(&seat.device);
-        let channel = known.and_then(|known| known.channels.get(&seat.channel));
-        channel.is_some_and(|there| there.standing((seat.epoch, seat.seq)).is_some())
-    }
-
-    /// Whether it is the very message that later ones of its channel, which are here, wait
-    /// for: if it were sent back for want of room, they would take that room for ever.
-    fn is_awaited(&self, seat: &Seat, low: u64) -> bool {
-        if mutant::is("full-inbox-refuses-awaited") {
+        let Some(there) = known.and_then(|known| known.channels.get(&seat.channel)) else {
             return false;
+        };
+        let ruling = there.channel.clone().arrives(at);
+        let keeps = ruling.judgement == Judgement::Keep;
+        if mutant::is("full-inbox-refuses-awaited") {
+            return matches!(ruling.judgement, Judgement::Known(_));
         }
-        let known = self.correspondents.get(&seat.device);
-        let there = known.and_then(|known| known.channels.get(&seat.channel));
-        there.is_some_and(|there| there.channel.is_awaited(seat.epoch, seat.seq, low))
+        !keeps || !ruling.dropped.is_empty() || there.channel.is_awaited(at.epoch, at.seq, at.low)
     }
 
     /// A message is new.

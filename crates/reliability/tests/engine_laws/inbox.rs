@@ -223,6 +223,39 @@ pub(crate) fn a_full_inbox_takes_the_message_that_those_in_it_wait_for() {
     assert_eq!(rest, ["m2", "m3", "m4"]);
 }
 
+/// Its inbox is full of messages of the channel's second epoch, whose first one is missing.
+fn full_of_what_waits() -> Script {
+    let mut s = Script::with(|config| config.inbox = 2);
+    s.connect();
+    for (id, seq) in [("m2", 2), ("m3", 3)] {
+        s.channel_message_that(id, seq, |said| {
+            said.prev = Some(IdPrefix(seq + 99));
+            said.epoch.index = 2;
+        });
+    }
+    assert_eq!(s.handed(), []);
+    s.sent();
+    s
+}
+
+#[test]
+fn a_full_inbox_answers_what_it_would_not_keep() {
+    let mut s = full_of_what_waits();
+    // A sender with a new store has no other way to learn that it is to begin above.
+    s.channel_message("new", 1);
+    let sent = s.sent();
+    assert!(sent.iter().any(|xml| xml.contains("<rotate")), "{sent:?}");
+    assert!(!sent.iter().any(|xml| xml.contains("resource-constraint")));
+}
+
+#[test]
+fn a_full_inbox_takes_what_makes_room_there() {
+    let mut s = full_of_what_waits();
+    s.channel_message_that("new", 1, |said| said.epoch.index = 3);
+    let handed: Vec<String> = s.handed().into_iter().map(|(_, id, _)| id).collect();
+    assert_eq!(handed, ["new"]);
+}
+
 #[test]
 fn a_record_that_cannot_be_read_holds_up_no_other() {
     let s = Script::new();

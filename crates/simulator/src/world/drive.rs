@@ -195,7 +195,13 @@ impl World {
         };
         self.examines(of, &element, clear)?;
         let inner = bundled(&element);
-        self.summary.bundled += inner.len() as u64;
+        if !inner.is_empty() {
+            self.summary.bundled += inner.len() as u64;
+            let ids = inner.iter().filter_map(kept_body);
+            let ids = ids.filter_map(|body| ledger::number(&body)).collect();
+            let named = element.attr("id").unwrap_or_default();
+            self.ledger.bundles(of, named, ids);
+        }
         for message in inner {
             self.examines(of, &message, clear)?;
         }
@@ -211,7 +217,12 @@ impl World {
             let h = Ack::from_element(element).map_or(u32::MAX, |ack| ack.h);
             return self.devices[of].acknowledges(h, &self.ledger);
         }
-        if let Some(body) = kept_body(element) {
+        if element.attr("type") == Some("error") {
+            let to = element.attr("to").and_then(|to| to.parse::<Jid>().ok());
+            let to = to.as_ref().map_or("", Jid::bare_str);
+            let named = element.attr("id").unwrap_or_default();
+            self.ledger.sends_back(of, to, named);
+        } else if let Some(body) = kept_body(element) {
             let Some(id) = ledger::number(&body) else {
                 return Ok(());
             };
