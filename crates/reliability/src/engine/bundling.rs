@@ -68,10 +68,11 @@ impl Bundles {
         self.open.iter().map(|open| open.size).sum()
     }
 
-    /// Whether one more message to there fits into what is open.
-    fn has_room(&self, to: &Jid, size: usize, most: usize) -> bool {
+    /// Whether one more message to there fits into what is open, of so many messages and
+    /// bytes at most.
+    fn has_room(&self, to: &Jid, size: usize, most: (usize, usize)) -> bool {
         let open = self.open.iter().find(|open| open.to == *to);
-        open.is_none_or(|open| open.messages.len() < most && open.size + size <= FULL)
+        open.is_none_or(|open| open.messages.len() < most.0 && open.size + size <= most.1)
     }
 
     /// The one to there.
@@ -128,8 +129,8 @@ impl Engine {
         bytes: Bytes,
     ) {
         let size = Bundle::room_for(bytes.len());
-        let most = FULL.min(self.poison.most_bytes);
-        let shares = shares.filter(|(to, _)| size + FRAME + 2 * to.as_str().len() <= most);
+        let full = FULL.min(self.poison.most_bytes);
+        let shares = shares.filter(|(to, _)| size + FRAME + 2 * to.as_str().len() <= full);
         let flight = self.outbox.get(seq);
         if let Some(lane) = flight.and_then(|flight| self.outbox.lane(flight.lane)) {
             // What is more urgent never waits for what is less, and to one recipient none
@@ -144,12 +145,12 @@ impl Engine {
         }
         match shares {
             Some((to, most)) => {
-                if !bundles.has_room(&to, size, most) {
+                if !bundles.has_room(&to, size, (most, full)) {
                     self.send_bundles(bundles);
                 }
                 bundles.put(to, seq, bytes, size);
             }
-            None => self.to_stream(bytes, Carried::One(seq)),
+            None => self.put_on_stream(bytes, Carried::One(seq)),
         }
     }
 
@@ -164,7 +165,7 @@ impl Engine {
         let bytes = (open.messages.len() > 1).then(|| self.bundle(&open));
         let Some(bytes) = bytes.flatten() else {
             for (seq, bytes) in open.messages {
-                self.to_stream(bytes, Carried::One(seq));
+                self.put_on_stream(bytes, Carried::One(seq));
             }
             return;
         };
@@ -176,10 +177,10 @@ impl Engine {
             let goes = |flight: &mut Flight| flight.bundle = Some(number);
             self.outbox.change(*seq, goes);
         }
-        self.to_stream(bytes, Carried::Many(seqs));
+        self.put_on_stream(bytes, Carried::Many(seqs));
     }
 
-    fn to_stream(&mut self, bytes: Bytes, carries: Carried) {
+    fn put_on_stream(&mut self, bytes: Bytes, carries: Carried) {
         self.goes_out(Unacked {
             bytes: bytes.clone(),
             carries,

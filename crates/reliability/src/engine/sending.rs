@@ -311,7 +311,9 @@ impl Engine {
         self.send_bundles(&mut bundles);
         // In the same write as the stanzas: a write of its own costs a round trip of
         // delayed acknowledgement on some servers.
-        if sent || self.management.unacked() >= ASK_AFTER {
+        // And when it is the server's turn, whatever it was that went out.
+        let waits = self.management.unacked() >= ASK_AFTER || !self.may_send_more(&bundles);
+        if sent || waits {
             self.ask();
         }
     }

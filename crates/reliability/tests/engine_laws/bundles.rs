@@ -8,6 +8,8 @@ use stanchion_stanza::payload::delivery::{
     Boot, Bundle, Channel, Deliver, Device, Epoch, IdPrefix, VerdictState,
 };
 
+use stanchion_stanza::{Limits, Scope, codec::parse_element};
+
 use crate::pair::Pair;
 use crate::script::{SECOND, Script, between, payload};
 
@@ -213,6 +215,38 @@ fn bundles_that_the_server_has_not_acknowledged_are_few_bytes() {
     // Once it has, the rest follows.
     s.acked(3);
     assert!(!s.sent().is_empty());
+}
+
+#[test]
+fn whatever_fills_the_stream_is_asked_about() {
+    let mut s = sender();
+    let long = format!(
+        "<iq type='get' id='q'><q xmlns='x:y'>{}</q></iq>",
+        "x".repeat(70_000)
+    );
+    let long = parse_element(long.as_bytes(), &Scope::client(), &Limits::default()).unwrap();
+    s.give(Input::Transmit(long));
+    s.send("m1");
+    let sent = s.sent();
+    assert!(sent.iter().any(|xml| xml.starts_with("<r ")), "{sent:?}");
+    s.acked(2);
+    assert_eq!(s.messages(), ["m1"]);
+}
+
+#[test]
+fn a_bundle_is_no_bigger_than_the_server_takes() {
+    let mut s = sender();
+    s.give(Input::MostBytes(1500));
+    send_all(
+        &mut s,
+        "peer@x",
+        &["m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8"],
+        true,
+    );
+    let sent = s.sent();
+    // And what asks for an acknowledgement.
+    assert_eq!(sizes(&sent), [4, 4, 1]);
+    assert!(sent.iter().all(|xml| xml.len() <= 1500));
 }
 
 #[test]
