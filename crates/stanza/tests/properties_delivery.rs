@@ -13,9 +13,9 @@ use proptest::prelude::*;
 use stanchion_stanza::codec::parse_element;
 use stanchion_stanza::payload::Payload;
 use stanchion_stanza::payload::delivery::{
-    Answer, At, Boot, Cancel, Channel, Close, Closed, Deliver, Device, Epoch, FEATURE, IdPrefix,
-    Jids, MAX_SEQ, Place, Rotate, StoreTag, Verdict, VerdictState, WrongStore, capability_form,
-    place_of,
+    Answer, At, Boot, Bundle, Cancel, Channel, Close, Closed, Deliver, Device, Epoch, FEATURE,
+    IdPrefix, Jids, MAX_SEQ, Place, Rotate, StoreTag, Verdict, VerdictState, WrongStore,
+    capability_form, place_of,
 };
 use stanchion_stanza::payload::disco::DiscoInfo;
 use stanchion_stanza::{Encoder, Limits, Scope, Text};
@@ -219,6 +219,15 @@ proptest! {
             knows: deliver.knows,
             jids: deliver.jids,
         });
+    }
+
+    #[test]
+    fn bundles_come_back_as_they_went(
+        messages in vec(vec(any::<u8>(), 1..600), 1..=Bundle::MAX)
+    ) {
+        let bundle = Bundle { messages };
+        travels(&bundle);
+        bytes_are_the_encoders(&bundle, |out| bundle.write_into(out));
     }
 
     #[test]

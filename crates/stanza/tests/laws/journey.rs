@@ -135,6 +135,7 @@ payloads! {
     delay::Delay,
     delivery::Answer,
     delivery::At,
+    delivery::Bundle,
     delivery::Cancel,
     delivery::Close,
     delivery::Closed,
