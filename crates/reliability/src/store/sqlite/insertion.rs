@@ -8,15 +8,18 @@ use rusqlite::{Connection, Statement};
 use super::super::record::{OutboundRecord, WallTime};
 use super::schema::{state_code, to_sql};
 
-/// Rows of the statement for several. More gain little.
-pub(super) const ROWS: usize = 16;
+/// Rows of the largest statement. More gain little.
+pub(super) const MOST: usize = 16;
+/// Rows of the statements for several, the largest first.
+const SIZES: [usize; 4] = [MOST, 8, 4, 2];
 
 const ONE: &str = "INSERT INTO outbound (seq, id, recipient, channel, stanza, accepted_at, \
      deadline, protection, state, reason, attempts, updated_at, boot, place, prev) \
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 const NEXT: &str = ", (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 const COLUMNS: usize = 15;
-static SEVERAL: LazyLock<String> = LazyLock::new(|| ONE.to_owned() + &NEXT.repeat(ROWS - 1));
+static SEVERAL: LazyLock<[String; SIZES.len()]> =
+    LazyLock::new(|| SIZES.map(|rows| ONE.to_owned() + &NEXT.repeat(rows - 1)));
 
 /// Puts one row.
 pub(super) fn put(connection: &Connection, record: &OutboundRecord) -> rusqlite::Result<()> {
@@ -25,16 +28,22 @@ pub(super) fn put(connection: &Connection, record: &OutboundRecord) -> rusqlite:
     statement.raw_execute().map(drop)
 }
 
-/// Puts all of those rows or, if one of them is refused, none.
+/// Puts the first of those rows, as many as a statement takes, or none if one of them is
+/// refused. Gives how many: 0 if there are fewer than two.
 pub(super) fn put_several(
     connection: &Connection,
-    records: &[&OutboundRecord; ROWS],
-) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached(&SEVERAL)?;
-    for (row, record) in records.iter().enumerate() {
+    records: &[&OutboundRecord],
+) -> rusqlite::Result<usize> {
+    let sized = SIZES.iter().zip(SEVERAL.iter());
+    let Some((&rows, sql)) = sized.into_iter().find(|(rows, _)| **rows <= records.len()) else {
+        return Ok(0);
+    };
+    let mut statement = connection.prepare_cached(sql)?;
+    for (row, record) in records.iter().take(rows).enumerate() {
         bind(&mut statement, row, record)?;
     }
-    statement.raw_execute().map(drop)
+    statement.raw_execute()?;
+    Ok(rows)
 }
 
 fn bind(
