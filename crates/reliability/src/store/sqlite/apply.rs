@@ -1,13 +1,13 @@
 //! What each op does to the tables, inside the writer's transaction. The same
 //! as `memory::tables`, which the tests compare.
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::super::op::{Op, OpResult, PRUNE_STEP};
 use super::super::record::{
     InboundKey, InboundState, NewInbound, OutboundRecord, OutboundState, WallTime,
 };
-use super::insertion;
+use super::insertion::{self, is_there};
 use super::query::Numbered;
 use super::schema::{InboundCode, from_sql, inbound_state, outbound_state, state_code, to_sql};
 
@@ -155,7 +155,7 @@ fn put_outbound(
     }
 }
 
-/// Puts messages that `ops` begins with by one statement, if there are several and all are
+/// Puts messages that `ops` begins with by one statement, if there are several and they are
 /// new. Gives how many, or 0: then the first is put alone.
 pub(super) fn put_together(connection: &Connection, last: &mut Last, ops: &[Op]) -> Result<usize> {
     let [Op::PutOutbound(_), Op::PutOutbound(_), ..] = ops else {
@@ -170,16 +170,11 @@ pub(super) fn put_together(connection: &Connection, last: &mut Last, ops: &[Op])
         _ => None,
     });
     let records: Vec<&OutboundRecord> = rising.collect();
-    match insertion::put_several(connection, &records) {
-        Err(error) if is_there(&error) => Ok(0),
-        put => {
-            let put = put?;
-            if let Some(newest) = put.checked_sub(1).and_then(|n| records.get(n)) {
-                last.seq = Some(newest.seq);
-            }
-            Ok(put)
-        }
+    let put = insertion::put_several(connection, &records)?;
+    if let Some(newest) = put.checked_sub(1).and_then(|n| records.get(n)) {
+        last.seq = Some(newest.seq);
     }
+    Ok(put)
 }
 
 /// Deletes rows of that table: the highest number that one ever had stays known. It is
@@ -198,12 +193,6 @@ fn deleting(
             .execute(params![table.name(), to_sql(last)])?;
     }
     Ok(rows)
-}
-
-/// Whether a row was not put because its key is there. Nothing was changed then: to try
-/// costs less than to look first, as nearly all rows are new.
-fn is_there(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
 }
 
 /// What an update of `changed` rows of an undecided message means.

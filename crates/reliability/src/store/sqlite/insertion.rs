@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use rusqlite::{Connection, Statement};
+use rusqlite::{Connection, ErrorCode, Statement};
 
 use super::super::record::{OutboundRecord, WallTime};
 use super::schema::{state_code, to_sql};
@@ -13,7 +13,9 @@ pub(super) const MOST: usize = 16;
 /// Rows of the statements for several, the largest first.
 const SIZES: [usize; 4] = [MOST, 8, 4, 2];
 
-const ONE: &str = "INSERT INTO outbound (seq, id, recipient, channel, stanza, accepted_at, \
+// OR FAIL: the rows before one that is refused stay. To take them back, SQLite would copy
+// each page first that it changes.
+const ONE: &str = "INSERT OR FAIL INTO outbound (seq, id, recipient, channel, stanza, accepted_at, \
      deadline, protection, state, reason, attempts, updated_at, boot, place, prev) \
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 const NEXT: &str = ", (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
@@ -28,22 +30,30 @@ pub(super) fn put(connection: &Connection, record: &OutboundRecord) -> rusqlite:
     statement.raw_execute().map(drop)
 }
 
-/// Puts the first of those rows, as many as a statement takes, or none if one of them is
-/// refused. Gives how many: 0 if there are fewer than two.
+/// Puts the first of those rows, as many as a statement takes or, if one of them is refused
+/// because its key is there, those before it. Gives how many; 0 if there are fewer than two.
 pub(super) fn put_several(
     connection: &Connection,
     records: &[&OutboundRecord],
 ) -> rusqlite::Result<usize> {
-    let sized = SIZES.iter().zip(SEVERAL.iter());
-    let Some((&rows, sql)) = sized.into_iter().find(|(rows, _)| **rows <= records.len()) else {
+    let mut sized = SIZES.iter().zip(SEVERAL.iter());
+    let Some((&rows, sql)) = sized.find(|(rows, _)| **rows <= records.len()) else {
         return Ok(0);
     };
     let mut statement = connection.prepare_cached(sql)?;
     for (row, record) in records.iter().take(rows).enumerate() {
         bind(&mut statement, row, record)?;
     }
-    statement.raw_execute()?;
-    Ok(rows)
+    match statement.raw_execute() {
+        Err(error) if is_there(&error) => Ok(connection.changes() as usize),
+        put => put.map(|_| rows),
+    }
+}
+
+/// Whether a row was not put because its key is there. To try costs less
+/// than to look first, as nearly all rows are new.
+pub(super) fn is_there(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
 }
 
 fn bind(
