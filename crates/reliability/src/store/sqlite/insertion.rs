@@ -50,8 +50,8 @@ pub(super) fn put_several(
     }
 }
 
-/// Whether a row was not put because its key is there. To try costs less
-/// than to look first, as nearly all rows are new.
+/// Whether a row was not put because its key is there. To try costs less than to look first,
+/// as nearly all rows are new.
 pub(super) fn is_there(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
 }
