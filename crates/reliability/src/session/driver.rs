@@ -13,8 +13,9 @@ use stanchion_transport::StreamFault;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::yield_now;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 
+use super::alarm::Alarm;
 use super::control::{Control, Decision, SendCommand};
 use super::decisions::{self, Decisions, Tickets};
 use super::link::{Link, Place};
@@ -81,6 +82,9 @@ pub(super) struct Driver {
     /// The application asked for the end.
     pub(super) ending: bool,
     pub(super) link: Link,
+    /// For the engine's next wish, and for the next attempt to connect.
+    tick_at: Alarm,
+    attempt_at: Alarm,
     pub(super) place: Option<Place>,
     pub(super) patience: Patience,
     /// No stream of this engine has carried our presence.
@@ -114,6 +118,8 @@ impl Driver {
             ending: false,
             patience: Patience::default(),
             link: Link::Waiting(started),
+            tick_at: Alarm::default(),
+            attempt_at: Alarm::default(),
             place: None,
             unannounced: true,
             last_words: None,
@@ -279,11 +285,11 @@ impl Driver {
                 None => Wake::End,
                 Some(control) => Wake::Control(control),
             },
-            wake = next_of(&mut self.link, may_read, settled) => wake,
+            wake = next_of(&mut self.link, &mut self.attempt_at, may_read, settled) => wake,
             Some(command) = parts.sends.recv(), if may_send => Wake::Send(command),
             Some(find) = parts.finds.recv(), if may_look => Wake::Find(find),
             () = parts.tap.room(), if !has_room => Wake::Tick,
-            () = at(until) => Wake::Tick,
+            () = self.tick_at.at(until) => Wake::Tick,
         }
     }
 
@@ -515,7 +521,7 @@ impl Driver {
 }
 
 /// The next thing that the connection brings.
-async fn next_of(link: &mut Link, may_read: bool, settled: bool) -> Wake {
+async fn next_of(link: &mut Link, attempt_at: &mut Alarm, may_read: bool, settled: bool) -> Wake {
     match link {
         Link::Up(stream) if may_read => Wake::Stream(stream.next().await),
         Link::Up(stream) => match stream.flush().await {
@@ -524,17 +530,10 @@ async fn next_of(link: &mut Link, may_read: bool, settled: bool) -> Wake {
         },
         Link::Connecting(attempt) => Wake::Connected(Box::new(attempt.await)),
         Link::Waiting(at) if settled => {
-            sleep_until(*at).await;
+            attempt_at.at(Some(*at)).await;
             Wake::ConnectNow
         }
         Link::Waiting(_) | Link::Refused => pending().await,
-    }
-}
-
-async fn at(until: Option<Instant>) {
-    match until {
-        Some(until) => sleep_until(until).await,
-        None => pending().await,
     }
 }
 

@@ -1,6 +1,7 @@
 //! A reliable session: the handles that an application holds, over a task that owns
 //! the engine, the store and the connection (see `driver`).
 
+mod alarm;
 mod connecting;
 mod control;
 mod decisions;

@@ -1,5 +1,6 @@
 //! A message as the application gives it, and the stanza made of it.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,6 +17,15 @@ use uuid::Uuid;
 use crate::engine::{MAX_STANZA, Mode};
 use crate::lane::Lane;
 use crate::protection::Protection;
+
+/// Bytes that most stanzas find room in without a second allocation.
+const ROOM: usize = 512;
+static ENCODER: LazyLock<Encoder> = LazyLock::new(|| {
+    Encoder::new(
+        Scope::client(),
+        Limits::default().with_stanza_bytes(MAX_STANZA),
+    )
+});
 
 /// A message to be delivered reliably.
 ///
@@ -211,8 +221,8 @@ impl Outgoing {
             message.payloads.push(Request.to_element());
         }
         let to = message.header.to.clone();
-        let limits = Limits::default().with_stanza_bytes(MAX_STANZA);
-        let stanza = Encoder::new(Scope::client(), limits).to_bytes(&message.to_element())?;
+        let mut stanza = Vec::with_capacity(ROOM);
+        ENCODER.element(&message.to_element(), &mut stanza)?;
         Ok(Prepared {
             id,
             to,

@@ -1,21 +1,45 @@
 //! What each op does to the tables, inside the writer's transaction. The same
 //! as `memory::tables`, which the tests compare.
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::super::op::{Op, OpResult, PRUNE_STEP};
 use super::super::record::{
     InboundKey, InboundState, NewInbound, OutboundRecord, OutboundState, WallTime,
 };
-use super::insertion::{self, ROWS};
-use super::query::last_seq;
+use super::insertion::{self, is_there};
+use super::query::Numbered;
 use super::schema::{InboundCode, from_sql, inbound_state, outbound_state, state_code, to_sql};
 
 type Result<T> = std::result::Result<T, rusqlite::Error>;
 
-/// Does what `op` says. The caller keeps `last`, none at first, for the ops of one
-/// transaction: the highest `seq` ever put, once it is known.
-pub(super) fn apply(connection: &Connection, last: &mut Option<u64>, op: &Op) -> Result<OpResult> {
+/// The highest numbers that rows ever had, once they are known. For the ops of one
+/// transaction.
+#[derive(Debug, Default)]
+pub(super) struct Last {
+    seq: Option<u64>,
+    arrival: Option<u64>,
+}
+
+impl Last {
+    fn seq(&mut self, connection: &Connection) -> Result<u64> {
+        known(&mut self.seq, connection, Numbered::Outbound)
+    }
+
+    fn arrival(&mut self, connection: &Connection) -> Result<u64> {
+        known(&mut self.arrival, connection, Numbered::Inbound)
+    }
+}
+
+fn known(last: &mut Option<u64>, connection: &Connection, table: Numbered) -> Result<u64> {
+    match *last {
+        Some(last) => Ok(last),
+        None => table.last(connection).map(|found| *last.insert(found)),
+    }
+}
+
+/// Does what `op` says. The caller keeps `last` for the ops of one transaction.
+pub(super) fn apply(connection: &Connection, last: &mut Last, op: &Op) -> Result<OpResult> {
     match op {
         Op::PutOutbound(record) => put_outbound(connection, last, record),
         Op::SetOutboundState { id, state, at } => {
@@ -57,7 +81,7 @@ pub(super) fn apply(connection: &Connection, last: &mut Option<u64>, op: &Op) ->
             keep_rows,
         } => trim_outbound(connection, *keep_bytes, *keep_rows),
         Op::TrimInbound { keep_bytes } => trim_inbound(connection, *keep_bytes),
-        Op::PutInbound(new) => put_inbound(connection, new),
+        Op::PutInbound(new) => put_inbound(connection, last, new),
         Op::MarkHanded { key, at } => change_inbound(connection, key, InboundCode::HANDED, *at),
         Op::MarkHandled { key, at } => change_inbound(connection, key, InboundCode::HANDLED, *at),
         // The writer runs it, as it takes an effect.
@@ -106,13 +130,10 @@ fn find_outbound(connection: &Connection, id: &str) -> Result<Option<(i64, Outbo
 
 fn put_outbound(
     connection: &Connection,
-    last: &mut Option<u64>,
+    last: &mut Last,
     record: &OutboundRecord,
 ) -> Result<OpResult> {
-    let highest = match *last {
-        Some(highest) => highest,
-        None => *last.insert(last_seq(connection)?),
-    };
+    let highest = last.seq(connection)?;
     if record.seq <= highest {
         return Ok(match find_outbound(connection, &record.id)? {
             Some((_, state)) => OpResult::OutboundExists { state },
@@ -128,53 +149,50 @@ fn put_outbound(
         },
         put => {
             put?;
-            *last = Some(record.seq);
+            last.seq = Some(record.seq);
             Ok(OpResult::Done)
         }
     }
 }
 
-/// Puts the messages that `ops` begins with by one statement, if there are enough of them
-/// and all are new. Gives how many, or 0: then they are put one by one.
-pub(super) fn put_together(
-    connection: &Connection,
-    last: &mut Option<u64>,
-    ops: &[Op],
-) -> Result<usize> {
-    let Some(ops @ [Op::PutOutbound(_), ..]) = ops.first_chunk::<ROWS>() else {
+/// Puts messages that `ops` begins with by one statement, if there are several and they are
+/// new. Gives how many, or 0: then the first is put alone.
+pub(super) fn put_together(connection: &Connection, last: &mut Last, ops: &[Op]) -> Result<usize> {
+    let [Op::PutOutbound(_), Op::PutOutbound(_), ..] = ops else {
         return Ok(0);
     };
-    let mut highest = match *last {
-        Some(highest) => highest,
-        None => *last.insert(last_seq(connection)?),
-    };
-    let mut records = Vec::with_capacity(ROWS);
-    for op in ops {
-        match op {
-            Op::PutOutbound(record) if record.seq > highest => {
-                highest = record.seq;
-                records.push(record);
-            }
-            _ => return Ok(0),
+    let mut highest = last.seq(connection)?;
+    let rising = ops.iter().take(insertion::MOST).map_while(|op| match op {
+        Op::PutOutbound(record) if record.seq > highest => {
+            highest = record.seq;
+            Some(record)
         }
+        _ => None,
+    });
+    let records: Vec<&OutboundRecord> = rising.collect();
+    let put = insertion::put_several(connection, &records)?;
+    if let Some(newest) = put.checked_sub(1).and_then(|n| records.get(n)) {
+        last.seq = Some(newest.seq);
     }
-    let Ok(records) = <&[_; ROWS]>::try_from(&records[..]) else {
-        return Ok(0);
-    };
-    match insertion::put_several(connection, records) {
-        Err(error) if is_there(&error) => Ok(0),
-        put => {
-            put?;
-            *last = Some(highest);
-            Ok(ROWS)
-        }
-    }
+    Ok(put)
 }
 
-/// Whether a row was not put because its key is there. Nothing was changed then: to try
-/// costs less than to look first, as nearly all rows are new.
-fn is_there(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
+/// Deletes rows of that table: the highest number that one ever had stays known. It is
+/// written down only when the row with it goes, which is seldom: rows come at that end and
+/// go at the other.
+fn deleting(
+    connection: &Connection,
+    table: Numbered,
+    delete: impl FnOnce() -> Result<usize>,
+) -> Result<usize> {
+    let last = table.last(connection)?;
+    let rows = delete()?;
+    if rows > 0 && table.last(connection)? < last {
+        connection
+            .prepare_cached("INSERT OR REPLACE INTO highest (name, number) VALUES (?1, ?2)")?
+            .execute(params![table.name(), to_sql(last)])?;
+    }
+    Ok(rows)
 }
 
 /// What an update of `changed` rows of an undecided message means.
@@ -189,13 +207,15 @@ fn changed_outbound(connection: &Connection, id: &str, changed: usize) -> Result
 }
 
 fn prune_outbound(connection: &Connection, before: WallTime) -> Result<OpResult> {
-    let rows = connection
-        .prepare_cached(
-            "DELETE FROM outbound WHERE seq IN (
-               SELECT seq FROM outbound WHERE state >= 10 AND updated_at < ?1
-               ORDER BY seq LIMIT ?2)",
-        )?
-        .execute(params![before.as_unix_ms(), to_sql(PRUNE_STEP)])?;
+    let rows = deleting(connection, Numbered::Outbound, || {
+        connection
+            .prepare_cached(
+                "DELETE FROM outbound WHERE seq IN (
+                   SELECT seq FROM outbound WHERE state >= 10 AND updated_at < ?1
+                   ORDER BY seq LIMIT ?2)",
+            )?
+            .execute(params![before.as_unix_ms(), to_sql(PRUNE_STEP)])
+    })?;
     Ok(pruned(0, rows as u64))
 }
 
@@ -206,21 +226,23 @@ fn trim_outbound(connection: &Connection, keep_bytes: u64, keep_rows: u64) -> Re
     if !has_more_than(connection, keep_bytes)? && from_sql(finals)? <= keep_rows {
         return Ok(pruned(0, 0));
     }
-    let rows = connection
-        .prepare_cached(
-            "DELETE FROM outbound WHERE seq IN (
-               SELECT seq FROM (
-                 SELECT seq, sum(length(stanza)) OVER newest AS bytes,
-                        row_number() OVER newest AS place
-                 FROM outbound WHERE state >= 10
-                 WINDOW newest AS (ORDER BY seq DESC ROWS UNBOUNDED PRECEDING))
-               WHERE bytes > ?1 OR place > ?2 ORDER BY seq LIMIT ?3)",
-        )?
-        .execute(params![
-            to_sql(keep_bytes),
-            to_sql(keep_rows),
-            to_sql(PRUNE_STEP)
-        ])?;
+    let rows = deleting(connection, Numbered::Outbound, || {
+        connection
+            .prepare_cached(
+                "DELETE FROM outbound WHERE seq IN (
+                   SELECT seq FROM (
+                     SELECT seq, sum(length(stanza)) OVER newest AS bytes,
+                            row_number() OVER newest AS place
+                     FROM outbound WHERE state >= 10
+                     WINDOW newest AS (ORDER BY seq DESC ROWS UNBOUNDED PRECEDING))
+                   WHERE bytes > ?1 OR place > ?2 ORDER BY seq LIMIT ?3)",
+            )?
+            .execute(params![
+                to_sql(keep_bytes),
+                to_sql(keep_rows),
+                to_sql(PRUNE_STEP)
+            ])
+    })?;
     Ok(pruned(0, rows as u64))
 }
 
@@ -260,11 +282,12 @@ fn find_inbound(connection: &Connection, key: &InboundKey) -> Result<Option<(i64
         .optional()
 }
 
-fn put_inbound(connection: &Connection, new: &NewInbound) -> Result<OpResult> {
+fn put_inbound(connection: &Connection, last: &mut Last, new: &NewInbound) -> Result<OpResult> {
+    let arrival = last.arrival(connection)?.saturating_add(1);
     let put = connection
         .prepare_cached(
             "INSERT INTO inbound (from_bare, id, from_full, stanza, received_at, changed_at,
-             state, handed_count) VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7)",
+             state, handed_count, arrival) VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8)",
         )?
         .execute(params![
             new.key.from_bare,
@@ -278,6 +301,7 @@ fn put_inbound(connection: &Connection, new: &NewInbound) -> Result<OpResult> {
                 InboundCode::KEPT
             },
             i64::from(new.handed),
+            to_sql(arrival),
         ]);
     match put {
         Err(error) if is_there(&error) => match find_inbound(connection, &new.key)? {
@@ -289,9 +313,8 @@ fn put_inbound(connection: &Connection, new: &NewInbound) -> Result<OpResult> {
         },
         put => {
             put?;
-            Ok(OpResult::Kept {
-                arrival: from_sql(connection.last_insert_rowid())?,
-            })
+            last.arrival = Some(arrival);
+            Ok(OpResult::Kept { arrival })
         }
     }
 }
@@ -342,9 +365,11 @@ fn drop_inbound(connection: &Connection, key: &InboundKey) -> Result<OpResult> {
         None => Ok(OpResult::NotFound),
         Some((_, InboundState::Handled)) => Ok(OpResult::AlreadyHandled),
         Some((arrival, _)) => {
-            connection
-                .prepare_cached("DELETE FROM inbound WHERE arrival = ?1")?
-                .execute([arrival])?;
+            deleting(connection, Numbered::Inbound, || {
+                connection
+                    .prepare_cached("DELETE FROM inbound WHERE arrival = ?1")?
+                    .execute([arrival])
+            })?;
             Ok(OpResult::Done)
         }
     }
@@ -380,21 +405,23 @@ fn prune_inbound(
     let excess = handled.saturating_sub(keep_at_most);
     let spare = handled.saturating_sub(keep_at_least).max(excess);
     // The oldest `spare` keys may go; the oldest `excess` of them must.
-    let rows = connection
-        .prepare_cached(
-            "DELETE FROM inbound WHERE arrival IN (
-               SELECT arrival FROM (
-                 SELECT arrival, changed_at, row_number() OVER (ORDER BY arrival) AS place
-                 FROM (SELECT arrival, changed_at FROM inbound WHERE state = 2
-                       ORDER BY arrival LIMIT ?1))
-               WHERE place <= ?2 OR changed_at < ?3 ORDER BY arrival LIMIT ?4)",
-        )?
-        .execute(params![
-            to_sql(spare),
-            to_sql(excess),
-            keys_before.as_unix_ms(),
-            to_sql(PRUNE_STEP),
-        ])?;
+    let rows = deleting(connection, Numbered::Inbound, || {
+        connection
+            .prepare_cached(
+                "DELETE FROM inbound WHERE arrival IN (
+                   SELECT arrival FROM (
+                     SELECT arrival, changed_at, row_number() OVER (ORDER BY arrival) AS place
+                     FROM (SELECT arrival, changed_at FROM inbound WHERE state = 2
+                           ORDER BY arrival LIMIT ?1))
+                   WHERE place <= ?2 OR changed_at < ?3 ORDER BY arrival LIMIT ?4)",
+            )?
+            .execute(params![
+                to_sql(spare),
+                to_sql(excess),
+                keys_before.as_unix_ms(),
+                to_sql(PRUNE_STEP),
+            ])
+    })?;
     let payloads = connection
         .prepare_cached(
             "UPDATE inbound SET stanza = NULL WHERE arrival IN (

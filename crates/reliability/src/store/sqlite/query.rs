@@ -55,13 +55,39 @@ fn limit(asked: usize) -> i64 {
     to_sql(asked.min(MAX_PAGE) as u64)
 }
 
-/// The highest `seq` ever put, also if its record is pruned; 0 if none was.
-pub(super) fn last_seq(connection: &Connection) -> Result<u64> {
-    connection
-        .prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'outbound'")?
-        .query_row([], |row| row.get(0))
-        .optional()
-        .and_then(|seq| from_sql(seq.unwrap_or(0)))
+/// A table whose rows are numbered, and no number is used twice.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Numbered {
+    Outbound,
+    Inbound,
+}
+
+impl Numbered {
+    /// Its name in `highest`.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Outbound => "outbound",
+            Self::Inbound => "inbound",
+        }
+    }
+
+    /// The highest number that a row ever had, also if that row is gone; 0 if there was none.
+    pub(super) fn last(self, connection: &Connection) -> Result<u64> {
+        let sql = match self {
+            Self::Outbound => {
+                "SELECT max(coalesce((SELECT max(seq) FROM outbound), 0),
+                   coalesce((SELECT number FROM highest WHERE name = ?1), 0))"
+            }
+            Self::Inbound => {
+                "SELECT max(coalesce((SELECT max(arrival) FROM inbound), 0),
+                   coalesce((SELECT number FROM highest WHERE name = ?1), 0))"
+            }
+        };
+        connection
+            .prepare_cached(sql)?
+            .query_row([self.name()], |row| row.get(0))
+            .and_then(from_sql)
+    }
 }
 
 pub(super) fn outbound(connection: &Connection, id: &str) -> Result<Option<OutboundRecord>> {
@@ -261,7 +287,7 @@ pub(super) fn recover(
 ) -> Result<Recovered> {
     Ok(Recovered {
         identity,
-        next_seq: last_seq(connection)?.saturating_add(1),
+        next_seq: Numbered::Outbound.last(connection)?.saturating_add(1),
         outbound: outbound_page(
             connection,
             &OutboundQuery {

@@ -16,8 +16,8 @@ pub(super) const APPLICATION_ID: i32 = 0x5374_616e;
 /// Step n brings a file from version n to n + 1. Steps are never edited once
 /// released, only added.
 ///
-/// Times are milliseconds since the Unix epoch. AUTOINCREMENT keeps the
-/// highest `seq` and `arrival` over deletions. The numbers of `state` are in
+/// Times are milliseconds since the Unix epoch. No `seq` and no `arrival` is used
+/// twice, also after deletions: see `highest`. The numbers of `state` are in
 /// [`state_code`] and [`InboundCode`]; the partial indexes repeat their ranges.
 /// Step 1 is the server registry's: what its columns mean is in `registry::row`.
 pub(super) const MIGRATIONS: &[&str] = &[
@@ -131,6 +131,67 @@ ALTER TABLE outbound ADD COLUMN prev INTEGER;
     // pass over what is finished.
     "
 DROP INDEX outbound_pending;
+",
+    // AUTOINCREMENT writes the highest number down with each row, which is a page more for
+    // each commit. `highest` has it only for rows that are gone. Views of applications that
+    // lead nowhere are theirs: without the old way of renaming, they would be an error here.
+    "
+PRAGMA legacy_alter_table = ON;
+CREATE TABLE highest (
+    name TEXT PRIMARY KEY,
+    number INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO highest (name, number)
+    SELECT name, max(seq) FROM sqlite_sequence WHERE name IN ('outbound', 'inbound')
+    GROUP BY name;
+CREATE TABLE new_outbound (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    recipient TEXT NOT NULL,
+    channel TEXT NOT NULL,
+    stanza BLOB NOT NULL,
+    accepted_at INTEGER NOT NULL,
+    deadline INTEGER,
+    protection INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    reason TEXT,
+    attempts INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    boot INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    prev INTEGER
+) STRICT;
+INSERT INTO new_outbound (seq, id, recipient, channel, stanza, accepted_at, deadline,
+    protection, state, reason, attempts, updated_at, boot, place, prev)
+    SELECT seq, id, recipient, channel, stanza, accepted_at, deadline,
+    protection, state, reason, attempts, updated_at, boot, place, prev FROM outbound;
+DROP TABLE outbound;
+ALTER TABLE new_outbound RENAME TO outbound;
+CREATE INDEX outbound_lane ON outbound (recipient, channel, seq) WHERE state < 10;
+CREATE INDEX outbound_due ON outbound (deadline, seq) WHERE state < 3 AND deadline IS NOT NULL;
+CREATE INDEX outbound_final ON outbound (updated_at) WHERE state >= 10;
+CREATE TABLE new_inbound (
+    arrival INTEGER PRIMARY KEY,
+    from_bare TEXT NOT NULL,
+    id TEXT NOT NULL,
+    from_full TEXT NOT NULL,
+    stanza BLOB,
+    received_at INTEGER NOT NULL,
+    changed_at INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    handed_count INTEGER NOT NULL,
+    UNIQUE (id, from_bare)
+) STRICT;
+INSERT INTO new_inbound (arrival, from_bare, id, from_full, stanza, received_at, changed_at,
+    state, handed_count)
+    SELECT arrival, from_bare, id, from_full, stanza, received_at, changed_at,
+    state, handed_count FROM inbound;
+DROP TABLE inbound;
+ALTER TABLE new_inbound RENAME TO inbound;
+CREATE INDEX inbound_unhandled ON inbound (arrival) WHERE state < 2;
+CREATE INDEX inbound_payload ON inbound (arrival, changed_at)
+    WHERE state = 2 AND stanza IS NOT NULL;
+PRAGMA legacy_alter_table = OFF;
 ",
 ];
 

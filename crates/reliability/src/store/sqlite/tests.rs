@@ -8,7 +8,7 @@ use std::sync::mpsc as std_mpsc;
 use tempfile::TempDir;
 
 use super::super::op::OpResult;
-use super::super::record::{Check, Seed, StoreId};
+use super::super::record::{Check, InboundState, NewInbound, OutboundState, Seed, StoreId};
 use super::*;
 
 fn opening() -> Opening {
@@ -237,4 +237,161 @@ async fn a_file_of_version_1_is_migrated_with_its_messages_intact() {
         .query_row("SELECT count(*) FROM servers", [], |row| row.get(0))
         .unwrap();
     assert_eq!(servers, 0);
+}
+
+/// A file of that version, with a view of an application's that leads nowhere.
+fn file_of_version(path: &Path, version: usize, rows: &str) {
+    let old = Connection::open(path).unwrap();
+    for step in &schema::MIGRATIONS[..version] {
+        old.execute_batch(step).unwrap();
+    }
+    old.pragma_update(None, "application_id", schema::APPLICATION_ID)
+        .unwrap();
+    old.pragma_update(None, "user_version", version as u32)
+        .unwrap();
+    old.execute_batch(
+        "INSERT INTO identity VALUES (1, x'07070707070707070707070707070707', 'lamp', 3, 9, 5);
+         CREATE VIEW app_lost AS SELECT * FROM app_gone;",
+    )
+    .unwrap();
+    old.execute_batch(rows).unwrap();
+    old.close().unwrap();
+}
+
+#[tokio::test]
+async fn a_file_of_version_4_is_migrated_with_its_messages_and_its_highest_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.db");
+    file_of_version(
+        &path,
+        4,
+        "INSERT INTO outbound VALUES
+             (4, 'm4', 'a@b.example', 'c', x'3c6d2f3e', 10, 77, 1, 0, NULL, 2, 11, 3, 6, -5),
+             (5, 'm5', 'a@b.example', 'c', x'3c6d2f3e', 11, 99, 0, 12, 'expired', 1, 12, 3, 7, 9),
+             (8, 'm8', 'a@b.example', '', x'3c6d2f3e', 12, NULL, 0, 12, 'expired', 1, 13, 3, 0, NULL);
+         DELETE FROM outbound WHERE seq = 8;
+         INSERT INTO inbound VALUES
+             (2, 'c@b.example', 'i2', 'c@b.example/x', x'3c6d2f3e', 7, 8, 1, 4),
+             (3, 'c@b.example', 'i3', 'c@b.example/x', NULL, 7, 9, 2, 1),
+             (9, 'c@b.example', 'i9', 'c@b.example/x', NULL, 7, 9, 2, 1);
+         DELETE FROM inbound WHERE arrival = 9;",
+    );
+
+    let mut opening = opening();
+    opening.device = Some("lamp".into());
+    let store = SqliteStore::open(&path, &opening).unwrap();
+    let version = store
+        .read(|c| c.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0)))
+        .await
+        .unwrap();
+    assert_eq!((version, store.identity().boot_count), (schema::VERSION, 4));
+    let recovered = store.recover(10).await.unwrap();
+    assert_eq!(recovered.next_seq, 9);
+    let m4 = OutboundRecord {
+        seq: 4,
+        id: "m4".into(),
+        to: "a@b.example".into(),
+        channel: "c".into(),
+        stanza: b"<m/>".to_vec().into(),
+        accepted_at: WallTime::from_unix_ms(10),
+        deadline: Some(WallTime::from_unix_ms(77)),
+        protection: 1,
+        state: OutboundState::Accepted,
+        attempts: 2,
+        updated_at: WallTime::from_unix_ms(11),
+        boot: 3,
+        place: 6,
+        prev: Some((-5_i64).cast_unsigned()),
+    };
+    assert_eq!(recovered.outbound, [m4]);
+    let m5 = store.outbound("m5").await.unwrap().unwrap();
+    assert_eq!((m5.seq, m5.place, m5.prev), (5, 7, Some(9)));
+    assert_eq!(store.outbound("m8").await.unwrap(), None);
+    assert_eq!(recovered.inbound.len(), 1);
+    let i2 = &recovered.inbound[0];
+    assert_eq!(
+        (i2.arrival, i2.state),
+        (2, InboundState::Handed { times: 4 })
+    );
+    assert_eq!(recovered.counts.handled, 1);
+
+    // Neither what is gone nor what is there lends its number.
+    let new = NewInbound {
+        key: InboundKey::new("c@b.example", "i10"),
+        from_full: "c@b.example/x".into(),
+        stanza: b"<m/>".to_vec().into(),
+        received_at: WallTime::from_unix_ms(20),
+        handed: false,
+    };
+    let batch = vec![Op::PutInbound(new)];
+    let committed = store.submit(batch).unwrap().await.unwrap();
+    assert_eq!(committed.results, [OpResult::Kept { arrival: 10 }]);
+    drop(store);
+    SqliteReader::open(&path).unwrap().counts().unwrap();
+    file::quick_check(&Connection::open(&path).unwrap()).unwrap();
+}
+
+#[tokio::test]
+async fn a_new_and_a_migrated_file_have_the_same_tables() {
+    let folder = tempfile::tempdir().unwrap();
+    let schema_of = |path: &Path| {
+        let file = Connection::open(path).unwrap();
+        let mut objects = file
+            .prepare(
+                "SELECT type, name, sql FROM sqlite_schema WHERE name <> 'app_lost' ORDER BY name",
+            )
+            .unwrap();
+        let rows = objects.query_map([], |row| {
+            Ok((
+                row.get::<_, String>(0)?,
+                row.get::<_, String>(1)?,
+                row.get::<_, Option<String>>(2)?,
+            ))
+        });
+        rows.unwrap().map(Result::unwrap).collect::<Vec<_>>()
+    };
+    let (new, old) = (folder.path().join("new.db"), folder.path().join("old.db"));
+    drop(SqliteStore::open(&new, &opening()).unwrap());
+    file_of_version(&old, 4, "");
+    let mut opening = opening();
+    opening.device = Some("lamp".into());
+    drop(SqliteStore::open(&old, &opening).unwrap());
+    assert_eq!(schema_of(&old), schema_of(&new));
+}
+
+#[tokio::test]
+async fn a_commit_of_one_message_writes_few_pages() {
+    let (_folder, store) = open();
+    let frames = |store: &SqliteStore| {
+        let wal = store.path().with_extension("db-wal");
+        std::fs::metadata(wal).unwrap().len() / (4096 + 24)
+    };
+    let put = |seq: u64| {
+        vec![Op::PutOutbound(OutboundRecord {
+            seq,
+            id: format!("m{seq:05}"),
+            to: "a@b.example".into(),
+            channel: "c".into(),
+            stanza: vec![b'x'; 300].into(),
+            accepted_at: WallTime::from_unix_ms(10),
+            deadline: None,
+            protection: 1,
+            state: OutboundState::Accepted,
+            attempts: 0,
+            updated_at: WallTime::from_unix_ms(10),
+            boot: 3,
+            place: seq,
+            prev: None,
+        })]
+    };
+    for seq in 1..=100 {
+        store.submit(put(seq)).unwrap().await.unwrap();
+    }
+    let start = frames(&store);
+    for seq in 101..=200 {
+        store.submit(put(seq)).unwrap().await.unwrap();
+    }
+    // The row and two indexes; now and then a page that is new, and those above it.
+    let pages = frames(&store) - start;
+    assert!(pages < 400, "{pages} pages");
 }

@@ -14,7 +14,7 @@ use super::super::lock::OwnerLock;
 use super::super::op::{Committed, MAX_BATCH, Op, OpResult};
 use super::super::pending::Answer;
 use super::super::record::{Check, Identity, InboundKey, WallTime};
-use super::apply::{apply, not_committable, put_together};
+use super::apply::{Last, apply, not_committable, put_together};
 use super::fault::{damage, sqlite_fault};
 use super::file::connect;
 use super::guard::Guard;
@@ -211,7 +211,7 @@ fn commit_group(
     group: &mut Group,
 ) -> Result<Vec<Vec<OpResult>>, rusqlite::Error> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut last = None;
+    let mut last = Last::default();
     let mut results = Vec::with_capacity(group.len());
     for (batch, _) in group {
         let mut answers = Vec::with_capacity(batch.ops.len());
@@ -224,7 +224,7 @@ fn commit_group(
             answers.push(match op {
                 Op::Apply { key, at, .. } => {
                     let effect = batch.effects.pop_front();
-                    apply_effect(&transaction, guard, key, *at, effect)?
+                    apply_effect(&transaction, guard, &mut last, key, *at, effect)?
                 }
                 op => apply(&transaction, &mut last, op)?,
             });
@@ -239,6 +239,7 @@ fn commit_group(
 fn apply_effect(
     transaction: &Transaction<'_>,
     guard: &Guard,
+    last: &mut Last,
     key: &InboundKey,
     at: WallTime,
     effect: Option<Effect>,
@@ -253,7 +254,7 @@ fn apply_effect(
         return Ok(OpResult::EffectFailed);
     }
     let key = key.clone();
-    apply(transaction, &mut None, &Op::MarkHandled { key, at })
+    apply(transaction, last, &Op::MarkHandled { key, at })
 }
 
 /// Those that wait together share one transaction: each keeps or loses its own changes.
