@@ -4,14 +4,12 @@
 use std::time::Duration;
 
 use stanchion_reliability::engine::{Event, Input};
-use stanchion_stanza::payload::delivery::{
-    Boot, Bundle, Channel, Deliver, Device, Epoch, IdPrefix, VerdictState,
-};
+use stanchion_stanza::payload::delivery::{Bundle, Deliver, IdPrefix, VerdictState};
 
 use stanchion_stanza::{Limits, Scope, codec::parse_element};
 
 use crate::pair::Pair;
-use crate::script::{SECOND, Script, between, payload};
+use crate::script::{SECOND, Script, between, deliver, payload};
 
 fn together() -> Pair {
     let mut pair = Pair::with(|config| config.bundle = 8);
@@ -39,22 +37,9 @@ fn sizes(sent: &[String]) -> Vec<usize> {
 /// A message of the channel `c` of `D1` to that device, as bytes.
 fn part(s: &Script, id: &str, seq: u64, change: impl FnOnce(&mut Deliver)) -> Vec<u8> {
     let mut said = Deliver {
-        from: Device::new("D1").unwrap(),
         to: s.engine.place().cloned(),
-        epoch: Epoch {
-            index: 1,
-            random: 5,
-        },
-        channel: Channel::new("c").unwrap(),
-        seq,
-        low: 1,
-        id: IdPrefix(seq + 100),
         prev: (seq > 1).then(|| IdPrefix(seq + 99)),
-        boot: Boot(3),
-        deadline: None,
-        unordered: false,
-        knows: 0,
-        jids: None,
+        ..deliver(seq)
     };
     change(&mut said);
     let mut bytes = format!("<message type='chat' id='{id}'><body>{id}</body>").into_bytes();

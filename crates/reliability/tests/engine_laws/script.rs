@@ -478,24 +478,7 @@ impl Script {
         seq: u64,
         change: impl FnOnce(&mut Deliver),
     ) {
-        let mut said = Deliver {
-            from: Device::new("D1").unwrap(),
-            to: None,
-            epoch: Epoch {
-                index: 1,
-                random: 5,
-            },
-            channel: Channel::new("c").unwrap(),
-            seq,
-            low: 1,
-            id: IdPrefix(seq + 100),
-            prev: None,
-            boot: Boot(3),
-            deadline: None,
-            unordered: false,
-            knows: 0,
-            jids: None,
-        };
+        let mut said = deliver(seq);
         change(&mut said);
         self.peer_says(Some(id), said.to_element());
     }
@@ -723,5 +706,27 @@ fn clock(now: Duration, ahead: Duration) -> Now {
     Now {
         monotonic: now,
         wall: wall(now + ahead),
+    }
+}
+
+/// What message `seq` of the device `D1` says of itself, on the channel `c`.
+pub(crate) fn deliver(seq: u64) -> Deliver {
+    Deliver {
+        from: Device::new("D1").unwrap(),
+        to: None,
+        epoch: Epoch {
+            index: 1,
+            random: 5,
+        },
+        channel: Channel::new("c").unwrap(),
+        seq,
+        low: 1,
+        id: IdPrefix(seq + 100),
+        prev: None,
+        boot: Boot(3),
+        deadline: None,
+        unordered: false,
+        knows: 0,
+        jids: None,
     }
 }
