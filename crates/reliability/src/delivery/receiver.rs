@@ -348,6 +348,14 @@ impl ReceivingChannel {
         known.is_some_and(|known| known.is_awaited(seq, low))
     }
 
+    /// A message that is held is as if it had never come: its sender still has it.
+    pub fn forget_held(&mut self, epoch: Epoch, seq: u64) {
+        if let Some(known) = self.epoch_mut(epoch) {
+            let held = |slot: &Slot| slot.seq == seq && slot.standing == Standing::Held;
+            known.slots.retain(|slot| !held(slot));
+        }
+    }
+
     /// A message is given to the application.
     pub fn hand_over(&mut self, epoch: Epoch, seq: u64) {
         if self.standing(epoch, seq) == Some(Standing::Held) {

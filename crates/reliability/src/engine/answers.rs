@@ -20,6 +20,11 @@ const WAITING: usize = 1024;
 /// sender, and nothing beside what a window of messages takes on a slow link.
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// While the server has left so many stanzas unacknowledged, no more is answered: whoever
+/// comes from a long absence may find thousands of copies, and an answer to each at once
+/// would look as if the server took nothing any more. What waits goes in few stanzas then.
+const UNACKED: usize = 256;
+
 /// To which device, on which channel, under which boot.
 type To = (Device, Channel, Epoch, Boot);
 
@@ -109,9 +114,15 @@ impl Engine {
         self.answers.put(to, verdict, is_urgent, now);
     }
 
-    /// When those that wait for others leave without.
+    /// Whether the server has taken enough of what was said for more to be answered.
+    pub(super) fn may_answer_more(&self) -> bool {
+        self.management.unacked() < UNACKED
+    }
+
+    /// When those that wait for others leave without; never while the server is behind, as
+    /// its acknowledgement comes first.
     pub(super) fn verdicts_due(&self) -> Option<Duration> {
-        let since = self.answers.since?;
+        let since = self.answers.since.filter(|_| self.may_answer_more())?;
         let more = self.unhandled > 0 || self.management.arriving() > 0;
         let waits = more && self.answers.in_a_row && !self.answers.is_urgent;
         Some(if waits { since + PAUSE } else { since })
@@ -124,7 +135,7 @@ impl Engine {
             .is_some_and(|at| at <= self.now.monotonic)
         {
             self.send_verdicts();
-        } else if self.answers.is_full {
+        } else if self.answers.is_full && self.may_answer_more() {
             let full = self.answers.take_full();
             self.answer_all(full);
         }

@@ -194,6 +194,21 @@ impl Correspondents {
         handed.collect()
     }
 
+    /// A message that is kept and waits for an earlier one that is not there: the last of its
+    /// channel.
+    pub(super) fn blocked(&self) -> Option<(Device, Channel, (Epoch, u64))> {
+        self.devices.iter().find_map(|(device, known)| {
+            let mut channels = known.channels.iter();
+            channels.find_map(|(name, there)| {
+                let waits = there.fetching.is_empty()
+                    && there.awaited.is_empty()
+                    && there.channel.next(there.unordered).is_none();
+                let last = there.held.keys().next_back().filter(|_| waits)?;
+                Some((device.clone(), name.clone(), *last))
+            })
+        })
+    }
+
     /// The channel changed: it is written with the next batch.
     pub(super) fn touch(&mut self, device: &Device, name: &Channel) {
         let known = self.devices.get_mut(device);

@@ -197,7 +197,7 @@ impl Engine {
             }
             return;
         };
-        if self.is_full() {
+        if self.is_full() && !self.makes_room() {
             return self.refuse(slot, &message);
         }
         let Some(op) = self.put_inbound(key.clone(), &message, false) else {
@@ -258,7 +258,8 @@ impl Engine {
 
     /// Says so of that stanza.
     pub(super) fn say_full(&mut self, slot: Slot, message: &Message) {
-        if message.kind != MessageType::Groupchat && slot != Slot::ARCHIVED {
+        let asked = message.kind != MessageType::Groupchat && slot != Slot::ARCHIVED;
+        if asked && self.may_answer_more() {
             let full = StanzaError::new(ErrorType::Wait, DefinedCondition::ResourceConstraint);
             let answer = Message {
                 header: message.header.reply(),
@@ -291,8 +292,11 @@ impl Engine {
                 ..
             } => {
                 self.counters.duplicates += 1;
-                // The receipt was lost, or was too late for the sender.
-                self.committed(origin);
+                // The receipt was lost, or was too late for the sender; if it is not said now,
+                // the next copy asks for it.
+                if self.may_answer_more() {
+                    self.committed(origin);
+                }
             }
             // Its receipt follows when the application commits the first copy.
             _ => self.counters.duplicates += 1,

@@ -16,6 +16,8 @@ const TO: &str = "delivery/to/";
 const SELF: &str = "delivery/self";
 /// [`Outbox::floor`](super::outbox::Outbox).
 const FLOOR: &str = "delivery/floor";
+/// Stanzas that the server may leave unacknowledged before it is told no more words.
+const WORDS: usize = 768;
 
 /// Who a store is on the wire; none if the device's name does not fit there.
 pub(super) fn place_of(identity: &Identity) -> Option<Place> {
@@ -255,8 +257,12 @@ impl Engine {
         }
     }
 
+    /// A word of the protocol. Each is said again when somebody asks for it, so that none
+    /// needs to be said to a server that takes nothing.
     pub(super) fn control(&mut self, to: Jid, payload: Element) {
-        self.transmit(&control(to, payload));
+        if self.management.unacked() < WORDS {
+            self.transmit(&control(to, payload));
+        }
     }
 
     /// Whether the answer may come from there: the recipient's account, or one that its

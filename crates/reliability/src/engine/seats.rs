@@ -140,7 +140,7 @@ impl Engine {
             prev: said.prev,
             boot: said.boot,
         };
-        if self.is_full() && !self.takes_no_room(&seat, &at) {
+        if self.is_full() && !self.takes_no_room(&seat, &at) && !self.gets_room(&seat, &at) {
             return self.refuse(slot, &message);
         }
         match self.correspondents.speaking(&said.from, from) {
@@ -219,6 +219,39 @@ impl Engine {
             return matches!(ruling.judgement, Judgement::Known(_));
         }
         !keeps || !ruling.dropped.is_empty() || there.channel.is_awaited(at.epoch, at.seq, at.low)
+    }
+
+    /// Whether room can be made for a message that could be given to the application.
+    fn gets_room(&mut self, seat: &Seat, at: &Coordinates) -> bool {
+        let known = self.correspondents.get(&seat.device);
+        let there = known.and_then(|known| known.channels.get(&seat.channel));
+        let next = match there {
+            Some(there) => {
+                let mut then = there.channel.clone();
+                then.arrives(at);
+                then.is_next(at.epoch, at.seq, there.unordered)
+            }
+            None => at.seq == at.low,
+        };
+        next && self.makes_room()
+    }
+
+    /// Makes room in a full inbox for something that can be given to the application, if that
+    /// has nothing to do: a message goes that waits for an earlier one, which may never come,
+    /// as when its sender has lost its store. One that comes after all is sent again, as its
+    /// sender has no verdict on it. Gives whether there was one.
+    pub(super) fn makes_room(&mut self) -> bool {
+        if self.inbox.is_busy() || mutant::is("full-inbox-refuses-awaited") {
+            return false;
+        }
+        let Some((device, channel, at)) = self.correspondents.blocked() else {
+            return false;
+        };
+        if let Some(receiving) = self.correspondents.channel(&device, &channel) {
+            receiving.channel.forget_held(at.0, at.1);
+        }
+        self.drop_seat(&device, &channel, at);
+        true
     }
 
     /// A message is new.

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use stanchion_reliability::engine::{Event, Input};
 use stanchion_reliability::store::{InboundKey, NewInbound, Op, Store as _};
-use stanchion_stanza::payload::delivery::{Deliver, IdPrefix};
+use stanchion_stanza::payload::delivery::{Deliver, IdPrefix, VerdictState};
 use stanchion_stanza::{Element, Text};
 
 use crate::script::{SECOND, Script, wall};
@@ -254,6 +254,82 @@ fn a_full_inbox_takes_what_makes_room_there() {
     s.channel_message_that("new", 1, |said| said.epoch.index = 3);
     let handed: Vec<String> = s.handed().into_iter().map(|(_, id, _)| id).collect();
     assert_eq!(handed, ["new"]);
+}
+
+#[test]
+fn what_waits_for_ever_leaves_a_full_inbox_for_what_can_be_given() {
+    let mut s = full_of_what_waits();
+    // The sender of those that wait is not heard of again, and others are.
+    s.message("plain");
+    assert!(
+        !s.sent()
+            .iter()
+            .any(|xml| xml.contains("resource-constraint"))
+    );
+    let handed: Vec<String> = s.handed().into_iter().map(|(_, id, _)| id).collect();
+    assert_eq!(handed, ["plain"]);
+    // While the application has something to do, what there is no room for goes back as ever.
+    s.message("later");
+    assert!(
+        s.sent()
+            .iter()
+            .any(|xml| xml.contains("resource-constraint"))
+    );
+}
+
+#[test]
+fn what_left_a_full_inbox_comes_again_with_its_sender() {
+    let mut s = full_of_what_waits();
+    s.message("plain");
+    for (arrival, ..) in s.handed() {
+        s.commit(arrival);
+    }
+    let of_the_second = |id: &str, seq: u64, s: &mut Script| {
+        s.channel_message_that(id, seq, |said| {
+            said.prev = (seq > 1).then(|| IdPrefix(seq + 99));
+            said.epoch.index = 2;
+        });
+    };
+    // The last one left; its sender has no verdict on it, and sends all again.
+    let mut seen = Vec::new();
+    for (id, seq) in [("m1", 1), ("m2", 2), ("m3", 3)] {
+        of_the_second(id, seq, &mut s);
+        for (arrival, id, _) in s.handed() {
+            s.commit(arrival);
+            seen.push(id);
+        }
+    }
+    assert_eq!(seen, ["m1", "m2", "m3"]);
+}
+
+#[test]
+fn thousands_of_copies_are_answered_in_few_stanzas() {
+    let mut s = Script::new();
+    s.connect();
+    s.channel_message("m1", 1);
+    s.message("plain");
+    for (arrival, ..) in s.handed() {
+        s.commit(arrival);
+    }
+    let stanzas = |sent: &[String]| {
+        let stanzas = sent.iter().filter(|xml| xml.starts_with("<message"));
+        u32::try_from(stanzas.count()).unwrap()
+    };
+    let before = stanzas(&s.sent());
+    s.acked(before);
+    // As after a long absence; and the server, busy as it is, acknowledges nothing.
+    for _ in 0..3000 {
+        s.channel_message("m1", 1);
+        s.message("plain");
+    }
+    assert!(s.gave_up.is_none());
+    let answers = stanzas(&s.sent());
+    assert!((1..=300).contains(&answers), "{answers}");
+    assert!(s.wait.is_none_or(|at| at > s.now().monotonic));
+    // Once it does, those who still wait hear.
+    s.channel_message("m1", 1);
+    s.acked(before + answers);
+    assert_eq!(s.verdicts(), [(1, VerdictState::Delivered)]);
 }
 
 #[test]
