@@ -332,6 +332,31 @@ fn thousands_of_copies_are_answered_in_few_stanzas() {
     assert_eq!(s.verdicts(), [(1, VerdictState::Delivered)]);
 }
 
+/// What is not promised: the sender had moved the message into a second epoch, then both
+/// stores were restored from before that, and it was delivered in the first one.
+#[test]
+fn a_copy_from_a_history_that_both_ends_have_lost_can_take_effect_again() {
+    let mut s = Script::new();
+    s.connect();
+    s.channel_message("m1", 1);
+    s.commit(1);
+    s.channel_message_that("m2", 2, |said| {
+        said.low = 2;
+        said.prev = Some(IdPrefix(101));
+    });
+    s.handed();
+    let here = s.engine.place().cloned();
+    s.channel_message_that("m1", 13, |said| {
+        (said.epoch.index, said.low, said.id) = (2, 13, IdPrefix(101));
+        said.to = here;
+    });
+    let events = s.events();
+    let again = |event: &Event| matches!(event, Event::Message { .. });
+    assert_eq!(events.iter().filter(|event| again(event)).count(), 1);
+    let told = |event: &Event| matches!(event, Event::RolledBack { .. });
+    assert!(events.iter().any(told));
+}
+
 #[test]
 fn a_record_that_cannot_be_read_holds_up_no_other() {
     let s = Script::new();
