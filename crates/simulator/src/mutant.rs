@@ -48,6 +48,10 @@ pub const ELSEWHERE: &[(&str, &str)] = &[
         "copy-before-durable",
         "a_copy_on_a_new_stream_is_not_acknowledged_before_the_first_is_durable",
     ),
+    (
+        "part-stands-for-all",
+        "a_bundle_is_acknowledged_once_all_in_it_is_durable",
+    ),
     ("back-off-forgotten", "an_answer_to_a_copy_ends_no_back_off"),
     (
         "back-off-for-ever",
