@@ -3,7 +3,6 @@
 //! in batches of as many.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -82,16 +81,16 @@ fn fresh_paths(folder: &Path) -> impl Fn(&str) -> PathBuf + use<> {
 /// Messages a second that `senders` tasks get kept, each waiting for the one before.
 async fn keep(path: &Path, senders: usize, time: Duration) -> Result<f64, String> {
     let (client, _incoming) = ends::cut_off(path).await?;
-    let next = Arc::new(AtomicUsize::new(0));
+    // Made once, as the rows of the others are: what is measured is `send`.
+    let message = ends::message(0)?;
     let start = Instant::now();
     let mut tasks = JoinSet::new();
     for _ in 0..senders {
-        let (sender, next) = (client.sender(), Arc::clone(&next));
+        let (sender, message) = (client.sender(), message.clone());
         tasks.spawn(async move {
             let mut kept = 0;
             while start.elapsed() < time {
-                let message = ends::message(next.fetch_add(1, Ordering::Relaxed))?;
-                sender.send(message).await.map_err(|e| told(&e))?;
+                sender.send(message.clone()).await.map_err(|e| told(&e))?;
                 kept += 1;
             }
             Ok::<usize, String>(kept)

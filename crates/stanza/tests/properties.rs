@@ -17,7 +17,7 @@ use stanchion_stanza::stanza::{
 };
 use stanchion_stanza::stream::{Requirement, StreamCondition, StreamError};
 use stanchion_stanza::{
-    Encoder, Iq, Jid, Limits, Message, Presence, Scope, Stanza, Text,
+    Element, Encoder, Iq, Jid, Limits, Message, Presence, Scope, Stanza, Text,
     codec::{EncodeError, parse_element},
     stream::{StreamFeatures, StreamHeader},
 };
@@ -324,6 +324,38 @@ proptest! {
         let element = stanza.to_element();
         journey::element_survives(&element, Limits::default());
         prop_assert_eq!(Stanza::from_element(element), Ok(stanza));
+    }
+
+    #[test]
+    fn a_message_is_written_as_its_element_is(
+        message in message(),
+        other in option::of((prop::sample::select(vec!["other", "to", "id", "type"]), text())),
+        bytes in 100..400usize,
+    ) {
+        let mut message = message;
+        if let Some((name, value)) = other {
+            let mut element = Element::new("x", "urn:x");
+            element.set_attr(name, value);
+            message.header.other.extend(element.attrs().cloned());
+        }
+        let limits = Limits::default().with_stanza_bytes(bytes);
+        for encoder in [
+            Encoder::new(Scope::client(), Limits::default()),
+            Encoder::new(Scope::empty(), limits),
+        ] {
+            let mut written = b"before".to_vec();
+            let outcome = encoder.message(&message, &mut written);
+            match encoder.to_bytes(&message.to_element()) {
+                Ok(bytes) => {
+                    prop_assert_eq!(outcome, Ok(()));
+                    prop_assert_eq!(&written[b"before".len()..], bytes);
+                }
+                Err(error) => {
+                    prop_assert_eq!(outcome, Err(error));
+                    prop_assert_eq!(written, b"before");
+                }
+            }
+        }
     }
 
     #[test]

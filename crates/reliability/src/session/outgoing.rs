@@ -26,6 +26,7 @@ static ENCODER: LazyLock<Encoder> = LazyLock::new(|| {
         Limits::default().with_stanza_bytes(MAX_STANZA),
     )
 });
+static REQUEST: LazyLock<Element> = LazyLock::new(|| Request.to_element());
 
 /// A message to be delivered reliably.
 ///
@@ -208,7 +209,7 @@ impl Outgoing {
     /// Gives it an id and what asks for its receipt.
     pub(super) fn prepare(self) -> Result<Prepared, InvalidMessage> {
         let id = self.id.unwrap_or_else(|| Uuid::now_v7().to_string());
-        let text = Text::new(id.clone())?;
+        let text = Text::new(id.as_str())?;
         let mut message = self.message.with_id(text.clone());
         message.payloads.push(OriginId { id: text }.to_element());
         if self.mode == Mode::AtMostOnce {
@@ -218,14 +219,13 @@ impl Outgoing {
         }
         // The last one: it is left out where the recipient answers by verdicts.
         if !matches!(self.mode, Mode::Room | Mode::AtMostOnce) {
-            message.payloads.push(Request.to_element());
+            message.payloads.push(REQUEST.clone());
         }
-        let to = message.header.to.clone();
         let mut stanza = Vec::with_capacity(ROOM);
-        ENCODER.element(&message.to_element(), &mut stanza)?;
+        ENCODER.message(&message, &mut stanza)?;
         Ok(Prepared {
             id,
-            to,
+            to: message.header.to,
             stanza: stanza.into(),
             within: self.within,
             protection: self.protection,

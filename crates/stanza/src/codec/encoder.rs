@@ -5,6 +5,7 @@ use super::error::EncodeError;
 use super::limits::Limits;
 use super::scope::Scope;
 use crate::ns;
+use crate::stanza::{Message, Parts};
 use crate::stream::StreamHeader;
 use crate::xml::{Attribute, Element, NodeView, View};
 
@@ -61,6 +62,30 @@ impl Encoder {
     /// # Errors
     /// [`EncodeError`] if the limits would refuse it; `out` is then as before.
     pub fn element(&self, element: &Element, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        self.write(out, |writer, around| writer.element(element.view(), around))
+    }
+
+    /// Appends a message: as [`Message::to_element`] and [`Encoder::element`], but without the
+    /// element between.
+    ///
+    /// # Errors
+    /// As [`Encoder::element`].
+    pub fn message(&self, message: &Message, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let Some(attributes) = message.own_attributes() else {
+            return self.element(&message.to_element(), out);
+        };
+        self.write(out, |writer, around| {
+            let attributes = || attributes.iter().flatten().copied();
+            let nodes = message.payloads.iter().map(|p| NodeView::Element(p.view()));
+            writer.parts(ns::CLIENT, "message", attributes, nodes, around)
+        })
+    }
+
+    fn write(
+        &self,
+        out: &mut Vec<u8>,
+        write: impl FnOnce(&mut Writer<'_>, Around<'_>) -> Result<(), EncodeError>,
+    ) -> Result<(), EncodeError> {
         let before = out.len();
         let mut writer = Writer {
             scope: &self.scope,
@@ -73,8 +98,7 @@ impl Encoder {
             depth: 0,
             bindings: self.scope.len(),
         };
-        let written = writer.element(element.view(), around);
-        let written = written.and_then(|()| writer.check_size());
+        let written = write(&mut writer, around).and_then(|()| writer.check_size());
         if written.is_err() {
             out.truncate(before);
         }
@@ -123,13 +147,31 @@ impl Writer<'_> {
 
     /// Recursion is bounded by the depth limit.
     fn element(&mut self, element: View<'_>, around: Around<'_>) -> Result<(), EncodeError> {
+        let attributes = || element.attributes().map(|a| (a.ns(), a.name(), a.value()));
+        self.parts(
+            element.ns(),
+            element.name(),
+            attributes,
+            element.nodes(),
+            around,
+        )
+    }
+
+    /// `attributes` gives them as often as it is asked.
+    fn parts<'v, A: Iterator<Item = Parts<'v>>>(
+        &mut self,
+        ns: &str,
+        name: &str,
+        attributes: impl Fn() -> A,
+        nodes: impl Iterator<Item = NodeView<'v>>,
+        around: Around<'_>,
+    ) -> Result<(), EncodeError> {
         // At each element and not only in the end: namespaces declared again and again make
         // far more of an element than it holds.
         self.check_size()?;
         if around.depth >= self.limits.levels() {
             return Err(EncodeError::TooDeep(self.limits.levels()));
         }
-        let ns = element.ns();
         // Features and errors carry the stream's prefix by custom; some peers insist.
         let prefix: &[u8] = match ns {
             ns::XML => b"xml:",
@@ -138,10 +180,10 @@ impl Writer<'_> {
         };
         let declares = prefix.is_empty() && ns != around.default;
         // A foreign attribute costs two: its declaration and itself.
-        let (mut attributes, mut foreign) = (0, 0);
-        for attribute in element.attributes() {
-            attributes += 1;
-            foreign += usize::from(!matches!(attribute.ns(), "" | ns::XML));
+        let (mut count, mut foreign) = (0, 0);
+        for (ns, ..) in attributes() {
+            count += 1;
+            foreign += usize::from(!matches!(ns, "" | ns::XML));
         }
         let declared = foreign + usize::from(declares);
         let inside = Around {
@@ -153,24 +195,22 @@ impl Writer<'_> {
             depth: around.depth + 1,
             bindings: around.bindings + declared,
         };
-        if attributes + declared > self.limits.attributes
-            || inside.bindings > self.limits.attributes
-        {
+        if count + declared > self.limits.attributes || inside.bindings > self.limits.attributes {
             return Err(EncodeError::TooManyAttributes(self.limits.attributes));
         }
 
         self.out.push(b'<');
         self.out.extend_from_slice(prefix);
-        self.out.extend_from_slice(element.name().as_bytes());
+        self.out.extend_from_slice(name.as_bytes());
         if declares {
             self.out.extend_from_slice(b" xmlns='");
             escape_attribute(ns, self.out);
             self.out.push(b'\'');
         }
-        for (index, a) in element.attributes().enumerate() {
-            write_attribute(a.ns(), a.name(), a.value(), index, self.out);
+        for (index, (ns, name, value)) in attributes().enumerate() {
+            write_attribute(ns, name, value, index, self.out);
         }
-        let mut nodes = element.nodes().peekable();
+        let mut nodes = nodes.peekable();
         if nodes.peek().is_none() {
             self.out.extend_from_slice(b"/>");
             return Ok(());
@@ -184,7 +224,7 @@ impl Writer<'_> {
         }
         self.out.extend_from_slice(b"</");
         self.out.extend_from_slice(prefix);
-        self.out.extend_from_slice(element.name().as_bytes());
+        self.out.extend_from_slice(name.as_bytes());
         self.out.push(b'>');
         Ok(())
     }

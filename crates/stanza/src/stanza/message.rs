@@ -1,6 +1,6 @@
 //! Messages (RFC 6120 §8.2.1, RFC 6121 §5).
 
-use super::{Header, StanzaError, StanzaParseError, find_error};
+use super::{Header, Parts, StanzaError, StanzaParseError, find_error};
 use crate::jid::Jid;
 use crate::ns;
 use crate::payload::{Payload, PayloadError};
@@ -133,6 +133,12 @@ impl Message {
             kind,
             payloads: element.into_children(),
         })
+    }
+
+    /// Its own attributes, in the order of `to_element`. None if there are others, which may
+    /// stand in for them.
+    pub(crate) fn own_attributes(&self) -> Option<[Option<Parts<'_>>; 5]> {
+        self.header.own_attributes(self.kind.as_str())
     }
 
     /// Writes the message.

@@ -107,6 +107,9 @@ impl From<Iq> for Stanza {
     }
 }
 
+/// An attribute: namespace, name, value.
+pub(crate) type Parts<'a> = (&'a str, &'a str, &'a str);
+
 /// The attributes that all stanzas have (RFC 6120 §8.1).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Header {
@@ -147,6 +150,20 @@ impl Header {
             }
         }
         Ok((header, stanza_type))
+    }
+
+    fn own_attributes<'a>(&'a self, kind: Option<&'a str>) -> Option<[Option<Parts<'a>>; 5]> {
+        self.other.is_empty().then(|| {
+            [
+                self.from.as_ref().map(|from| ("", "from", from.as_str())),
+                self.to.as_ref().map(|to| ("", "to", to.as_str())),
+                self.id.as_ref().map(|id| ("", "id", id.as_str())),
+                kind.map(|kind| ("", "type", kind)),
+                self.lang
+                    .as_ref()
+                    .map(|lang| (ns::XML, "lang", lang.as_str())),
+            ]
+        })
     }
 
     fn to_element(

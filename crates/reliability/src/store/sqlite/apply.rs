@@ -1,24 +1,27 @@
 //! What each op does to the tables, inside the writer's transaction. The same
 //! as `memory::tables`, which the tests compare.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use super::super::op::{Op, OpResult, PRUNE_STEP};
 use super::super::record::{
     InboundKey, InboundState, NewInbound, OutboundRecord, OutboundState, WallTime,
 };
-use super::insertion::{self, is_there};
+use super::insertion::{self, Previous, is_there};
+use super::key::Id;
 use super::query::Numbered;
 use super::schema::{InboundCode, from_sql, inbound_state, outbound_state, state_code, to_sql};
 
 type Result<T> = std::result::Result<T, rusqlite::Error>;
 
-/// The highest numbers that rows ever had, once they are known. For the ops of one
-/// transaction.
+/// The highest numbers that rows ever had, once they are known, and the row that was put
+/// last. True as long as nobody else
+/// writes, and every transaction with it was committed.
 #[derive(Debug, Default)]
 pub(super) struct Last {
     seq: Option<u64>,
     arrival: Option<u64>,
+    put: Previous,
 }
 
 impl Last {
@@ -38,7 +41,7 @@ fn known(last: &mut Option<u64>, connection: &Connection, table: Numbered) -> Re
     }
 }
 
-/// Does what `op` says. The caller keeps `last` for the ops of one transaction.
+/// Does what `op` says. The caller keeps `last`.
 pub(super) fn apply(connection: &Connection, last: &mut Last, op: &Op) -> Result<OpResult> {
     match op {
         Op::PutOutbound(record) => put_outbound(connection, last, record),
@@ -49,7 +52,7 @@ pub(super) fn apply(connection: &Connection, last: &mut Last, op: &Op) -> Result
                      WHERE id = ?1 AND state < 10",
                 )?
                 .execute(params![
-                    id,
+                    Id::of(id),
                     state_code(state),
                     state.reason().map(|reason| &reason.0),
                     at.as_unix_ms(),
@@ -62,7 +65,7 @@ pub(super) fn apply(connection: &Connection, last: &mut Last, op: &Op) -> Result
                     "UPDATE outbound SET attempts = ?2, updated_at = ?3
                      WHERE id = ?1 AND state < 10",
                 )?
-                .execute(params![id, attempts, at.as_unix_ms()])?;
+                .execute(params![Id::of(id), attempts, at.as_unix_ms()])?;
             changed_outbound(connection, id, changed)
         }
         // Without a deadline, `max` gives none either.
@@ -72,14 +75,14 @@ pub(super) fn apply(connection: &Connection, last: &mut Last, op: &Op) -> Result
                     "UPDATE outbound SET deadline = max(deadline, ?2), updated_at = ?3
                      WHERE id = ?1 AND state < 10",
                 )?
-                .execute(params![id, deadline.as_unix_ms(), at.as_unix_ms()])?;
+                .execute(params![Id::of(id), deadline.as_unix_ms(), at.as_unix_ms()])?;
             changed_outbound(connection, id, changed)
         }
-        Op::PruneOutbound { before } => prune_outbound(connection, *before),
+        Op::PruneOutbound { before } => prune_outbound(connection, last, *before),
         Op::TrimOutbound {
             keep_bytes,
             keep_rows,
-        } => trim_outbound(connection, *keep_bytes, *keep_rows),
+        } => trim_outbound(connection, last, *keep_bytes, *keep_rows),
         Op::TrimInbound { keep_bytes } => trim_inbound(connection, *keep_bytes),
         Op::PutInbound(new) => put_inbound(connection, last, new),
         Op::MarkHanded { key, at } => change_inbound(connection, key, InboundCode::HANDED, *at),
@@ -122,7 +125,7 @@ pub(super) fn apply(connection: &Connection, last: &mut Last, op: &Op) -> Result
 fn find_outbound(connection: &Connection, id: &str) -> Result<Option<(i64, OutboundState)>> {
     connection
         .prepare_cached("SELECT seq, state, reason FROM outbound WHERE id = ?1")?
-        .query_row([id], |row| {
+        .query_row([Id::of(id)], |row| {
             Ok((row.get(0)?, outbound_state(row.get(1)?, row.get(2)?)?))
         })
         .optional()
@@ -142,7 +145,7 @@ fn put_outbound(
             },
         });
     }
-    match insertion::put(connection, record) {
+    match insertion::put(connection, &mut last.put, record) {
         Err(error) if is_there(&error) => match find_outbound(connection, &record.id)? {
             Some((_, state)) => Ok(OpResult::OutboundExists { state }),
             None => Err(error),
@@ -170,7 +173,7 @@ pub(super) fn put_together(connection: &Connection, last: &mut Last, ops: &[Op])
         _ => None,
     });
     let records: Vec<&OutboundRecord> = rising.collect();
-    let put = insertion::put_several(connection, &records)?;
+    let put = insertion::put_several(connection, &mut last.put, &records)?;
     if let Some(newest) = put.checked_sub(1).and_then(|n| records.get(n)) {
         last.seq = Some(newest.seq);
     }
@@ -206,43 +209,70 @@ fn changed_outbound(connection: &Connection, id: &str, changed: usize) -> Result
     })
 }
 
-fn prune_outbound(connection: &Connection, before: WallTime) -> Result<OpResult> {
-    let rows = deleting(connection, Numbered::Outbound, || {
-        connection
-            .prepare_cached(
-                "DELETE FROM outbound WHERE seq IN (
-                   SELECT seq FROM outbound WHERE state >= 10 AND updated_at < ?1
-                   ORDER BY seq LIMIT ?2)",
-            )?
-            .execute(params![before.as_unix_ms(), to_sql(PRUNE_STEP)])
-    })?;
+fn prune_outbound(connection: &Connection, last: &mut Last, before: WallTime) -> Result<OpResult> {
+    let rows = delete_outbound(
+        connection,
+        last,
+        "DELETE FROM outbound WHERE seq IN (
+           SELECT seq FROM outbound WHERE state >= 10 AND updated_at < ?1
+           ORDER BY seq LIMIT ?2) RETURNING seq",
+        params![before.as_unix_ms(), to_sql(PRUNE_STEP)],
+    )?;
     Ok(pruned(0, rows as u64))
 }
 
-fn trim_outbound(connection: &Connection, keep_bytes: u64, keep_rows: u64) -> Result<OpResult> {
+/// Deletes the rows that `sql` says and returns. What stood behind them begins a row of rows
+/// from now on.
+fn delete_outbound(
+    connection: &Connection,
+    last: &mut Last,
+    sql: &str,
+    params: &[&dyn ToSql],
+) -> Result<usize> {
+    last.put = Previous::default();
+    let mut gone: Vec<i64> = Vec::new();
+    let rows = deleting(connection, Numbered::Outbound, || {
+        let mut statement = connection.prepare_cached(sql)?;
+        gone = statement
+            .query_map(params, |row| row.get(0))?
+            .collect::<Result<_>>()?;
+        Ok(gone.len())
+    })?;
+    gone.sort_unstable();
+    let mut begin = connection.prepare_cached("UPDATE outbound SET begins = 1 WHERE seq = ?1")?;
+    for (at, seq) in gone.iter().enumerate() {
+        let behind = seq.saturating_add(1);
+        if gone.get(at + 1) != Some(&behind) {
+            begin.execute([behind])?;
+        }
+    }
+    Ok(rows)
+}
+
+fn trim_outbound(
+    connection: &Connection,
+    last: &mut Last,
+    keep_bytes: u64,
+    keep_rows: u64,
+) -> Result<OpResult> {
     let finals: i64 = connection
         .prepare_cached("SELECT count(*) FROM outbound WHERE state >= 10")?
         .query_row([], |row| row.get(0))?;
     if !has_more_than(connection, keep_bytes)? && from_sql(finals)? <= keep_rows {
         return Ok(pruned(0, 0));
     }
-    let rows = deleting(connection, Numbered::Outbound, || {
-        connection
-            .prepare_cached(
-                "DELETE FROM outbound WHERE seq IN (
-                   SELECT seq FROM (
-                     SELECT seq, sum(length(stanza)) OVER newest AS bytes,
-                            row_number() OVER newest AS place
-                     FROM outbound WHERE state >= 10
-                     WINDOW newest AS (ORDER BY seq DESC ROWS UNBOUNDED PRECEDING))
-                   WHERE bytes > ?1 OR place > ?2 ORDER BY seq LIMIT ?3)",
-            )?
-            .execute(params![
-                to_sql(keep_bytes),
-                to_sql(keep_rows),
-                to_sql(PRUNE_STEP)
-            ])
-    })?;
+    let rows = delete_outbound(
+        connection,
+        last,
+        "DELETE FROM outbound WHERE seq IN (
+           SELECT seq FROM (
+             SELECT seq, sum(length(stanza)) OVER newest AS bytes,
+                    row_number() OVER newest AS place
+             FROM outbound WHERE state >= 10
+             WINDOW newest AS (ORDER BY seq DESC ROWS UNBOUNDED PRECEDING))
+           WHERE bytes > ?1 OR place > ?2 ORDER BY seq LIMIT ?3) RETURNING seq",
+        params![to_sql(keep_bytes), to_sql(keep_rows), to_sql(PRUNE_STEP)],
+    )?;
     Ok(pruned(0, rows as u64))
 }
 

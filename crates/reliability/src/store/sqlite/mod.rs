@@ -1,12 +1,13 @@
 //! The SQLite store: one file, one writer thread. This file owns the handle;
-//! `writer` the thread, `file` the opening, `schema` the format, `apply` and
-//! `query` the statements, `reader` a look from outside.
+//! `writer` the thread, `file` the opening, `schema` the format, `key` how ids and lanes
+//! stand in it, `apply` and `query` the statements, `reader` a look from outside.
 
 mod apply;
 mod fault;
 mod file;
 mod guard;
 mod insertion;
+mod key;
 mod query;
 mod reader;
 mod schema;

@@ -9,6 +9,7 @@ use super::super::record::{
     Identity, InboundState, Opening, OutboundState, Reason, StoreId, WallTime,
 };
 use super::fault::sqlite_fault;
+use super::key;
 
 /// `PRAGMA application_id` of a store: "Stan".
 pub(super) const APPLICATION_ID: i32 = 0x5374_616e;
@@ -193,6 +194,42 @@ CREATE INDEX inbound_payload ON inbound (arrival, changed_at)
     WHERE state = 2 AND stanza IS NOT NULL;
 PRAGMA legacy_alter_table = OFF;
 ",
+    // The keys of the indexes become short: see `key`. Of rows of one lane that follow each
+    // other without a gap, `outbound_lane` has the first: `begins` is 1 there. It may be 1
+    // elsewhere, too. The stanza is last, so that who looks for a state need not pass it.
+    "
+PRAGMA legacy_alter_table = ON;
+CREATE TABLE new_outbound (
+    seq INTEGER PRIMARY KEY,
+    id ANY NOT NULL UNIQUE,
+    lane INTEGER NOT NULL,
+    begins INTEGER NOT NULL,
+    recipient TEXT NOT NULL,
+    channel TEXT NOT NULL,
+    accepted_at INTEGER NOT NULL,
+    deadline INTEGER,
+    protection INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    reason TEXT,
+    attempts INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    boot INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    prev INTEGER,
+    stanza BLOB NOT NULL
+) STRICT;
+INSERT INTO new_outbound (seq, id, lane, begins, recipient, channel, accepted_at, deadline,
+    protection, state, reason, attempts, updated_at, boot, place, prev, stanza)
+    SELECT seq, stanchion_id(id), stanchion_lane(recipient, channel), 1, recipient, channel,
+    accepted_at, deadline, protection, state, reason, attempts, updated_at, boot, place, prev,
+    stanza FROM outbound;
+DROP TABLE outbound;
+ALTER TABLE new_outbound RENAME TO outbound;
+CREATE INDEX outbound_lane ON outbound (lane) WHERE begins = 1;
+CREATE INDEX outbound_due ON outbound (deadline, seq) WHERE state < 3 AND deadline IS NOT NULL;
+CREATE INDEX outbound_final ON outbound (updated_at) WHERE state >= 10;
+PRAGMA legacy_alter_table = OFF;
+",
 ];
 
 /// The version this release writes, and the newest it reads.
@@ -213,9 +250,11 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), rusqlite::Error
     if found >= VERSION {
         return Ok(());
     }
+    key::add_functions(&transaction)?;
     for step in MIGRATIONS.iter().skip(found as usize) {
         transaction.execute_batch(step)?;
     }
+    key::remove_functions(&transaction)?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()
@@ -266,6 +305,9 @@ pub(super) fn read_identity(connection: &Connection) -> Result<Option<Identity>,
         )
         .optional()
 }
+
+/// The numbers of the outbound states that are final begin here.
+pub(super) const FINAL: i64 = 10;
 
 /// The number of an outbound state: below 3 undecided, below 10 pending, from
 /// 10 final.

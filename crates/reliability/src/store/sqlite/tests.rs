@@ -266,7 +266,7 @@ async fn a_file_of_version_4_is_migrated_with_its_messages_and_its_highest_numbe
         &path,
         4,
         "INSERT INTO outbound VALUES
-             (4, 'm4', 'a@b.example', 'c', x'3c6d2f3e', 10, 77, 1, 0, NULL, 2, 11, 3, 6, -5),
+             (4, '01890a5d-ac96-774b-bcce-b302099a8057', 'a@b.example', 'c', x'3c6d2f3e', 10, 77, 1, 0, NULL, 2, 11, 3, 6, -5),
              (5, 'm5', 'a@b.example', 'c', x'3c6d2f3e', 11, 99, 0, 12, 'expired', 1, 12, 3, 7, 9),
              (8, 'm8', 'a@b.example', '', x'3c6d2f3e', 12, NULL, 0, 12, 'expired', 1, 13, 3, 0, NULL);
          DELETE FROM outbound WHERE seq = 8;
@@ -289,7 +289,7 @@ async fn a_file_of_version_4_is_migrated_with_its_messages_and_its_highest_numbe
     assert_eq!(recovered.next_seq, 9);
     let m4 = OutboundRecord {
         seq: 4,
-        id: "m4".into(),
+        id: "01890a5d-ac96-774b-bcce-b302099a8057".into(),
         to: "a@b.example".into(),
         channel: "c".into(),
         stanza: b"<m/>".to_vec().into(),
@@ -303,7 +303,14 @@ async fn a_file_of_version_4_is_migrated_with_its_messages_and_its_highest_numbe
         place: 6,
         prev: Some((-5_i64).cast_unsigned()),
     };
-    assert_eq!(recovered.outbound, [m4]);
+    assert_eq!(store.outbound(&m4.id).await.unwrap().as_ref(), Some(&m4));
+    assert_eq!(recovered.outbound, std::slice::from_ref(&m4));
+    let lane = OutboundQuery {
+        to: Some("a@b.example".into()),
+        channel: Some("c".into()),
+        ..OutboundQuery::default()
+    };
+    assert_eq!(store.outbound_page(lane).await.unwrap(), [m4]);
     let m5 = store.outbound("m5").await.unwrap().unwrap();
     assert_eq!((m5.seq, m5.place, m5.prev), (5, 7, Some(9)));
     assert_eq!(store.outbound("m8").await.unwrap(), None);

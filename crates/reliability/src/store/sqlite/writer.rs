@@ -56,6 +56,8 @@ pub(super) struct Writer {
     // Dropped before the lock is: fields drop in order.
     file: Result<Connection, StoreError>,
     guard: Guard,
+    /// No one else writes to the file, so what it says of rows stays true.
+    last: Last,
     _lock: OwnerLock,
 }
 
@@ -73,6 +75,7 @@ impl Writer {
             identity,
             guard: Guard::on(&mut connection).map_err(sqlite_fault)?,
             file: Ok(connection),
+            last: Last::default(),
             _lock: lock,
         })
     }
@@ -139,7 +142,9 @@ impl Writer {
 
     fn commit(&mut self, group: &mut Group) {
         let outcome = match &mut self.file {
-            Ok(connection) => commit_group(connection, &self.guard, group).map_err(sqlite_fault),
+            Ok(connection) => {
+                commit_group(connection, &self.guard, &mut self.last, group).map_err(sqlite_fault)
+            }
             Err(error) => Err(error.clone()),
         };
         match outcome {
@@ -182,6 +187,7 @@ impl Writer {
     fn reopen(&mut self) -> Result<(), StoreError> {
         // The old connection must be gone first, with all it had cached.
         self.file = Err(StoreError::Closed);
+        self.last = Last::default();
         let opened = connect(&self.path, Check::Always).and_then(|mut connection| {
             let stored = read_identity(&connection).map_err(sqlite_fault)?;
             if stored.as_ref() != Some(&self.identity) {
@@ -208,15 +214,15 @@ impl Writer {
 fn commit_group(
     connection: &mut Connection,
     guard: &Guard,
+    last: &mut Last,
     group: &mut Group,
 ) -> Result<Vec<Vec<OpResult>>, rusqlite::Error> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut last = Last::default();
     let mut results = Vec::with_capacity(group.len());
     for (batch, _) in group {
         let mut answers = Vec::with_capacity(batch.ops.len());
         while let Some(op) = batch.ops.get(answers.len()) {
-            let put = put_together(&transaction, &mut last, &batch.ops[answers.len()..])?;
+            let put = put_together(&transaction, last, &batch.ops[answers.len()..])?;
             if put > 0 {
                 answers.extend(std::iter::repeat_n(OpResult::Done, put));
                 continue;
@@ -224,9 +230,9 @@ fn commit_group(
             answers.push(match op {
                 Op::Apply { key, at, .. } => {
                     let effect = batch.effects.pop_front();
-                    apply_effect(&transaction, guard, &mut last, key, *at, effect)?
+                    apply_effect(&transaction, guard, last, key, *at, effect)?
                 }
-                op => apply(&transaction, &mut last, op)?,
+                op => apply(&transaction, last, op)?,
             });
         }
         results.push(answers);
