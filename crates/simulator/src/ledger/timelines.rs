@@ -1,8 +1,10 @@
 //! What a device has of the messages, to go with an image of its store, and what becomes of
 //! that when the store goes back to the image.
 
+use std::collections::HashSet;
+
 use super::{LOOSE, Ledger, Mark, Marks};
-use crate::message::{Message, Told};
+use crate::message::{Message, Revival, Told};
 
 impl Ledger {
     /// What is durable on a device now.
@@ -29,11 +31,24 @@ impl Ledger {
         self.emptied[of] |= marks.is_none();
         let none = Marks::default();
         let marks = marks.unwrap_or(&none);
-        self.keys[of].clone_from(&marks.keys);
+        let known = std::mem::replace(&mut self.keys[of], marks.keys.clone());
+        let lost = known
+            .into_keys()
+            .filter(|key| !marks.keys.contains_key(key));
+        self.lost_keys[of].extend(lost);
         let empty = Mark::default();
+        let spoke = |(at, message): (usize, &Message)| {
+            let mark = marks.messages.get(at).unwrap_or(&empty);
+            let told =
+                message.from == of && message.spoken && mark.concluded == Some(Told::Positive);
+            told.then_some(message.to)
+        };
+        let spoke: HashSet<usize> = self.messages.iter().enumerate().filter_map(spoke).collect();
         for (at, message) in self.messages.iter_mut().enumerate() {
             let mark = marks.messages.get(at).unwrap_or(&empty);
             if message.from == of {
+                message.estranged |= message.vouched && !spoke.contains(&message.to);
+                message.recalled |= message.transmitted;
                 // Given up unasked in the one history, and sent in the other, which did not
                 // know: what is on its way from there is not called back.
                 message.strayed |= mark.decided && message.transmitted && !mark.transmitted;
@@ -57,6 +72,7 @@ impl Ledger {
                 message.kept = mark.kept;
             }
             if message.to == of {
+                message.revival = Revival::No;
                 message.inbox = mark.inbox;
                 message.committed = mark.committed;
                 message.handed = mark.handed;
