@@ -14,9 +14,13 @@
 //! - what was sent may be in doubt for good; also what its sender was told to be delivered
 //!   and had not written yet when it ended;
 //! - where a store goes back to a history in which a message was given up and never sent,
-//!   another history of it may have sent it in between: it still takes effect.
+//!   another history of it may have sent it in between: it still takes effect;
+//! - a sender that forgets that its recipient speaks the protocol believes the receipt of
+//!   another client, which answered what the lost history had sent;
+//! - where a sender forgets what it sent, and its recipient an epoch in which it took it,
+//!   both find another epoch for the message; a copy in the forgotten one takes effect, too.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use stanchion_reliability::outcome::{InDoubt, NotDelivered, Outcome};
 use stanchion_reliability::store::{InboundKey, Op, OpResult, OutboundState};
@@ -27,7 +31,7 @@ use stanchion_stanza::{Element, Jid, Payload as _};
 
 use crate::law::{Checked, Law};
 pub(crate) use crate::message::Draft;
-use crate::message::{Message, Told};
+use crate::message::{Message, Revival, Told};
 
 /// A message's number in the ledger.
 pub(crate) type Id = u32;
@@ -82,6 +86,9 @@ pub(crate) enum Durable {
     Outbox(Id),
     /// And whether it is handed over at once.
     Inbox(Id, bool),
+    /// The same, where the inbox had it in that epoch in a history that is lost, and in the
+    /// present one has it in no place of that epoch.
+    Revived(Id, bool),
     Committed(Id),
     Marked(Id),
     Concluded(Id, Told),
@@ -107,6 +114,8 @@ pub(crate) struct Ledger {
     accounts: Vec<Vec<String>>,
     /// Which message an inbox key stands for, for each device.
     keys: Vec<HashMap<InboundKey, Id>>,
+    /// The keys that a device had in histories that it lost.
+    lost_keys: Vec<HashSet<InboundKey>>,
     /// Which message is named so in verdicts.
     prefixes: HashMap<IdPrefix, Id>,
     /// What left together, by its sender and its id on the wire.
@@ -127,6 +136,7 @@ impl Ledger {
         Self {
             messages: drafts.iter().copied().map(Message::from).collect(),
             keys: vec![HashMap::new(); accounts.len()],
+            lost_keys: vec![HashSet::new(); accounts.len()],
             prefixes: (0..drafts.len() as Id)
                 .map(|id| (IdPrefix::of(&name(id)), id))
                 .collect(),
@@ -172,8 +182,14 @@ impl Ledger {
             Op::PutInbound(new) => {
                 let from = new.from_full.parse::<Jid>().ok()?;
                 let id = self.genuine(body(&new.stanza)?, from.bare_str())?;
+                let mut known = self.keys[of].iter().filter(|(_, other)| **other == id);
+                let elsewhere = known.all(|(key, _)| epoch(key) != epoch(&new.key));
+                let lost = self.lost_keys[of].contains(&new.key);
                 self.keys[of].insert(new.key.clone(), id);
-                Some(Durable::Inbox(id, new.handed))
+                Some(match lost && elsewhere {
+                    true => Durable::Revived(id, new.handed),
+                    false => Durable::Inbox(id, new.handed),
+                })
             }
             Op::MarkHanded { key, .. } => self.keys[of].get(key).copied().map(Durable::Marked),
             Op::MarkHandled { key, .. } => self.keys[of].get(key).copied().map(Durable::Committed),
@@ -210,11 +226,15 @@ impl Ledger {
                     message.place = place;
                 }
             }
-            Durable::Inbox(id, handed) => {
+            Durable::Inbox(id, handed) | Durable::Revived(id, handed) => {
                 let new = matches!(result, None | Some(OpResult::Kept { .. }));
                 if let Some(message) = self.get_mut(id) {
                     message.inbox = true;
                     message.marks += u32::from(handed && new);
+                    let revived = new && matches!(durable, Durable::Revived(..));
+                    if revived && message.committed && message.recalled {
+                        message.revival = Revival::Due;
+                    }
                 }
             }
             Durable::Marked(id) if done => {
@@ -236,12 +256,15 @@ impl Ledger {
             }
             Durable::Committed(id) if done => {
                 let known = self.get(id).is_some_and(|m| m.committed);
-                if known && result.is_some() {
+                let revival = self.get_mut(id).map(|m| std::mem::take(&mut m.revival));
+                let revived = revival.is_some_and(|it| it != Revival::No);
+                if known && result.is_some() && !revived {
                     return Err(Law::Twice.broken(format!("{} was committed twice", name(id))));
                 }
                 if transactional && !known {
                     self.takes_effect(id, life)?;
                 }
+                self.tally.repeated += u64::from(transactional && revived);
                 if let Some(message) = self.get_mut(id) {
                     message.committed = true;
                 }
@@ -479,9 +502,9 @@ impl Ledger {
             return self.takes_effect(id, life);
         }
         let twice = |why: &str| Err(Law::Twice.broken(format!("{} took effect {why}", name(id))));
-        if message.repeatable {
+        if message.repeatable || message.revival == Revival::Due {
             self.tally.repeated += 1;
-        } else if message.committed {
+        } else if message.committed && message.revival == Revival::No {
             return twice("again, although its commit was durable");
         } else if !warned {
             return twice("twice, and nobody warned");
@@ -492,6 +515,9 @@ impl Ledger {
         }
         if let Some(message) = self.get_mut(id) {
             message.repeatable = false;
+            if message.revival == Revival::Due {
+                message.revival = Revival::Begun;
+            }
             message.effect_life = life;
         }
         Ok(())
@@ -588,10 +614,10 @@ impl Ledger {
             }
             // Acknowledged, or delivered.
             _ => {
-                // In doubt since before its recipient was known to speak the protocol, the
-                // word of any client of the account settles it.
+                // In doubt since before its recipient was known to speak the protocol, or if
+                // that is forgotten, the word of any client of the account settles it.
                 let vouched = message.vouched
-                    && message.told == Told::InDoubt
+                    && (message.told == Told::InDoubt || message.estranged)
                     && matches!(outcome, Outcome::Acknowledged { .. });
                 if !message.effect && !message.undone && !vouched {
                     return wrong("but it never took effect");
@@ -609,84 +635,6 @@ impl Ledger {
             }
         }
         Ok(())
-    }
-
-    /// What is durable on a device now.
-    pub(crate) fn marks(&self, of: usize) -> Marks {
-        let mark = |m: &Message| Mark {
-            kept: m.from == of && m.kept,
-            transmitted: m.from == of && m.transmitted,
-            decided: m.from == of && m.decided,
-            concluded: m.concluded.filter(|_| m.from == of),
-            doubted: m.from == of && m.doubted,
-            inbox: m.to == of && m.inbox,
-            committed: m.to == of && m.committed,
-            handed: m.to == of && m.handed,
-        };
-        Marks {
-            messages: self.messages.iter().map(mark).collect(),
-            keys: self.keys[of].clone(),
-        }
-    }
-
-    /// A device's store is that of the marks again; none is an empty one.
-    pub(crate) fn set_back(&mut self, of: usize, marks: Option<&Marks>, transactional: bool) {
-        self.set_back[of] = true;
-        self.emptied[of] |= marks.is_none();
-        let none = Marks::default();
-        let marks = marks.unwrap_or(&none);
-        self.keys[of].clone_from(&marks.keys);
-        let empty = Mark::default();
-        for (at, message) in self.messages.iter_mut().enumerate() {
-            let mark = marks.messages.get(at).unwrap_or(&empty);
-            if message.from == of {
-                // Given up unasked in the one history, and sent in the other, which did not
-                // know: what is on its way from there is not called back.
-                message.strayed |= mark.decided && message.transmitted && !mark.transmitted;
-                message.decided = mark.decided;
-                message.concluded = mark.concluded;
-                message.doubted = mark.doubted;
-                if mark.concluded.is_none() {
-                    // Doubt that is durable is not told again.
-                    message.told = if mark.doubted {
-                        Told::InDoubt
-                    } else {
-                        Told::Nothing
-                    };
-                    message.settled_in = None;
-                    message.doubted_in = None;
-                }
-                if !mark.kept && (message.submitted || message.kept) && !message.forgotten {
-                    message.forgotten = true;
-                    self.tally.forgotten += 1;
-                }
-                message.kept = mark.kept;
-            }
-            if message.to == of {
-                message.inbox = mark.inbox;
-                message.committed = mark.committed;
-                message.handed = mark.handed;
-                message.void_forgotten |= message.void || message.closed;
-                if message.effect && !mark.committed {
-                    if transactional {
-                        message.effect = false;
-                        message.undone = true;
-                        self.tally.undone += 1;
-                    } else {
-                        message.repeatable = true;
-                        message.outlived = true;
-                    }
-                }
-            }
-        }
-        self.highest.clear();
-        for message in &self.messages {
-            if message.handed && !message.forgotten && message.channel != LOOSE {
-                let channel = (message.from, message.to, message.channel);
-                let highest = self.highest.entry(channel).or_default();
-                *highest = (*highest).max(message.place);
-            }
-        }
     }
 
     /// The devices of which a device knows, by messages on their channels that it keeps.
@@ -749,6 +697,11 @@ impl Ledger {
     }
 }
 
+/// The part of an inbox key that says in which epoch a message came: all but the last word.
+fn epoch(key: &InboundKey) -> Option<&str> {
+    Some(key.id.rsplit_once(' ')?.0)
+}
+
 /// The body of an encoded stanza, as it stands there.
 fn body(stanza: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(stanza).ok()?;
@@ -758,3 +711,4 @@ fn body(stanza: &[u8]) -> Option<&str> {
 
 #[cfg(test)]
 mod tests;
+mod timelines;

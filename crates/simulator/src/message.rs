@@ -23,6 +23,17 @@ impl Told {
     }
 }
 
+/// A message that takes effect again by a copy in an epoch that both ends have forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Revival {
+    #[default]
+    No,
+    /// The copy is in the inbox.
+    Due,
+    /// A plain application has acted on it.
+    Begun,
+}
+
 /// One message.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Message {
@@ -54,6 +65,8 @@ pub(crate) struct Message {
     pub(crate) doubted_in: Option<u64>,
     /// Another client of the account said that it received it.
     pub(crate) vouched: bool,
+    /// And since then its sender has lost the history in which its recipient had spoken.
+    pub(crate) estranged: bool,
     /// Its sender was told that it came back for good.
     pub(crate) refused: bool,
     /// Its recipient sent a copy back for want of room.
@@ -70,6 +83,8 @@ pub(crate) struct Message {
     /// Its sender's store gave it up before it was ever sent, and a copy of that store sent
     /// it.
     pub(crate) strayed: bool,
+    /// Its sender was set back after it had transmitted it.
+    pub(crate) recalled: bool,
 
     /// Durable in the inbox, and as committed.
     pub(crate) inbox: bool,
@@ -89,6 +104,7 @@ pub(crate) struct Message {
     pub(crate) effect_life: u64,
     /// A receiver that was set back may repeat it; one did act before it was.
     pub(crate) repeatable: bool,
+    pub(crate) revival: Revival,
     pub(crate) outlived: bool,
     /// A transactional effect was undone with its store.
     pub(crate) undone: bool,

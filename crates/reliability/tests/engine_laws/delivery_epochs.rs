@@ -200,6 +200,28 @@ fn what_a_backup_has_open_and_its_recipient_has_done_is_delivered_once() {
 }
 
 #[test]
+fn a_store_from_before_its_recipient_spoke_believes_a_plain_receipt_again() {
+    let mut pair = Pair::new();
+    pair.a.s.disconnect();
+    pair.send("m");
+    let backup = pair.a.s.image();
+    pair.a.s.bind(false, None);
+    // It is lost on its way, and the recipient speaks on another channel.
+    assert_eq!(pair.a.out().len(), 1);
+    pair.a.s.send_on("other", "bob@y", "n", None);
+    pair.carry();
+    assert_eq!(pair.a.outcomes_of("n"), ["delivered"]);
+    // Another client of the account answers, and is not believed.
+    pair.a.s.receipt("bob@y/other", "m");
+    pair.a.listen();
+    assert_eq!(pair.a.outcomes_of("m"), Vec::<&str>::new());
+    pair.a.becomes(|s| s.restored(backup));
+    pair.a.s.receipt("bob@y/other", "m");
+    pair.a.listen();
+    assert_eq!(pair.a.outcomes_of("m"), ["acknowledged"]);
+}
+
+#[test]
 fn what_a_backup_has_open_and_nobody_remembers_is_rolled_back() {
     let mut pair = Pair::acquainted();
     pair.a.s.disconnect();

@@ -128,6 +128,27 @@ fn without_an_account_there_nobody_moves() {
 }
 
 #[test]
+fn a_recipient_that_seems_to_be_away_is_tried_at_each_address_in_turn() {
+    let mut pair = at_two_servers();
+    for account in ["bob@y", "bob@w"] {
+        pair.a.take(&format!("{account}/1"), "<presence/>");
+        let gone = "<presence type='unavailable'/>";
+        pair.a.take(&format!("{account}/1"), gone);
+    }
+    // One that may look for its recipient at any time, and one behind it.
+    pair.send("first");
+    pair.send("m");
+    let mut sent = Vec::new();
+    for _ in 0..4 {
+        let out = pair.a.out().into_iter();
+        let copies: Vec<_> = out.filter(|xml| xml.contains(" id='m'")).collect();
+        sent.extend(to(&copies));
+        pair.a.s.pass(1200 * SECOND);
+    }
+    assert_eq!(sent, ["bob@y", "bob@w", "bob@y", "bob@w"]);
+}
+
+#[test]
 fn a_new_session_begins_with_short_timers() {
     let mut pair = Pair::acquainted();
     sent_in_vain(&mut pair, "m");

@@ -1,5 +1,7 @@
 //! What the ledger excuses, and that it excuses no more than that.
 
+use stanchion_reliability::store::{NewInbound, WallTime};
+
 use super::*;
 
 /// One message from `d0` to `d1`, durable in the outbox.
@@ -98,4 +100,116 @@ fn what_was_told_stays_where_no_store_was_set_back_or_it_was_written() {
         ledger.note(written, None, false, 1).unwrap();
         assert!(rolls_back(&mut ledger).is_err());
     }
+}
+
+/// A copy comes in that epoch and place, is kept and committed.
+fn comes(ledger: &mut Ledger, epoch: u32, seq: u32, transactional: bool) -> Checked {
+    let key = InboundKey::new("d0", format!("d c {epoch} 00000001 {seq}"));
+    let put = Op::PutInbound(NewInbound {
+        key: key.clone(),
+        from_full: "a@x/1".to_owned(),
+        stanza: "<message><body>m0</body></message>".into(),
+        received_at: WallTime::from_unix_ms(0),
+        handed: true,
+    });
+    let kept = OpResult::Kept { arrival: 1 };
+    let put = ledger.durable(1, &put).unwrap();
+    ledger.note(put, Some(&kept), transactional, 1)?;
+    if !transactional {
+        ledger.acts(0, false, 1)?;
+    }
+    let at = WallTime::from_unix_ms(0);
+    let commit = ledger.durable(1, &Op::MarkHandled { key, at }).unwrap();
+    ledger.note(commit, Some(&OpResult::Done), transactional, 1)
+}
+
+/// It took effect in the second epoch, those stores went back to before that, and it took
+/// effect in the first one.
+fn took_effect_twice(set_back: &[usize], transactional: bool) -> Ledger {
+    let mut ledger = kept();
+    let backups = [ledger.marks(0), ledger.marks(1)];
+    ledger.transmits(0, "m0", true, None).unwrap();
+    comes(&mut ledger, 2, 13, transactional).unwrap();
+    for of in set_back {
+        ledger.set_back(*of, Some(&backups[*of]), transactional);
+    }
+    if set_back.contains(&1) {
+        comes(&mut ledger, 1, 13, transactional).unwrap();
+    }
+    ledger
+}
+
+#[test]
+fn a_copy_in_an_epoch_that_both_ends_have_lost_takes_effect_again_once() {
+    for transactional in [true, false] {
+        let mut ledger = took_effect_twice(&[0, 1], transactional);
+        assert_eq!(comes(&mut ledger, 2, 13, transactional), Ok(()));
+        assert!(comes(&mut ledger, 2, 13, transactional).is_err());
+    }
+}
+
+#[test]
+fn a_copy_takes_no_effect_again_where_one_end_lost_nothing() {
+    for transactional in [true, false] {
+        let mut ledger = took_effect_twice(&[1], transactional);
+        assert!(comes(&mut ledger, 2, 13, transactional).is_err());
+        let mut ledger = took_effect_twice(&[0], transactional);
+        assert!(comes(&mut ledger, 1, 13, transactional).is_err());
+    }
+}
+
+#[test]
+fn a_copy_takes_no_effect_again_in_an_epoch_in_which_it_never_came() {
+    for transactional in [true, false] {
+        let mut ledger = took_effect_twice(&[0, 1], transactional);
+        assert!(comes(&mut ledger, 3, 13, transactional).is_err());
+    }
+}
+
+#[test]
+fn a_copy_takes_no_effect_again_in_the_epoch_in_which_it_took_effect() {
+    for transactional in [true, false] {
+        let mut ledger = kept();
+        let backups = [ledger.marks(0), ledger.marks(1)];
+        ledger.transmits(0, "m0", true, None).unwrap();
+        comes(&mut ledger, 2, 13, transactional).unwrap();
+        ledger.set_back(0, Some(&backups[0]), transactional);
+        ledger.set_back(1, Some(&backups[1]), transactional);
+        comes(&mut ledger, 2, 12, transactional).unwrap();
+        assert!(comes(&mut ledger, 2, 13, transactional).is_err());
+    }
+}
+
+/// Another client answers for the recipient, which has spoken: to an earlier message before
+/// the backup, if so; then the sender's store goes back to it, and believes that client.
+fn believes_another(knew: bool, vouched: bool, told: &Outcome) -> Checked {
+    let drafts = [Draft {
+        to: 1,
+        ..Draft::default()
+    }; 2];
+    let accounts = vec![vec!["a@x".to_owned()], vec!["b@x".to_owned()]];
+    let mut ledger = Ledger::new(&drafts, accounts, false);
+    for id in [0, 1] {
+        ledger.note(Durable::Outbox(id), None, false, 1)?;
+        ledger.transmits(id, &name(id), true, None)?;
+    }
+    let before = ledger.marks(0);
+    ledger.note(Durable::Concluded(1, Told::Positive), None, false, 1)?;
+    let after = ledger.marks(0);
+    assert!(ledger.knows(0, 1));
+    ledger.messages[0].vouched = vouched;
+    let backup = if knew { after } else { before };
+    ledger.set_back(0, Some(&backup), false);
+    ledger.outcome(2, 0, told)
+}
+
+#[test]
+fn a_sender_that_forgot_that_its_recipient_speaks_believes_another_client() {
+    let by: Jid = "b@x/other".parse().unwrap();
+    let acknowledged = Outcome::Acknowledged { by: by.clone() };
+    assert_eq!(believes_another(false, true, &acknowledged), Ok(()));
+    // It still knew; nobody said so; or it is called more than a receipt can say.
+    assert!(believes_another(true, true, &acknowledged).is_err());
+    assert!(believes_another(false, false, &acknowledged).is_err());
+    assert!(believes_another(false, true, &Outcome::Delivered { by }).is_err());
 }

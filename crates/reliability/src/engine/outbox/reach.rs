@@ -15,7 +15,8 @@ use super::{Flight, LaneId, Outbox, Recipient, Stage, stretch};
 const BEFORE_MOVE: Duration = Duration::from_secs(3);
 /// How often it doubles at most: then it is about three minutes.
 const DOUBLINGS: u32 = 6;
-/// Copies without an answer after which any message goes to another address.
+/// Copies without an answer after which any message goes to another address; of those to
+/// a recipient that seems to be away, which are far between, each goes to the next one.
 const PATIENT: u32 = 4;
 /// Transmissions without an answer after which a timer is a long one.
 const LONG: u32 = 2;
@@ -57,9 +58,10 @@ impl Recipient {
     fn route_after(&self, tries: u32, searches: bool, stream_since: Duration) -> Option<&BareJid> {
         let heard = self.heard_at > stream_since;
         let further = |patience: u32| tries.saturating_sub(patience) as usize;
-        let route = if further(PATIENT) > 0 {
+        let patience = if self.away.is_some() { 0 } else { PATIENT };
+        let route = if further(patience) > 0 {
             self.routes()
-                .nth(further(PATIENT) % (self.others.len() + 1))
+                .nth(further(patience) % (self.others.len() + 1))
         } else if searches && further(heard.into()) > 0 {
             let quiet: Vec<usize> = self.routes().filter(|at| !self.is_back(*at)).collect();
             quiet
