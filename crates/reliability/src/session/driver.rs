@@ -37,6 +37,9 @@ const AT_ONCE: usize = 64;
 /// then share a flush: else those who send together fall into two halves that take turns.
 /// More of them keep the store busy, and are worked on meanwhile.
 const GATHER: usize = 32;
+/// How often other tasks go first after a flush, until those who waited for it have sent again:
+/// a turn takes far less time than the flush that who comes late waits for.
+const TURNS: usize = 4;
 /// For the server's part of a clean end.
 const FAREWELL: Duration = Duration::from_secs(3);
 
@@ -75,8 +78,8 @@ pub(super) struct Driver {
     pub(super) requests: Requests,
     pub(super) waiters: Waiters,
     pub(super) decisions: Decisions,
-    /// Something became durable just now: whoever waited for it may have another message.
-    answered: bool,
+    /// So many messages became durable just now: who sent them may have as many more.
+    answered: usize,
     pub(super) archives: Tickets<usize>,
     pub(super) entries: Tickets<bool>,
     /// The application asked for the end.
@@ -112,7 +115,7 @@ impl Driver {
             requests: Requests::default(),
             waiters: Waiters::default(),
             decisions: Decisions::default(),
-            answered: false,
+            answered: 0,
             archives: Tickets::default(),
             entries: Tickets::default(),
             ending: false,
@@ -145,9 +148,7 @@ impl Driver {
                 *c = self.engine.counters();
                 news
             });
-            if std::mem::take(&mut self.answered) {
-                yield_now().await;
-            }
+            self.let_them_send().await;
             match self.wait(until).await {
                 Wake::End => break Ok(()),
                 wake => self.handle(wake),
@@ -296,7 +297,9 @@ impl Driver {
     fn handle(&mut self, wake: Wake) {
         match wake {
             Wake::Store(input) => {
-                self.answered = matches!(input, Input::Persisted(_));
+                if matches!(input, Input::Persisted(_)) {
+                    self.answered = self.requests.kept();
+                }
                 self.tell(input);
             }
             Wake::Send(command) => self.submit(command),
@@ -375,6 +378,17 @@ impl Driver {
         }
     }
 
+    /// Those who waited for the disk go first: what they send now shares a flush.
+    async fn let_them_send(&mut self) {
+        let expected = std::mem::take(&mut self.answered);
+        for _ in 0..TURNS {
+            if self.parts.sends.len() >= expected {
+                break;
+            }
+            yield_now().await;
+        }
+    }
+
     /// Whether new messages wait for those that are being made durable.
     fn gathers(&self) -> bool {
         (1..GATHER).contains(&self.requests.keeping())
@@ -405,7 +419,7 @@ impl Driver {
                 Err(fault) => self.stream_fault(fault),
             }
         }
-        if !self.gathers() && !self.answered {
+        if !self.gathers() && self.answered == 0 {
             self.submit_waiting();
         }
     }

@@ -38,6 +38,8 @@ pub(super) struct Requests {
     held_back: Option<(Vec<Op>, Vec<Effect>)>,
     /// New messages of the outbox, in batches that are not answered.
     keeping: usize,
+    /// Those in the batch that was answered last.
+    kept: usize,
 }
 
 impl Requests {
@@ -53,6 +55,11 @@ impl Requests {
     /// New messages that are being made durable.
     pub(super) const fn keeping(&self) -> usize {
         self.keeping
+    }
+
+    /// New messages in the batch that was answered last.
+    pub(super) const fn kept(&self) -> usize {
+        self.kept
     }
 
     pub(super) fn persist(&mut self, store: &dyn Store, batch: Vec<Op>, effects: Vec<Effect>) {
@@ -111,6 +118,7 @@ impl Requests {
             Request::Persist(ticket, new) => {
                 let answer = ready!(Pin::new(ticket).poll(cx));
                 self.keeping -= *new;
+                self.kept = *new;
                 Input::Persisted(answer)
             }
             Request::Lane(page) => loaded(ready!(Pin::new(page).poll(cx)), Loaded::Lane),
