@@ -21,6 +21,14 @@ fn id() -> impl Strategy<Value = String> {
     prop::sample::select(vec!["a", "b", "c", "\u{1d11e}", ""]).prop_map(str::to_owned)
 }
 
+/// An id of the outbox; of some letters it is a UUID.
+fn named(letter: &str, n: u64) -> String {
+    match letter {
+        "b" => format!("01890a5d-ac96-774b-bcce-b302099a805{n}"),
+        letter => format!("{letter}{n}"),
+    }
+}
+
 fn key() -> impl Strategy<Value = InboundKey> {
     (prop::sample::select(vec!["p@x", "q@x"]), id())
         .prop_map(|(from, id)| InboundKey::new(from, id))
@@ -57,14 +65,14 @@ fn op() -> impl Strategy<Value = Op> {
         0..50_usize,
     )
         .prop_map(|(seq, id, channel, deadline, state, bytes)| {
-            let mut record = outbound(seq, &format!("{id}{}", seq % 7));
+            let mut record = outbound(seq, &named(&id, seq % 7));
             record.channel = channel.to_owned();
             record.deadline = deadline.map(at);
             record.state = state;
             record.stanza = vec![0; bytes].into();
             Op::PutOutbound(record)
         });
-    let outbound_id = || (id(), 0..7).prop_map(|(id, n)| format!("{id}{n}"));
+    let outbound_id = || (id(), 0..7_u64).prop_map(|(id, n)| named(&id, n));
     prop_oneof![
         4 => put,
         3 => (outbound_id(), state(), time())
@@ -166,6 +174,7 @@ async fn everything(store: &dyn Store) -> impl PartialEq + std::fmt::Debug + use
         inbound,
         store.due(at(3), 5).await.unwrap(),
         store.outbound("a1").await.unwrap(),
+        store.outbound(&named("b", 3)).await.unwrap(),
         store.inbound(&InboundKey::new("p@x", "a")).await.unwrap(),
         store.meta_page("", None, 100).await.unwrap(),
         store.meta("b").await.unwrap(),

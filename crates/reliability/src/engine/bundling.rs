@@ -246,7 +246,7 @@ impl Engine {
             refused |= self.apart.take().is_some_and(|apart| apart.refused);
         }
         if refused {
-            self.say_full(slot, outer);
+            self.say_full(slot, outer, true);
         }
         true
     }

@@ -194,17 +194,23 @@ impl Correspondents {
         handed.collect()
     }
 
-    /// A message that is kept and waits for an earlier one that is not there: the last of its
-    /// channel.
-    pub(super) fn blocked(&self) -> Option<(Device, Channel, (Epoch, u64))> {
+    /// A message that is kept and waits for an earlier one that is not there, or for the word
+    /// of its sender as it is late: the last of its channel. `wanting` are the channels that
+    /// wait for the application.
+    pub(super) fn blocked(
+        &self,
+        wanting: &BTreeSet<(Device, Channel)>,
+    ) -> Option<(Device, Channel, (Epoch, u64))> {
         self.devices.iter().find_map(|(device, known)| {
             let mut channels = known.channels.iter();
             channels.find_map(|(name, there)| {
+                let last = there.held.keys().next_back()?;
+                let key = (device.clone(), name.clone());
+                // What is next and not on its way to the application is late.
                 let waits = there.fetching.is_empty()
                     && there.awaited.is_empty()
-                    && there.channel.next(there.unordered).is_none();
-                let last = there.held.keys().next_back().filter(|_| waits)?;
-                Some((device.clone(), name.clone(), *last))
+                    && (there.channel.next(there.unordered).is_none() || !wanting.contains(&key));
+                waits.then_some((key.0, key.1, *last))
             })
         })
     }

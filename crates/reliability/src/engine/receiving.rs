@@ -14,6 +14,7 @@ use stanchion_stanza::{
 
 use super::inbound::{self, Origin, Receipt};
 use super::management::Slot;
+use super::recipients::WORDS;
 use super::seats::seat_of;
 use super::stream::PROBE;
 use super::{Effect, Engine, Event, respond};
@@ -198,7 +199,7 @@ impl Engine {
             return;
         };
         if self.is_full() && !self.makes_room() {
-            return self.refuse(slot, &message);
+            return self.refuse(slot, &message, false);
         }
         let Some(op) = self.put_inbound(key.clone(), &message, false) else {
             return self.management.handled(slot);
@@ -246,20 +247,21 @@ impl Engine {
     /// There is no place for the message: its sender is told, and tries again later.
     /// A room is told nothing; it has a history to ask for. Nor is the sender of a message
     /// that an archive had.
-    pub(super) fn refuse(&mut self, slot: Slot, message: &Message) {
+    pub(super) fn refuse(&mut self, slot: Slot, message: &Message, is_repeated: bool) {
         self.management.handled(slot);
         self.counters.ignored += 1;
         match &mut self.apart {
             // The bundle goes back as one.
             Some(apart) => apart.refused = true,
-            None => self.say_full(slot, message),
+            None => self.say_full(slot, message, is_repeated),
         }
     }
 
     /// Says so of that stanza.
-    pub(super) fn say_full(&mut self, slot: Slot, message: &Message) {
+    pub(super) fn say_full(&mut self, slot: Slot, message: &Message, is_repeated: bool) {
         let asked = message.kind != MessageType::Groupchat && slot != Slot::ARCHIVED;
-        if asked && self.may_answer_more() {
+        // What its sender repeats until there is a verdict may go unanswered.
+        if asked && !(is_repeated && self.management.unacked() >= WORDS) {
             let full = StanzaError::new(ErrorType::Wait, DefinedCondition::ResourceConstraint);
             let answer = Message {
                 header: message.header.reply(),

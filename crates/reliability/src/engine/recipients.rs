@@ -17,7 +17,7 @@ const SELF: &str = "delivery/self";
 /// [`Outbox::floor`](super::outbox::Outbox).
 const FLOOR: &str = "delivery/floor";
 /// Stanzas that the server may leave unacknowledged before it is told no more words.
-const WORDS: usize = 768;
+pub(super) const WORDS: usize = 768;
 
 /// Who a store is on the wire; none if the device's name does not fit there.
 pub(super) fn place_of(identity: &Identity) -> Option<Place> {

@@ -141,7 +141,7 @@ impl Engine {
             boot: said.boot,
         };
         if self.is_full() && !self.takes_no_room(&seat, &at) && !self.gets_room(&seat, &at) {
-            return self.refuse(slot, &message);
+            return self.refuse(slot, &message, true);
         }
         match self.correspondents.speaking(&said.from, from) {
             Speaking::Yes(known) => {
@@ -154,10 +154,10 @@ impl Engine {
                 self.counters.ignored += 1;
                 return self.management.handled(slot);
             }
-            Speaking::NoRoom => return self.refuse(slot, &message),
+            Speaking::NoRoom => return self.refuse(slot, &message, true),
         }
         let Some(receiving) = self.correspondents.channel(&said.from, &said.channel) else {
-            return self.refuse(slot, &message);
+            return self.refuse(slot, &message, true);
         };
         let newest = receiving.channel.newest();
         if newest.is_none() {
@@ -237,14 +237,14 @@ impl Engine {
     }
 
     /// Makes room in a full inbox for something that can be given to the application, if that
-    /// has nothing to do: a message goes that waits for an earlier one, which may never come,
-    /// as when its sender has lost its store. One that comes after all is sent again, as its
+    /// has nothing to do: a message goes that waits for an earlier one, or is late and waits
+    /// for its sender's word, which may never come, as when its sender has lost its store. One that comes after all is sent again, as its
     /// sender has no verdict on it. Gives whether there was one.
     pub(super) fn makes_room(&mut self) -> bool {
         if self.inbox.is_busy() || mutant::is("full-inbox-refuses-awaited") {
             return false;
         }
-        let Some((device, channel, at)) = self.correspondents.blocked() else {
+        let Some((device, channel, at)) = self.correspondents.blocked(&self.wanting) else {
             return false;
         };
         if let Some(receiving) = self.correspondents.channel(&device, &channel) {

@@ -380,7 +380,8 @@ impl Driver {
 
     /// Those who waited for the disk go first: what they send now shares a flush.
     async fn let_them_send(&mut self) {
-        let expected = std::mem::take(&mut self.answered);
+        let room = self.parts.sends.max_capacity();
+        let expected = std::mem::take(&mut self.answered).min(room);
         for _ in 0..TURNS {
             if self.parts.sends.len() >= expected {
                 break;

@@ -278,6 +278,40 @@ fn what_waits_for_ever_leaves_a_full_inbox_for_what_can_be_given() {
 }
 
 #[test]
+fn what_is_late_and_waits_for_its_sender_leaves_a_full_inbox_for_what_can_be_given() {
+    let mut s = Script::with(|config| config.inbox = 2);
+    s.connect();
+    // Nobody says what is to become of these: their sender's store is gone.
+    for (id, channel) in [("m1", "a"), ("m2", "b")] {
+        s.channel_message_that(id, 1, |said| {
+            said.channel = channel.parse().unwrap();
+            said.deadline = Some(0);
+        });
+    }
+    assert_eq!(s.handed(), []);
+    s.sent();
+    s.message("plain");
+    let handed: Vec<String> = s.handed().into_iter().map(|(_, id, _)| id).collect();
+    assert_eq!(handed, ["plain"]);
+}
+
+#[test]
+fn what_nobody_repeats_is_answered_however_far_the_server_is_behind() {
+    let mut s = Script::with(|config| config.inbox = 2);
+    s.connect();
+    let mut answered = 0;
+    for n in 0..1000 {
+        s.message(&format!("m{n}"));
+        let sent = s.sent();
+        answered += sent
+            .iter()
+            .filter(|xml| xml.contains("resource-constraint"))
+            .count();
+    }
+    assert_eq!(answered, 998);
+}
+
+#[test]
 fn what_left_a_full_inbox_comes_again_with_its_sender() {
     let mut s = full_of_what_waits();
     s.message("plain");

@@ -239,7 +239,8 @@ fn delete_outbound(
         Ok(gone.len())
     })?;
     gone.sort_unstable();
-    let mut begin = connection.prepare_cached("UPDATE outbound SET begins = 1 WHERE seq = ?1")?;
+    let mut begin = connection
+        .prepare_cached("UPDATE outbound SET begins = 1 WHERE seq = ?1 AND begins = 0")?;
     for (at, seq) in gone.iter().enumerate() {
         let behind = seq.saturating_add(1);
         if gone.get(at + 1) != Some(&behind) {
@@ -297,7 +298,8 @@ fn trim_inbound(connection: &Connection, keep_bytes: u64) -> Result<OpResult> {
 /// file, which holds more than them, tells at once that most stores need not.
 fn has_more_than(connection: &Connection, bytes: u64) -> Result<bool> {
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let file = from_sql(pragma("page_count")?)?.saturating_mul(from_sql(pragma("page_size")?)?);
+    let pages = pragma("page_count")? - pragma("freelist_count")?;
+    let file = from_sql(pages)?.saturating_mul(from_sql(pragma("page_size")?)?);
     Ok(file > bytes)
 }
 

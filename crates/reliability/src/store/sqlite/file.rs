@@ -81,6 +81,13 @@ pub(crate) fn connect(path: &Path, check: Check) -> Result<Connection, StoreErro
     Ok(connection)
 }
 
+/// Whether an older release wrote it. What else may be wrong with it, [`connect`] tells.
+pub(super) fn is_older(path: &Path) -> bool {
+    let version = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+        .and_then(|file| file.pragma_query_value(None, "user_version", |row| row.get(0)));
+    version.is_ok_and(|version: u32| (1..VERSION).contains(&version))
+}
+
 fn recognise(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let not_a_store = || StoreError::NotAStore {
         path: path.to_owned(),

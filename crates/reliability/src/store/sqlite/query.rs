@@ -13,7 +13,12 @@ use super::schema::{FINAL, from_sql, inbound_state, outbound_state, to_sql};
 type Result<T> = std::result::Result<T, rusqlite::Error>;
 
 const OUTBOUND: &str = "SELECT seq, id, recipient, channel, accepted_at, deadline, protection, \
-     state, reason, attempts, updated_at, boot, place, prev, stanza, lane FROM outbound";
+     state, reason, attempts, updated_at, boot, place, prev, stanza FROM outbound";
+/// Of rows that are passed over, the stanza, which may be large, is not read.
+const ROWS_OF_LANE: &str = "SELECT seq, id, recipient, channel, accepted_at, deadline, \
+     protection, state, reason, attempts, updated_at, boot, place, prev, \
+     CASE WHEN lane = ?2 AND state >= ?3 AND state < ?4 THEN stanza END, lane FROM outbound \
+     WHERE seq > ?1 ORDER BY seq";
 const RECIPIENT: usize = 2;
 const CHANNEL: usize = 3;
 const STATE_CODE: usize = 7;
@@ -152,12 +157,16 @@ fn lane_page(
 ) -> Result<Vec<OutboundRecord>> {
     let lane = lane(to, channel);
     let mut page = Vec::new();
-    let mut rows_after =
-        connection.prepare_cached(&format!("{OUTBOUND} WHERE seq > ?1 ORDER BY seq"))?;
+    let (from, to_below) = match query.filter {
+        OutboundFilter::Pending => (i64::MIN, FINAL),
+        OutboundFilter::Final => (FINAL, i64::MAX),
+        OutboundFilter::All => (i64::MIN, i64::MAX),
+    };
+    let mut rows_after = connection.prepare_cached(ROWS_OF_LANE)?;
     let mut next_of_lane = connection.prepare_cached(NEXT_OF_LANE)?;
     let mut after = to_sql(query.after);
     loop {
-        let mut rows = rows_after.query([after])?;
+        let mut rows = rows_after.query([after, lane, from, to_below])?;
         loop {
             let Some(row) = rows.next()? else {
                 return Ok(page);
@@ -169,14 +178,8 @@ fn lane_page(
             if page.len() >= query.limit.min(MAX_PAGE) {
                 return Ok(page);
             }
-            let is_final = row.get::<_, i64>(STATE_CODE)? >= FINAL;
-            let passes = match query.filter {
-                OutboundFilter::Pending => !is_final,
-                OutboundFilter::Final => is_final,
-                OutboundFilter::All => true,
-            };
             // Lanes of the same number are told apart here.
-            if passes
+            if (from..to_below).contains(&row.get(STATE_CODE)?)
                 && row.get_ref(RECIPIENT)?.as_str()? == to
                 && row.get_ref(CHANNEL)?.as_str()? == channel
             {

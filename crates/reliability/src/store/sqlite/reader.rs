@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, Transaction};
 
 use super::super::error::StoreError;
+use super::super::lock::OwnerLock;
 use super::super::record::{Check, Identity, InboundRecord, OutboundRecord};
 use super::super::{Counts, InboundQuery, OutboundQuery};
 use super::fault::sqlite_fault;
-use super::file::connect;
+use super::file::{connect, is_older};
 use super::guard::Guard;
 use super::{query, schema};
 
@@ -46,9 +47,15 @@ impl SqliteReader {
     ///
     /// # Errors
     /// [`StoreError::Io`], [`StoreError::Corrupt`], [`StoreError::NotAStore`] and
-    /// [`StoreError::FutureVersion`].
+    /// [`StoreError::FutureVersion`]; [`StoreError::InUse`] if an owner of an older release has
+    /// it, which could not go on with this release's version.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref().canonicalize().map_err(StoreError::io)?;
+        // Held while it is brought to this version, and else not asked for.
+        let _alone = match is_older(&path) {
+            true => Some(OwnerLock::take(&path)?),
+            false => None,
+        };
         // Damage is told when it is met: a look need not read the whole file.
         let mut connection = connect(&path, Check::Never)?;
         let guard = Guard::on(&mut connection).map_err(sqlite_fault)?;
@@ -89,7 +96,12 @@ impl SqliteReader {
     /// # Errors
     /// As above.
     pub fn outbound_page(&self, query: &OutboundQuery) -> Result<Vec<OutboundRecord>, StoreError> {
-        query::outbound_page(&self.connection, query).map_err(sqlite_fault)
+        let read = || {
+            // It is read by several statements.
+            let moment = self.connection.unchecked_transaction()?;
+            query::outbound_page(&moment, query)
+        };
+        read().map_err(sqlite_fault)
     }
 
     /// Inbound messages in the order of arrival, with their stanzas.

@@ -338,6 +338,28 @@ async fn a_file_of_version_4_is_migrated_with_its_messages_and_its_highest_numbe
     file::quick_check(&Connection::open(&path).unwrap()).unwrap();
 }
 
+#[test]
+fn a_look_does_not_take_the_file_from_a_live_owner_of_an_older_release() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.db");
+    file_of_version(&path, 5, "");
+    let version = || {
+        let file = Connection::open(&path).unwrap();
+        file.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0))
+            .unwrap()
+    };
+    let owner = OwnerLock::take(&path).unwrap();
+    let look = SqliteReader::open(&path);
+    assert!(matches!(look, Err(StoreError::InUse { .. })));
+    assert_eq!(version(), 5);
+    drop(owner);
+    let look = SqliteReader::open(&path).unwrap();
+    assert_eq!(version(), schema::VERSION);
+    // It keeps nobody out.
+    drop(OwnerLock::take(&path).unwrap());
+    drop(look);
+}
+
 #[tokio::test]
 async fn a_new_and_a_migrated_file_have_the_same_tables() {
     let folder = tempfile::tempdir().unwrap();
