@@ -344,7 +344,7 @@ proptest! {
             Encoder::new(Scope::empty(), limits),
         ] {
             let mut written = b"before".to_vec();
-            let outcome = encoder.message(&message, &mut written);
+            let outcome = message.encode(&encoder, &mut written);
             match encoder.to_bytes(&message.to_element()) {
                 Ok(bytes) => {
                     prop_assert_eq!(outcome, Ok(()));

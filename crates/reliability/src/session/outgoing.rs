@@ -222,7 +222,7 @@ impl Outgoing {
             message.payloads.push(REQUEST.clone());
         }
         let mut stanza = Vec::with_capacity(ROOM);
-        ENCODER.message(&message, &mut stanza)?;
+        message.encode(&ENCODER, &mut stanza)?;
         Ok(Prepared {
             id,
             to: message.header.to,

@@ -5,9 +5,11 @@ use super::error::EncodeError;
 use super::limits::Limits;
 use super::scope::Scope;
 use crate::ns;
-use crate::stanza::{Message, Parts};
 use crate::stream::StreamHeader;
 use crate::xml::{Attribute, Element, NodeView, View};
+
+/// An attribute: namespace, name, value.
+pub(crate) type Parts<'a> = (&'a str, &'a str, &'a str);
 
 /// Writes top-level elements as they stand inside a stream, or anywhere else that
 /// binds what its [`Scope`] says.
@@ -65,19 +67,18 @@ impl Encoder {
         self.write(out, |writer, around| writer.element(element.view(), around))
     }
 
-    /// Appends a message: as [`Message::to_element`] and [`Encoder::element`], but without the
-    /// element between.
-    ///
-    /// # Errors
-    /// As [`Encoder::element`].
-    pub fn message(&self, message: &Message, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        let Some(attributes) = message.own_attributes() else {
-            return self.element(&message.to_element(), out);
-        };
+    /// Appends an element of the client namespace, of its parts.
+    pub(crate) fn parts(
+        &self,
+        name: &str,
+        attributes: &[Option<Parts<'_>>],
+        children: &[Element],
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
         self.write(out, |writer, around| {
             let attributes = || attributes.iter().flatten().copied();
-            let nodes = message.payloads.iter().map(|p| NodeView::Element(p.view()));
-            writer.parts(ns::CLIENT, "message", attributes, nodes, around)
+            let nodes = children.iter().map(|p| NodeView::Element(p.view()));
+            writer.parts(ns::CLIENT, name, attributes, nodes, around)
         })
     }
 

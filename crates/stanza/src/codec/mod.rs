@@ -13,7 +13,7 @@ mod xml_declaration;
 
 pub use decoder::{Decoder, StreamEvent};
 pub use encoder::Encoder;
-pub(crate) use encoder::escape_text;
+pub(crate) use encoder::{Parts, escape_text};
 pub use error::{DecodeError, EncodeError, Rule};
 pub use framer::{Frame, Framer};
 pub use limits::Limits;

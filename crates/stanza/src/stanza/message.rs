@@ -1,6 +1,7 @@
 //! Messages (RFC 6120 §8.2.1, RFC 6121 §5).
 
-use super::{Header, Parts, StanzaError, StanzaParseError, find_error};
+use super::{Header, StanzaError, StanzaParseError, find_error};
+use crate::codec::{EncodeError, Encoder};
 use crate::jid::Jid;
 use crate::ns;
 use crate::payload::{Payload, PayloadError};
@@ -135,10 +136,17 @@ impl Message {
         })
     }
 
-    /// Its own attributes, in the order of `to_element`. None if there are others, which may
-    /// stand in for them.
-    pub(crate) fn own_attributes(&self) -> Option<[Option<Parts<'_>>; 5]> {
-        self.header.own_attributes(self.kind.as_str())
+    /// Appends the message as bytes: as [`to_element`](Self::to_element) and
+    /// [`Encoder::element`], but without the element between.
+    ///
+    /// # Errors
+    /// As [`Encoder::element`].
+    pub fn encode(&self, encoder: &Encoder, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        match self.header.own_attributes(self.kind.as_str()) {
+            Some(attributes) => encoder.parts("message", &attributes, &self.payloads, out),
+            // These may stand in for its own.
+            None => encoder.element(&self.to_element(), out),
+        }
     }
 
     /// Writes the message.

@@ -5,6 +5,7 @@ mod iq;
 mod message;
 mod presence;
 
+use crate::codec::Parts;
 use crate::jid::Jid;
 use crate::ns;
 use crate::payload::PayloadError;
@@ -106,9 +107,6 @@ impl From<Iq> for Stanza {
         Self::Iq(i)
     }
 }
-
-/// An attribute: namespace, name, value.
-pub(crate) type Parts<'a> = (&'a str, &'a str, &'a str);
 
 /// The attributes that all stanzas have (RFC 6120 §8.1).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
