@@ -237,7 +237,8 @@ fn commit_group(
         }
         results.push(answers);
     }
-    transaction.commit()?;
+    // As `commit` does, of a statement that is kept.
+    transaction.prepare_cached("COMMIT")?.execute([])?;
     Ok(results)
 }
 
