@@ -238,8 +238,9 @@ impl Engine {
 
     /// Makes room in a full inbox for something that can be given to the application, if that
     /// has nothing to do: a message goes that waits for an earlier one, or is late and waits
-    /// for its sender's word, which may never come, as when its sender has lost its store. One that comes after all is sent again, as its
-    /// sender has no verdict on it. Gives whether there was one.
+    /// for its sender's word, which may never come, as when its sender has lost its store. One
+    /// that comes after all is sent again, as its sender has no verdict on it. Gives whether
+    /// there was one.
     pub(super) fn makes_room(&mut self) -> bool {
         if self.inbox.is_busy() || mutant::is("full-inbox-refuses-awaited") {
             return false;

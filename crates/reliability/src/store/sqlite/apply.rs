@@ -221,7 +221,7 @@ fn prune_outbound(connection: &Connection, last: &mut Last, before: WallTime) ->
     Ok(pruned(0, rows as u64))
 }
 
-/// Deletes the rows that `sql` says and returns. What stood behind them begins a row of rows
+/// Deletes the rows that `sql` says and returns. What stood behind them begins a run of them
 /// from now on.
 fn delete_outbound(
     connection: &Connection,

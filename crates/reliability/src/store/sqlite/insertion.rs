@@ -37,7 +37,7 @@ struct Place {
 pub(super) struct Previous(Option<Place>);
 
 impl Previous {
-    /// Whether the record of that lane begins a row of rows of it; it is the last one then.
+    /// Whether the record of that lane begins a run of its rows; it is the last one then.
     fn begins(&mut self, record: &OutboundRecord, lane: i64) -> bool {
         let seq = record.seq;
         let before = self.0.replace(Place { seq, lane });
