@@ -18,14 +18,15 @@
 //! - a sender that forgets that its recipient speaks the protocol believes the receipt of
 //!   another client, which answered what the lost history had sent;
 //! - where a sender forgets what it sent, and its recipient an epoch in which it took it,
-//!   both find another epoch for the message; a copy in the forgotten one takes effect, too.
+//!   or has closed the one before, both find another epoch for the message; a copy in the
+//!   forgotten one takes effect, too.
 
 use std::collections::{HashMap, HashSet};
 
 use stanchion_reliability::outcome::{InDoubt, NotDelivered, Outcome};
 use stanchion_reliability::store::{InboundKey, Op, OpResult, OutboundState};
 use stanchion_stanza::payload::delivery::{
-    Answer, Closed, IdPrefix, StoreTag, Verdict, VerdictState,
+    Answer, Closed, Deliver, Epoch, IdPrefix, StoreTag, Verdict, VerdictState,
 };
 use stanchion_stanza::{Element, Jid, Payload as _};
 
@@ -184,7 +185,8 @@ impl Ledger {
                 let id = self.genuine(body(&new.stanza)?, from.bare_str())?;
                 let mut known = self.keys[of].iter().filter(|(_, other)| **other == id);
                 let elsewhere = known.all(|(key, _)| epoch(key) != epoch(&new.key));
-                let lost = self.lost_keys[of].contains(&new.key);
+                let lost =
+                    self.lost_keys[of].contains(&new.key) || self.comes_from_nowhere(id, &new.key);
                 self.keys[of].insert(new.key.clone(), id);
                 Some(match lost && elsewhere {
                     true => Durable::Revived(id, new.handed),
@@ -316,6 +318,17 @@ impl Ledger {
             Some(_) => {}
         }
         Ok(())
+    }
+
+    /// A message is transmitted in that epoch of its channel.
+    pub(crate) fn transmits_in(&mut self, id: Id, said: &Deliver) {
+        let Epoch { index, random } = said.epoch;
+        let channel = said.channel.as_str();
+        let epoch = format!("d {channel} {index} {random:08x}");
+        if let Some(message) = self.get_mut(id) {
+            message.lost_epochs.remove(&epoch);
+            message.epochs.insert(epoch);
+        }
     }
 
     /// Messages leave together, in a stanza of that id.
@@ -698,6 +711,7 @@ impl Ledger {
 }
 
 /// The part of an inbox key that says in which epoch a message came: all but the last word.
+/// As the keys of its messages begin.
 fn epoch(key: &InboundKey) -> Option<&str> {
     Some(key.id.rsplit_once(' ')?.0)
 }

@@ -1,5 +1,6 @@
 //! One message, as the ledger knows it: what it is, and what became of it so far.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use stanchion_stanza::payload::delivery::StoreTag;
@@ -85,6 +86,10 @@ pub(crate) struct Message {
     pub(crate) strayed: bool,
     /// Its sender was set back after it had transmitted it.
     pub(crate) recalled: bool,
+    /// The epochs that it was transmitted in, as its sender knows; and those that its sender
+    /// knew before it was set back.
+    pub(crate) epochs: HashSet<String>,
+    pub(crate) lost_epochs: HashSet<String>,
 
     /// Durable in the inbox, and as committed.
     pub(crate) inbox: bool,
@@ -99,6 +104,7 @@ pub(crate) struct Message {
     pub(crate) void: bool,
     pub(crate) closed: bool,
     pub(crate) void_forgotten: bool,
+    pub(crate) closed_forgotten: bool,
     /// Took effect, and in which life of the receiver.
     pub(crate) effect: bool,
     pub(crate) effect_life: u64,

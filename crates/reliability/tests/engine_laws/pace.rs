@@ -236,3 +236,48 @@ fn what_came_back_is_no_silence() {
     }
     assert!(again_after(&mut pair, "n") <= 4 * 2);
 }
+
+/// What waits at the recipient for the copy of an earlier one waits as long as the sender's
+/// own timer takes: as a round trip it would make that timer longer, and so itself.
+#[test]
+pub(crate) fn how_long_a_message_waited_for_a_copy_of_an_earlier_one_is_no_round_trip() {
+    let mut pair = Pair::with(|config| {
+        config.rto.min = 20 * SECOND;
+        config.rto.initial = 20 * SECOND;
+    });
+    pair.get_acquainted();
+    for n in 0..4 {
+        let [lost, waits, soon] = ["m", "n", "o"].map(|id| format!("{id}{n}"));
+        pair.effects.clear();
+        pair.send(&lost);
+        pair.a.out();
+        pair.pass_deaf(SECOND);
+        pair.send(&waits);
+        pair.pass(18 * SECOND);
+        // It was sent once, and waits there.
+        assert!(pair.effects.is_empty());
+        pair.pass(7 * SECOND);
+        assert_eq!(pair.effects, [lost, waits]);
+        pair.send(&soon);
+        pair.carry();
+    }
+    let quarters = again_after(&mut pair, "p");
+    assert!(quarters <= 4 * 25, "{quarters}");
+}
+
+#[test]
+fn how_long_a_message_waited_for_one_that_goes_out_for_the_first_time_is_a_round_trip() {
+    let mut pair = Pair::acquainted();
+    for n in 0..20 {
+        let id = format!("m{n}");
+        pair.send(&id);
+        let sent = pair.a.out();
+        pair.a.s.pass(SECOND * 9 / 10);
+        pair.b.s.pass(SECOND * 9 / 10);
+        sent.iter().for_each(|xml| pair.reaches_b(xml));
+        pair.carry();
+        assert_eq!(pair.a.outcomes_of(&id), ["delivered"]);
+    }
+    // Longer than the shortest timer, as messages take almost a second.
+    assert!(again_after(&mut pair, "n") >= 4);
+}

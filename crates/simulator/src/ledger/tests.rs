@@ -1,6 +1,7 @@
 //! What the ledger excuses, and that it excuses no more than that.
 
 use stanchion_reliability::store::{NewInbound, WallTime};
+use stanchion_stanza::payload::delivery::Boot;
 
 use super::*;
 
@@ -177,6 +178,66 @@ fn a_copy_takes_no_effect_again_in_the_epoch_in_which_it_took_effect() {
         ledger.set_back(1, Some(&backups[1]), transactional);
         comes(&mut ledger, 2, 12, transactional).unwrap();
         assert!(comes(&mut ledger, 2, 13, transactional).is_err());
+    }
+}
+
+/// Transmitted in the second epoch, whose copy is long on its way; the recipient has closed
+/// the first one, if so. Then those stores go back, and the message takes effect in the first.
+fn overtaken_by_the_first_epoch(closed: bool, set_back: &[usize], transactional: bool) -> Ledger {
+    let mut ledger = kept();
+    let backups = [ledger.marks(0), ledger.marks(1)];
+    let said = Deliver {
+        from: "d0".parse().unwrap(),
+        to: None,
+        epoch: Epoch {
+            index: 2,
+            random: 1,
+        },
+        channel: "c".parse().unwrap(),
+        seq: 13,
+        low: 1,
+        id: IdPrefix::of("m0"),
+        prev: None,
+        boot: Boot(1),
+        deadline: None,
+        unordered: false,
+        knows: 0,
+        jids: None,
+    };
+    ledger.transmits(0, "m0", true, None).unwrap();
+    ledger.transmits_in(0, &said);
+    ledger.messages[0].closed = closed;
+    for of in set_back {
+        ledger.set_back(*of, Some(&backups[*of]), transactional);
+    }
+    comes(&mut ledger, 1, 13, transactional).unwrap();
+    ledger
+}
+
+#[test]
+fn a_copy_in_an_epoch_that_began_where_nobody_remembers_takes_effect_again_once() {
+    for transactional in [true, false] {
+        let mut ledger = overtaken_by_the_first_epoch(true, &[0, 1], transactional);
+        assert_eq!(comes(&mut ledger, 2, 13, transactional), Ok(()));
+        assert!(comes(&mut ledger, 2, 13, transactional).is_err());
+    }
+}
+
+#[test]
+fn a_copy_takes_no_effect_again_where_somebody_remembers_how_its_epoch_began() {
+    for transactional in [true, false] {
+        for (closed, set_back) in [
+            (false, &[0, 1][..]),
+            (true, &[0][..]),
+            (true, &[1][..]),
+            (true, &[][..]),
+        ] {
+            let mut ledger = overtaken_by_the_first_epoch(closed, set_back, transactional);
+            assert!(comes(&mut ledger, 2, 13, transactional).is_err());
+        }
+        // Nor in another epoch than the one that it was sent in.
+        let mut ledger = overtaken_by_the_first_epoch(true, &[0, 1], transactional);
+        assert!(comes(&mut ledger, 3, 13, transactional).is_err());
     }
 }
 

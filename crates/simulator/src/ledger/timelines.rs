@@ -3,7 +3,9 @@
 
 use std::collections::HashSet;
 
-use super::{LOOSE, Ledger, Mark, Marks};
+use stanchion_reliability::store::InboundKey;
+
+use super::{Id, LOOSE, Ledger, Mark, Marks, epoch};
 use crate::message::{Message, Revival, Told};
 
 impl Ledger {
@@ -49,6 +51,8 @@ impl Ledger {
             if message.from == of {
                 message.estranged |= message.vouched && !spoke.contains(&message.to);
                 message.recalled |= message.transmitted;
+                let lost = std::mem::take(&mut message.epochs);
+                message.lost_epochs.extend(lost);
                 // Given up unasked in the one history, and sent in the other, which did not
                 // know: what is on its way from there is not called back.
                 message.strayed |= mark.decided && message.transmitted && !mark.transmitted;
@@ -77,6 +81,7 @@ impl Ledger {
                 message.committed = mark.committed;
                 message.handed = mark.handed;
                 message.void_forgotten |= message.void || message.closed;
+                message.closed_forgotten |= message.closed;
                 if message.effect && !mark.committed {
                     if transactional {
                         message.effect = false;
@@ -97,5 +102,15 @@ impl Ledger {
                 *highest = (*highest).max(message.place);
             }
         }
+    }
+
+    /// Whether that copy is in an epoch that nobody knows of any more: its sender has begun
+    /// it in a history that it lost, after its recipient had closed the one before in another
+    /// that is lost, too.
+    pub(super) fn comes_from_nowhere(&self, id: Id, key: &InboundKey) -> bool {
+        self.get(id).is_some_and(|message| {
+            let lost = epoch(key).is_some_and(|epoch| message.lost_epochs.contains(epoch));
+            lost && message.closed_forgotten
+        })
     }
 }

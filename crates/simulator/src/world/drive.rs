@@ -236,6 +236,9 @@ impl World {
                 let how = format!("{named} left at {} with {} open", said.seq, said.low);
                 return Err(Law::Bounds.broken(how));
             }
+            if let Some(said) = &said {
+                self.ledger.transmits_in(id, said);
+            }
             let store = said.and_then(|said| Some(said.to?.store));
             self.ledger.transmits(id, named, spoken, store)?;
             if clear && self.ledger.get(id).is_some_and(|m| m.strict) {

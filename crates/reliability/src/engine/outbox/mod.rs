@@ -407,7 +407,7 @@ impl Outbox {
         };
         let id = flight.lane;
         let room = self.is_for_room(seq);
-        self.change(seq, |flight| flight.transmitted(now));
+        self.goes_out(seq, now);
         // On a managed stream the timer starts when the server has the message.
         if !managed && !room {
             self.starts_timer(seq, now, wait);
@@ -416,6 +416,15 @@ impl Outbox {
         // The next lane has its turn.
         self.put_to_rest(id);
         self.wake(id);
+    }
+
+    /// A copy of it goes out.
+    fn goes_out(&mut self, seq: u64, now: Duration) {
+        let flight = self.flights.get(&seq).filter(|f| f.maybe_sent());
+        if let Some(lane) = flight.and_then(|f| self.lanes.get_mut(&f.lane)) {
+            lane.again_at = Some(now);
+        }
+        self.change(seq, |flight| flight.transmitted(now));
     }
 
     /// The message goes out again on a resumed stream. Gives whether it is still open;
@@ -434,7 +443,7 @@ impl Outbox {
             // It has its turn to go out as it is now: as a cancel, or in another epoch.
             Stage::Persisting | Stage::Kept | Stage::Decided => return false,
         }
-        self.change(seq, |flight| flight.transmitted(now));
+        self.goes_out(seq, now);
         self.goes_its_way(seq);
         true
     }

@@ -109,19 +109,23 @@ impl Outbox {
     }
 
     /// A verdict or a receipt came: a sample, if the message was sent once, on this stream
-    /// and to where the recipient is now (Karn). That ends the back-off. So does an answer
-    /// to a copy if nothing was heard for longer than any path takes: it was away.
+    /// and to where the recipient is now (Karn), and has not waited there for a copy of an
+    /// earlier one: how long that took is the timer's doing, and a timer made from it would
+    /// grow by itself. That ends the back-off. So does an answer to a copy if nothing was
+    /// heard for longer than any path takes: it was away.
     pub(in crate::engine) fn sample(&mut self, seq: u64, now: Duration) {
         let Some(flight) = self.flights.get(&seq) else {
             return;
         };
-        let Some(to) = self.lanes.get(&flight.lane).map(|lane| lane.to.clone()) else {
+        let Some(lane) = self.lanes.get(&flight.lane) else {
             return;
         };
+        let (to, waits) = (lane.to.clone(), !lane.unordered && !lane.is_loose());
+        let again_at = lane.again_at.filter(|_| waits).unwrap_or_default();
         let Some(recipient) = self.recipients.get_mut(&to) else {
             return;
         };
-        let since = self.stream_since.max(recipient.path_since);
+        let since = self.stream_since.max(recipient.path_since).max(again_at);
         let once = flight.transmissions == 1 && !flight.inherited && flight.sent_at >= since;
         let waited = now.saturating_sub(flight.first_sent_at);
         let before = recipient.rto.back_off();
