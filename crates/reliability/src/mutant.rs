@@ -158,6 +158,14 @@ pub const ALL: &[(&str, &str)] = &[
         "a full inbox takes the message that those in it wait for",
     ),
     (
+        "full-inbox-drops-what-is-said-once",
+        "a full inbox sends back what nobody repeats, however far the server is behind",
+    ),
+    (
+        "late-fills-an-inbox-for-ever",
+        "what is late leaves a full inbox for what can be given to the application",
+    ),
+    (
         "part-stands-for-all",
         "a bundle is acknowledged once every message in it is durable",
     ),
@@ -190,6 +198,10 @@ pub const ALL: &[(&str, &str)] = &[
     (
         "back-off-for-ever",
         "an answer to a message that was sent once ends the back-off, for what waits too",
+    ),
+    (
+        "waits-are-round-trips",
+        "how long a message waited for a copy of an earlier one is no round trip",
     ),
     (
         "unacked-forgotten",

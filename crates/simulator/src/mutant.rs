@@ -57,6 +57,18 @@ pub const ELSEWHERE: &[(&str, &str)] = &[
         "back-off-for-ever",
         "an_answer_to_a_message_that_was_sent_once_ends_the_back_off",
     ),
+    (
+        "waits-are-round-trips",
+        "how_long_a_message_waited_for_a_copy_of_an_earlier_one_is_no_round_trip",
+    ),
+    (
+        "full-inbox-drops-what-is-said-once",
+        "what_nobody_repeats_is_answered_however_far_the_server_is_behind",
+    ),
+    (
+        "late-fills-an-inbox-for-ever",
+        "what_is_late_and_waits_for_its_sender_leaves_a_full_inbox_for_what_can_be_given",
+    ),
 ];
 
 /// The test that finds that fault, if no run here is meant to.

@@ -13,6 +13,7 @@ use stanchion_stanza::{
 
 use super::management::{Carried, Slot, Unacked};
 use super::outbox::{Flight, Wish};
+use super::receiving::Repeated;
 use super::{Engine, Output};
 use crate::protection::Protection;
 
@@ -246,7 +247,7 @@ impl Engine {
             refused |= self.apart.take().is_some_and(|apart| apart.refused);
         }
         if refused {
-            self.say_full(slot, outer, true);
+            self.say_full(slot, outer, Repeated::UntilAnswered);
         }
         true
     }

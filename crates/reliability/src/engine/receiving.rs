@@ -18,7 +18,16 @@ use super::recipients::WORDS;
 use super::seats::seat_of;
 use super::stream::PROBE;
 use super::{Effect, Engine, Event, respond};
+use crate::mutant;
 use crate::store::{InboundKey, InboundRecord, InboundState, NewInbound, Op, OpResult};
+
+/// Whether the sender of a message that is sent back sends it again. One that does so
+/// whatever it hears needs no answer while the server is behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repeated {
+    UntilAnswered,
+    Never,
+}
 
 impl Engine {
     pub(super) fn received(&mut self, element: Element) {
@@ -199,7 +208,7 @@ impl Engine {
             return;
         };
         if self.is_full() && !self.makes_room() {
-            return self.refuse(slot, &message, false);
+            return self.refuse(slot, &message, Repeated::Never);
         }
         let Some(op) = self.put_inbound(key.clone(), &message, false) else {
             return self.management.handled(slot);
@@ -247,21 +256,22 @@ impl Engine {
     /// There is no place for the message: its sender is told, and tries again later.
     /// A room is told nothing; it has a history to ask for. Nor is the sender of a message
     /// that an archive had.
-    pub(super) fn refuse(&mut self, slot: Slot, message: &Message, is_repeated: bool) {
+    pub(super) fn refuse(&mut self, slot: Slot, message: &Message, repeated: Repeated) {
         self.management.handled(slot);
         self.counters.ignored += 1;
         match &mut self.apart {
             // The bundle goes back as one.
             Some(apart) => apart.refused = true,
-            None => self.say_full(slot, message, is_repeated),
+            None => self.say_full(slot, message, repeated),
         }
     }
 
     /// Says so of that stanza.
-    pub(super) fn say_full(&mut self, slot: Slot, message: &Message, is_repeated: bool) {
+    pub(super) fn say_full(&mut self, slot: Slot, message: &Message, repeated: Repeated) {
         let asked = message.kind != MessageType::Groupchat && slot != Slot::ARCHIVED;
-        // What its sender repeats until there is a verdict may go unanswered.
-        if asked && !(is_repeated && self.management.unacked() >= WORDS) {
+        let comes_again =
+            repeated == Repeated::UntilAnswered || mutant::is("full-inbox-drops-what-is-said-once");
+        if asked && !(comes_again && self.management.unacked() >= WORDS) {
             let full = StanzaError::new(ErrorType::Wait, DefinedCondition::ResourceConstraint);
             let answer = Message {
                 header: message.header.reply(),

@@ -13,6 +13,7 @@ use stanchion_stanza::{Element, Jid, Message, Payload as _, ns};
 use super::correspondents::{Found, Speaking};
 use super::inbound::{Origin, Seat, key_of};
 use super::management::Slot;
+use super::receiving::Repeated;
 use super::{Effect, Engine, Event, Fetched, Load, Output, Why};
 use crate::delivery::{Closing, Coordinates, Judgement, Ruling, Standing};
 use crate::mutant;
@@ -141,7 +142,7 @@ impl Engine {
             boot: said.boot,
         };
         if self.is_full() && !self.takes_no_room(&seat, &at) && !self.gets_room(&seat, &at) {
-            return self.refuse(slot, &message, true);
+            return self.refuse(slot, &message, Repeated::UntilAnswered);
         }
         match self.correspondents.speaking(&said.from, from) {
             Speaking::Yes(known) => {
@@ -154,10 +155,10 @@ impl Engine {
                 self.counters.ignored += 1;
                 return self.management.handled(slot);
             }
-            Speaking::NoRoom => return self.refuse(slot, &message, true),
+            Speaking::NoRoom => return self.refuse(slot, &message, Repeated::UntilAnswered),
         }
         let Some(receiving) = self.correspondents.channel(&said.from, &said.channel) else {
-            return self.refuse(slot, &message, true);
+            return self.refuse(slot, &message, Repeated::UntilAnswered);
         };
         let newest = receiving.channel.newest();
         if newest.is_none() {

@@ -278,7 +278,7 @@ fn what_waits_for_ever_leaves_a_full_inbox_for_what_can_be_given() {
 }
 
 #[test]
-fn what_is_late_and_waits_for_its_sender_leaves_a_full_inbox_for_what_can_be_given() {
+pub(crate) fn what_is_late_and_waits_for_its_sender_leaves_a_full_inbox_for_what_can_be_given() {
     let mut s = Script::with(|config| config.inbox = 2);
     s.connect();
     // Nobody says what is to become of these: their sender's store is gone.
@@ -296,7 +296,7 @@ fn what_is_late_and_waits_for_its_sender_leaves_a_full_inbox_for_what_can_be_giv
 }
 
 #[test]
-fn what_nobody_repeats_is_answered_however_far_the_server_is_behind() {
+pub(crate) fn what_nobody_repeats_is_answered_however_far_the_server_is_behind() {
     let mut s = Script::with(|config| config.inbox = 2);
     s.connect();
     let mut answered = 0;

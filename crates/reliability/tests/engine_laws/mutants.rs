@@ -24,6 +24,10 @@ fn the_rules_of_the_back_off_are_needed() {
         "back-off-for-ever",
         pace::an_answer_to_a_message_that_was_sent_once_ends_the_back_off,
     );
+    is_found(
+        "waits-are-round-trips",
+        pace::how_long_a_message_waited_for_a_copy_of_an_earlier_one_is_no_round_trip,
+    );
 }
 
 #[test]
@@ -43,10 +47,18 @@ fn the_rule_of_what_a_bundle_counts_for_is_needed() {
 }
 
 #[test]
-fn the_rule_of_what_a_full_inbox_takes_is_needed() {
+fn the_rules_of_a_full_inbox_are_needed() {
     is_found(
         "full-inbox-refuses-awaited",
         inbox::a_full_inbox_takes_the_message_that_those_in_it_wait_for,
+    );
+    is_found(
+        "full-inbox-drops-what-is-said-once",
+        inbox::what_nobody_repeats_is_answered_however_far_the_server_is_behind,
+    );
+    is_found(
+        "late-fills-an-inbox-for-ever",
+        inbox::what_is_late_and_waits_for_its_sender_leaves_a_full_inbox_for_what_can_be_given,
     );
 }
 

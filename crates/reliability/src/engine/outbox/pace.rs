@@ -7,6 +7,7 @@ use std::time::Duration;
 use stanchion_stanza::Jid;
 
 use super::{Outbox, Recipient, stretch};
+use crate::mutant;
 
 /// As after so many transmissions is the longest timer of the first copies to a recipient
 /// that may be at another address.
@@ -120,7 +121,8 @@ impl Outbox {
         let Some(lane) = self.lanes.get(&flight.lane) else {
             return;
         };
-        let (to, waits) = (lane.to.clone(), !lane.unordered && !lane.is_loose());
+        let to = lane.to.clone();
+        let waits = !lane.unordered && !lane.is_loose() && !mutant::is("waits-are-round-trips");
         let again_at = lane.again_at.filter(|_| waits).unwrap_or_default();
         let Some(recipient) = self.recipients.get_mut(&to) else {
             return;
