@@ -24,7 +24,7 @@ const BUSY_PAUSE: Duration = Duration::from_millis(5);
 const JOURNAL_LIMIT: i64 = 32 * 1024 * 1024;
 /// Pages of the log, 16 MiB, after which they go to the file itself. A page that changes
 /// again and again meanwhile goes there once.
-const CHECKPOINT: i64 = 4096;
+pub(super) const CHECKPOINT: i32 = 4096;
 
 /// Makes the file, if it is not there, for its owner only, and gives the name
 /// under which all of its users agree.
@@ -129,10 +129,7 @@ fn configure(connection: &Connection) -> Result<Result<(), StoreError>, rusqlite
             "the file system of the store does not support a write-ahead log",
         ))));
     }
-    // FULL: each commit is flushed. The next two ask macOS to mean it.
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "fullfsync", true)?;
-    connection.pragma_update(None, "checkpoint_fullfsync", true)?;
+    flush_fully(connection)?;
     connection.pragma_update_and_check(None, "journal_size_limit", JOURNAL_LIMIT, |_| Ok(()))?;
     connection.pragma_update_and_check(None, "wal_autocheckpoint", CHECKPOINT, |_| Ok(()))?;
     // Views and triggers put into the file by others may call nothing.
@@ -142,6 +139,13 @@ fn configure(connection: &Connection) -> Result<Result<(), StoreError>, rusqlite
         .pragma_update_and_check(None, "mmap_size", 0, |_| Ok(()))
         .or_else(no_row)?;
     Ok(Ok(()))
+}
+
+/// Each commit and each checkpoint is flushed, by FULL; the other two ask macOS to mean it.
+pub(super) fn flush_fully(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "fullfsync", true)?;
+    connection.pragma_update(None, "checkpoint_fullfsync", true)
 }
 
 /// Asks for the write-ahead log, and gives the mode that the file then has. While another

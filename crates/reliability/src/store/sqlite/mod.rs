@@ -1,8 +1,11 @@
 //! The SQLite store: one file, one writer thread. This file owns the handle;
-//! `writer` the thread, `file` the opening, `schema` the format, `key` how ids and lanes
-//! stand in it, `apply` and `query` the statements, `reader` a look from outside.
+//! `writer` the thread, `alertness` how that waits, `checkpoint` the log, `file` the opening,
+//! `schema` the format, `key` how ids and lanes stand in it, `apply` and `query` the
+//! statements, `reader` a look from outside.
 
+mod alertness;
 mod apply;
+mod checkpoint;
 mod fault;
 mod file;
 mod guard;

@@ -14,7 +14,9 @@ use super::super::lock::OwnerLock;
 use super::super::op::{Committed, MAX_BATCH, Op, OpResult};
 use super::super::pending::Answer;
 use super::super::record::{Check, Identity, InboundKey, WallTime};
+use super::alertness::Alertness;
 use super::apply::{Last, apply, not_committable, put_together};
+use super::checkpoint::Checkpoints;
 use super::fault::{damage, sqlite_fault};
 use super::file::connect;
 use super::guard::Guard;
@@ -53,7 +55,9 @@ const GROUP: usize = MAX_BATCH;
 pub(super) struct Writer {
     path: PathBuf,
     identity: Identity,
-    // Dropped before the lock is: fields drop in order.
+    // Ended before the file is closed, and that before the lock is dropped: fields drop in
+    // order.
+    checkpoints: Checkpoints,
     file: Result<Connection, StoreError>,
     guard: Guard,
     /// No one else writes to the file, so what it says of rows stays true.
@@ -70,10 +74,13 @@ impl Writer {
         mut connection: Connection,
         lock: OwnerLock,
     ) -> Result<Self, StoreError> {
+        let mut checkpoints = Checkpoints::of(path.clone());
+        checkpoints.watch(&mut connection).map_err(sqlite_fault)?;
         Ok(Self {
             path,
             identity,
             guard: Guard::on(&mut connection).map_err(sqlite_fault)?,
+            checkpoints,
             file: Ok(connection),
             last: Last::default(),
             _lock: lock,
@@ -85,7 +92,8 @@ impl Writer {
     pub(super) fn run(mut self, mut requests: mpsc::Receiver<Request>) {
         let mut group = Group::new();
         let mut next = None;
-        while let Some(request) = next.take().or_else(|| requests.blocking_recv()) {
+        let mut alertness = Alertness::default();
+        while let Some(request) = next.take().or_else(|| alertness.wait_for(&mut requests)) {
             match request {
                 Request::Commit(batch, answer) => {
                     let mut ops = batch.ops.len();
@@ -152,6 +160,7 @@ impl Writer {
                 for ((_, answer), results) in group.drain(..).zip(results) {
                     drop(answer.send(Ok(Committed { results })));
                 }
+                self.tend_the_log();
             }
             Err(error) => {
                 if self.file.is_ok() {
@@ -170,10 +179,18 @@ impl Writer {
             Ok(connection) => transact(connection, &self.guard, effects).map_err(sqlite_fault),
             Err(error) => return Err(error.clone()),
         };
-        if let Err(error) = &outcome {
-            self.fail(error.clone());
+        match &outcome {
+            Ok(()) => self.tend_the_log(),
+            Err(error) => self.fail(error.clone()),
         }
         outcome
+    }
+
+    /// Something was committed.
+    fn tend_the_log(&mut self) {
+        if let Ok(connection) = &self.file {
+            self.checkpoints.after_commit(connection);
+        }
     }
 
     fn fail(&mut self, error: StoreError) {
@@ -185,7 +202,8 @@ impl Writer {
     }
 
     fn reopen(&mut self) -> Result<(), StoreError> {
-        // The old connection must be gone first, with all it had cached.
+        // The old connections must be gone first, with all they had cached.
+        self.checkpoints.stop();
         self.file = Err(StoreError::Closed);
         self.last = Last::default();
         let opened = connect(&self.path, Check::Always).and_then(|mut connection| {
@@ -196,6 +214,9 @@ impl Writer {
                 ));
             }
             let guard = Guard::on(&mut connection).map_err(sqlite_fault)?;
+            self.checkpoints
+                .watch(&mut connection)
+                .map_err(sqlite_fault)?;
             Ok((connection, guard))
         });
         match opened {
