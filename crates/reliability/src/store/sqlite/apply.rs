@@ -145,7 +145,7 @@ fn put_outbound(
             },
         });
     }
-    match insertion::put(connection, &mut last.put, record) {
+    match insertion::put(connection, &mut last.put, &[record]) {
         Err(error) if is_there(&error) => match find_outbound(connection, &record.id)? {
             Some((_, state)) => Ok(OpResult::OutboundExists { state }),
             None => Err(error),
@@ -173,7 +173,10 @@ pub(super) fn put_together(connection: &Connection, last: &mut Last, ops: &[Op])
         _ => None,
     });
     let records: Vec<&OutboundRecord> = rising.collect();
-    let put = insertion::put_several(connection, &mut last.put, &records)?;
+    let put = match insertion::put(connection, &mut last.put, &records) {
+        Err(error) if is_there(&error) => 0,
+        put => put?,
+    };
     if let Some(newest) = put.checked_sub(1).and_then(|n| records.get(n)) {
         last.seq = Some(newest.seq);
     }
