@@ -12,6 +12,10 @@ use rusqlite::{Connection, MAIN_DB, OpenFlags, wal::CheckpointMode};
 
 use super::file::{CHECKPOINT, flush_fully};
 
+/// While the log grows by so many pages the other thread may work on it: then the writer waits,
+/// as a disk can be slower than those who write.
+const MOST: i32 = 4 * CHECKPOINT;
+
 type Result<T> = std::result::Result<T, rusqlite::Error>;
 
 /// What becomes of the log of one store.
@@ -47,7 +51,9 @@ impl Checkpoints {
     /// stays as it is, and the next one begins where this one began.
     pub(super) fn after_commit(&mut self, connection: &Connection) {
         let pages = self.pages.load(Ordering::Relaxed);
-        if let Some(thread) = self.running.take_if(|thread| thread.is_finished()) {
+        let waits = pages.saturating_sub(self.before) >= MOST;
+        let is_over = |thread: &mut JoinHandle<()>| waits || thread.is_finished();
+        if let Some(thread) = self.running.take_if(is_over) {
             joined(thread);
             told(checkpoint(connection));
             self.before = pages;
@@ -68,7 +74,9 @@ impl Checkpoints {
 
     /// Returns once nothing of this uses the file.
     pub(super) fn stop(&mut self) {
-        self.running.take().map(joined);
+        if let Some(thread) = self.running.take() {
+            joined(thread);
+        }
         self.before = 0;
     }
 }

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::super::op::OpResult;
 use super::super::record::{Check, InboundState, NewInbound, OutboundState, Seed, StoreId};
+use super::file::CHECKPOINT;
 use super::*;
 
 fn opening() -> Opening {
@@ -386,6 +387,48 @@ async fn a_new_and_a_migrated_file_have_the_same_tables() {
     opening.device = Some("lamp".into());
     drop(SqliteStore::open(&old, &opening).unwrap());
     assert_eq!(schema_of(&old), schema_of(&new));
+}
+
+/// Puts so many kilobytes, each in a commit of its own that nobody waits for.
+async fn fill(store: &SqliteStore, kilobytes: usize) {
+    let mut tickets = std::collections::VecDeque::new();
+    for n in 0..kilobytes / 64 {
+        tickets.push_back(store.submit(put(&format!("k{n}"), 64 * 1024)).unwrap());
+        if tickets.len() > 16 {
+            tickets.pop_front().unwrap().await.unwrap();
+        }
+    }
+    for ticket in tickets {
+        ticket.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_log_of_a_busy_store_begins_anew() {
+    let (_folder, store) = open();
+    let log = store.path().with_extension("db-wal");
+    let page = 4096 + 24;
+    for _ in 0..8 {
+        fill(&store, 16 * 1024).await;
+    }
+    let size = std::fs::metadata(log).unwrap().len();
+    // 128 MiB went through it.
+    assert!(size < 5 * CHECKPOINT as u64 * page, "{size}");
+}
+
+#[tokio::test]
+async fn a_store_closes_and_opens_anew_while_its_log_goes_into_the_file() {
+    let (folder, mut store) = open();
+    for round in 0..6_u32 {
+        fill(&store, 17 * 1024).await;
+        store.reopen().await.unwrap();
+        fill(&store, 17 * 1024).await;
+        Box::new(store).close().await.unwrap();
+        assert!(!folder.path().join("s.db-wal").exists(), "{round}");
+        store = SqliteStore::open(folder.path().join("s.db"), &opening()).unwrap();
+    }
+    let kept = store.meta("k100").await.unwrap().unwrap();
+    assert_eq!(kept.len(), 64 * 1024);
 }
 
 #[tokio::test]
