@@ -55,6 +55,7 @@ pub(crate) struct Ledger {
     connections: u64,
     resumed: u64,
     outages: Vec<Outage>,
+    struck: Vec<Struck>,
 }
 
 /// A server was away, by the wall clock in microseconds.
@@ -64,6 +65,15 @@ pub(crate) struct Outage {
     pub(crate) down: u64,
     /// It answered again.
     pub(crate) up: u64,
+}
+
+/// What was done to an end or to its line, by the wall clock in microseconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Struck {
+    pub(crate) at: u64,
+    /// When it is over.
+    pub(crate) until: u64,
+    pub(crate) what: String,
 }
 
 /// Of the sender's processes together.
@@ -123,6 +133,9 @@ pub(crate) struct Findings {
     pub(crate) effects_in_outages: u64,
     /// From a server being up again to the next effect.
     pub(crate) recovery: Times,
+    /// The longest of these, and what else was wrong from when the server was killed until
+    /// that effect.
+    pub(crate) slowest: Option<Slowest>,
     /// How long after the deadline outcomes were told; none without deadlines.
     pub(crate) told: Option<Times>,
     /// The same after the start of a process, of what it found to be over: one that was killed
@@ -131,6 +144,16 @@ pub(crate) struct Findings {
     pub(crate) told_from_start: Option<Times>,
     /// The first violations, in words.
     pub(crate) examples: Vec<String>,
+}
+
+/// A recovery.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Slowest {
+    pub(crate) ms: f64,
+    /// So long the server was away before.
+    pub(crate) away_ms: f64,
+    /// Each with its time, from when the server was up.
+    pub(crate) meanwhile: Vec<String>,
 }
 
 /// Times in milliseconds.
@@ -235,6 +258,11 @@ impl Ledger {
         self.outages.extend(outages);
     }
 
+    /// What was done to the two ends.
+    pub(crate) fn struck(&mut self, struck: Vec<Struck>) {
+        self.struck.extend(struck);
+    }
+
     fn connected(&mut self, resumed: &str) {
         self.connections += 1;
         self.resumed += u64::from(resumed == "1");
@@ -264,7 +292,8 @@ impl Ledger {
             connections: self.connections,
             resumed: self.resumed,
             effects_in_outages: self.effects_in_outages(),
-            recovery: Times::of(self.recoveries()),
+            recovery: Times::of(self.recoveries().iter().map(|(_, took)| *took).collect()),
+            slowest: self.slowest(),
             ..Findings::default()
         };
         let (there, started) = self.late_by();
@@ -385,15 +414,28 @@ impl Ledger {
     }
 
     /// From a server's return to the next effect, each time.
-    fn recoveries(&self) -> Vec<u64> {
+    fn recoveries(&self) -> Vec<(Outage, u64)> {
         let effects = self.hand_overs.iter().filter(|h| h.effect);
         let mut effects: Vec<u64> = effects.map(|h| h.micros).collect();
         effects.sort_unstable();
         let next = |outage: &Outage| {
             let next = effects.partition_point(|at| *at < outage.up);
-            effects.get(next).map(|at| at - outage.up)
+            effects.get(next).map(|at| (*outage, at - outage.up))
         };
         self.outages.iter().filter_map(next).collect()
+    }
+
+    fn slowest(&self) -> Option<Slowest> {
+        let all = self.recoveries().into_iter();
+        let (outage, took) = all.max_by_key(|(_, took)| *took)?;
+        let there = |other: &&Struck| other.until > outage.down && other.at < outage.up + took;
+        let after = |at: u64| (i128::from(at) - i128::from(outage.up)) / 1000;
+        let told = |other: &Struck| format!("{} ms: {}", after(other.at), other.what);
+        Some(Slowest {
+            ms: took as f64 / 1000.0,
+            away_ms: (outage.up - outage.down) as f64 / 1000.0,
+            meanwhile: self.struck.iter().filter(there).map(told).collect(),
+        })
     }
 
     /// How long after its deadline each message had its first outcome, if the session said it;
@@ -523,6 +565,17 @@ mod tests {
         ledger.read_sender(sender).unwrap();
         ledger.read_receiver(receiver).unwrap();
         ledger.outages(&[Outage { down: 10, up: 15 }, Outage { down: 31, up: 100 }]);
+        let struck = |at, until, what: &str| Struck {
+            at,
+            until,
+            what: what.to_owned(),
+        };
+        ledger.struck(vec![
+            struck(1, 9, "a throttle that was over"),
+            struck(13, 14, "a stall"),
+            struck(18, 18, "a cut"),
+            struck(20, 20, "a cut that came later"),
+        ]);
         ledger.findings()
     }
 
@@ -546,6 +599,9 @@ mod tests {
         assert_eq!(seen.effects_in_outages, 1);
         // Nothing took effect after the second return of a server.
         assert_eq!((seen.recovery.times, seen.recovery.max_ms), (1, 0.005));
+        let slowest = seen.slowest.clone().unwrap();
+        assert_eq!((slowest.ms, slowest.away_ms), (0.005, 0.005));
+        assert_eq!(slowest.meanwhile, ["0 ms: a stall", "0 ms: a cut"]);
     }
 
     #[test]

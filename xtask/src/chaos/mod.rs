@@ -76,6 +76,9 @@ pub(crate) struct Command {
     crash_points: Option<u64>,
 }
 
+/// A recovery that took longer is told with all that went on.
+const SLOW_MS: f64 = 5000.0;
+
 /// Carries out the command.
 ///
 /// # Errors
@@ -235,6 +238,18 @@ fn tell(command: &Command, order: &run::Order<'_>, result: &run::Report) -> Outc
             recovery.times,
             findings.effects_in_outages
         );
+        if let Some(slowest) = findings
+            .slowest
+            .as_ref()
+            .filter(|slowest| slowest.ms > SLOW_MS)
+        {
+            println!(
+                "  slowest        {:.0} ms, after a server was away for {:.0} ms; {}",
+                slowest.ms,
+                slowest.away_ms,
+                slowest.meanwhile.join("; ")
+            );
+        }
         if let Some(told) = findings.told {
             println!(
                 "  deadlines      {} outcomes: p50 {:.0} ms, p99 {:.0} ms, at most {:.0} ms late; {} later than {ON_TIME_MS} ms",

@@ -2,9 +2,9 @@
 //! outcome, ends all processes. What it proves is left to `ledger`.
 
 use super::ends::{End, Follower};
-use super::ledger::{Findings, Ledger};
+use super::ledger::{Findings, Ledger, Struck};
 use super::plan::{Fault, Random, Strike, plan};
-use super::plant::{Plant, Server};
+use super::plant::{Plant, Server, micros};
 use super::relay::{Direction, Flow, Relay};
 use crate::failure::{Context, Failure, Outcome};
 use crate::program::Interrupt;
@@ -71,6 +71,8 @@ struct Run {
     /// Relays that misbehave, and when that ends.
     bad: Vec<Bad>,
     struck: BTreeMap<&'static str, u64>,
+    /// What was done to the ends, in that order.
+    log: Vec<Struck>,
     effects: Follower,
     expired: Follower,
     /// Dropped last: the relays' tasks are on it.
@@ -137,6 +139,7 @@ impl Run {
             due: Vec::new(),
             bad: Vec::new(),
             struck: BTreeMap::new(),
+            log: Vec::new(),
             effects: Follower::of_effects(receiver.journal()),
             expired: Follower::of_expiries(sender.journal()),
             plant,
@@ -242,8 +245,17 @@ impl Run {
 
     fn carry_out(&mut self, fault: Fault, now: Instant) -> bool {
         match fault {
-            Fault::KillSender => self.sender.kill(self.random.millis(0, 200)),
-            Fault::KillReceiver => self.receiver.kill(self.random.millis(0, 200)),
+            Fault::KillSender | Fault::KillReceiver => {
+                let pause = self.random.millis(0, 200);
+                let killed = match fault {
+                    Fault::KillSender => self.sender.kill(pause),
+                    _ => self.receiver.kill(pause),
+                };
+                if killed {
+                    self.log(name(fault).to_owned(), pause);
+                }
+                killed
+            }
             Fault::KillServer => {
                 let whole = self.plant.is_whole();
                 if whole {
@@ -277,6 +289,11 @@ impl Run {
         let Some(relay) = self.relay(receiver, node) else {
             return true;
         };
+        let end = if receiver { "receiver" } else { "sender" };
+        let what = match fault {
+            Fault::OneWay => format!("one-way ({way:?})"),
+            fault => name(fault).to_owned(),
+        };
         match fault {
             Fault::Stall => relay.set(Flow::Held),
             Fault::OneWay => relay.set_one(way, Flow::Held),
@@ -284,9 +301,18 @@ impl Run {
             // It is over when it strikes.
             _ => {
                 relay.cut_after(bytes);
+                self.log(
+                    format!("{what} of the {end} at node {node}"),
+                    Duration::ZERO,
+                );
                 return true;
             }
         }
+        let ms = lasts.as_millis();
+        self.log(
+            format!("{what} of the {end} at node {node} for {ms} ms"),
+            lasts,
+        );
         self.bad.push(Bad {
             until: now + lasts,
             receiver,
@@ -294,6 +320,12 @@ impl Run {
             reset: fault == Fault::OneWay,
         });
         true
+    }
+
+    fn log(&mut self, what: String, lasts: Duration) {
+        let at = micros();
+        let until = at.saturating_add(u64::try_from(lasts.as_micros()).unwrap_or(u64::MAX));
+        self.log.push(Struck { at, until, what });
     }
 
     fn relay(&self, receiver: bool, node: usize) -> Option<&Relay> {
@@ -328,6 +360,7 @@ impl Run {
         ledger.read_sender(&journal(&self.sender)?)?;
         ledger.read_receiver(&journal(&self.receiver)?)?;
         ledger.outages(&self.plant.outages);
+        ledger.struck(self.log);
         Ok(Report {
             findings: ledger.findings(),
             struck: self.struck,
