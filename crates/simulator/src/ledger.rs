@@ -71,6 +71,7 @@ struct Mark {
     inbox: bool,
     committed: bool,
     handed: bool,
+    closed_up_to: Option<u32>,
 }
 
 /// What is durable on one device: goes with an image of its store.
@@ -185,8 +186,8 @@ impl Ledger {
                 let id = self.genuine(body(&new.stanza)?, from.bare_str())?;
                 let mut known = self.keys[of].iter().filter(|(_, other)| **other == id);
                 let elsewhere = known.all(|(key, _)| epoch(key) != epoch(&new.key));
-                let lost =
-                    self.lost_keys[of].contains(&new.key) || self.comes_from_nowhere(id, &new.key);
+                let lost = self.lost_keys[of].contains(&new.key)
+                    || self.comes_from_nowhere(of, id, &new.key);
                 self.keys[of].insert(new.key.clone(), id);
                 Some(match lost && elsewhere {
                     true => Durable::Revived(id, new.handed),
@@ -324,6 +325,7 @@ impl Ledger {
     pub(crate) fn transmits_in(&mut self, id: Id, said: &Deliver) {
         let Epoch { index, random } = said.epoch;
         let channel = said.channel.as_str();
+        // As the engine's keys have it.
         let epoch = format!("d {channel} {index} {random:08x}");
         if let Some(message) = self.get_mut(id) {
             message.lost_epochs.remove(&epoch);
@@ -375,8 +377,14 @@ impl Ledger {
                         .messages
                         .iter_mut()
                         .filter(|m| m.to == of && m.transmitted);
+                    let channel = format!("d {} ", closed.channel.as_str());
                     for message in sent.filter(|m| closed.to.as_str() == self::device(m.from)) {
                         message.closed = true;
+                        let mut epochs = message.epochs.iter().chain(&message.lost_epochs);
+                        if epochs.any(|epoch| epoch.starts_with(&channel)) {
+                            let index = Some(closed.epoch.index);
+                            message.closed_up_to = message.closed_up_to.max(index);
+                        }
                     }
                     (closed.to, closed.verdicts)
                 }
@@ -711,9 +719,15 @@ impl Ledger {
 }
 
 /// The part of an inbox key that says in which epoch a message came: all but the last word.
-/// As the keys of its messages begin.
+/// The channel and the epoch that a key is of, as it begins with them.
 fn epoch(key: &InboundKey) -> Option<&str> {
     Some(key.id.rsplit_once(' ')?.0)
+}
+
+/// How many epochs of its channel there were before that of a key.
+fn index(key: &InboundKey) -> Option<u32> {
+    let (before_random, _) = epoch(key)?.rsplit_once(' ')?;
+    before_random.rsplit_once(' ')?.1.parse().ok()
 }
 
 /// The body of an encoded stanza, as it stands there.

@@ -104,7 +104,10 @@ pub(crate) struct Message {
     pub(crate) void: bool,
     pub(crate) closed: bool,
     pub(crate) void_forgotten: bool,
-    pub(crate) closed_forgotten: bool,
+    /// The highest epoch of its channel that its receiver said it closed; and of those that
+    /// the receiver's store did not have any more when it was set back.
+    pub(crate) closed_up_to: Option<u32>,
+    pub(crate) closing_lost: Option<u32>,
     /// Took effect, and in which life of the receiver.
     pub(crate) effect: bool,
     pub(crate) effect_life: u64,

@@ -181,11 +181,27 @@ fn a_copy_takes_no_effect_again_in_the_epoch_in_which_it_took_effect() {
     }
 }
 
-/// Transmitted in the second epoch, whose copy is long on its way; the recipient has closed
-/// the first one, if so. Then those stores go back, and the message takes effect in the first.
-fn overtaken_by_the_first_epoch(closed: bool, set_back: &[usize], transactional: bool) -> Ledger {
+/// Which epoch the recipient has closed, and whether before its backup; and in which the
+/// message takes effect, after those stores went back.
+#[derive(Clone, Copy)]
+struct Overtaken {
+    closed: Option<u32>,
+    before_backup: bool,
+    effect_in: u32,
+    set_back: &'static [usize],
+}
+
+const OVERTAKEN: Overtaken = Overtaken {
+    closed: Some(1),
+    before_backup: false,
+    effect_in: 1,
+    set_back: &[0, 1],
+};
+
+/// Transmitted in the second epoch, whose copy is long on its way.
+fn overtaken(how: Overtaken, transactional: bool) -> Ledger {
     let mut ledger = kept();
-    let backups = [ledger.marks(0), ledger.marks(1)];
+    let mut backups = [ledger.marks(0), ledger.marks(1)];
     let said = Deliver {
         from: "d0".parse().unwrap(),
         to: None,
@@ -206,18 +222,21 @@ fn overtaken_by_the_first_epoch(closed: bool, set_back: &[usize], transactional:
     };
     ledger.transmits(0, "m0", true, None).unwrap();
     ledger.transmits_in(0, &said);
-    ledger.messages[0].closed = closed;
-    for of in set_back {
+    ledger.messages[0].closed_up_to = how.closed;
+    if how.before_backup {
+        backups[1] = ledger.marks(1);
+    }
+    for of in how.set_back {
         ledger.set_back(*of, Some(&backups[*of]), transactional);
     }
-    comes(&mut ledger, 1, 13, transactional).unwrap();
+    comes(&mut ledger, how.effect_in, 13, transactional).unwrap();
     ledger
 }
 
 #[test]
 fn a_copy_in_an_epoch_that_began_where_nobody_remembers_takes_effect_again_once() {
     for transactional in [true, false] {
-        let mut ledger = overtaken_by_the_first_epoch(true, &[0, 1], transactional);
+        let mut ledger = overtaken(OVERTAKEN, transactional);
         assert_eq!(comes(&mut ledger, 2, 13, transactional), Ok(()));
         assert!(comes(&mut ledger, 2, 13, transactional).is_err());
     }
@@ -225,18 +244,40 @@ fn a_copy_in_an_epoch_that_began_where_nobody_remembers_takes_effect_again_once(
 
 #[test]
 fn a_copy_takes_no_effect_again_where_somebody_remembers_how_its_epoch_began() {
+    let remembered = [
+        Overtaken {
+            closed: None,
+            ..OVERTAKEN
+        },
+        Overtaken {
+            before_backup: true,
+            ..OVERTAKEN
+        },
+        Overtaken {
+            set_back: &[0],
+            ..OVERTAKEN
+        },
+        Overtaken {
+            set_back: &[1],
+            ..OVERTAKEN
+        },
+        // Its own epoch was closed, or the recipient knows a later one.
+        Overtaken {
+            closed: Some(2),
+            ..OVERTAKEN
+        },
+        Overtaken {
+            effect_in: 3,
+            ..OVERTAKEN
+        },
+    ];
     for transactional in [true, false] {
-        for (closed, set_back) in [
-            (false, &[0, 1][..]),
-            (true, &[0][..]),
-            (true, &[1][..]),
-            (true, &[][..]),
-        ] {
-            let mut ledger = overtaken_by_the_first_epoch(closed, set_back, transactional);
+        for how in remembered {
+            let mut ledger = overtaken(how, transactional);
             assert!(comes(&mut ledger, 2, 13, transactional).is_err());
         }
         // Nor in another epoch than the one that it was sent in.
-        let mut ledger = overtaken_by_the_first_epoch(true, &[0, 1], transactional);
+        let mut ledger = overtaken(OVERTAKEN, transactional);
         assert!(comes(&mut ledger, 3, 13, transactional).is_err());
     }
 }

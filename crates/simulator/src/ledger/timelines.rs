@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use stanchion_reliability::store::InboundKey;
 
-use super::{Id, LOOSE, Ledger, Mark, Marks, epoch};
+use super::{Id, LOOSE, Ledger, Mark, Marks, epoch, index};
 use crate::message::{Message, Revival, Told};
 
 impl Ledger {
@@ -20,6 +20,7 @@ impl Ledger {
             inbox: m.to == of && m.inbox,
             committed: m.to == of && m.committed,
             handed: m.to == of && m.handed,
+            closed_up_to: m.closed_up_to.filter(|_| m.to == of),
         };
         Marks {
             messages: self.messages.iter().map(mark).collect(),
@@ -81,7 +82,10 @@ impl Ledger {
                 message.committed = mark.committed;
                 message.handed = mark.handed;
                 message.void_forgotten |= message.void || message.closed;
-                message.closed_forgotten |= message.closed;
+                if message.closed_up_to > mark.closed_up_to {
+                    message.closing_lost = message.closing_lost.max(message.closed_up_to);
+                    message.closed_up_to = mark.closed_up_to;
+                }
                 if message.effect && !mark.committed {
                     if transactional {
                         message.effect = false;
@@ -106,11 +110,16 @@ impl Ledger {
 
     /// Whether that copy is in an epoch that nobody knows of any more: its sender has begun
     /// it in a history that it lost, after its recipient had closed the one before in another
-    /// that is lost, too.
-    pub(super) fn comes_from_nowhere(&self, id: Id, key: &InboundKey) -> bool {
-        self.get(id).is_some_and(|message| {
-            let lost = epoch(key).is_some_and(|epoch| message.lost_epochs.contains(epoch));
-            lost && message.closed_forgotten
-        })
+    /// that is lost, too. It is above all in which the recipient has had the message since.
+    pub(super) fn comes_from_nowhere(&self, of: usize, id: Id, key: &InboundKey) -> bool {
+        let Some((message, index_of_it)) = self.get(id).zip(index(key)) else {
+            return false;
+        };
+        let is_lost = epoch(key).is_some_and(|epoch| message.lost_epochs.contains(epoch));
+        let followed = message
+            .closing_lost
+            .is_some_and(|closed| closed < index_of_it);
+        let mut known = self.keys[of].iter().filter(|(_, other)| **other == id);
+        is_lost && followed && known.all(|(key, _)| index(key).is_some_and(|at| at < index_of_it))
     }
 }

@@ -38,8 +38,8 @@ pub(in crate::engine) struct Lane {
     pub(super) waiting: BTreeSet<u64>,
     /// Those that wait to be cancelled.
     pub(super) cancels: BTreeSet<u64>,
-    /// When one of them last went out again.
-    pub(super) again_at: Option<Duration>,
+    /// When one of them last went out again; zero if none did.
+    pub(super) again_at: Duration,
     /// The last seq that was in memory, and whether the store has later ones.
     pub(in crate::engine) loaded: u64,
     /// The last seq that was put into the store.
@@ -71,7 +71,7 @@ impl Lane {
             all: BTreeSet::new(),
             waiting: BTreeSet::new(),
             cancels: BTreeSet::new(),
-            again_at: None,
+            again_at: Duration::ZERO,
             loaded: 0,
             last: 0,
             more_in_store: false,

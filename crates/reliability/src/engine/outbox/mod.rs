@@ -422,7 +422,7 @@ impl Outbox {
     fn goes_out(&mut self, seq: u64, now: Duration) {
         let flight = self.flights.get(&seq).filter(|f| f.maybe_sent());
         if let Some(lane) = flight.and_then(|f| self.lanes.get_mut(&f.lane)) {
-            lane.again_at = Some(now);
+            lane.again_at = now;
         }
         self.change(seq, |flight| flight.transmitted(now));
     }

@@ -110,10 +110,10 @@ impl Outbox {
     }
 
     /// A verdict or a receipt came: a sample, if the message was sent once, on this stream
-    /// and to where the recipient is now (Karn), and has not waited there for a copy of an
-    /// earlier one: how long that took is the timer's doing, and a timer made from it would
-    /// grow by itself. That ends the back-off. So does an answer to a copy if nothing was
-    /// heard for longer than any path takes: it was away.
+    /// and to where the recipient is now (Karn), and nothing of an ordered lane went out again
+    /// since: it may have waited there for that copy. How long that took is the timer's doing,
+    /// and a timer made from it would grow by itself. A sample ends the back-off. So does an
+    /// answer to a copy if nothing was heard for longer than any path takes: it was away.
     pub(in crate::engine) fn sample(&mut self, seq: u64, now: Duration) {
         let Some(flight) = self.flights.get(&seq) else {
             return;
@@ -123,7 +123,7 @@ impl Outbox {
         };
         let to = lane.to.clone();
         let waits = !lane.unordered && !lane.is_loose() && !mutant::is("waits-are-round-trips");
-        let again_at = lane.again_at.filter(|_| waits).unwrap_or_default();
+        let again_at = if waits { lane.again_at } else { Duration::ZERO };
         let Some(recipient) = self.recipients.get_mut(&to) else {
             return;
         };

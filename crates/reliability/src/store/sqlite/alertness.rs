@@ -1,14 +1,14 @@
-//! How the writer waits for work. A thread that sleeps takes some ten microseconds to be
-//! awake, and whoever wakes it about as long: of a message that is sent alone, a tenth of the
-//! time that it takes to be durable.
+//! How the writer waits for work. A thread that sleeps takes tens of microseconds to be awake,
+//! on some machines a hundred: a tenth of the time that a message that is sent alone takes to
+//! be durable, or more.
 
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{self, error::TryRecvError};
 
-/// While requests follow each other this fast, the next one is waited for awake; never for
-/// longer, so an idle store costs nothing, and one with seldom work no more than that each
-/// time the work stops.
+/// While requests follow each other this fast, the next one is waited for awake, which takes a
+/// processor that nobody else wants. After the last of a quick series this is spent once; an
+/// idle store, and one whose requests are further apart, spend nothing.
 const BRISK: Duration = Duration::from_micros(200);
 
 /// Whether the last request came soon.

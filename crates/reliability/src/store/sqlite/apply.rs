@@ -158,8 +158,8 @@ fn put_outbound(
     }
 }
 
-/// Puts messages that `ops` begins with by one statement, if there are several and they are
-/// new. Gives how many, or 0: then the first is put alone.
+/// Puts messages that `ops` begins with by one statement, if they begin with several. Gives how
+/// many; 0 if the first of them is not new, or there are none.
 pub(super) fn put_together(connection: &Connection, last: &mut Last, ops: &[Op]) -> Result<usize> {
     let [Op::PutOutbound(_), Op::PutOutbound(_), ..] = ops else {
         return Ok(0);

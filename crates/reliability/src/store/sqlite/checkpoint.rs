@@ -1,20 +1,27 @@
 //! When pages go from the log to the file itself. Done by the writer, as SQLite does unless
 //! it is told otherwise, this is a sixth of a busy writer's time, and all who wait for a
-//! commit wait for it. So another thread does it, and the writer the little that was appended
-//! meanwhile: with that the log begins anew.
+//! commit wait for it. So another thread copies them, and the writer what was appended
+//! meanwhile; whoever is the last flushes the file. Unless somebody reads the log just then,
+//! it begins anew with the next commit.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::thread::JoinHandle;
 
-use rusqlite::{Connection, MAIN_DB, OpenFlags, wal::CheckpointMode};
+use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, wal::CheckpointMode};
 
 use super::file::{CHECKPOINT, flush_fully};
 
 /// While the log grows by so many pages the other thread may work on it: then the writer waits,
-/// as a disk can be slower than those who write.
+/// as a disk can be slower than those who write to it.
 const MOST: i32 = 4 * CHECKPOINT;
+/// Where somebody read the log, the next try comes after so many more pages.
+const SOON: i32 = CHECKPOINT / 8;
+/// A log of so many pages is told to people, once.
+const HUGE: i32 = 32 * CHECKPOINT;
+/// Times that the other thread goes over the log: each time less was appended meanwhile.
+const PASSES: usize = 3;
 
 type Result<T> = std::result::Result<T, rusqlite::Error>;
 
@@ -23,9 +30,21 @@ pub(super) struct Checkpoints {
     path: PathBuf,
     /// How many pages the log had after the last commit.
     pages: Arc<AtomicI32>,
-    /// How many it had when the last checkpoint was over; fewer since, it began anew.
+    /// The next checkpoint begins when the log has [`CHECKPOINT`] pages more than this. If it
+    /// has fewer than this, it has begun anew.
     before: i32,
-    running: Option<JoinHandle<()>>,
+    /// All of it is in the file, so it begins anew with the next commit.
+    is_copied: bool,
+    /// People were told how large it is.
+    is_told: bool,
+    other: Other,
+}
+
+/// The other connection to the file.
+enum Other {
+    Absent,
+    Idle(Connection),
+    Works(JoinHandle<Connection>),
 }
 
 impl Checkpoints {
@@ -34,50 +53,80 @@ impl Checkpoints {
             path,
             pages: Arc::default(),
             before: 0,
-            running: None,
+            is_copied: false,
+            is_told: false,
+            other: Other::Absent,
         }
     }
 
-    /// Watches what that connection commits. SQLite's own checkpoints end.
+    /// Watches what that connection commits. SQLite's own checkpoints end. The other
+    /// connection is opened now, while it is sure whose file it is.
     pub(super) fn watch(&mut self, connection: &mut Connection) -> Result<()> {
         let pages = Arc::clone(&self.pages);
         connection.wal_hook(Some(move |_: &mut _, there| {
             pages.store(there, Ordering::Relaxed);
             Ok(())
-        }))
+        }))?;
+        self.other = Other::Idle(beside(&self.path)?);
+        Ok(())
     }
 
     /// To be called after a commit. What goes wrong with a checkpoint loses nothing: the log
     /// stays as it is, and the next one begins where this one began.
     pub(super) fn after_commit(&mut self, connection: &Connection) {
         let pages = self.pages.load(Ordering::Relaxed);
-        let waits = pages.saturating_sub(self.before) >= MOST;
-        let is_over = |thread: &mut JoinHandle<()>| waits || thread.is_finished();
-        if let Some(thread) = self.running.take_if(is_over) {
-            joined(thread);
-            told(checkpoint(connection));
-            self.before = pages;
+        if pages < self.before {
+            (self.before, self.is_told) = (0, false);
+        } else if self.is_copied {
+            // Somebody reads it.
+            self.before = pages - (CHECKPOINT - SOON);
         }
-        self.before = if pages < self.before { 0 } else { self.before };
-        if self.running.is_none() && pages - self.before >= CHECKPOINT {
-            let path = self.path.clone();
-            let thread = std::thread::Builder::new().name("stanchion-log".into());
-            match thread.spawn(move || told(beside(&path))) {
-                Ok(thread) => self.running = Some(thread),
-                Err(_) => {
-                    told(checkpoint(connection));
-                    self.before = pages;
-                }
+        self.is_copied = false;
+        if pages >= HUGE && !self.is_told {
+            self.is_told = true;
+            tracing::warn!(
+                pages,
+                "the log of the store grows, as somebody reads the store all the time"
+            );
+        }
+        let appended = pages.saturating_sub(self.before);
+        match std::mem::replace(&mut self.other, Other::Absent) {
+            Other::Works(thread) if thread.is_finished() || appended >= MOST => {
+                self.other = joined(thread);
+                self.finish(connection, pages);
             }
+            Other::Idle(other) if appended >= CHECKPOINT => self.begin(other),
+            Other::Absent if appended >= CHECKPOINT => self.finish(connection, pages),
+            as_it_is => self.other = as_it_is,
         }
+    }
+
+    fn begin(&mut self, other: Connection) {
+        let thread = std::thread::Builder::new().name("stanchion-log".into());
+        let works = thread.spawn(move || {
+            let _ = (0..PASSES).find(|_| checkpoint(&other));
+            other
+        });
+        // Without a thread the connection is gone, too, and the writer does it alone.
+        self.other = works.map_or(Other::Absent, Other::Works);
+    }
+
+    /// The writer's part.
+    fn finish(&mut self, connection: &Connection, pages: i32) {
+        self.is_copied = checkpoint(connection);
+        self.before = match self.is_copied {
+            true => pages,
+            false => pages - (CHECKPOINT - SOON),
+        };
     }
 
     /// Returns once nothing of this uses the file.
     pub(super) fn stop(&mut self) {
-        if let Some(thread) = self.running.take() {
-            joined(thread);
+        if let Other::Works(thread) = std::mem::replace(&mut self.other, Other::Absent) {
+            drop(joined(thread));
         }
-        self.before = 0;
+        self.pages.store(0, Ordering::Relaxed);
+        (self.before, self.is_copied) = (0, false);
     }
 }
 
@@ -87,29 +136,32 @@ impl Drop for Checkpoints {
     }
 }
 
-fn joined(thread: JoinHandle<()>) {
-    if thread.join().is_err() {
-        tracing::error!("the thread of the log panicked");
-    }
+fn joined(thread: JoinHandle<Connection>) -> Other {
+    thread.join().map_or_else(
+        |_| {
+            tracing::error!("the thread of the log panicked");
+            Other::Absent
+        },
+        Other::Idle,
+    )
 }
 
-fn told(done: Result<()>) {
-    if let Err(error) = done {
-        tracing::warn!(%error, "the log could not be brought into the file; it is kept");
-    }
-}
-
-/// By a connection of its own, beside the writer's.
-fn beside(path: &Path) -> Result<()> {
+fn beside(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     flush_fully(&connection)?;
-    checkpoint(&connection)
+    Ok(connection)
 }
 
-/// As much as can be done while others read and write.
-fn checkpoint(connection: &Connection) -> Result<()> {
-    let (log, done) = connection.wal_checkpoint_v2(Some(MAIN_DB), CheckpointMode::PASSIVE)?;
-    tracing::trace!(log, done, "checkpoint");
-    Ok(())
+/// As much as can be done while others read and write. Gives whether that is all.
+fn checkpoint(connection: &Connection) -> bool {
+    match connection.wal_checkpoint_v2(Some(MAIN_DB), CheckpointMode::PASSIVE) {
+        Ok((log, done)) => done == log,
+        // Another program does it just now.
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => false,
+        Err(error) => {
+            tracing::warn!(%error, "the log could not be brought into the file; it is kept");
+            false
+        }
+    }
 }

@@ -131,6 +131,7 @@ fn configure(connection: &Connection) -> Result<Result<(), StoreError>, rusqlite
     }
     flush_fully(connection)?;
     connection.pragma_update_and_check(None, "journal_size_limit", JOURNAL_LIMIT, |_| Ok(()))?;
+    // For all but the store's writer, whose log `checkpoint` sees to.
     connection.pragma_update_and_check(None, "wal_autocheckpoint", CHECKPOINT, |_| Ok(()))?;
     // Views and triggers put into the file by others may call nothing.
     connection.pragma_update(None, "trusted_schema", false)?;

@@ -11,7 +11,7 @@ use super::schema::{state_code, to_sql};
 
 /// Rows of the largest statement. More gain little.
 pub(super) const MOST: usize = 16;
-/// Rows of the statements for several, the largest first.
+/// Rows of the statements, the largest first.
 const SIZES: [usize; 5] = [MOST, 8, 4, 2, 1];
 
 // OR FAIL: the rows before one that is refused stay. To take them back, SQLite would copy
@@ -34,9 +34,9 @@ struct Statements {
 
 impl Statements {
     fn of(rows: usize) -> Self {
-        let values = |first_of: &dyn Fn(usize) -> (usize, usize)| {
+        let values = |begin: &dyn Fn(usize) -> (usize, usize)| {
             let row = |at| {
-                let (shared, own) = first_of(at);
+                let (shared, own) = begin(at);
                 let shared = shared..shared + SHARED;
                 let numbers = shared.chain(own..own + OWN);
                 let numbered: Vec<String> = numbers.map(|n| format!("?{n}")).collect();
@@ -52,7 +52,8 @@ impl Statements {
     }
 }
 
-static SEVERAL: LazyLock<[Statements; SIZES.len()]> = LazyLock::new(|| SIZES.map(Statements::of));
+static STATEMENTS: LazyLock<[Statements; SIZES.len()]> =
+    LazyLock::new(|| SIZES.map(Statements::of));
 
 /// Where a row stands among those of its lane.
 #[derive(Clone, Copy, Debug)]
@@ -95,8 +96,8 @@ pub(super) fn put(
     previous: &mut Previous,
     records: &[&OutboundRecord],
 ) -> rusqlite::Result<usize> {
-    let mut sized = SEVERAL.iter();
-    let Some(statements) = sized.find(|several| several.rows <= records.len()) else {
+    let mut sized = STATEMENTS.iter();
+    let Some(statements) = sized.find(|some| some.rows <= records.len()) else {
         return Ok(0);
     };
     let records = &records[..statements.rows];
@@ -108,7 +109,7 @@ pub(super) fn put(
     // Forgotten unless the rows are put.
     let mut last = std::mem::take(previous);
     let mut of_lane: Option<(&OutboundRecord, i64)> = None;
-    let mut column = 0;
+    let mut parameter = 0;
     for (row, record) in records.iter().enumerate() {
         let number = match of_lane {
             Some((r, number)) if r.to == record.to && r.channel == record.channel => number,
@@ -117,9 +118,9 @@ pub(super) fn put(
         of_lane = Some((record, number));
         let begins = last.begins(record, number);
         if row == 0 || !are_alike {
-            bind_shared(&mut statement, &mut column, record, number)?;
+            bind_shared(&mut statement, &mut parameter, record, number)?;
         }
-        bind_own(&mut statement, &mut column, record, begins)?;
+        bind_own(&mut statement, &mut parameter, record, begins)?;
     }
     match statement.raw_execute() {
         Err(error) if is_there(&error) && connection.changes() > 0 => {
@@ -141,11 +142,11 @@ pub(super) fn is_there(error: &rusqlite::Error) -> bool {
 
 fn bind_shared(
     statement: &mut Statement<'_>,
-    column: &mut usize,
+    parameter: &mut usize,
     record: &OutboundRecord,
     lane: i64,
 ) -> rusqlite::Result<()> {
-    let mut next = next(column);
+    let mut next = next(parameter);
     statement.raw_bind_parameter(next(), lane)?;
     statement.raw_bind_parameter(next(), &record.to)?;
     statement.raw_bind_parameter(next(), &record.channel)?;
@@ -160,11 +161,11 @@ fn bind_shared(
 
 fn bind_own(
     statement: &mut Statement<'_>,
-    column: &mut usize,
+    parameter: &mut usize,
     record: &OutboundRecord,
     begins: bool,
 ) -> rusqlite::Result<()> {
-    let mut next = next(column);
+    let mut next = next(parameter);
     statement.raw_bind_parameter(next(), to_sql(record.seq))?;
     statement.raw_bind_parameter(next(), Id::of(&record.id))?;
     statement.raw_bind_parameter(next(), begins)?;
@@ -175,9 +176,9 @@ fn bind_own(
 }
 
 /// Counts parameters on.
-fn next(column: &mut usize) -> impl FnMut() -> usize {
+fn next(parameter: &mut usize) -> impl FnMut() -> usize {
     || {
-        *column += 1;
-        *column
+        *parameter += 1;
+        *parameter
     }
 }

@@ -417,6 +417,26 @@ async fn the_log_of_a_busy_store_begins_anew() {
 }
 
 #[tokio::test]
+async fn the_log_begins_anew_once_nobody_reads_it_any_more() {
+    let (_folder, store) = open();
+    fill(&store, 1024).await;
+    let reader = Connection::open(store.path()).unwrap();
+    let look = reader.unchecked_transaction().unwrap();
+    let count = |look: &Connection| {
+        look.query_row("SELECT count(*) FROM meta", [], |row| row.get::<_, i64>(0))
+            .unwrap()
+    };
+    assert_eq!(count(&look), 16);
+    fill(&store, 40 * 1024).await;
+    assert_eq!(count(&look), 16);
+    drop(look);
+    fill(&store, 96 * 1024).await;
+    let log = store.path().with_extension("db-wal");
+    let size = std::fs::metadata(log).unwrap().len();
+    assert!(size < 80 << 20, "{size}");
+}
+
+#[tokio::test]
 async fn a_store_closes_and_opens_anew_while_its_log_goes_into_the_file() {
     let (folder, mut store) = open();
     for round in 0..6_u32 {

@@ -1,4 +1,4 @@
-//! The one thread that touches the file: takes requests in order, commits the
+//! The one thread that changes the file (`checkpoint` has another copy the log): takes requests in order, commits the
 //! batches that wait together in one transaction, answers once it is durable.
 //! It owns group commit and failing closed.
 
@@ -198,6 +198,7 @@ impl Writer {
             error = &error as &dyn std::error::Error,
             "the store fails closed"
         );
+        self.checkpoints.stop();
         self.file = Err(error);
     }
 
