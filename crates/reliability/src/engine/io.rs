@@ -293,6 +293,10 @@ pub enum ReconnectReason {
     /// goes on talking, but answers no request for much longer.
     #[error("the server did not answer within {0:?}")]
     Silent(Duration),
+    /// The same of a session that was resumed, on which the server has answered no request
+    /// since: servers lose what a resumed session says.
+    #[error("the server did not answer within {0:?} since the session was resumed")]
+    SilentSinceResumed(Duration),
     /// The server broke XEP-0198.
     #[error("{0}")]
     HandledTooHigh(#[from] HandledTooHigh),
@@ -312,7 +316,10 @@ impl ReconnectReason {
     pub const fn is_resumable(&self) -> bool {
         match self {
             Self::Silent(_) => true,
-            Self::HandledTooHigh(_) | Self::Unacknowledged(_) | Self::Unreachable => false,
+            Self::SilentSinceResumed(_)
+            | Self::HandledTooHigh(_)
+            | Self::Unacknowledged(_)
+            | Self::Unreachable => false,
         }
     }
 }

@@ -64,6 +64,8 @@ pub(super) struct Management {
     unacked_bytes: usize,
     /// A request that the server has not answered.
     requested: bool,
+    /// The stream was resumed, and the server has answered no request since.
+    unanswered: bool,
     /// Stanzas received whose handling is not complete, from the first that is not, and
     /// how many messages of those are not handled.
     arriving: VecDeque<Arriving>,
@@ -189,6 +191,7 @@ impl Management {
             self.enabled = true;
             self.sent = h;
             self.acked = h;
+            self.unanswered = true;
             return Ok((Vec::new(), VecDeque::new()));
         }
         let acknowledged = self.acknowledge(h)?;
@@ -196,6 +199,7 @@ impl Management {
         self.unacked_bytes = 0;
         self.sent = h;
         self.requested = false;
+        self.unanswered = true;
         Ok((acknowledged, again))
     }
 
@@ -255,6 +259,11 @@ impl Management {
         self.requested
     }
 
+    /// Whether the server has answered no request since the stream was resumed.
+    pub(super) const fn is_unanswered(&self) -> bool {
+        self.unanswered
+    }
+
     /// The server says that it handled `h` stanzas.
     pub(super) fn acknowledge(&mut self, h: u32) -> Result<Vec<Unacked>, HandledTooHigh> {
         let news = h.wrapping_sub(self.acked) as usize;
@@ -266,6 +275,7 @@ impl Management {
         }
         self.acked = h;
         self.requested = false;
+        self.unanswered = false;
         let acknowledged: Vec<Unacked> = self.unacked.drain(..news).collect();
         self.unacked_bytes -= acknowledged.iter().map(|u| u.bytes.len()).sum::<usize>();
         Ok(acknowledged)

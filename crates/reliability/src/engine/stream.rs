@@ -175,13 +175,13 @@ impl Engine {
         }
         if self.proof_due().is_some_and(|at| at <= now) {
             if self.proving.is_some() {
-                return self.give_up(ReconnectReason::Silent(self.config.dead_after));
+                return self.fell_silent();
             }
             self.ping();
         }
         if self.awaits_life() {
             if now >= self.life_due() {
-                self.give_up(ReconnectReason::Silent(self.config.dead_after));
+                self.fell_silent();
             }
         } else if now >= self.heard_at + self.config.probe_after {
             self.requested_at = now;
@@ -192,6 +192,14 @@ impl Engine {
                 self.ping();
             }
         }
+    }
+
+    fn fell_silent(&mut self) {
+        let time = self.config.dead_after;
+        self.give_up(match self.management.is_unanswered() {
+            true => ReconnectReason::SilentSinceResumed(time),
+            false => ReconnectReason::Silent(time),
+        });
     }
 
     /// To our own account: the server answers itself (XEP-0199 §4.2).

@@ -145,8 +145,8 @@ fn a_retransmission_asks_for_as_much_as_the_first() {
     s.offered = Any;
     s.resume(1);
     // Many timers long; a server that answers its probes.
-    for _ in 0..20 {
-        s.pass(15 * SECOND);
+    for _ in 0..30 {
+        s.pass(10 * SECOND);
         s.acked(1);
     }
     assert_eq!(s.messages(), NOTHING);

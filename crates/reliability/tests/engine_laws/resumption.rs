@@ -1,7 +1,7 @@
 //! Streams that outlive a process (XEP-0198 §5), and engines that follow one another in a
 //! process.
 
-use stanchion_reliability::engine::{Event, Input};
+use stanchion_reliability::engine::{Event, Input, ReconnectReason};
 use stanchion_reliability::store::{Fault, InboundQuery, Store as _, StoreError};
 
 use crate::script::{SECOND, Script, token};
@@ -159,6 +159,33 @@ fn a_store_of_the_past_resumes_with_a_count_of_the_past() {
     assert_eq!(s.handed().len(), 1);
     s.receive(ASK);
     assert_eq!(s.counts(), ["3"]);
+}
+
+/// A server can lose what a resumed session says, though it resumes it, and again.
+#[test]
+fn a_session_that_answered_nothing_since_it_was_resumed_is_not_resumed_again() {
+    for answers in [false, true] {
+        let mut s = Script::new();
+        s.connect_resumably();
+        s.send("m1");
+        s.disconnect();
+        s.resume(0);
+        if answers {
+            s.acked(1);
+        }
+        s.pass(60 * SECOND);
+        let silent = s.gave_up.take().unwrap();
+        assert_eq!(
+            matches!(silent, ReconnectReason::Silent(_)),
+            answers,
+            "{silent}"
+        );
+        assert_eq!(s.engine.resumption().is_some(), answers);
+        // Nothing is lost with it.
+        s.sent();
+        s.bind(true, None);
+        assert!(answers || s.sent().iter().any(|xml| xml.contains("m1")));
+    }
 }
 
 #[test]
