@@ -11,9 +11,9 @@ use stanchion_stanza::{
     Element, Jid, Limits, Message, Payload as _, Scope, Text, codec::parse_element, ns,
 };
 
+use super::inbound::Repeated;
 use super::management::{Carried, Slot, Unacked};
 use super::outbox::{Flight, Wish};
-use super::receiving::Repeated;
 use super::{Engine, Output};
 use crate::protection::Protection;
 

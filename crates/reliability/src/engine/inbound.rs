@@ -66,6 +66,14 @@ fn id_of_room(message: &Message, from: &Jid) -> Option<Text> {
     own.next().is_none().then_some(id.id)
 }
 
+/// Whether the sender of a message that is sent back sends it again. One that does so
+/// whatever it hears needs no answer while the server is behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repeated {
+    UntilAnswered,
+    Never,
+}
+
 /// What is needed to answer a message once it is handled.
 #[derive(Debug, Clone)]
 pub(super) enum Origin {

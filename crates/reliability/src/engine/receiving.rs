@@ -12,7 +12,7 @@ use stanchion_stanza::{
     ns,
 };
 
-use super::inbound::{self, Origin, Receipt};
+use super::inbound::{self, Origin, Receipt, Repeated};
 use super::management::Slot;
 use super::recipients::WORDS;
 use super::seats::seat_of;
@@ -20,14 +20,6 @@ use super::stream::PROBE;
 use super::{Effect, Engine, Event, respond};
 use crate::mutant;
 use crate::store::{InboundKey, InboundRecord, InboundState, NewInbound, Op, OpResult};
-
-/// Whether the sender of a message that is sent back sends it again. One that does so
-/// whatever it hears needs no answer while the server is behind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Repeated {
-    UntilAnswered,
-    Never,
-}
 
 impl Engine {
     pub(super) fn received(&mut self, element: Element) {

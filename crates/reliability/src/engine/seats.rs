@@ -11,9 +11,8 @@ use stanchion_stanza::payload::delivery::{
 use stanchion_stanza::{Element, Jid, Message, Payload as _, ns};
 
 use super::correspondents::{Found, Speaking};
-use super::inbound::{Origin, Seat, key_of};
+use super::inbound::{Origin, Repeated, Seat, key_of};
 use super::management::Slot;
-use super::receiving::Repeated;
 use super::{Effect, Engine, Event, Fetched, Load, Output, Why};
 use crate::delivery::{Closing, Coordinates, Judgement, Ruling, Standing};
 use crate::mutant;
