@@ -1,6 +1,6 @@
-//! The one thread that changes the file (`checkpoint` has another copy the log): takes requests in order, commits the
-//! batches that wait together in one transaction, answers once it is durable.
-//! It owns group commit and failing closed.
+//! The one thread that changes the file (`checkpoint` has another copy the log): takes
+//! requests in order, commits the batches that wait together in one transaction,
+//! answers once it is durable. It owns group commit and failing closed.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
