@@ -1,12 +1,12 @@
 //! What the handles ask the driver for.
 
 use stanchion_stanza::{BareJid, Element, Jid, Message};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use super::SendError;
 use super::outgoing::{InvalidMessage, Outgoing, Prepared};
-use super::sent::{Sent, Stage};
-use super::waiters::Waiter;
+use super::progress::{Teller, given};
+use super::sent::Given;
 use crate::engine::Mode;
 use crate::store::Effect;
 
@@ -14,24 +14,16 @@ use crate::store::Effect;
 #[derive(Debug)]
 pub(super) struct SendCommand {
     pub(super) prepared: Prepared,
-    pub(super) waiter: Waiter,
+    pub(super) teller: Teller,
 }
 
 impl SendCommand {
-    /// The command, what tells that the message is kept, and the handle to it.
-    #[allow(clippy::type_complexity)] // Three things that part ways at once.
-    pub(super) fn new(
-        message: Outgoing,
-    ) -> Result<(Self, oneshot::Receiver<Result<(), SendError>>, Sent), InvalidMessage> {
+    /// The command, and what waits until the message is kept.
+    pub(super) fn new(message: Outgoing) -> Result<(Self, Given), InvalidMessage> {
         let prepared = message.prepare()?;
-        let (kept_tx, kept) = oneshot::channel();
-        let (stage_tx, stage) = watch::channel(Stage::Accepted);
-        let sent = Sent::new(prepared.id.clone(), stage);
-        let waiter = Waiter {
-            kept: Some(kept_tx),
-            stage: stage_tx,
-        };
-        Ok((Self { prepared, waiter }, kept, sent))
+        let (teller, keeping) = given();
+        let given = Given::new(prepared.id.clone(), keeping);
+        Ok((Self { prepared, teller }, given))
     }
 
     /// Whether it is kept nowhere.
@@ -40,9 +32,7 @@ impl SendCommand {
     }
 
     pub(super) fn refuse(self, why: SendError) {
-        if let Some(kept) = self.waiter.kept {
-            let _ = kept.send(Err(why));
-        }
+        self.teller.refuse(why);
     }
 }
 

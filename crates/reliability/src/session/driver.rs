@@ -458,13 +458,13 @@ impl Driver {
     fn find(&mut self, find: Find) {
         let Find { id, answer } = find;
         // Before the record is read, so that nothing is missed between the two.
-        let stage = self.waiters.watch(id.clone());
+        let progress = self.waiters.watch(id.clone());
         let record = self.parts.store.outbound(&id);
-        let _ = answer.send(Lookup { record, stage });
+        let _ = answer.send(Lookup { record, progress });
     }
 
     fn submit(&mut self, command: SendCommand) {
-        let SendCommand { prepared, waiter } = command;
+        let SendCommand { prepared, teller } = command;
         let Some(to) = prepared.to else {
             return;
         };
@@ -472,7 +472,7 @@ impl Driver {
             let ms = i64::try_from(within.as_millis()).unwrap_or(i64::MAX);
             WallTime::from_unix_ms(self.now().wall.as_unix_ms().saturating_add(ms))
         });
-        self.waiters.insert(prepared.id.clone(), waiter);
+        self.waiters.insert(prepared.id.clone(), teller);
         let submission = Submission {
             id: prepared.id,
             to,

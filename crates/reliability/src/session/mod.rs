@@ -9,6 +9,7 @@ mod driver;
 mod link;
 mod outgoing;
 mod patience;
+mod progress;
 mod received;
 mod recovery;
 mod requests;
@@ -460,7 +461,7 @@ impl Sender {
     /// # Errors
     /// [`SendError`], never `QueueFull`.
     pub async fn send(&self, message: Outgoing) -> Result<Sent, SendError> {
-        let (command, kept, sent) = SendCommand::new(message)?;
+        let (command, given) = SendCommand::new(message)?;
         let sent_off = if command.is_fleeting() {
             let control = Control::Fleeting(command);
             self.controls.send(control).await.is_ok()
@@ -470,8 +471,7 @@ impl Sender {
         if !sent_off {
             return Err(SendError::Closed);
         }
-        kept.await.unwrap_or(Err(SendError::Closed))?;
-        Ok(sent)
+        given.kept().await
     }
 
     /// As [`Sender::send`], but never waits for room: only for the disk, which keeps the
@@ -480,14 +480,13 @@ impl Sender {
     /// # Errors
     /// [`SendError`]; [`SendError::QueueFull`] if the outbox or the queue before it is full.
     pub async fn try_send(&self, message: Outgoing) -> Result<Sent, SendError> {
-        let (command, kept, sent) = SendCommand::new(message)?;
+        let (command, given) = SendCommand::new(message)?;
         let tried = self.controls.try_send(Control::TrySend(command));
         tried.map_err(|e| match e {
             mpsc::error::TrySendError::Full(_) => SendError::QueueFull,
             mpsc::error::TrySendError::Closed(_) => SendError::Closed,
         })?;
-        kept.await.unwrap_or(Err(SendError::Closed))?;
-        Ok(sent)
+        given.kept().await
     }
 
     /// Takes a message back. Its outcome follows by the usual way: `NotDelivered` if it has

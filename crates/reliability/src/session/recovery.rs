@@ -151,9 +151,9 @@ impl Driver {
                     command.refuse(SendError::StoreFailed(why.clone()));
                 }
                 Some(find) = parts.finds.recv() => {
-                    let stage = self.waiters.watch(find.id.clone());
+                    let progress = self.waiters.watch(find.id.clone());
                     let record = store.outbound(&find.id);
-                    let _ = find.answer.send(Lookup { record, stage });
+                    let _ = find.answer.send(Lookup { record, progress });
                 }
             }
         }

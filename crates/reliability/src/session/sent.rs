@@ -1,9 +1,10 @@
 //! Handles to messages that were given: how far each has come, and what became of it.
-//! The ends that speak are in `waiters`.
+//! The ends that speak are in `waiters`, what lies between the two in `progress`.
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use super::SendError;
+use super::progress::{Keeping, Listener};
 use crate::outcome::Outcome;
 use crate::store::{OutboundRecord, OutboundState, Pending, StoreError};
 
@@ -52,16 +53,16 @@ pub enum Stage {
 #[derive(Debug, Clone)]
 pub struct Sent {
     id: String,
-    stage: watch::Receiver<Stage>,
+    progress: Listener,
     /// The record says that a server had it, in an earlier session.
     server_had_it: bool,
 }
 
 impl Sent {
-    pub(super) const fn new(id: String, stage: watch::Receiver<Stage>) -> Self {
+    const fn new(id: String, progress: Listener) -> Self {
         Self {
             id,
-            stage,
+            progress,
             server_had_it: false,
         }
     }
@@ -75,9 +76,9 @@ impl Sent {
     /// How far it has come by now.
     #[must_use]
     pub fn stage(&self) -> Stage {
-        match &*self.stage.borrow() {
+        match self.progress.stage() {
             Stage::Accepted if self.server_had_it => Stage::ServerAccepted,
-            stage => stage.clone(),
+            stage => stage,
         }
     }
 
@@ -91,11 +92,8 @@ impl Sent {
         if self.server_had_it {
             return Ok(self.stage());
         }
-        let mut stage = self.stage.clone();
-        let reached = stage.wait_for(|stage| *stage != Stage::Accepted).await;
-        reached
-            .map(|stage| stage.clone())
-            .map_err(|_| SendError::Closed)
+        let later = |stage: &Stage| *stage != Stage::Accepted;
+        self.progress.reached(later).await
     }
 
     /// What becomes of the message: by its deadline at the latest, if it has one. Of one
@@ -104,15 +102,31 @@ impl Sent {
     ///
     /// # Errors
     /// [`SendError::Closed`] if the session ends before; the message stays in the store.
-    pub async fn outcome(mut self) -> Result<Outcome, SendError> {
-        let settled = self
-            .stage
-            .wait_for(|stage| matches!(stage, Stage::Settled(_)))
-            .await;
-        match settled.as_deref() {
-            Ok(Stage::Settled(outcome)) => Ok(outcome.clone()),
-            _ => Err(SendError::Closed),
+    pub async fn outcome(self) -> Result<Outcome, SendError> {
+        let settled = |stage: &Stage| matches!(stage, Stage::Settled(_));
+        match self.progress.reached(settled).await? {
+            Stage::Settled(outcome) => Ok(outcome),
+            Stage::Accepted | Stage::ServerAccepted => Err(SendError::Closed),
         }
+    }
+}
+
+/// A message that was given, and is not known to be kept.
+#[derive(Debug)]
+pub(super) struct Given {
+    id: String,
+    keeping: Keeping,
+}
+
+impl Given {
+    pub(super) const fn new(id: String, keeping: Keeping) -> Self {
+        Self { id, keeping }
+    }
+
+    /// Waits until it is.
+    pub(super) async fn kept(self) -> Result<Sent, SendError> {
+        let progress = self.keeping.kept().await?;
+        Ok(Sent::new(self.id, progress))
     }
 }
 
@@ -167,7 +181,7 @@ pub(super) struct Find {
 #[derive(Debug)]
 pub(super) struct Lookup {
     pub(super) record: Pending<Option<OutboundRecord>>,
-    pub(super) stage: watch::Receiver<Stage>,
+    pub(super) progress: Listener,
 }
 
 pub(super) async fn find(
@@ -180,7 +194,7 @@ pub(super) async fn find(
         answer,
     };
     finds.send(find).await.map_err(|_| FindError::Closed)?;
-    let Lookup { record, stage } = lookup.await.map_err(|_| FindError::Closed)?;
+    let Lookup { record, progress } = lookup.await.map_err(|_| FindError::Closed)?;
     let record = match record.await {
         Ok(Some(record)) => record,
         Ok(None) => return Ok(None),
@@ -189,7 +203,7 @@ pub(super) async fn find(
     };
     let sent = (!record.state.is_final()).then(|| Sent {
         server_had_it: record.state == OutboundState::ServerAccepted,
-        ..Sent::new(record.id.clone(), stage)
+        ..Sent::new(record.id.clone(), progress)
     });
     Ok(Some(Tracked { record, sent }))
 }

@@ -1,36 +1,20 @@
 //! Who waits for what becomes of a message, by its id. Owns the ends that the driver
-//! speaks into; the ends that listen are in `sent`. What is told, the engine decides.
+//! speaks into; the ends that listen are in `sent`, what lies between in `progress`. What is told, the engine decides.
 
 use std::collections::HashMap;
 
-use tokio::sync::{oneshot, watch};
-
 use super::SendError;
-use super::sent::Stage;
+use super::progress::{Listener, Teller};
 use crate::outcome::{InDoubt, Outcome};
 use crate::store::{Op, OutboundState, StoreError};
 
 /// Entries that are not worth a look for those that nobody listens to any more.
 const FEW: usize = 64;
 
-/// The one who sends, and those who watch.
-#[derive(Debug)]
-pub(super) struct Waiter {
-    /// Until the message is kept or refused.
-    pub(super) kept: Option<oneshot::Sender<Result<(), SendError>>>,
-    pub(super) stage: watch::Sender<Stage>,
-}
-
-impl Waiter {
-    fn is_deserted(&self) -> bool {
-        self.kept.is_none() && self.stage.is_closed()
-    }
-}
-
 /// All waiters: no more than twice those that somebody listens to, or 64.
 #[derive(Debug)]
 pub(super) struct Waiters {
-    by_id: HashMap<String, Waiter>,
+    by_id: HashMap<String, Teller>,
     /// How many there must be before the deserted ones are looked for.
     look_at: usize,
 }
@@ -46,38 +30,35 @@ impl Default for Waiters {
 
 impl Waiters {
     /// For a message that is on its way into the outbox.
-    pub(super) fn insert(&mut self, id: String, waiter: Waiter) {
+    pub(super) fn insert(&mut self, id: String, teller: Teller) {
         self.make_room();
-        self.by_id.insert(id, waiter);
+        self.by_id.insert(id, teller);
     }
 
     /// Listens to a message that may be there from earlier.
-    pub(super) fn watch(&mut self, id: String) -> watch::Receiver<Stage> {
+    pub(super) fn watch(&mut self, id: String) -> Listener {
         self.make_room();
-        let waiter = self.by_id.entry(id).or_insert_with(|| Waiter {
-            kept: None,
-            stage: watch::Sender::new(Stage::Accepted),
-        });
-        waiter.stage.subscribe()
+        let teller = self.by_id.entry(id).or_insert_with(Teller::of_kept);
+        teller.listen()
     }
 
     /// It is durable.
-    pub(super) fn kept(&mut self, id: &str) {
-        if let Some(kept) = self.by_id.get_mut(id).and_then(|w| w.kept.take()) {
-            let _ = kept.send(Ok(()));
+    pub(super) fn kept(&self, id: &str) {
+        if let Some(teller) = self.by_id.get(id) {
+            teller.kept();
         }
     }
 
     /// It was not taken.
     pub(super) fn refused(&mut self, id: &str, why: SendError) {
-        if let Some(kept) = self.by_id.remove(id).and_then(|w| w.kept) {
-            let _ = kept.send(Err(why));
+        if let Some(teller) = self.by_id.remove(id) {
+            teller.refuse(why);
         }
     }
 
     /// The store failed: nobody can say whether what was under way is kept.
     pub(super) fn perhaps_kept(&mut self, error: &StoreError) {
-        let under_way = self.by_id.iter().filter(|(_, w)| w.kept.is_some());
+        let under_way = self.by_id.iter().filter(|(_, teller)| teller.is_under_way());
         let ids: Vec<String> = under_way.map(|(id, _)| id.clone()).collect();
         for id in ids {
             let why = SendError::PerhapsKept {
@@ -90,7 +71,7 @@ impl Waiters {
 
     /// The messages that somebody listens to.
     pub(super) fn ids(&mut self) -> Vec<String> {
-        self.by_id.retain(|_, waiter| !waiter.is_deserted());
+        self.by_id.retain(|_, teller| !teller.is_deserted());
         self.by_id.keys().cloned().collect()
     }
 
@@ -101,15 +82,15 @@ impl Waiters {
 
     /// The server has taken it.
     pub(super) fn server_accepted(&self, id: &str) {
-        if let Some(waiter) = self.by_id.get(id) {
-            waiter.stage.send_replace(Stage::ServerAccepted);
+        if let Some(teller) = self.by_id.get(id) {
+            teller.server_accepted();
         }
     }
 
     /// There is an outcome. Who asks from now on waits for the next one.
     pub(super) fn settled(&mut self, id: &str, outcome: &Outcome) {
-        if let Some(waiter) = self.by_id.remove(id) {
-            waiter.stage.send_replace(Stage::Settled(outcome.clone()));
+        if let Some(teller) = self.by_id.remove(id) {
+            teller.settle(outcome.clone());
         }
     }
 
@@ -135,7 +116,7 @@ impl Waiters {
 
     fn make_room(&mut self) {
         if self.by_id.len() >= self.look_at {
-            self.by_id.retain(|_, waiter| !waiter.is_deserted());
+            self.by_id.retain(|_, teller| !teller.is_deserted());
             self.look_at = FEW.max(self.by_id.len() * 2);
         }
     }
@@ -143,6 +124,8 @@ impl Waiters {
 
 #[cfg(test)]
 mod tests {
+    use super::super::progress::given;
+    use super::super::sent::Stage;
     use super::*;
 
     #[test]
@@ -157,24 +140,20 @@ mod tests {
             waiters.settled(&format!("l{n}"), &Outcome::InDoubt(InDoubt::Restarted));
         }
         for stage in listening {
-            assert!(matches!(&*stage.borrow(), Stage::Settled(_)));
+            assert!(matches!(stage.stage(), Stage::Settled(_)));
         }
     }
 
-    #[test]
-    fn a_sender_that_still_waits_for_the_disk_is_not_forgotten() {
+    #[tokio::test]
+    async fn a_sender_that_still_waits_for_the_disk_is_not_forgotten() {
         let mut waiters = Waiters::default();
-        let (kept, mut answer) = oneshot::channel();
-        let waiter = Waiter {
-            kept: Some(kept),
-            stage: watch::Sender::new(Stage::Accepted),
-        };
-        waiters.insert("m".to_owned(), waiter);
+        let (teller, keeping) = given();
+        waiters.insert("m".to_owned(), teller);
         for n in 0..1000 {
             drop(waiters.watch(n.to_string()));
         }
         waiters.kept("m");
-        assert!(matches!(answer.try_recv(), Ok(Ok(()))));
+        assert!(keeping.kept().await.is_ok());
     }
 
     #[test]
@@ -191,7 +170,7 @@ mod tests {
         };
         waiters.decided(&[set("a", false), set("b", true)]);
         let restarted = Stage::Settled(Outcome::InDoubt(InDoubt::Restarted));
-        assert_eq!(*closed.borrow(), restarted);
-        assert_eq!(*open.borrow(), Stage::Accepted);
+        assert_eq!(closed.stage(), restarted);
+        assert_eq!(open.stage(), Stage::Accepted);
     }
 }

@@ -48,7 +48,12 @@ impl World {
                 let process = self.devices[of].process.as_mut();
                 return Ok(process.is_some_and(|p| p.fails(fault)));
             }
-            Fault::SlowDisk { of, lasts } => self.devices[of].slow_until = now + lasts,
+            Fault::SlowDisk { of, lasts } => {
+                let device = &mut self.devices[of];
+                // The store of a device that sleeps does nothing that could be slow.
+                let until = device.suspended.unwrap_or(now) + lasts;
+                device.slow_until = device.slow_until.max(until);
+            }
             Fault::Clock { of, by_ms } => {
                 let offset = self.devices[of].offset + by_ms;
                 self.sets_clock(of, offset);
