@@ -128,7 +128,8 @@ impl Teller {
 
     /// There is an outcome.
     pub(super) fn settle(self, outcome: Outcome) {
-        self.0.tell(Told::Reached(Stage::Settled(outcome)), Open::No);
+        self.0
+            .tell(Told::Reached(Stage::Settled(outcome)), Open::No);
     }
 }
 
@@ -189,7 +190,10 @@ impl Listener {
     ///
     /// # Errors
     /// [`SendError::Closed`] if none follows.
-    pub(super) async fn reached(&self, wanted: impl Fn(&Stage) -> bool) -> Result<Stage, SendError> {
+    pub(super) async fn reached(
+        &self,
+        wanted: impl Fn(&Stage) -> bool,
+    ) -> Result<Stage, SendError> {
         loop {
             // Before the look: it hears all that is told from here on.
             let news = self.0.news.notified();
@@ -284,7 +288,10 @@ mod tests {
             let listener = teller.listen();
             tokio::spawn(async move { listener.reached(|told| *told == stage).await })
         };
-        let (first, last) = (hears(Stage::ServerAccepted), hears(Stage::Settled(settled())));
+        let (first, last) = (
+            hears(Stage::ServerAccepted),
+            hears(Stage::Settled(settled())),
+        );
         tokio::task::yield_now().await;
         teller.server_accepted();
         assert!(first.await.unwrap().is_ok());

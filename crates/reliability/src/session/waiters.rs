@@ -58,7 +58,10 @@ impl Waiters {
 
     /// The store failed: nobody can say whether what was under way is kept.
     pub(super) fn perhaps_kept(&mut self, error: &StoreError) {
-        let under_way = self.by_id.iter().filter(|(_, teller)| teller.is_under_way());
+        let under_way = self
+            .by_id
+            .iter()
+            .filter(|(_, teller)| teller.is_under_way());
         let ids: Vec<String> = under_way.map(|(id, _)| id.clone()).collect();
         for id in ids {
             let why = SendError::PerhapsKept {

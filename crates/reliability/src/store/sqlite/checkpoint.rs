@@ -13,9 +13,14 @@ use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, wal::CheckpointMode};
 
 use super::file::{CHECKPOINT, flush_fully};
 
-/// While the log grows by so many pages the other thread may work on it: then the writer waits,
-/// as a disk can be slower than those who write to it.
-const MOST: i32 = 4 * CHECKPOINT;
+/// Pages of the log, 4 MiB, that go to the file after [`COMMITS`], or more. A flush takes half as
+/// long again while the log grows on the disk as when it is written over, so it is best kept
+/// short; but to begin it anew costs flushes, too, which few commits would not pay for.
+const SHORT: i32 = CHECKPOINT / 4;
+const COMMITS: u32 = 256;
+/// While the log grows to so many times what it was, the other thread may work on it: then the
+/// writer waits, as a disk can be slower than those who write to it.
+const MOST: i32 = 3;
 /// Where somebody read the log, the next try comes after so many more pages.
 const SOON: i32 = CHECKPOINT / 8;
 /// A log of so many pages is told to people, once.
@@ -30,9 +35,13 @@ pub(super) struct Checkpoints {
     path: PathBuf,
     /// How many pages the log had after the last commit.
     pages: Arc<AtomicI32>,
-    /// The next checkpoint begins when the log has [`CHECKPOINT`] pages more than this. If it
-    /// has fewer than this, it has begun anew.
+    /// The next checkpoint begins when the log has [`CHECKPOINT`] pages more than this, or
+    /// [`SHORT`]. If it has fewer than this, it has begun anew.
     before: i32,
+    /// Commits since a checkpoint began.
+    commits: u32,
+    /// Pages more than `before` that there were then.
+    began_at: i32,
     /// All of it is in the file, so it begins anew with the next commit.
     is_copied: bool,
     /// People were told how large it is.
@@ -53,6 +62,8 @@ impl Checkpoints {
             path,
             pages: Arc::default(),
             before: 0,
+            commits: 0,
+            began_at: 0,
             is_copied: false,
             is_told: false,
             other: Other::Absent,
@@ -90,13 +101,23 @@ impl Checkpoints {
             );
         }
         let appended = pages.saturating_sub(self.before);
+        self.commits = self.commits.saturating_add(1);
+        let is_due = appended >= CHECKPOINT || appended >= SHORT && self.commits >= COMMITS;
         match std::mem::replace(&mut self.other, Other::Absent) {
-            Other::Works(thread) if thread.is_finished() || appended >= MOST => {
+            Other::Works(thread)
+                if thread.is_finished() || appended >= self.began_at.saturating_mul(MOST) =>
+            {
                 self.other = joined(thread);
                 self.finish(connection, pages);
             }
-            Other::Idle(other) if appended >= CHECKPOINT => self.begin(other),
-            Other::Absent if appended >= CHECKPOINT => self.finish(connection, pages),
+            Other::Idle(other) if is_due => {
+                (self.commits, self.began_at) = (0, appended);
+                self.begin(other);
+            }
+            Other::Absent if is_due => {
+                self.commits = 0;
+                self.finish(connection, pages);
+            }
             as_it_is => self.other = as_it_is,
         }
     }
@@ -126,7 +147,7 @@ impl Checkpoints {
             drop(joined(thread));
         }
         self.pages.store(0, Ordering::Relaxed);
-        (self.before, self.is_copied) = (0, false);
+        (self.before, self.commits, self.is_copied) = (0, 0, false);
     }
 }
 

@@ -22,8 +22,8 @@ const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
 /// A write-ahead log that a burst made larger is cut back to this.
 const JOURNAL_LIMIT: i64 = 32 * 1024 * 1024;
-/// Pages of the log, 16 MiB, after which they go to the file itself. A page that changes
-/// again and again meanwhile goes there once.
+/// Pages of the log, 16 MiB, after which they go to the file itself, if not earlier. A page
+/// that changes again and again meanwhile goes there once.
 pub(super) const CHECKPOINT: i32 = 4096;
 
 /// Makes the file, if it is not there, for its owner only, and gives the name

@@ -417,6 +417,20 @@ async fn the_log_of_a_busy_store_begins_anew() {
 }
 
 #[tokio::test]
+async fn the_log_of_small_commits_stays_short() {
+    let (_folder, store) = open();
+    let log = store.path().with_extension("db-wal");
+    let page = 4096 + 24;
+    for n in 0..2400 {
+        let batch = put(&format!("k{n}"), 4 * 1024);
+        store.submit(batch).unwrap().await.unwrap();
+    }
+    let size = std::fs::metadata(log).unwrap().len();
+    // More went through it than it has after a few large ones.
+    assert!(size < CHECKPOINT as u64 * page, "{size}");
+}
+
+#[tokio::test]
 async fn the_log_begins_anew_once_nobody_reads_it_any_more() {
     let (_folder, store) = open();
     fill(&store, 1024).await;
