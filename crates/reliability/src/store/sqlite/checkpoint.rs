@@ -13,8 +13,8 @@ use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, wal::CheckpointMode};
 
 use super::file::{CHECKPOINT, flush_fully};
 
-/// Pages of the log, 4 MiB, that go to the file after [`COMMITS`], or more. A flush takes half as
-/// long again while the log grows on the disk as when it is written over, so it is best kept
+/// Pages of the log, 4 MiB, that go to the file once they are of [`COMMITS`] or more. A flush
+/// takes longer while the log grows on the disk than when it is written over, so it is best kept
 /// short; but to begin it anew costs flushes, too, which few commits would not pay for.
 const SHORT: i32 = CHECKPOINT / 4;
 const COMMITS: u32 = 256;
