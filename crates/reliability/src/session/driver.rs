@@ -491,7 +491,11 @@ impl Driver {
     async fn farewell(&mut self) -> Result<(), SessionError> {
         self.parts.sends.close();
         self.parts.controls.close();
-        while let Ok(control) = self.parts.controls.try_recv() {
+        // To the end: who has a place in the queue already may still be about to take it.
+        while let Some(command) = self.parts.sends.recv().await {
+            command.refuse(SendError::Closed);
+        }
+        while let Some(control) = self.parts.controls.recv().await {
             // Whoever begins now would not come to an end: it comes again.
             if !matches!(control, Control::Begin { .. }) {
                 self.handle(Wake::Control(control));

@@ -11,43 +11,59 @@ use super::SendError;
 use super::sent::Stage;
 use crate::outcome::Outcome;
 
-/// What was told so far.
+/// What was told so far. Whether it is kept is a thing of its own, as an id that is given twice
+/// is another message to who gave it, and the same one to all others.
 #[derive(Debug)]
-enum Told {
-    /// Nothing: it is on its way into the outbox. With who gave it, and waits for that.
-    UnderWay(Option<Waker>),
-    /// It was not taken. Why, who gave it takes along.
+struct Told {
+    giver: Giver,
+    stage: Stage,
+    /// Somebody can tell more.
+    is_open: bool,
+}
+
+/// What who gave it has heard.
+#[derive(Debug)]
+enum Giver {
+    /// Nothing: it is on its way into the outbox.
+    Waits(Option<Waker>),
+    Kept,
+    /// It was not taken. Why, is there to be taken along.
     Refused(Option<Box<SendError>>),
-    Reached(Stage),
 }
 
 #[derive(Debug)]
 struct Progress {
-    told: Mutex<(Told, Open)>,
-    /// For those who wait for more than that it is kept.
+    told: Mutex<Told>,
+    /// For those who wait for a stage.
     news: Notify,
 }
 
-/// Whether there is anybody who could tell more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Open {
-    Yes,
-    No,
-}
-
 impl Progress {
-    fn lock(&self) -> MutexGuard<'_, (Told, Open)> {
+    fn lock(&self) -> MutexGuard<'_, Told> {
         // Nothing in here panics half-way.
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is told from now on.
-    fn tell(&self, told: Told, open: Open) {
-        let before = std::mem::replace(&mut *self.lock(), (told, open));
-        self.news.notify_waiters();
-        if let (Told::UnderWay(Some(giver)), _) = before {
+    /// Answers who gave it, unless that was done.
+    fn answer(&self, answer: Giver) {
+        let giver = {
+            let told = &mut *self.lock();
+            let Giver::Waits(giver) = &mut told.giver else {
+                return;
+            };
+            let giver = giver.take();
+            told.giver = answer;
+            giver
+        };
+        // Wakers are not ours: nothing of them runs under the lock.
+        if let Some(giver) = giver {
             giver.wake();
         }
+    }
+
+    fn reach(&self, stage: Stage) {
+        self.lock().stage = stage;
+        self.news.notify_waiters();
     }
 }
 
@@ -61,24 +77,28 @@ pub(super) struct Listener(Arc<Progress>);
 
 /// The end of who gave a message: whether it is kept.
 #[derive(Debug)]
-pub(super) struct Keeping(Listener);
+pub(super) struct Keeping(Arc<Progress>);
 
 /// Of a message that is on its way into the outbox.
 pub(super) fn given() -> (Teller, Keeping) {
-    let teller = Teller::of(Told::UnderWay(None));
-    let keeping = Keeping(teller.listen());
+    let teller = Teller::of(Giver::Waits(None));
+    let keeping = Keeping(Arc::clone(&teller.0));
     (teller, keeping)
 }
 
 impl Teller {
     /// Of a message that may be in the outbox.
     pub(super) fn of_kept() -> Self {
-        Self::of(Told::Reached(Stage::Accepted))
+        Self::of(Giver::Kept)
     }
 
-    fn of(told: Told) -> Self {
+    fn of(giver: Giver) -> Self {
         Self(Arc::new(Progress {
-            told: Mutex::new((told, Open::Yes)),
+            told: Mutex::new(Told {
+                giver,
+                stage: Stage::Accepted,
+                is_open: true,
+            }),
             news: Notify::new(),
         }))
     }
@@ -88,68 +108,43 @@ impl Teller {
     }
 
     pub(super) fn is_under_way(&self) -> bool {
-        matches!(self.0.lock().0, Told::UnderWay(_))
+        matches!(self.0.lock().giver, Giver::Waits(_))
     }
 
-    /// Nobody listens, and nobody can any more.
+    /// Nobody listens, nor waits for it to be kept.
     pub(super) fn is_deserted(&self) -> bool {
-        !self.is_heard() && !self.is_under_way()
-    }
-
-    fn is_heard(&self) -> bool {
-        Arc::strong_count(&self.0) > 1
+        Arc::strong_count(&self.0) == 1
     }
 
     /// It is durable, which only who gave it waits for.
     pub(super) fn kept(&self) {
-        let giver = {
-            let told = &mut self.0.lock().0;
-            let Told::UnderWay(giver) = told else {
-                return;
-            };
-            let giver = giver.take();
-            *told = Told::Reached(Stage::Accepted);
-            giver
-        };
-        if let Some(giver) = giver {
-            giver.wake();
-        }
+        self.0.answer(Giver::Kept);
     }
 
     /// It was not taken.
     pub(super) fn refuse(self, why: SendError) {
-        self.0.tell(Told::Refused(Some(Box::new(why))), Open::No);
+        self.0.answer(Giver::Refused(Some(Box::new(why))));
     }
 
     /// The server has taken it.
     pub(super) fn server_accepted(&self) {
-        self.0.tell(Told::Reached(Stage::ServerAccepted), Open::Yes);
+        self.0.reach(Stage::ServerAccepted);
     }
 
     /// There is an outcome.
     pub(super) fn settle(self, outcome: Outcome) {
-        self.0
-            .tell(Told::Reached(Stage::Settled(outcome)), Open::No);
+        self.0.reach(Stage::Settled(outcome));
     }
 }
 
 impl Drop for Teller {
     fn drop(&mut self) {
-        if !self.is_heard() {
+        if self.is_deserted() {
             return;
         }
-        let giver = {
-            let (told, open) = &mut *self.0.lock();
-            *open = Open::No;
-            match told {
-                Told::UnderWay(giver) => giver.take(),
-                _ => None,
-            }
-        };
+        self.0.lock().is_open = false;
         self.0.news.notify_waiters();
-        if let Some(giver) = giver {
-            giver.wake();
-        }
+        self.0.answer(Giver::Refused(None));
     }
 }
 
@@ -157,33 +152,40 @@ impl Keeping {
     /// Waits until it is durable; gives the end that hears of the rest.
     pub(super) async fn kept(self) -> Result<Listener, SendError> {
         poll_fn(|cx| self.poll_kept(cx)).await?;
-        Ok(self.0)
+        Ok(Listener(Arc::clone(&self.0)))
     }
 
     fn poll_kept(&self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        let (told, open) = &mut *self.0.0.lock();
-        Poll::Ready(match told {
-            Told::Reached(_) => Ok(()),
-            Told::Refused(why) => Err(why.take().map_or(SendError::Closed, |why| *why)),
-            Told::UnderWay(_) if *open == Open::No => Err(SendError::Closed),
-            Told::UnderWay(giver) => {
-                match giver {
-                    Some(giver) => giver.clone_from(cx.waker()),
-                    None => *giver = Some(cx.waker().clone()),
+        let waker = cx.waker().clone();
+        let _former = {
+            let told = &mut *self.0.lock();
+            match &mut told.giver {
+                Giver::Kept => return Poll::Ready(Ok(())),
+                Giver::Refused(why) => {
+                    let why = why.take().map_or(SendError::Closed, |why| *why);
+                    return Poll::Ready(Err(why));
                 }
-                return Poll::Pending;
+                Giver::Waits(giver) => giver.replace(waker),
             }
-        })
+        };
+        Poll::Pending
+    }
+}
+
+impl Drop for Keeping {
+    /// Who gave up waiting is woken no more.
+    fn drop(&mut self) {
+        let _giver = match &mut self.0.lock().giver {
+            Giver::Waits(giver) => giver.take(),
+            Giver::Kept | Giver::Refused(_) => None,
+        };
     }
 }
 
 impl Listener {
     /// How far it has come by now.
     pub(super) fn stage(&self) -> Stage {
-        match &self.0.lock().0 {
-            Told::Reached(stage) => stage.clone(),
-            Told::UnderWay(_) | Told::Refused(_) => Stage::Accepted,
-        }
+        self.0.lock().stage.clone()
     }
 
     /// Waits for the first stage that `wanted` takes.
@@ -197,10 +199,14 @@ impl Listener {
         loop {
             // Before the look: it hears all that is told from here on.
             let news = self.0.news.notified();
-            match &*self.0.lock() {
-                (Told::Reached(stage), _) if wanted(stage) => return Ok(stage.clone()),
-                (_, Open::No) => return Err(SendError::Closed),
-                (_, Open::Yes) => {}
+            {
+                let told = self.0.lock();
+                if wanted(&told.stage) {
+                    return Ok(told.stage.clone());
+                }
+                if !told.is_open {
+                    return Err(SendError::Closed);
+                }
             }
             news.await;
         }
@@ -309,12 +315,49 @@ mod tests {
         assert!(matches!(waiting.await.unwrap(), Err(SendError::Closed)));
     }
 
-    #[test]
-    fn it_is_deserted_when_it_is_kept_and_nobody_listens() {
+    #[tokio::test]
+    async fn the_first_answer_is_the_one_that_who_gave_it_hears() {
         let (teller, keeping) = given();
-        drop(keeping);
-        assert!(!teller.is_deserted());
         teller.kept();
+        teller.refuse(SendError::QueueFull);
+        assert!(keeping.kept().await.is_ok());
+    }
+
+    #[test]
+    fn what_becomes_of_an_older_message_of_that_id_does_not_keep_the_new_one() {
+        let (teller, keeping) = given();
+        let (count, waker) = counting();
+        let mut kept = pin!(keeping.kept());
+        let mut waits = || kept.as_mut().poll(&mut Context::from_waker(&waker));
+        assert!(waits().is_pending());
+        teller.server_accepted();
+        assert!(waits().is_pending());
+        teller.settle(settled());
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        assert!(matches!(waits(), Poll::Ready(Err(SendError::Closed))));
+    }
+
+    #[test]
+    fn who_gave_up_waiting_is_woken_no_more() {
+        let (teller, keeping) = given();
+        let (count, waker) = counting();
+        {
+            let mut kept = Box::pin(keeping.kept());
+            let waiting = kept.as_mut().poll(&mut Context::from_waker(&waker));
+            assert!(waiting.is_pending());
+        }
+        // Nor is anything of it kept.
+        drop(waker);
+        assert_eq!(Arc::strong_count(&count), 1);
+        teller.kept();
+        assert_eq!(count.0.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn it_is_deserted_when_nobody_listens() {
+        let (teller, keeping) = given();
+        assert!(!teller.is_deserted());
+        drop(keeping);
         assert!(teller.is_deserted());
         let listener = teller.listen();
         assert!(!teller.is_deserted());

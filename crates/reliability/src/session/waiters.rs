@@ -1,5 +1,6 @@
 //! Who waits for what becomes of a message, by its id. Owns the ends that the driver
-//! speaks into; the ends that listen are in `sent`, what lies between in `progress`. What is told, the engine decides.
+//! speaks into; the ends that listen are in `sent`, what lies between in `progress`. What is
+//! told, the engine decides.
 
 use std::collections::HashMap;
 

@@ -18,10 +18,11 @@ use super::file::{CHECKPOINT, flush_fully};
 /// short; but to begin it anew costs flushes, too, which few commits would not pay for.
 const SHORT: i32 = CHECKPOINT / 4;
 const COMMITS: u32 = 256;
-/// While the log grows to so many times what it was, the other thread may work on it: then the
-/// writer waits, as a disk can be slower than those who write to it.
-const MOST: i32 = 3;
-/// Where somebody read the log, the next try comes after so many more pages.
+/// While the log grows by so many times what it was, the other thread may work on it, or by so
+/// many times [`CHECKPOINT`]: then the writer waits, as a disk can be slower than those who write
+/// to it.
+const MOST: i32 = 2;
+/// Where somebody read the log, the next try comes after so many more pages, or [`COMMITS`].
 const SOON: i32 = CHECKPOINT / 8;
 /// A log of so many pages is told to people, once.
 const HUGE: i32 = 32 * CHECKPOINT;
@@ -33,14 +34,14 @@ type Result<T> = std::result::Result<T, rusqlite::Error>;
 /// What becomes of the log of one store.
 pub(super) struct Checkpoints {
     path: PathBuf,
-    /// How many pages the log had after the last commit.
+    /// How many pages the log has since a commit that was not seen yet; 0 if there is none.
     pages: Arc<AtomicI32>,
     /// The next checkpoint begins when the log has [`CHECKPOINT`] pages more than this, or
     /// [`SHORT`]. If it has fewer than this, it has begun anew.
     before: i32,
-    /// Commits since a checkpoint began.
+    /// Commits since the last one ended.
     commits: u32,
-    /// Pages more than `before` that there were then.
+    /// Pages more than `before` that there were when the other thread began.
     began_at: i32,
     /// All of it is in the file, so it begins anew with the next commit.
     is_copied: bool,
@@ -85,7 +86,11 @@ impl Checkpoints {
     /// To be called after a commit. What goes wrong with a checkpoint loses nothing: the log
     /// stays as it is, and the next one begins where this one began.
     pub(super) fn after_commit(&mut self, connection: &Connection) {
-        let pages = self.pages.load(Ordering::Relaxed);
+        let pages = self.pages.swap(0, Ordering::Relaxed);
+        if pages == 0 {
+            // It wrote nothing.
+            return;
+        }
         if pages < self.before {
             (self.before, self.is_told) = (0, false);
         } else if self.is_copied {
@@ -104,22 +109,28 @@ impl Checkpoints {
         self.commits = self.commits.saturating_add(1);
         let is_due = appended >= CHECKPOINT || appended >= SHORT && self.commits >= COMMITS;
         match std::mem::replace(&mut self.other, Other::Absent) {
-            Other::Works(thread)
-                if thread.is_finished() || appended >= self.began_at.saturating_mul(MOST) =>
-            {
+            Other::Works(thread) if thread.is_finished() || self.has_grown(appended) => {
                 self.other = joined(thread);
-                self.finish(connection, pages);
+                if appended < self.began_at {
+                    // All of it was copied, and it has begun anew.
+                    (self.before, self.commits) = (0, 0);
+                } else {
+                    self.finish(connection, pages);
+                }
             }
             Other::Idle(other) if is_due => {
-                (self.commits, self.began_at) = (0, appended);
+                self.began_at = appended;
                 self.begin(other);
             }
-            Other::Absent if is_due => {
-                self.commits = 0;
-                self.finish(connection, pages);
-            }
+            Other::Absent if is_due => self.finish(connection, pages),
             as_it_is => self.other = as_it_is,
         }
+    }
+
+    /// Whether the writer waits for the other thread.
+    fn has_grown(&self, appended: i32) -> bool {
+        let was = self.began_at.min(CHECKPOINT);
+        appended.saturating_sub(self.began_at) >= MOST * was
     }
 
     fn begin(&mut self, other: Connection) {
@@ -135,6 +146,7 @@ impl Checkpoints {
     /// The writer's part.
     fn finish(&mut self, connection: &Connection, pages: i32) {
         self.is_copied = checkpoint(connection);
+        self.commits = 0;
         self.before = match self.is_copied {
             true => pages,
             false => pages - (CHECKPOINT - SOON),
@@ -184,5 +196,43 @@ fn checkpoint(connection: &Connection) -> bool {
             tracing::warn!(%error, "the log could not be brought into the file; it is kept");
             false
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_log_that_began_anew_while_it_was_copied_is_no_reason_to_hurry() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        let mut connection = Connection::open(&path).unwrap();
+        connection
+            .execute_batch(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;
+                 CREATE TABLE kept (value BLOB NOT NULL) STRICT",
+            )
+            .unwrap();
+        let mut checkpoints = Checkpoints::of(path);
+        checkpoints.watch(&mut connection).unwrap();
+        let mut begun = 0;
+        for _ in 0..3 * COMMITS {
+            // Pages enough for a short log of so many commits, and too few for a long one.
+            connection
+                .execute("INSERT INTO kept VALUES (zeroblob(16000))", [])
+                .unwrap();
+            let was_idle = matches!(checkpoints.other, Other::Idle(_));
+            checkpoints.after_commit(&connection);
+            if let (true, Other::Works(thread)) = (was_idle, &checkpoints.other) {
+                begun += 1;
+                while !thread.is_finished() {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }
+        }
+        assert_eq!(begun, 2);
     }
 }

@@ -421,7 +421,7 @@ async fn the_log_of_small_commits_stays_short() {
     let (_folder, store) = open();
     let log = store.path().with_extension("db-wal");
     let page = 4096 + 24;
-    for n in 0..2400 {
+    for n in 0..1100 {
         let batch = put(&format!("k{n}"), 4 * 1024);
         store.submit(batch).unwrap().await.unwrap();
     }
