@@ -7,7 +7,9 @@
     reason = "a test that cannot go on fails"
 )]
 
+use std::future::Future as _;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use stanchion_connect::memory::{MemoryConnect, MemoryServer};
@@ -402,4 +404,38 @@ async fn a_message_that_is_taken_back_while_it_waits_for_the_disk_is_not_sent() 
         matches!(outcome, Outcome::NotDelivered(NotDelivered::Cancelled)),
         "{outcome:?}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_send_that_nobody_looks_after_holds_up_no_end() {
+    let world = World::with(Image::default(), |config| config.engine.outbox = 1).await;
+    let sender = world.session.sender();
+    let first = to_peer("0").within(Duration::from_secs(1));
+    let first = sender.send(first).await.unwrap();
+    // The outbox is full, and then the queue before it.
+    let waiting: Vec<_> = (0..256)
+        .map(|n| {
+            let sender = sender.clone();
+            tokio::spawn(async move { sender.send(to_peer(&n.to_string())).await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let mut last = Box::pin(sender.send(to_peer("last")));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(last.as_mut().poll(&mut context).is_pending());
+    // That makes room in both, which `last` is given and does not take.
+    let expired = Outcome::NotDelivered(NotDelivered::Expired);
+    assert_eq!(first.outcome().await.unwrap(), expired);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let ended = tokio::time::timeout(Duration::from_secs(60), world.session.shutdown());
+    assert!(ended.await.is_ok_and(|ended| ended.is_ok()));
+    let mut kept = 0;
+    for send in waiting {
+        match send.await.unwrap() {
+            Ok(_) => kept += 1,
+            Err(error) => assert!(matches!(error, SendError::Closed), "{error}"),
+        }
+    }
+    assert_eq!(kept, 1);
+    assert!(matches!(last.await, Err(SendError::Closed)));
 }

@@ -43,6 +43,9 @@ const GATHER: usize = 32;
 /// How often other tasks go first after a flush, until those who waited for it have sent again:
 /// a turn takes far less time than the flush that who comes late waits for.
 const TURNS: usize = 4;
+/// For who has a place in a queue that is being closed and has not taken it: it does so at once, or
+/// nobody looks after it any more.
+const LATECOMERS: Duration = Duration::from_millis(100);
 /// For the server's part of a clean end.
 const FAREWELL: Duration = Duration::from_secs(3);
 
@@ -491,11 +494,10 @@ impl Driver {
     async fn farewell(&mut self) -> Result<(), SessionError> {
         self.parts.sends.close();
         self.parts.controls.close();
-        // To the end: who has a place in the queue already may still be about to take it.
-        while let Some(command) = self.parts.sends.recv().await {
+        while let Ok(Some(command)) = timeout(LATECOMERS, self.parts.sends.recv()).await {
             command.refuse(SendError::Closed);
         }
-        while let Some(control) = self.parts.controls.recv().await {
+        while let Ok(Some(control)) = timeout(LATECOMERS, self.parts.controls.recv()).await {
             // Whoever begins now would not come to an end: it comes again.
             if !matches!(control, Control::Begin { .. }) {
                 self.handle(Wake::Control(control));
