@@ -33,8 +33,9 @@ use tokio::task::JoinHandle;
 pub use crate::lane::Lane;
 pub use crate::protection::Protection;
 pub use outgoing::{InvalidMessage, Outgoing};
+pub use progress::Stage;
 pub use received::{CommitError, Received, Receiver};
-pub use sent::{FindError, Sent, Stage, Tracked};
+pub use sent::{FindError, Sent, Tracked};
 pub use stanzas::{Inflow, Stanzas, Up};
 pub use token::Token;
 

@@ -8,8 +8,20 @@ use std::task::{Context, Poll, Waker};
 use tokio::sync::Notify;
 
 use super::SendError;
-use super::sent::Stage;
 use crate::outcome::Outcome;
+
+/// How far a message has come. It only goes forwards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stage {
+    /// It is durable: it survives this process.
+    Accepted,
+    /// The server has taken responsibility for it (XEP-0198 §4). Servers lose what they
+    /// have taken, so it is still kept, and sent again if need be.
+    ServerAccepted,
+    /// There is an outcome.
+    Settled(Outcome),
+}
 
 /// What was told so far. Whether it is kept is a thing of its own, as an id that is given twice
 /// is another message to who gave it, and the same one to all others.

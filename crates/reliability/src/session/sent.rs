@@ -4,22 +4,9 @@
 use tokio::sync::{mpsc, oneshot};
 
 use super::SendError;
-use super::progress::{Keeping, Listener};
+use super::progress::{Keeping, Listener, Stage};
 use crate::outcome::Outcome;
 use crate::store::{OutboundRecord, OutboundState, Pending, StoreError};
-
-/// How far a message has come. It only goes forwards.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Stage {
-    /// It is durable: it survives this process.
-    Accepted,
-    /// The server has taken responsibility for it (XEP-0198 §4). Servers lose what they
-    /// have taken, so it is still kept, and sent again if need be.
-    ServerAccepted,
-    /// There is an outcome.
-    Settled(Outcome),
-}
 
 /// A message that is durable, or sent at most once. Dropping it changes nothing about the message, and costs
 /// nothing; clones watch the same message.

@@ -128,8 +128,7 @@ impl Waiters {
 
 #[cfg(test)]
 mod tests {
-    use super::super::progress::given;
-    use super::super::sent::Stage;
+    use super::super::progress::{Stage, given};
     use super::*;
 
     #[test]
