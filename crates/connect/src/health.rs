@@ -107,8 +107,8 @@ impl EndpointHealth {
 /// Puts candidates in the order in which to try them. They come with their priority, the
 /// lower the better, in the order that they would have without a history.
 ///
-/// - Those with an open circuit go last. None is left out: when all are open, the order
-///   is the one that they came in.
+/// - Those with an open circuit go last. None is left out; the one that failed longest ago
+///   goes first among them, so that one which was just left is not the next.
 /// - Of the half-open ones the first keeps its place; the others go behind.
 /// - Within one priority, those that failed last time go behind those that did not.
 /// - The one that gave the last session goes first among its equals for [`STICKY_FOR`],
@@ -118,7 +118,7 @@ pub fn order<T>(
     now: SystemTime,
 ) -> Vec<(u16, EndpointHealth, T)> {
     let mut probe = true;
-    let (mut ready, behind): (Vec<_>, Vec<_>) =
+    let (mut ready, mut behind): (Vec<_>, Vec<_>) =
         candidates
             .into_iter()
             .partition(|(_, health, _)| match health.circuit(now) {
@@ -147,6 +147,8 @@ pub fn order<T>(
     if let Some((_, place)) = last_good {
         ready[..=place].rotate_right(1);
     }
+    let is_open = |health: &EndpointHealth| health.circuit(now) == Circuit::Open;
+    behind.sort_by_key(|(_, health, _)| (is_open(health), health.failed_at));
     ready.extend(behind);
     ready
 }
@@ -320,6 +322,15 @@ mod tests {
         assert_eq!(ordered(some, 100), "bca");
         let all = vec![(0, open(), 'a'), (1, open(), 'b')];
         assert_eq!(ordered(all, 100), "ab");
+    }
+
+    #[test]
+    fn of_open_ones_that_which_was_just_left_goes_last() {
+        let mut left = good(99);
+        left.shun(at(100));
+        let down = failed(4, 95);
+        let both = vec![(0, left, 'a'), (1, down, 'b')];
+        assert_eq!(ordered(both, 100), "ba");
     }
 
     #[test]
