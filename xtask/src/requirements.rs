@@ -142,7 +142,7 @@ fn install(needs: &[Need]) -> Outcome {
     let (Some(mut update), Some(mut install)) = (apt(), apt()) else {
         return Err(Failure::Missing(by_hand));
     };
-    println!("Installing {} ({})", names.join(", "), packages.join(" "));
+    eprintln!("Installing {} ({})", names.join(", "), packages.join(" "));
     // An old list of packages may still do, so a failed update is no end yet.
     if let Err(failure) = program::run(update.arg("update")) {
         println!("{failure}");
@@ -187,7 +187,7 @@ pub(crate) fn peers() -> Outcome<PathBuf> {
     if std::fs::read_to_string(&stamp).is_ok_and(|there| there == wanted) {
         return Ok(python);
     }
-    println!("Installing {} into {}", PEERS.join(", "), folder.display());
+    eprintln!("Installing {} into {}", PEERS.join(", "), folder.display());
     let mut venv = Command::new("/usr/bin/python3");
     program::run(venv.args(["-m", "venv", "--clear"]).arg(&folder))?;
     let mut pip = Command::new(&python);
