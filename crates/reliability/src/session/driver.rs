@@ -43,8 +43,8 @@ const GATHER: usize = 32;
 /// How often other tasks go first after a flush, until those who waited for it have sent again:
 /// a turn takes far less time than the flush that who comes late waits for.
 const TURNS: usize = 4;
-/// For who has a place in a queue that is being closed and has not taken it: it does so at once, or
-/// nobody looks after it any more.
+/// For who has a place in a queue that is being closed and has not taken it: it does so at once,
+/// or nobody looks after it any more.
 const LATECOMERS: Duration = Duration::from_millis(100);
 /// For the server's part of a clean end.
 const FAREWELL: Duration = Duration::from_secs(3);

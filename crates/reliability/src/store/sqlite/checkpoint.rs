@@ -113,7 +113,7 @@ impl Checkpoints {
                 self.other = joined(thread);
                 if appended < self.began_at {
                     // All of it was copied, and it has begun anew.
-                    (self.before, self.commits) = (0, 0);
+                    (self.before, self.commits, self.is_told) = (0, 0, false);
                 } else {
                     self.finish(connection, pages);
                 }
