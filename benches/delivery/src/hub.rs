@@ -1,7 +1,8 @@
 //! Deliveries through the embedded hub, in this process as it is meant to be, over
-//! loopback.
+//! loopback: each message alone and several in a stanza.
 
 use clap::Args;
+use stanchion::stanza::payload::delivery::Bundle;
 use stanchion_hub::{Accounts, Hub, HubConfig, HubLimits};
 use tokio::sync::oneshot;
 
@@ -20,6 +21,9 @@ pub struct Plan {
     /// Rounds; the median counts
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// Only deliveries with so many messages in a stanza: for a profiler
+    #[arg(long)]
+    only: Option<usize>,
 }
 
 /// Prints the rates and times.
@@ -46,25 +50,30 @@ pub async fn run(plan: &Plan) -> Result<(), String> {
     let running = tokio::spawn(hub.run(async { drop(stopped.await) }));
 
     let folder = tempfile::tempdir().map_err(|e| told(&e))?;
-    let mut ends = Ends::start(folder.path(), DOMAIN, |_, builder| {
-        builder
-            .password("secret".to_owned().into())
-            .server("127.0.0.1", port)
-            .direct_tls()
-            .pin(pin)
-    })
-    .await?;
-    let mut runs = Vec::new();
-    for _ in 0..plan.rounds {
-        runs.push(ends.deliver(plan.together, plan.single).await?);
+    for (name, bundle) in [("hub, TLS", 1), ("hub, TLS, bundles", Bundle::MAX)] {
+        if plan.only.is_some_and(|only| only != bundle) {
+            continue;
+        }
+        let stores = folder.path().join(bundle.to_string());
+        std::fs::create_dir(&stores).map_err(|e| told(&e))?;
+        let mut ends = Ends::start(&stores, DOMAIN, |_, builder| {
+            builder
+                .password("secret".to_owned().into())
+                .server("127.0.0.1", port)
+                .direct_tls()
+                .pin(pin)
+                .session_config(move |config| config.engine.bundle = bundle)
+        })
+        .await?;
+        let mut runs = Vec::new();
+        for _ in 0..plan.rounds {
+            runs.push(ends.deliver(plan.together, plan.single).await?);
+        }
+        Run::print(name, &runs);
+        let again = 100.0 * ends.sent_again();
+        figure::print(&format!("delivery/{name}, sent again"), again, "%");
+        ends.stop().await?;
     }
-    Run::print("hub, TLS", &runs);
-    figure::print(
-        "delivery/hub, TLS, sent again",
-        100.0 * ends.sent_again(),
-        "%",
-    );
-    ends.stop().await?;
     drop(stop);
     running.await.map_err(|e| told(&e))?.map_err(|e| told(&e))
 }
