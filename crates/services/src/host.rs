@@ -518,6 +518,10 @@ impl Task {
 
     fn tell(&mut self, slot: usize, input: Input<'_>) -> Taken {
         let now = self.now();
+        self.tell_at(now, slot, input)
+    }
+
+    fn tell_at(&mut self, now: Now, slot: usize, input: Input<'_>) -> Taken {
         match self.slots.get_mut(slot) {
             Some(slot) => slot.handle(now, input),
             None => Taken::No,
@@ -525,8 +529,9 @@ impl Task {
     }
 
     fn tell_all<'a>(&mut self, input: impl Fn() -> Input<'a>) {
+        let now = self.now();
         for slot in 0..self.slots.len() {
-            self.tell(slot, input());
+            self.tell_at(now, slot, input());
         }
     }
 

@@ -38,6 +38,8 @@ pub(in crate::engine) struct Lane {
     pub(super) waiting: BTreeSet<u64>,
     /// Those that wait to be cancelled.
     pub(super) cancels: BTreeSet<u64>,
+    /// Those on their way to the recipient.
+    pub(super) on_their_way: BTreeSet<u64>,
     /// When one of them last went out again; zero if none did.
     pub(super) again_at: Duration,
     /// The last seq that was in memory, and whether the store has later ones.
@@ -71,6 +73,7 @@ impl Lane {
             all: BTreeSet::new(),
             waiting: BTreeSet::new(),
             cancels: BTreeSet::new(),
+            on_their_way: BTreeSet::new(),
             again_at: Duration::ZERO,
             loaded: 0,
             last: 0,

@@ -267,8 +267,16 @@ impl Outbox {
     /// The message at that place of a lane's channel.
     pub(super) fn seq_at(&self, lane: LaneId, place: u64) -> Option<u64> {
         let lane = self.lanes.get(&lane)?;
-        let at = |seq: &&u64| self.flights.get(seq).and_then(|f| f.place) == Some(place);
-        lane.all.iter().find(at).copied()
+        let place_of = |seq: &u64| self.flights.get(seq).and_then(|f| f.place);
+        // Where nothing goes to other lanes, seqs count as places do.
+        let first = lane.all.first()?;
+        let behind = place_of(first).and_then(|first| place.checked_sub(first));
+        let near = behind.and_then(|behind| first.checked_add(behind));
+        let at = |seq: &&u64| place_of(seq) == Some(place);
+        let near = near.as_ref().filter(|seq| lane.all.contains(seq));
+        near.filter(at)
+            .or_else(|| lane.all.iter().find(at))
+            .copied()
     }
 
     /// Messages of the lane whose deadline is over, and that have no verdict.
@@ -347,10 +355,11 @@ impl Outbox {
             return;
         }
         self.unacknowledged -= usize::from(flight.stage == Stage::InFlight);
-        if let Some(to) = self.lanes.get(&flight.lane).map(|lane| &lane.to)
-            && let Some(recipient) = self.recipients.get_mut(to)
-        {
-            recipient.on_their_way = recipient.on_their_way.saturating_sub(1);
+        if let Some(lane) = self.lanes.get_mut(&flight.lane) {
+            lane.on_their_way.remove(&seq);
+            if let Some(recipient) = self.recipients.get_mut(&lane.to) {
+                recipient.on_their_way = recipient.on_their_way.saturating_sub(1);
+            }
         }
     }
 
@@ -361,6 +370,7 @@ impl Outbox {
         if let Some(lane) = lane.and_then(|id| self.lanes.get_mut(&id)) {
             lane.waiting.remove(&seq);
             lane.cancels.remove(&seq);
+            lane.on_their_way.insert(seq);
             if let Some(recipient) = self.recipients.get_mut(&lane.to) {
                 recipient.on_their_way += 1;
             }

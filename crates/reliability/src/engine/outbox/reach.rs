@@ -215,7 +215,8 @@ impl Outbox {
             let other = self.flights.get(other);
             other.is_some_and(|other| other.sent_at <= flight.sent_at)
         };
-        let earlier: Vec<u64> = lane.all.range(..seq).filter(sent_before).copied().collect();
+        let earlier = lane.on_their_way.range(..seq);
+        let earlier: Vec<u64> = earlier.filter(sent_before).copied().collect();
         self.hurry(earlier, now, |_| true);
     }
 
