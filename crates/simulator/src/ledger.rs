@@ -26,7 +26,7 @@ use std::collections::{HashMap, HashSet};
 use stanchion_reliability::outcome::{InDoubt, NotDelivered, Outcome};
 use stanchion_reliability::store::{InboundKey, Op, OpResult, OutboundState};
 use stanchion_stanza::payload::delivery::{
-    Answer, Closed, Deliver, Epoch, IdPrefix, StoreTag, Verdict, VerdictState,
+    Answer, Channel, Closed, Deliver, Epoch, IdPrefix, StoreTag, Verdict, VerdictState,
 };
 use stanchion_stanza::{Element, Jid, Payload as _};
 
@@ -323,10 +323,7 @@ impl Ledger {
 
     /// A message is transmitted in that epoch of its channel.
     pub(crate) fn transmits_in(&mut self, id: Id, said: &Deliver) {
-        let Epoch { index, random } = said.epoch;
-        let channel = said.channel.as_str();
-        // As the engine's keys have it.
-        let epoch = format!("d {channel} {index} {random:08x}");
+        let epoch = name_of(&said.channel, said.epoch);
         if let Some(message) = self.get_mut(id) {
             message.lost_epochs.remove(&epoch);
             message.epochs.insert(epoch);
@@ -365,9 +362,12 @@ impl Ledger {
 
     /// A device says something of the delivery protocol to an address.
     pub(crate) fn says(&mut self, of: usize, to_bare: &str, said: &Element) -> Checked {
-        let (device, verdicts) = if Answer::matches(said) {
+        let (device, epoch, verdicts) = if Answer::matches(said) {
             match Answer::from_element(said) {
-                Ok(answer) => (answer.to, answer.verdicts),
+                Ok(answer) => {
+                    let epoch = name_of(&answer.channel, answer.epoch);
+                    (answer.to, epoch, answer.verdicts)
+                }
                 Err(_) => return Ok(()),
             }
         } else if Closed::matches(said) {
@@ -386,7 +386,8 @@ impl Ledger {
                             message.closed_up_to = message.closed_up_to.max(index);
                         }
                     }
-                    (closed.to, closed.verdicts)
+                    let epoch = name_of(&closed.channel, closed.epoch);
+                    (closed.to, epoch, closed.verdicts)
                 }
                 Err(_) => return Ok(()),
             }
@@ -403,17 +404,20 @@ impl Ledger {
                     && self.accounts[m.from].iter().any(|own| own == to_bare)
             });
             if genuine {
-                self.decides(id, verdict)?;
+                self.decides(id, &epoch, verdict)?;
             }
         }
         Ok(())
     }
 
-    /// Its recipient says what became of a message.
-    fn decides(&mut self, id: Id, verdict: &Verdict) -> Checked {
-        let Some(message) = self.get_mut(id) else {
+    /// Its recipient says what became of a message, as it came in that epoch.
+    fn decides(&mut self, id: Id, epoch: &str, verdict: &Verdict) -> Checked {
+        let Some(message) = self.messages.get_mut(id as usize) else {
             return Ok(());
         };
+        // A late cancel in an epoch that both have lost: the message came in another one since,
+        // and nobody hears what is said of this one.
+        let is_of_the_past = self.set_back[message.to] && message.lost_epochs.contains(epoch);
         let wrong =
             |what: &str| Err(Law::Durable.broken(format!("{} was called {what}", name(id))));
         match verdict.state {
@@ -421,6 +425,7 @@ impl Ledger {
                 wrong("delivered before its commit was durable")
             }
             VerdictState::Handed if !message.inbox => wrong("handed over before it was durable"),
+            VerdictState::Void if message.effect && is_of_the_past => Ok(()),
             VerdictState::Void if message.effect && !message.outlived => {
                 wrong("void, but it took effect")
             }
@@ -716,6 +721,11 @@ impl Ledger {
             .filter(move |(_, m)| open(m))
             .map(|(at, m)| (at as Id, m))
     }
+}
+
+/// How the engine's keys of an epoch begin.
+fn name_of(channel: &Channel, Epoch { index, random }: Epoch) -> String {
+    format!("d {} {index} {random:08x}", channel.as_str())
 }
 
 /// The part of an inbox key that says in which epoch a message came: all but the last word.
