@@ -29,7 +29,8 @@ mod tests {
         assert_eq!(at("2023-11-15"), 1_700_006_400_000);
         assert_eq!(at("2023-11-14T22:13:20Z"), 1_700_000_000_000);
         assert_eq!(at("2023-11-14 22:13:20"), 1_700_000_000_000);
-        let ago = now().as_unix_ms() - at("2h");
+        let then = at("2h");
+        let ago = now().as_unix_ms() - then;
         assert!((7_200_000..7_260_000).contains(&ago), "{ago}");
         for wrong in ["yesterday", "2023", "", "7"] {
             assert!(read(wrong).unwrap_err().contains("7d"), "{wrong}");
