@@ -145,7 +145,7 @@ fn install(needs: &[Need]) -> Outcome {
     eprintln!("Installing {} ({})", names.join(", "), packages.join(" "));
     // An old list of packages may still do, so a failed update is no end yet.
     if let Err(failure) = program::run(update.arg("update")) {
-        println!("{failure}");
+        eprintln!("{failure}");
     }
     install
         .args(["install", "-y", "--no-install-recommends"])

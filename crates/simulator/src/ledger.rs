@@ -323,7 +323,7 @@ impl Ledger {
 
     /// A message is transmitted in that epoch of its channel.
     pub(crate) fn transmits_in(&mut self, id: Id, said: &Deliver) {
-        let epoch = name_of(&said.channel, said.epoch);
+        let epoch = epoch_name(&said.channel, said.epoch);
         if let Some(message) = self.get_mut(id) {
             message.lost_epochs.remove(&epoch);
             message.epochs.insert(epoch);
@@ -365,7 +365,7 @@ impl Ledger {
         let (device, epoch, verdicts) = if Answer::matches(said) {
             match Answer::from_element(said) {
                 Ok(answer) => {
-                    let epoch = name_of(&answer.channel, answer.epoch);
+                    let epoch = epoch_name(&answer.channel, answer.epoch);
                     (answer.to, epoch, answer.verdicts)
                 }
                 Err(_) => return Ok(()),
@@ -386,7 +386,7 @@ impl Ledger {
                             message.closed_up_to = message.closed_up_to.max(index);
                         }
                     }
-                    let epoch = name_of(&closed.channel, closed.epoch);
+                    let epoch = epoch_name(&closed.channel, closed.epoch);
                     (closed.to, epoch, closed.verdicts)
                 }
                 Err(_) => return Ok(()),
@@ -724,12 +724,12 @@ impl Ledger {
 }
 
 /// How the engine's keys of an epoch begin.
-fn name_of(channel: &Channel, Epoch { index, random }: Epoch) -> String {
+fn epoch_name(channel: &Channel, Epoch { index, random }: Epoch) -> String {
     format!("d {} {index} {random:08x}", channel.as_str())
 }
 
-/// The part of an inbox key that says in which epoch a message came: all but the last word.
-/// The channel and the epoch that a key is of, as it begins with them.
+/// The part of an inbox key that says in which epoch a message came: all but the last word. The
+/// same as [`epoch_name`].
 fn epoch(key: &InboundKey) -> Option<&str> {
     Some(key.id.rsplit_once(' ')?.0)
 }
