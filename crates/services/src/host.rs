@@ -77,7 +77,7 @@ impl HostBuilder {
                 name: Some(Text::from_static("Stanchion")),
                 lang: None,
             },
-            hand_over: 128,
+            hand_over: 256,
             history: HistoryConfig::default(),
             calls: mpsc::channel(CALLS),
         }
@@ -93,7 +93,7 @@ impl HostBuilder {
 
     /// How many received messages the session hands over at once:
     /// [`EngineConfig::hand_over`](stanchion_reliability::engine::EngineConfig::hand_over).
-    /// Default 128.
+    /// Default 256.
     #[must_use]
     pub const fn hand_over(mut self, most: usize) -> Self {
         self.hand_over = most;

@@ -50,7 +50,7 @@ fn a_seq() -> impl Strategy<Value = u64> {
 }
 
 fn an_id() -> impl Strategy<Value = IdPrefix> {
-    any::<u64>().prop_map(IdPrefix)
+    any::<u64>().prop_map(IdPrefix::from_bits)
 }
 
 fn a_boot() -> impl Strategy<Value = Boot> {

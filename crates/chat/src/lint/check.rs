@@ -415,7 +415,7 @@ mod tests {
     #[test]
     fn a_rule_of_an_extension_without_sections_stands_in_its_namespace() {
         let xml = "<message><a xmlns='urn:stanchion:delivery:0' d='D1' at='R1.AAAAAAAAAAk' \
-            e='3.kQAAAA' c='a' b='fwAAAQ' w='1'><v n='0' i='ungWv48Bz-o' s='d'/></a></message>";
+            e='3.kQAAAA' c='a' b='fwAAAQ' w='1'><v n='0' i='ungWv48B' s='d'/></a></message>";
         assert_eq!(
             payloads(xml),
             ["verdicts on messages 1", "verdict on a message 1"]

@@ -1,5 +1,5 @@
 //! Channels as bytes, for the store. The first byte is the version of the form; numbers
-//! are big-endian.
+//! are big-endian. Version 2 had ids of eight bytes, of which these are the first six.
 
 use stanchion_stanza::payload::delivery::{Boot, Epoch, IdPrefix};
 
@@ -7,7 +7,8 @@ use super::receiver::BOOTS;
 use super::receiver::{ClosedBy, EPOCHS, KnownEpoch, ReceivingChannel, SPAN, Slot, Standing};
 use super::sender::{End, Fate, SendingChannel, TRIALS, Trial};
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+const LONG_IDS: u8 = 2;
 /// A gap between two slots that takes a byte of its own; smaller ones lie in the first.
 const WIDE: u64 = 8;
 
@@ -17,7 +18,7 @@ const WIDE: u64 = 8;
 pub struct Damaged(usize);
 
 impl ReceivingChannel {
-    /// As the store keeps it: at most 928 bytes for an epoch, whatever a peer does, and
+    /// As the store keeps it: at most 1,014 bytes for an epoch, whatever a peer does, and
     /// [`EPOCHS`] of them.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -62,7 +63,11 @@ impl KnownEpoch {
         let mut before: Option<&Slot> = None;
         for slot in &self.slots {
             // A predecessor that is recorded beside it need not be told again.
-            let beside = before.filter(|b| b.seq + 1 == slot.seq).map(|b| b.id);
+            let beside = match before {
+                _ if slot.seq == self.low => self.before,
+                Some(before) if before.seq + 1 == slot.seq => Some(before.id),
+                _ => None,
+            };
             let prev = match slot.prev {
                 None => 0,
                 prev if prev == beside => 1,
@@ -81,9 +86,9 @@ impl KnownEpoch {
             if gap >= WIDE {
                 out.push(gap as u8);
             }
-            out.extend_from_slice(&slot.id.0.to_be_bytes());
+            out.extend_from_slice(&slot.id.0);
             if let (2, Some(prev)) = (prev, slot.prev) {
-                out.extend_from_slice(&prev.0.to_be_bytes());
+                out.extend_from_slice(&prev.0);
             }
             before = Some(slot);
         }
@@ -92,7 +97,7 @@ impl KnownEpoch {
     fn read(read: &mut Reader<'_>) -> Result<Self, Damaged> {
         let epoch = read.epoch()?;
         let low = read.u64()?;
-        let before = read.id()?;
+        let before = read.id_if_any()?;
         let closed = match read.u8()? {
             0 => None,
             1 => Some(ClosedBy::Higher),
@@ -114,7 +119,7 @@ impl KnownEpoch {
                 gap => gap,
             };
             let wide = kind >> 5 == WIDE as u8 - 1;
-            let id = IdPrefix(read.u64()?);
+            let id = read.id()?;
             let last = slots.last();
             let seq = match last {
                 Some(last) => last.seq.checked_add(gap),
@@ -126,8 +131,15 @@ impl KnownEpoch {
             }
             let prev = match kind >> 3 & 3 {
                 0 => None,
-                1 => Some(last.ok_or_else(|| read.damaged())?.id),
-                2 => Some(IdPrefix(read.u64()?)),
+                1 => {
+                    let beside = match last {
+                        _ if seq == low => before,
+                        Some(last) if last.seq + 1 == seq => Some(last.id),
+                        _ => None,
+                    };
+                    Some(beside.ok_or_else(|| read.damaged())?)
+                }
+                2 => Some(read.id()?),
                 _ => return Err(read.damaged()),
             };
             let standing = match kind & 7 {
@@ -192,7 +204,7 @@ impl SendingChannel {
         let mut read = Reader::new(bytes)?;
         let epoch = read.epoch()?;
         let (base, low, next) = (read.u64()?, read.u64()?, read.u64()?);
-        let last = read.id()?;
+        let last = read.id_if_any()?;
         if base == 0 || low > next || base > next {
             return Err(read.damaged());
         }
@@ -222,7 +234,7 @@ impl Trial {
                 out.push(verdicts.len() as u8);
                 for (place, id, fate) in verdicts {
                     out.extend_from_slice(&place.to_be_bytes());
-                    out.extend_from_slice(&id.0.to_be_bytes());
+                    out.extend_from_slice(&id.0);
                     out.push(match fate {
                         Fate::Delivered => 0,
                         Fate::Void => 1,
@@ -245,7 +257,7 @@ impl Trial {
             let low = read.u64()?;
             let mut verdicts = Vec::new();
             for _ in 0..read.count(SPAN as usize)? {
-                let (place, id) = (read.u64()?, IdPrefix(read.u64()?));
+                let (place, id) = (read.u64()?, read.id()?);
                 let fate = match read.u8()? {
                     0 => Fate::Delivered,
                     1 => Fate::Void,
@@ -279,19 +291,22 @@ fn write_epoch(out: &mut Vec<u8>, epoch: Epoch) {
 fn write_id(out: &mut Vec<u8>, id: Option<IdPrefix>) {
     out.push(u8::from(id.is_some()));
     if let Some(id) = id {
-        out.extend_from_slice(&id.0.to_be_bytes());
+        out.extend_from_slice(&id.0);
     }
 }
 
 struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
+    version: u8,
 }
 
 impl<'a> Reader<'a> {
     fn new(bytes: &'a [u8]) -> Result<Self, Damaged> {
-        let mut read = Self { bytes, at: 0 };
-        if read.u8()? == VERSION {
+        let (at, version) = (0, VERSION);
+        let mut read = Self { bytes, at, version };
+        read.version = read.u8()?;
+        if matches!(read.version, LONG_IDS | VERSION) {
             Ok(read)
         } else {
             Err(read.damaged())
@@ -328,10 +343,18 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn id(&mut self) -> Result<Option<IdPrefix>, Damaged> {
+    fn id(&mut self) -> Result<IdPrefix, Damaged> {
+        let id = self.take().map(IdPrefix)?;
+        if self.version == LONG_IDS {
+            self.take::<2>()?;
+        }
+        Ok(id)
+    }
+
+    fn id_if_any(&mut self) -> Result<Option<IdPrefix>, Damaged> {
         Ok(match self.u8()? {
             0 => None,
-            1 => Some(IdPrefix(self.u64()?)),
+            1 => Some(self.id()?),
             _ => return Err(self.damaged()),
         })
     }

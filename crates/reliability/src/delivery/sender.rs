@@ -16,7 +16,7 @@ use crate::mutant;
 /// Seqs from `low` on that may be transmitted; a receiver has a slot for each. A window
 /// takes as long as two flushes at the receiver and one here, one after the other: with a
 /// third as many the disks would set the pace, not the processors.
-pub const WINDOW: u64 = 96;
+pub const WINDOW: u64 = 136;
 /// Ends of epochs that are still to be applied to messages in the store.
 pub(super) const TRIALS: usize = 8;
 /// Rotations in one process life. A restore of this store takes one; a restore of the

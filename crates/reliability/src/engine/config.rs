@@ -10,8 +10,8 @@ use crate::store::Retention;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EngineConfig {
-    /// Messages to one recipient that may be without verdict. Default 96, and no more with
-    /// a recipient that speaks the delivery protocol.
+    /// Messages to one recipient that may be without verdict. Default 96; with a
+    /// recipient that speaks the delivery protocol 136 at most.
     pub window: usize,
     /// Messages to one recipient that may share a stanza, if its device takes them so. More
     /// carry a server further: its work is by the stanza. But neither its archive nor other
@@ -31,7 +31,7 @@ pub struct EngineConfig {
     /// Bytes of their stanzas, beyond which no more is accepted. Default 64 MiB.
     pub outbox_bytes: u64,
     /// Received messages that the application may hold without committing them; the
-    /// rest waits in the store. Default 128: more than a window of one sender.
+    /// rest waits in the store. Default 256: more than the windows of two senders.
     pub hand_over: usize,
     /// Received messages that may wait for the application in all, in the store. More
     /// are sent back as `resource-constraint`, and their senders try again. Default
@@ -69,7 +69,7 @@ impl Default for EngineConfig {
             devices: 10_000,
             outbox: 10_000,
             outbox_bytes: 64 * 1024 * 1024,
-            hand_over: 128,
+            hand_over: 256,
             inbox: 10_000,
             rto: RtoConfig::default(),
             away_retry: Duration::from_secs(15 * 60),

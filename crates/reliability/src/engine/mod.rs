@@ -93,7 +93,7 @@ const ARRIVING: usize = 256;
 const COMMITTING: usize = 2048;
 /// Messages of one lane in memory: two windows, so that one is loaded while the other is
 /// on its way.
-const OF_A_LANE: usize = 192;
+const OF_A_LANE: usize = 272;
 /// How often what is past its retention is removed from the store.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 /// The store is not asked more often than this for messages that are due; messages in

@@ -650,7 +650,7 @@ impl Engine {
             channel: said.channel.clone(),
             epoch: said.epoch,
             seq: 1,
-            id: IdPrefix(0),
+            id: IdPrefix::from_bits(0),
             boot: said.boot,
         };
         if !self.is_for_us(from, said.to.as_ref(), &seat) || !self.may_speak(&said.from, from) {

@@ -125,7 +125,9 @@ impl Engine {
         if !there.is_loose() {
             let (place, prev) = there.channel.accept(name, stays);
             record.place = place;
-            record.prev = prev.filter(|_| !there.unordered).map(|prev| prev.0);
+            record.prev = prev
+                .filter(|_| !there.unordered)
+                .map(|prev| prev.bits() << 16);
         }
         if stays {
             there.loaded = seq;
@@ -634,7 +636,8 @@ impl Engine {
         if let Some(place) = flight.place
             && let Some(lane) = self.outbox.lane_mut(id)
         {
-            let prev = record.prev.map(IdPrefix);
+            // Of ids of eight bytes, as they were, the first six are those of today.
+            let prev = record.prev.map(|prev| IdPrefix::from_bits(prev >> 16));
             fate = lane
                 .channel
                 .load(place, flight.name, prev, Boot(record.boot), this);

@@ -346,7 +346,7 @@ pub struct OutboundRecord {
     /// Its place in the channel, from 1; 0 for a message outside the order and
     /// deduplication of channels.
     pub place: u64,
-    /// What names the message before it in the channel.
+    /// What names the message before it in the channel, in the highest 48 bits.
     pub prev: Option<u64>,
 }
 

@@ -152,7 +152,7 @@ impl World {
                 continue;
             };
             let due = pair.ledger.get(id).due;
-            if !due && id <= IdPrefix(self.deadlines) {
+            if !due && id <= IdPrefix::from_bits(self.deadlines) {
                 actions.push(Action::Due(id));
             }
             if due && pair.may_expire(place) {

@@ -365,7 +365,7 @@ pub(crate) fn run_calm(seed: u64, fault: Option<&'static str>) -> Result<Seen, B
         // One of them is given up before it is sent.
         let place = once[at];
         if random.chance(300) {
-            let id = IdPrefix(place);
+            let id = IdPrefix::from_bits(place);
             pair.ledger.get_mut(id).due = true;
             choices.push((1, Action::Expire(place)));
         } else {

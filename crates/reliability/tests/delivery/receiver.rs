@@ -21,9 +21,9 @@ const fn at(epoch: Epoch, seq: u64, low: u64) -> Coordinates {
         epoch,
         seq,
         low,
-        id: IdPrefix(seq),
+        id: IdPrefix::from_bits(seq),
         prev: if seq > 1 {
-            Some(IdPrefix(seq - 1))
+            Some(IdPrefix::from_bits(seq - 1))
         } else {
             None
         },
@@ -74,7 +74,7 @@ fn a_slot_of_another_message_is_no_outcome() {
     let mut channel = ReceivingChannel::default();
     delivered(&mut channel, &at(FIRST, 1, 1));
     let mut other = at(FIRST, 1, 1);
-    other.id = IdPrefix(99);
+    other.id = IdPrefix::from_bits(99);
     assert_eq!(channel.arrives(&other).judgement, Judgement::Other);
     assert_eq!(channel.cancelled(&other).judgement, Judgement::Other);
 }
@@ -84,7 +84,7 @@ fn a_predecessor_that_is_not_the_recorded_one_asks_for_a_rotation() {
     let mut channel = ReceivingChannel::default();
     channel.arrives(&at(FIRST, 1, 1));
     let mut forked = at(FIRST, 2, 1);
-    forked.prev = Some(IdPrefix(99));
+    forked.prev = Some(IdPrefix::from_bits(99));
     let ruling = channel.arrives(&forked);
     assert_eq!(ruling.judgement, Judgement::Rotate { above: 1 });
 }
@@ -95,7 +95,7 @@ fn a_fork_shows_in_the_message_right_below_low() {
     delivered(&mut channel, &at(FIRST, 1, 1));
     channel.arrives(&at(FIRST, 3, 2));
     let mut forked = at(FIRST, 2, 1);
-    forked.prev = Some(IdPrefix(99));
+    forked.prev = Some(IdPrefix::from_bits(99));
     let mut later = ReceivingChannel::from_bytes(&channel.to_bytes()).unwrap();
     let ruling = later.arrives(&forked);
     assert_eq!(ruling.judgement, Judgement::Rotate { above: 1 });
@@ -107,7 +107,7 @@ fn a_message_that_its_recorded_successor_contradicts_asks_for_a_rotation() {
     let mut channel = ReceivingChannel::default();
     channel.arrives(&at(FIRST, 2, 1));
     let mut forked = at(FIRST, 1, 1);
-    forked.id = IdPrefix(99);
+    forked.id = IdPrefix::from_bits(99);
     let ruling = channel.arrives(&forked);
     assert_eq!(ruling.judgement, Judgement::Rotate { above: 1 });
 }

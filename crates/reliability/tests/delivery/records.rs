@@ -8,6 +8,11 @@ use stanchion_stanza::payload::delivery::{Boot, Epoch, IdPrefix, MAX_SEQ};
 /// Bytes that one epoch takes, at most.
 const EPOCH_BYTES: usize = 1024;
 
+const EPOCH: Epoch = Epoch {
+    index: 1,
+    random: 1,
+};
+
 /// What a peer may write, and what may follow.
 fn any_word() -> impl Strategy<Value = (Coordinates, u8)> {
     let seq = prop_oneof![1..200u64, MAX_SEQ - 70..=MAX_SEQ];
@@ -22,8 +27,8 @@ fn any_word() -> impl Strategy<Value = (Coordinates, u8)> {
                 },
                 seq,
                 low,
-                id: IdPrefix(id),
-                prev: prev.map(IdPrefix),
+                id: IdPrefix::from_bits(id),
+                prev: prev.map(IdPrefix::from_bits),
                 boot: Boot(boot),
             };
             (at, then)
@@ -62,7 +67,7 @@ proptest! {
     #[test]
     fn any_bytes_are_a_channel_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         if let Ok(channel) = ReceivingChannel::from_bytes(&bytes) {
-            prop_assert_eq!(channel.to_bytes(), bytes.clone());
+            prop_assert_eq!(ReceivingChannel::from_bytes(&channel.to_bytes()), Ok(channel));
         }
         let _ = SendingChannel::from_bytes(&bytes);
     }
@@ -70,20 +75,20 @@ proptest! {
 
 fn full() -> ReceivingChannel {
     let mut channel = ReceivingChannel::default();
-    for seq in 1..=SPAN {
+    // The first one is the message below `low`.
+    for seq in 1..=SPAN + 1 {
         channel.arrives(&Coordinates {
-            epoch: Epoch {
-                index: 1,
-                random: 1,
-            },
+            epoch: EPOCH,
             seq,
-            low: 1,
-            id: IdPrefix(seq),
+            low: seq.min(2),
+            id: IdPrefix::from_bits(seq),
             // What is recorded beside it is not written twice, and another one is refused.
-            prev: Some(IdPrefix(seq - 1)),
+            prev: Some(IdPrefix::from_bits(seq - 1)),
             boot: Boot(seq as u32),
         });
+        channel.conclude(EPOCH, seq, Standing::Delivered);
     }
+    channel.close(EPOCH, Boot(1), &mut Vec::new());
     channel
 }
 
@@ -94,13 +99,56 @@ fn an_epoch_takes_less_than_a_kibibyte_whatever_a_peer_does() {
     assert!(bytes < EPOCH_BYTES);
 }
 
+/// Two slots of an epoch, as version 2 wrote them: ids had eight bytes.
+#[test]
+fn a_record_with_long_ids_is_read() {
+    let long = |id: u8| [0, 0, 0, 0, 0, id, 7, 7];
+    let mut bytes = vec![2, 1, 0, 0, 0, 1, 0, 0, 0, 1];
+    bytes.extend(2_u64.to_be_bytes());
+    bytes.push(1);
+    bytes.extend(long(1));
+    // Open, one boot, two slots: delivered with its predecessor, held with the one beside it.
+    bytes.extend([0, 1, 0, 0, 0, 9, 2]);
+    bytes.push(2 << 3 | 2);
+    bytes.extend(long(2));
+    bytes.extend(long(1));
+    bytes.push(1 << 3);
+    bytes.extend(long(3));
+
+    let mut channel = ReceivingChannel::default();
+    for seq in 1..=3 {
+        channel.arrives(&Coordinates {
+            epoch: EPOCH,
+            seq,
+            low: seq.min(2),
+            id: IdPrefix::from_bits(seq),
+            prev: Some(IdPrefix::from_bits(seq - 1)),
+            boot: Boot(9),
+        });
+    }
+    channel.conclude(EPOCH, 2, Standing::Delivered);
+    assert_eq!(ReceivingChannel::from_bytes(&bytes), Ok(channel));
+    // Of the sender's, the id of the last message.
+    let mut bytes = vec![2, 0, 0, 0, 1, 0, 0, 0, 1];
+    for number in [1_u64, 1, 2] {
+        bytes.extend(number.to_be_bytes());
+    }
+    bytes.push(1);
+    bytes.extend(long(1));
+    bytes.push(0);
+    let mut sending = SendingChannel::new(EPOCH);
+    sending.accept(IdPrefix::from_bits(1), false);
+    let read = SendingChannel::from_bytes(&bytes).unwrap();
+    assert_eq!(read.to_bytes(), sending.to_bytes());
+}
+
 #[test]
 fn a_record_that_is_cut_or_of_a_later_version_is_refused() {
     let mut bytes = full().to_bytes();
     for cut in 0..bytes.len() {
         assert!(ReceivingChannel::from_bytes(&bytes[..cut]).is_err());
     }
-    bytes[0] = 3;
+    bytes[0] = 4;
     assert!(ReceivingChannel::from_bytes(&bytes).is_err());
     let mut bytes = SendingChannel::new(Epoch {
         index: 1,

@@ -14,7 +14,7 @@ const THIS: Boot = Boot(1);
 fn channel(sent: u64, waiting: u64) -> SendingChannel {
     let mut channel = SendingChannel::new(FIRST);
     for place in 1..=sent + waiting {
-        channel.accept(IdPrefix(place), true);
+        channel.accept(IdPrefix::from_bits(place), true);
         if place <= sent {
             channel.transmit(place, THIS).unwrap();
         }
@@ -25,7 +25,7 @@ fn channel(sent: u64, waiting: u64) -> SendingChannel {
 fn verdict(seq: u64, state: VerdictState) -> Verdict {
     Verdict {
         seq,
-        id: IdPrefix(seq),
+        id: IdPrefix::from_bits(seq),
         state,
     }
 }
@@ -46,8 +46,8 @@ fn said(by: u32, known: bool, low: u64, verdicts: &[Verdict]) -> ClosedSaid<'_> 
 fn inherited(messages: u64) -> SendingChannel {
     let mut channel = SendingChannel::from_bytes(&channel(messages, 0).to_bytes()).unwrap();
     for place in 1..=messages {
-        let prev = (place > 1).then(|| IdPrefix(place - 1));
-        let fate = channel.load(place, IdPrefix(place), prev, Boot(0), THIS);
+        let prev = (place > 1).then(|| IdPrefix::from_bits(place - 1));
+        let fate = channel.load(place, IdPrefix::from_bits(place), prev, Boot(0), THIS);
         assert_eq!(fate, Fate::Move);
     }
     channel.loaded_all();
@@ -58,7 +58,7 @@ fn inherited(messages: u64) -> SendingChannel {
 fn only_a_verdict_with_the_id_of_the_message_counts() {
     let mut channel = channel(1, 0);
     let mut other = verdict(1, VerdictState::Delivered);
-    other.id = IdPrefix(9);
+    other.id = IdPrefix::from_bits(9);
     assert_eq!(channel.hear(FIRST, THIS, THIS, &other), Heard::Nothing);
     let own = verdict(1, VerdictState::Delivered);
     let fate = Fate::Delivered;
@@ -103,7 +103,7 @@ fn only_a_window_from_low_on_is_transmitted() {
 #[test]
 fn a_low_that_rises_over_what_was_given_up_is_told() {
     let mut channel = channel(1, 1);
-    channel.accept(IdPrefix(3), true);
+    channel.accept(IdPrefix::from_bits(3), true);
     channel.transmit(3, THIS);
     channel.decide(2);
     channel.durable(2);
@@ -177,13 +177,16 @@ fn below_the_peers_low_a_message_moves_only_if_its_boot_was_never_accepted() {
 fn what_was_never_transmitted_moves_whatever_low_the_peer_knows() {
     // A store that was set back: the history that it lost told a `low` of 3.
     let mut channel = channel(1, 1);
-    channel.accept(IdPrefix(3), false);
+    channel.accept(IdPrefix::from_bits(3), false);
     channel.rotate();
     let fates = channel.closed(&said(1, true, 4, &[]), THIS, 5);
     assert_eq!(fates, Some(vec![(1, Fate::RolledBack), (2, Fate::Move)]));
     // The same of one that was in the store alone.
-    let prev = Some(IdPrefix(2));
-    assert_eq!(channel.load(3, IdPrefix(3), prev, THIS, THIS), Fate::Move);
+    let prev = Some(IdPrefix::from_bits(2));
+    assert_eq!(
+        channel.load(3, IdPrefix::from_bits(3), prev, THIS, THIS),
+        Fate::Move
+    );
 }
 
 #[test]
@@ -211,23 +214,29 @@ fn a_new_store_of_the_peer_gets_what_was_never_transmitted() {
 #[test]
 fn one_that_moved_at_a_reset_moves_again_after_a_crash() {
     let mut channel = channel(0, 1);
-    channel.accept(IdPrefix(2), false);
+    channel.accept(IdPrefix::from_bits(2), false);
     assert_eq!(channel.reset(THIS, 5), [(1, Fate::Move)]);
     // Delivered in the new epoch, told, and not durable when the process ends.
     channel.opened();
     channel.transmit(1, THIS);
     let mut later = SendingChannel::from_bytes(&channel.to_bytes()).unwrap();
     let next = Boot(2);
-    assert_eq!(later.load(1, IdPrefix(1), None, THIS, next), Fate::Move);
-    let prev = Some(IdPrefix(1));
-    assert_eq!(later.load(2, IdPrefix(2), prev, THIS, next), Fate::Move);
+    assert_eq!(
+        later.load(1, IdPrefix::from_bits(1), None, THIS, next),
+        Fate::Move
+    );
+    let prev = Some(IdPrefix::from_bits(1));
+    assert_eq!(
+        later.load(2, IdPrefix::from_bits(2), prev, THIS, next),
+        Fate::Move
+    );
     assert!(later.open().all(|open| open.maybe_sent));
 }
 
 #[test]
 fn several_ends_of_epochs_are_applied_to_what_is_in_the_store_alone() {
     let mut channel = SendingChannel::new(FIRST);
-    channel.accept(IdPrefix(1), false);
+    channel.accept(IdPrefix::from_bits(1), false);
     channel.reset(THIS, 5);
     channel.opened();
     channel.rotate();
@@ -236,7 +245,7 @@ fn several_ends_of_epochs_are_applied_to_what_is_in_the_store_alone() {
     closed.epoch = channel.epoch();
     channel.closed(&closed, THIS, 6).unwrap();
     let mut later = SendingChannel::from_bytes(&channel.to_bytes()).unwrap();
-    let fate = later.load(1, IdPrefix(1), None, THIS, Boot(2));
+    let fate = later.load(1, IdPrefix::from_bits(1), None, THIS, Boot(2));
     assert_eq!(fate, Fate::Void);
 }
 
@@ -266,21 +275,21 @@ fn what_the_store_refused_holds_nothing_back() {
 #[test]
 fn what_an_ended_epoch_says_is_kept_until_it_is_durable() {
     let mut channel = channel(1, 0);
-    channel.accept(IdPrefix(2), false);
+    channel.accept(IdPrefix::from_bits(2), false);
     let bytes = channel.to_bytes();
     let next = Boot(2);
     let mut channel = SendingChannel::from_bytes(&bytes).unwrap();
-    channel.load(1, IdPrefix(1), None, THIS, next);
+    channel.load(1, IdPrefix::from_bits(1), None, THIS, next);
     channel.rotate();
     let delivered = [verdict(2, VerdictState::Delivered)];
     let mut closed = said(2, false, 1, &delivered);
     closed.boot = next;
     channel.closed(&closed, next, 5).unwrap();
-    let prev = Some(IdPrefix(1));
-    let fate = channel.load(2, IdPrefix(2), prev, THIS, next);
+    let prev = Some(IdPrefix::from_bits(1));
+    let fate = channel.load(2, IdPrefix::from_bits(2), prev, THIS, next);
     assert_eq!(fate, Fate::Delivered);
     // The channel is written, the final state is not, and the process ends.
     let mut later = SendingChannel::from_bytes(&channel.to_bytes()).unwrap();
-    let fate = later.load(2, IdPrefix(2), prev, THIS, Boot(3));
+    let fate = later.load(2, IdPrefix::from_bits(2), prev, THIS, Boot(3));
     assert_eq!(fate, Fate::Delivered);
 }

@@ -19,7 +19,7 @@ fn holding(count: u64) -> Script {
     s.connect();
     for n in 1..=count {
         s.channel_message_that(&format!("m{n}"), n, |said| {
-            said.prev = (n > 1).then(|| IdPrefix(n + 99));
+            said.prev = (n > 1).then(|| IdPrefix::from_bits(n + 99));
         });
     }
     let all: Vec<u64> = (1..=count).collect();

@@ -38,7 +38,7 @@ fn sizes(sent: &[String]) -> Vec<usize> {
 fn part(s: &Script, id: &str, seq: u64, change: impl FnOnce(&mut Deliver)) -> Vec<u8> {
     let mut said = Deliver {
         to: s.engine.place().cloned(),
-        prev: (seq > 1).then(|| IdPrefix(seq + 99)),
+        prev: (seq > 1).then(|| IdPrefix::from_bits(seq + 99)),
         ..deliver(seq)
     };
     change(&mut said);

@@ -6,7 +6,7 @@ use stanchion_reliability::delivery::sender::WINDOW;
 use stanchion_reliability::engine::{Event, Input, Mode};
 use stanchion_reliability::protection::Protection;
 
-use crate::pair::{Pair, said, says};
+use crate::pair::{ON_THEIR_WAY, Pair, said, says};
 use crate::script::{SECOND, Script};
 
 /// A small generator, for which stanza is lost.
@@ -246,14 +246,14 @@ fn a_quarter_of_the_window_is_kept_for_alarms() {
     let mut pair = Pair::new();
     pair.a.s.send_on("a", "bob@y", "first", None);
     pair.carry();
-    for n in 0..2 * WINDOW {
+    for n in 0..2 * ON_THEIR_WAY {
         pair.a.s.send_on("t", "bob@y", &format!("t{n}"), None);
     }
-    assert_eq!(pair.a.out().len() as u64, WINDOW * 3 / 4);
-    for n in 0..2 * WINDOW {
+    assert_eq!(pair.a.out().len() as u64, ON_THEIR_WAY * 3 / 4);
+    for n in 0..2 * ON_THEIR_WAY {
         pair.a.s.send_on("a", "bob@y", &format!("a{n}"), None);
     }
-    assert_eq!(pair.a.out().len() as u64, WINDOW / 4);
+    assert_eq!(pair.a.out().len() as u64, ON_THEIR_WAY / 4);
 }
 
 #[test]
@@ -381,7 +381,7 @@ pub(crate) fn an_application_begins_again_once_that_is_durable() {
 #[test]
 fn a_recipient_that_is_forgotten_holds_up_nothing() {
     let mut pair = Pair::acquainted();
-    for n in 0..=WINDOW {
+    for n in 0..=ON_THEIR_WAY {
         pair.send_within(&format!("m{n:02}"), 20 * SECOND);
     }
     pair.pass_deaf(20 * SECOND);
@@ -396,7 +396,7 @@ fn a_recipient_that_is_forgotten_holds_up_nothing() {
     // Never transmitted, and so not in doubt.
     pair.a.listen();
     assert_eq!(
-        pair.a.outcomes_of(&format!("m{WINDOW}")),
+        pair.a.outcomes_of(&format!("m{ON_THEIR_WAY}")),
         ["not delivered expired"]
     );
 }

@@ -1,10 +1,9 @@
 //! Stores that are lost, restored and copied: epochs end, and nothing is said of a message
 //! that is not so.
 
-use stanchion_reliability::delivery::sender::WINDOW;
 use stanchion_reliability::engine::{Event, Input};
 
-use crate::pair::{Pair, said, says};
+use crate::pair::{ON_THEIR_WAY, Pair, said, says};
 use crate::script::{SECOND, Script};
 
 /// The epoch's index in a stanza.
@@ -15,15 +14,16 @@ fn index(xml: &str) -> String {
 #[test]
 fn another_store_at_the_recipient_leaves_what_was_transmitted_in_doubt() {
     let mut pair = Pair::acquainted();
-    for n in 0..WINDOW + 2 {
+    for n in 0..ON_THEIR_WAY + 2 {
         pair.send(&format!("m{n:02}"));
     }
     // A window is on its way.
-    assert_eq!(pair.a.out().len() as u64, WINDOW);
+    assert_eq!(pair.a.out().len() as u64, ON_THEIR_WAY);
     pair.b.becomes(Script::reinstalled);
     pair.pass(70 * SECOND);
     assert_eq!(pair.a.outcomes_of("m00"), ["in doubt peerreset"]);
-    let [last, next, after] = [WINDOW - 1, WINDOW, WINDOW + 1].map(|n| format!("m{n:02}"));
+    let [last, next, after] =
+        [ON_THEIR_WAY - 1, ON_THEIR_WAY, ON_THEIR_WAY + 1].map(|n| format!("m{n:02}"));
     assert_eq!(pair.a.outcomes_of(&last), ["in doubt peerreset"]);
     assert_eq!(pair.a.outcomes_of(&next), ["delivered"]);
     assert_eq!(pair.effects, [next, after]);
@@ -277,10 +277,10 @@ fn what_two_live_copies_of_a_store_both_send_for_the_first_time_takes_effect_twi
     let mut pair = Pair::acquainted();
     pair.a.s.disconnect();
     // More than a window, so that the last one waits until the first one is settled.
-    for n in 0..=WINDOW {
+    for n in 0..=ON_THEIR_WAY {
         pair.send(&format!("m{n:02}"));
     }
-    let last = format!("m{WINDOW:02}");
+    let last = format!("m{ON_THEIR_WAY:02}");
     let copy = pair.a.s.image();
     let mut clone = Pair::new();
     clone.a.s = pair.a.s.copied(copy, 77);
@@ -292,7 +292,7 @@ fn what_two_live_copies_of_a_store_both_send_for_the_first_time_takes_effect_twi
     std::mem::swap(&mut clone.b, &mut pair.b);
     pair.a.s.bind(false, None);
     pair.pass(10 * SECOND);
-    assert_eq!(clone.effects.len() as u64, WINDOW + 2);
+    assert_eq!(clone.effects.len() as u64, ON_THEIR_WAY + 2);
     assert_eq!(pair.a.outcomes_of("m00"), ["in doubt rolledback"]);
     assert_eq!(pair.effects, [last]);
 }

@@ -460,7 +460,7 @@ fn what_was_handed_over_comes_again_in_its_order() {
 /// Message `n` of a channel comes, whose sender is done with all below `low`.
 fn comes(s: &mut Script, n: u64, low: u64) {
     s.channel_message_that(&format!("m{n}"), n, |said| {
-        said.prev = (n > 1).then(|| IdPrefix(n + 99));
+        said.prev = (n > 1).then(|| IdPrefix::from_bits(n + 99));
         said.low = low;
     });
 }

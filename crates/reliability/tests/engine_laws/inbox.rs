@@ -141,7 +141,7 @@ fn what_comes_again_takes_no_place_of_others() {
     s.connect();
     let of_the_channel = |s: &mut Script, n: u64| {
         s.channel_message_that(&format!("a{n}"), n, |said| {
-            said.prev = (n > 1).then(|| IdPrefix(n + 99));
+            said.prev = (n > 1).then(|| IdPrefix::from_bits(n + 99));
         });
     };
     s.message("p0");
@@ -196,7 +196,7 @@ fn a_full_inbox_sends_back_what_it_cannot_keep() {
 pub(crate) fn a_full_inbox_takes_the_message_that_those_in_it_wait_for() {
     let mut s = Script::with(|config| config.inbox = 2);
     s.connect();
-    let prev = |said: &mut Deliver| said.prev = Some(IdPrefix(said.seq + 99));
+    let prev = |said: &mut Deliver| said.prev = Some(IdPrefix::from_bits(said.seq + 99));
     for (id, seq) in [("m3", 3), ("m4", 4)] {
         s.channel_message_that(id, seq, prev);
     }
@@ -229,7 +229,7 @@ fn full_of_what_waits() -> Script {
     s.connect();
     for (id, seq) in [("m2", 2), ("m3", 3)] {
         s.channel_message_that(id, seq, |said| {
-            said.prev = Some(IdPrefix(seq + 99));
+            said.prev = Some(IdPrefix::from_bits(seq + 99));
             said.epoch.index = 2;
         });
     }
@@ -320,7 +320,7 @@ fn what_left_a_full_inbox_comes_again_with_its_sender() {
     }
     let of_the_second = |id: &str, seq: u64, s: &mut Script| {
         s.channel_message_that(id, seq, |said| {
-            said.prev = (seq > 1).then(|| IdPrefix(seq + 99));
+            said.prev = (seq > 1).then(|| IdPrefix::from_bits(seq + 99));
             said.epoch.index = 2;
         });
     };
@@ -376,12 +376,12 @@ fn a_copy_from_a_history_that_both_ends_have_lost_can_take_effect_again() {
     s.commit(1);
     s.channel_message_that("m2", 2, |said| {
         said.low = 2;
-        said.prev = Some(IdPrefix(101));
+        said.prev = Some(IdPrefix::from_bits(101));
     });
     s.handed();
     let here = s.engine.place().cloned();
     s.channel_message_that("m1", 13, |said| {
-        (said.epoch.index, said.low, said.id) = (2, 13, IdPrefix(101));
+        (said.epoch.index, said.low, said.id) = (2, 13, IdPrefix::from_bits(101));
         said.to = here;
     });
     let events = s.events();

@@ -9,6 +9,9 @@ use stanchion_stanza::{Limits, Scope, codec::parse_element};
 
 use crate::script::{SECOND, Script, between};
 
+/// Messages of a channel that are without verdict at once, as is the default.
+pub(crate) const ON_THEIR_WAY: u64 = 96;
+
 /// One of the two.
 pub(crate) struct End {
     pub(crate) s: Script,

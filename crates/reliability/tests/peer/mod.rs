@@ -75,7 +75,7 @@ impl Peer {
             channel: Channel::new("c").unwrap(),
             seq,
             low: self.low,
-            id: IdPrefix(seq),
+            id: IdPrefix::from_bits(seq),
             prev: None,
             boot: Boot(3),
             deadline: None,

@@ -208,7 +208,7 @@ mod tests {
         let of = |copy: bool, to: &str| {
             let d = format!(
                 "{BODY}<d xmlns='urn:stanchion:delivery:0' d='P' {to} e='0.AAAAAA' c='a' n='1' \
-                 l='1' i='AAAAAAAAAAE' b='AAAAAA'/>"
+                 l='1' i='AAAAAAAB' b='AAAAAA'/>"
             );
             let read = read_as(copy, PEER, ME, "chat", &d);
             match read {

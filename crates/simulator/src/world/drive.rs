@@ -25,7 +25,7 @@ use crate::setup::MS;
 use crate::switch::Switch;
 
 /// Numbers of a channel, from the lowest that is open on, that may be on their way.
-const WINDOW: u64 = 96;
+const WINDOW: u64 = 136;
 /// Outputs of one drain at most; a process that gives more does not come to rest.
 const OUTPUTS: usize = 20_000;
 

@@ -187,7 +187,7 @@ mod tests {
             channel: "c".parse().unwrap(),
             seq: 1,
             low: 1,
-            id: IdPrefix(1),
+            id: IdPrefix::from_bits(1),
             prev: None,
             boot: Boot(1),
             deadline: None,

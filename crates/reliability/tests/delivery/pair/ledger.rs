@@ -87,18 +87,18 @@ impl Ledger {
         let before = before.fold(0, |mask, bit: u128| mask | bit);
         self.messages.push(Message {
             before,
-            prev: last.map(|at| IdPrefix(at as u64 + 1)),
+            prev: last.map(|at| IdPrefix::from_bits(at as u64 + 1)),
             ..Message::default()
         });
-        IdPrefix(self.messages.len() as u64)
+        IdPrefix::from_bits(self.messages.len() as u64)
     }
 
     pub(crate) fn get(&self, id: IdPrefix) -> &Message {
-        &self.messages[id.0 as usize - 1]
+        &self.messages[id.bits() as usize - 1]
     }
 
     pub(crate) fn get_mut(&mut self, id: IdPrefix) -> &mut Message {
-        &mut self.messages[id.0 as usize - 1]
+        &mut self.messages[id.bits() as usize - 1]
     }
 
     pub(crate) fn sent(&mut self, at: &Coordinates) {
@@ -119,7 +119,7 @@ impl Ledger {
             return Err(format!("NotDelivered means never: {id:?} took effect"));
         }
         if message.effects == 0 && !message.excused && !self.unordered {
-            let bit = 1u128 << (id.0 - 1);
+            let bit = 1u128 << (id.bits() - 1);
             let after = |m: &Message| m.effects > 0 && m.before & bit != 0;
             if let Some(later) = self.messages.iter().position(after) {
                 return Err(format!("first in, first out: {id:?} after {}", later + 1));
@@ -165,7 +165,7 @@ impl Ledger {
     }
 
     pub(crate) fn tell(&mut self, id: IdPrefix, outcome: Outcome) -> Checked {
-        let message = &mut self.messages[id.0 as usize - 1];
+        let message = &mut self.messages[id.bits() as usize - 1];
         match outcome {
             Outcome::Delivered if !message.committed => {
                 return Err(format!("Delivered means committed: {id:?} is not"));
@@ -212,7 +212,7 @@ impl Ledger {
     ) {
         self.restores += 1;
         for (at, message) in self.messages.iter_mut().enumerate() {
-            let id = IdPrefix(at as u64 + 1);
+            let id = IdPrefix::from_bits(at as u64 + 1);
             let undone = |sent: &Sent| decided(now, sent, id) && !decided(then, sent, id);
             let reopened = |sent: &Sent| is_closed(now, sent.0) && !is_closed(then, sent.0);
             message.reopened |= message.sent.iter().any(reopened);
@@ -250,7 +250,7 @@ fn is_closed(channel: &ReceivingChannel, epoch: Epoch) -> bool {
         epoch,
         seq: 1000,
         low: 1000,
-        id: IdPrefix(0),
+        id: IdPrefix::from_bits(0),
         prev: None,
         boot: Boot(0),
     });

@@ -162,7 +162,7 @@ impl Value for Ids {
             if ids.len() == Closed::MAX_VERDICTS {
                 return Err(InvalidDelivery::Spelling {
                     what: "list of ids",
-                    form: "1 to 96 of them, with one space between",
+                    form: "1 to 136 of them, with one space between",
                 });
             }
             ids.push(IdPrefix::read(id)?);

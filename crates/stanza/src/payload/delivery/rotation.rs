@@ -117,7 +117,7 @@ pub struct Closed {
 
 impl Closed {
     /// Verdicts in one answer, at most: as many as the recipient keeps of an epoch.
-    pub const MAX_VERDICTS: usize = 96;
+    pub const MAX_VERDICTS: usize = 136;
 
     const fn is_final(verdict: &Verdict) -> bool {
         use VerdictState::{Delivered, Handed, Late, Maybe, Other, Settled, Void};

@@ -9,6 +9,7 @@ use super::value::{Value, read_base64url, spelled, write_base64url};
 use super::{Device, InvalidDelivery};
 
 const ELEVEN: &str = "base64url of 8 bytes, 11 letters without padding";
+const EIGHT: &str = "base64url of 6 bytes, 8 letters";
 const SIX: &str = "base64url of 4 bytes, 6 letters without padding";
 
 /// Which store a device keeps its deliveries in: drawn at random when the store was made,
@@ -18,29 +19,46 @@ const SIX: &str = "base64url of 4 bytes, 6 letters without padding";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StoreTag(pub u64);
 
-/// What names a message's id in eight bytes, see [`IdPrefix::of`].
+/// What names a message's id in six bytes, see [`IdPrefix::of`].
 ///
-/// Written as base64url of its eight bytes, the first one highest.
+/// Written as base64url of its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct IdPrefix(pub u64);
+pub struct IdPrefix(pub [u8; 6]);
 
 impl IdPrefix {
-    /// The first eight bytes of the SHA-256 of a stanza id.
+    /// The first six bytes of the SHA-256 of a stanza id.
     ///
-    /// Not of the id itself: the first eight bytes of a UUIDv7 are 48 bits of time and 12
-    /// that are random (RFC 9562 §5.7), so that a device that was restored from a backup
-    /// could give two messages the same ones. And ids need not be UUIDs.
+    /// Not of the id itself: those of a UUIDv7 are its 48 bits of time (RFC 9562 §5.7), so
+    /// that a device that was restored from a backup could give two messages the same ones.
+    /// And ids need not be UUIDs.
     ///
     /// ```
     /// use stanchion_stanza::payload::delivery::IdPrefix;
-    /// // The SHA-256 of `abc` begins ba7816bf8f01cfea (FIPS 180-2 appendix B.1).
-    /// assert_eq!(IdPrefix::of("abc"), IdPrefix(0xba78_16bf_8f01_cfea));
+    /// // The SHA-256 of `abc` begins ba7816bf8f01 (FIPS 180-2 appendix B.1).
+    /// assert_eq!(IdPrefix::of("abc"), IdPrefix::from_bits(0xba78_16bf_8f01));
     /// ```
     #[must_use]
     pub fn of(stanza_id: &str) -> Self {
         let digest = Sha256::digest(stanza_id.as_bytes());
-        let first = digest.iter().take(8);
-        Self(first.fold(0, |prefix, byte| prefix << 8 | u64::from(*byte)))
+        let mut first = [0; 6];
+        for (to, byte) in first.iter_mut().zip(digest) {
+            *to = byte;
+        }
+        Self(first)
+    }
+
+    /// The lowest 48 of these bits, the highest of them first.
+    #[must_use]
+    pub const fn from_bits(bits: u64) -> Self {
+        let [_, _, a, b, c, d, e, f] = bits.to_be_bytes();
+        Self([a, b, c, d, e, f])
+    }
+
+    /// Its 48 bits as a number, the first byte highest.
+    #[must_use]
+    pub const fn bits(self) -> u64 {
+        let [a, b, c, d, e, f] = self.0;
+        u64::from_be_bytes([0, 0, a, b, c, d, e, f])
     }
 }
 
@@ -73,25 +91,33 @@ pub struct Epoch {
 
 spelled!(StoreTag, IdPrefix, Boot, Place, Epoch);
 
-/// A token of eight bytes.
-macro_rules! long {
-    ($($name:ident, $what:literal;)*) => {$(
-        impl Value for $name {
-            fn read(written: &str) -> Result<Self, InvalidDelivery> {
-                let misspelt = InvalidDelivery::Spelling { what: $what, form: ELEVEN };
-                read_base64url(written, 11).map(Self).ok_or(misspelt)
-            }
+impl Value for StoreTag {
+    fn read(written: &str) -> Result<Self, InvalidDelivery> {
+        let misspelt = InvalidDelivery::Spelling {
+            what: "store",
+            form: ELEVEN,
+        };
+        read_base64url(written, 11).map(Self).ok_or(misspelt)
+    }
 
-            fn write(&self, out: &mut impl fmt::Write) -> fmt::Result {
-                write_base64url::<11>(self.0, out)
-            }
-        }
-    )*};
+    fn write(&self, out: &mut impl fmt::Write) -> fmt::Result {
+        write_base64url::<11>(self.0, out)
+    }
 }
 
-long! {
-    StoreTag, "store";
-    IdPrefix, "id prefix";
+impl Value for IdPrefix {
+    fn read(written: &str) -> Result<Self, InvalidDelivery> {
+        let misspelt = InvalidDelivery::Spelling {
+            what: "id prefix",
+            form: EIGHT,
+        };
+        let bits = read_base64url(written, 8);
+        bits.map(Self::from_bits).ok_or(misspelt)
+    }
+
+    fn write(&self, out: &mut impl fmt::Write) -> fmt::Result {
+        write_base64url::<8>(self.bits() << 16, out)
+    }
 }
 
 /// The number in a token of four bytes.

@@ -155,7 +155,7 @@ const fn sextet(letter: u8) -> Option<u64> {
 }
 
 /// The first `N` letters of base64url (RFC 4648 §5) of the big-endian bytes of `bits`: 11
-/// for all eight of them, 6 for the first four.
+/// for all eight of them, 8 for the first six, 6 for the first four.
 pub(super) fn write_base64url<const N: usize>(bits: u64, out: &mut impl fmt::Write) -> fmt::Result {
     // Two zero bits follow the 64, so that eleven letters have six each.
     let bits = u128::from(bits) << 2;
@@ -204,11 +204,15 @@ mod tests {
             write_base64url::<6>(u64::from(short) << 32, &mut out).unwrap();
             prop_assert_eq!(&out, &URL_SAFE_NO_PAD.encode(short.to_be_bytes()));
             prop_assert_eq!(read_base64url(&out, 6), Some(u64::from(short)));
+            out.clear();
+            write_base64url::<8>(long, &mut out).unwrap();
+            prop_assert_eq!(&out, &URL_SAFE_NO_PAD.encode(&long.to_be_bytes()[..6]));
+            prop_assert_eq!(read_base64url(&out, 8), Some(long >> 16));
         }
 
         #[test]
         fn base64url_is_judged_as_another_decoder_judges_it(s in "[A-Ca-c0-2_=+/-]{5,12}") {
-            for (letters, bytes) in [(11, 8), (6, 4)] {
+            for (letters, bytes) in [(11, 8), (8, 6), (6, 4)] {
                 let other = URL_SAFE_NO_PAD.decode(&s).ok().filter(|b| b.len() == bytes);
                 let other = other.map(|b| b.iter().fold(0, |n, b| n << 8 | u64::from(*b)));
                 prop_assert_eq!(read_base64url(&s, letters), other);
