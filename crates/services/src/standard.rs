@@ -38,7 +38,7 @@ pub struct StandardConfig {
     pub chat: bool,
     /// How much of the history is kept.
     pub history: HistoryConfig,
-    /// How many received messages the session hands over at once, if not 128.
+    /// How many received messages the session hands over at once, if not 256.
     pub hand_over: Option<usize>,
     /// What program we say that we are (XEP-0092).
     pub software: Software,

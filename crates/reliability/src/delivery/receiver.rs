@@ -244,16 +244,14 @@ impl ReceivingChannel {
     /// epoch, was put back to before that, took the message there, and then heard of the
     /// new epoch, which the sender opened upon the answer that is forgotten here.
     ///
-    /// What has a verdict was transmitted, which no more than a window of messages is when
-    /// its epoch ends, and they move first, in their order: later messages are not compared
-    /// with hundreds of ids that are none of theirs.
+    /// It keeps its predecessor, which tells it from one whose id is alike by chance.
     fn moved(&mut self, at: &Coordinates, ruling: &mut Ruling) {
-        if at.seq > SPAN {
-            return;
-        }
         let older = self.epochs.iter().filter(|known| known.epoch != at.epoch);
         let mut slots = older.flat_map(|known| &known.slots);
-        let Some(standing) = slots.find(|s| s.id == at.id).map(|s| s.standing) else {
+        let other =
+            |slot: &Slot| matches!((slot.prev, at.prev), (Some(one), Some(two)) if one != two);
+        let found = slots.find(|slot| slot.id == at.id && !other(slot));
+        let Some(standing) = found.map(|slot| slot.standing) else {
             return;
         };
         if mutant::is("forget-older-epochs") {

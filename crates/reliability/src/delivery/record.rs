@@ -119,6 +119,9 @@ impl KnownEpoch {
                 gap => gap,
             };
             let wide = kind >> 5 == WIDE as u8 - 1;
+            if wide && gap < WIDE {
+                return Err(read.damaged());
+            }
             let id = read.id()?;
             let last = slots.last();
             let seq = match last {
@@ -126,7 +129,7 @@ impl KnownEpoch {
                 None => low.checked_add(gap - 1),
             };
             let seq = seq.ok_or_else(|| read.damaged())?;
-            if seq - low >= SPAN || (wide && gap < WIDE) {
+            if seq - low >= SPAN {
                 return Err(read.damaged());
             }
             let prev = match kind >> 3 & 3 {

@@ -31,7 +31,8 @@ pub struct EngineConfig {
     /// Bytes of their stanzas, beyond which no more is accepted. Default 64 MiB.
     pub outbox_bytes: u64,
     /// Received messages that the application may hold without committing them; the
-    /// rest waits in the store. Default 256: more than the windows of two senders.
+    /// rest waits in the store. Default 256: more than two senders have
+    /// without verdict.
     pub hand_over: usize,
     /// Received messages that may wait for the application in all, in the store. More
     /// are sent back as `resource-constraint`, and their senders try again. Default

@@ -57,7 +57,7 @@ use stanchion_stanza::payload::delivery::{
 };
 use stanchion_stanza::{BareJid, Encoder, Limits, Scope};
 
-use crate::store::{Committed, MAX_PAGE, Op, OpResult, Recovered};
+use crate::store::{Committed, MAX_BATCH, MAX_PAGE, Op, OpResult, Recovered};
 
 pub use archived::SLICE;
 pub use config::EngineConfig;
@@ -94,6 +94,8 @@ const COMMITTING: usize = 2048;
 /// Messages of one lane in memory: two windows, so that one is loaded while the other is
 /// on its way.
 const OF_A_LANE: usize = 272;
+// A lane's messages that end together are of one batch.
+const _: () = assert!(BATCH + OF_A_LANE + 32 <= MAX_BATCH);
 /// How often what is past its retention is removed from the store.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 /// The store is not asked more often than this for messages that are due; messages in

@@ -273,6 +273,24 @@ fn a_message_that_moved_keeps_the_verdict_of_the_older_epoch() {
 }
 
 #[test]
+fn a_message_that_moved_is_known_wherever_it_stands_in_the_new_epoch() {
+    let mut channel = ReceivingChannel::default();
+    for seq in 1..=3 {
+        channel.arrives(&at(FIRST, seq, 1));
+        channel.conclude(FIRST, seq, Standing::Delivered);
+    }
+    // A restored sender lost track of many before it.
+    let mut moved = at(epoch(2), 5 * SPAN, 5 * SPAN);
+    (moved.id, moved.prev) = (IdPrefix::from_bits(3), Some(IdPrefix::from_bits(2)));
+    let delivered = Judgement::Known(Standing::Delivered);
+    assert_eq!(channel.arrives(&moved).judgement, delivered);
+    // Another one's id may be alike, and its predecessor's as well is too much of chance.
+    (moved.seq, moved.low) = (6 * SPAN, 6 * SPAN);
+    moved.prev = Some(IdPrefix::from_bits(77));
+    assert_eq!(channel.arrives(&moved).judgement, Judgement::Keep);
+}
+
+#[test]
 fn what_a_sender_may_not_transmit_is_ignored() {
     let mut channel = ReceivingChannel::default();
     let beyond = channel.arrives(&at(FIRST, 1 + SPAN, 1)).judgement;

@@ -15,8 +15,8 @@ const EPOCH: Epoch = Epoch {
 
 /// What a peer may write, and what may follow.
 fn any_word() -> impl Strategy<Value = (Coordinates, u8)> {
-    let seq = prop_oneof![1..200u64, MAX_SEQ - 70..=MAX_SEQ];
-    let low = prop_oneof![1..9u64, 1..200u64, MAX_SEQ - 70..=MAX_SEQ];
+    let seq = prop_oneof![1..200u64, MAX_SEQ - 200..=MAX_SEQ];
+    let low = prop_oneof![1..9u64, 1..200u64, MAX_SEQ - 200..=MAX_SEQ];
     let ids = (any::<u64>(), proptest::option::of(any::<u64>()));
     (0..6u32, seq, low, ids, 0..20u32, any::<u8>()).prop_map(
         |(index, seq, low, (id, prev), boot, then)| {

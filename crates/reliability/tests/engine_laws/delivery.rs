@@ -241,6 +241,44 @@ fn what_comes_late_is_not_handed_over() {
     assert_eq!(pair.effects, Vec::<String>::new());
 }
 
+/// The stanza as an earlier version wrote it: ids had eight bytes.
+fn with_long_ids(xml: &str) -> String {
+    let mut long = xml.to_owned();
+    for name in ["i", "p"] {
+        let id = said(xml, name);
+        long = long.replace(&format!("{name}='{id}'"), &format!("{name}='{id}AAA'"));
+    }
+    long
+}
+
+#[test]
+fn what_an_earlier_version_sent_and_kept_is_the_same_message() {
+    let mut pair = Pair::acquainted();
+    pair.commits = false;
+    pair.send("m1");
+    pair.send("m2");
+    let out = pair.a.out();
+    // The first is in the application's hands when the device is updated.
+    for xml in out.iter().rev() {
+        let long = with_long_ids(xml);
+        assert_ne!(&long, xml);
+        pair.reaches_b(&long);
+    }
+    assert_eq!(pair.b.handed.len(), 2);
+    pair.b.becomes(Script::crash);
+    pair.commits = true;
+    pair.carry();
+    assert_eq!(pair.effects, ["m1", "m2"]);
+    for id in ["m1", "m2"] {
+        assert_eq!(pair.a.outcomes_of(id), ["delivered"]);
+    }
+    for xml in &out {
+        pair.reaches_b(xml);
+        pair.reaches_b(&with_long_ids(xml));
+    }
+    assert_eq!(pair.effects.len(), 2);
+}
+
 #[test]
 fn a_quarter_of_the_window_is_kept_for_alarms() {
     let mut pair = Pair::new();

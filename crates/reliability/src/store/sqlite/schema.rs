@@ -230,6 +230,8 @@ CREATE INDEX outbound_due ON outbound (deadline, seq) WHERE state < 3 AND deadli
 CREATE INDEX outbound_final ON outbound (updated_at) WHERE state >= 10;
 PRAGMA legacy_alter_table = OFF;
 ",
+    // Ids have six bytes in the records of channels, which earlier releases cannot read.
+    "",
 ];
 
 /// The version this release writes, and the newest it reads.
