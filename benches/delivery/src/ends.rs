@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use stanchion::services::Incoming;
 use stanchion::session::{Outgoing, Sent, Status};
+use stanchion::stanza::payload::delivery::Bundle;
 use stanchion::{Client, ClientBuilder, Outcome};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout};
@@ -25,6 +26,15 @@ pub const TO: &str = "cloud";
 const SENDERS: usize = 256;
 /// A run that takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(300);
+
+/// The figures are of messages that are alone in a stanza, and of full bundles.
+pub const BUNDLES: [usize; 2] = [1, Bundle::MAX];
+
+/// One of [`BUNDLES`].
+pub fn bundle(text: &str) -> Result<usize, String> {
+    let found = text.parse().ok().filter(|of| BUNDLES.contains(of));
+    found.ok_or_else(|| format!("it is one of {BUNDLES:?}"))
+}
 
 /// A client that never finds its server, and whose outbox has no end.
 pub async fn cut_off(store: &Path) -> Result<(Client, Incoming), String> {
@@ -184,6 +194,9 @@ impl Run {
         let rates = runs.iter().map(|r| r.per_second).collect();
         figure::print(&format!("delivery/{server}"), figure::median(rates), "1/s");
         let times: Vec<Duration> = runs.iter().flat_map(|r| r.single.clone()).collect();
+        if times.is_empty() {
+            return;
+        }
         for (name, share) in [("p50", 0.5), ("p99", 0.99)] {
             let what = format!("delivery/{server}, one at a time, {name}");
             figure::print(&what, figure::quantile(&times, share), "µs");

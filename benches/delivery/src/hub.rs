@@ -2,11 +2,10 @@
 //! loopback: each message alone and several in a stanza.
 
 use clap::Args;
-use stanchion::stanza::payload::delivery::Bundle;
 use stanchion_hub::{Accounts, Hub, HubConfig, HubLimits};
 use tokio::sync::oneshot;
 
-use crate::ends::{DOMAIN, Ends, FROM, Run, TO};
+use crate::ends::{self, BUNDLES, DOMAIN, Ends, FROM, Run, TO};
 use crate::figure::{self, told};
 
 /// What to measure.
@@ -22,7 +21,7 @@ pub struct Plan {
     #[arg(long, default_value_t = 3)]
     rounds: usize,
     /// Only deliveries with so many messages in a stanza: for a profiler
-    #[arg(long)]
+    #[arg(long, value_parser = ends::bundle)]
     only: Option<usize>,
 }
 
@@ -50,7 +49,7 @@ pub async fn run(plan: &Plan) -> Result<(), String> {
     let running = tokio::spawn(hub.run(async { drop(stopped.await) }));
 
     let folder = tempfile::tempdir().map_err(|e| told(&e))?;
-    for (name, bundle) in [("hub, TLS", 1), ("hub, TLS, bundles", Bundle::MAX)] {
+    for (name, bundle) in ["hub, TLS", "hub, TLS, bundles"].into_iter().zip(BUNDLES) {
         if plan.only.is_some_and(|only| only != bundle) {
             continue;
         }

@@ -4,11 +4,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use stanchion::stanza::payload::delivery::Bundle;
 use stanchion::transport::tls::Roots;
 
 use crate::bare::{self, Form};
-use crate::ends::{Ends, FROM, Run, TO};
+use crate::ends::{self, BUNDLES, Ends, FROM, Run, TO};
 use crate::figure::{self, told};
 use crate::server::Server;
 
@@ -28,7 +27,7 @@ pub struct Plan {
     #[arg(long, default_value_t = 3)]
     rounds: usize,
     /// Only deliveries, with so many messages in a stanza: for a profiler
-    #[arg(long)]
+    #[arg(long, value_parser = ends::bundle)]
     only: Option<usize>,
 }
 
@@ -57,10 +56,11 @@ pub async fn run(plan: &Plan) -> Result<(), String> {
                 costs.extend(server.cost_since(before, plan.together));
             }
         }
-        for (bundle, runs, costs) in [
-            (1, &mut runs, &mut costs.ours),
-            (Bundle::MAX, &mut bundled, &mut costs.bundled),
-        ] {
+        let each = [
+            (&mut runs, &mut costs.ours),
+            (&mut bundled, &mut costs.bundled),
+        ];
+        for (bundle, (runs, costs)) in BUNDLES.into_iter().zip(each) {
             if plan.only.is_some_and(|only| only != bundle) {
                 continue;
             }
