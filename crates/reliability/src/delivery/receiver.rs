@@ -243,15 +243,10 @@ impl ReceivingChannel {
     /// closed epoch takes nothing, so only a restored store comes to this: it closed the
     /// epoch, was put back to before that, took the message there, and then heard of the
     /// new epoch, which the sender opened upon the answer that is forgotten here.
-    ///
-    /// It keeps its predecessor, which tells it from one whose id is alike by chance.
     fn moved(&mut self, at: &Coordinates, ruling: &mut Ruling) {
         let older = self.epochs.iter().filter(|known| known.epoch != at.epoch);
         let mut slots = older.flat_map(|known| &known.slots);
-        let other =
-            |slot: &Slot| matches!((slot.prev, at.prev), (Some(one), Some(two)) if one != two);
-        let found = slots.find(|slot| slot.id == at.id && !other(slot));
-        let Some(standing) = found.map(|slot| slot.standing) else {
+        let Some(standing) = slots.find(|s| s.id == at.id).map(|s| s.standing) else {
             return;
         };
         if mutant::is("forget-older-epochs") {

@@ -29,8 +29,9 @@
 //! | `j` | the version of the other side's [`Jids`] that is known; absent is 0, none |
 //!
 //! Every value has one spelling: numbers without sign or leading zeros, tokens as base64url
-//! without padding (RFC 4648 §5). Anything else is refused, whereas attributes and children
-//! of other names are ignored, for later versions to add.
+//! without padding (RFC 4648 §5); an [`IdPrefix`] is read in an earlier form, too. Anything
+//! else is refused, whereas attributes and children of other names are ignored, for later
+//! versions to add.
 //!
 //! The fields are public, and so can hold what the wire cannot: an element that is written
 //! with a number or a list out of its range is refused by whoever reads it.

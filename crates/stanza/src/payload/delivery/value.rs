@@ -1,4 +1,5 @@
-//! How values of attributes are written, each in one spelling, and read back strictly.
+//! How values of attributes are written, each in one spelling, and read back strictly (ids of
+//! messages in an earlier one, too).
 //! What they mean is told by their types, in `names` and `tokens`.
 
 use std::fmt;
