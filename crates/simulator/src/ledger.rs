@@ -641,10 +641,12 @@ impl Ledger {
             // Acknowledged, or delivered.
             _ => {
                 // In doubt since before its recipient was known to speak the protocol, or if
-                // that is forgotten, the word of any client of the account settles it.
+                // that is forgotten, the word of any client of the account settles it: again
+                // after a crash, if it was not written yet.
                 let vouched = message.vouched
-                    && (message.told == Told::InDoubt || message.estranged)
+                    && (message.told == Told::InDoubt || message.estranged || message.believed)
                     && matches!(outcome, Outcome::Acknowledged { .. });
+                message.believed |= vouched;
                 if !message.effect && !message.undone && !vouched {
                     return wrong("but it never took effect");
                 }

@@ -68,6 +68,8 @@ pub(crate) struct Message {
     pub(crate) vouched: bool,
     /// And since then its sender has lost the history in which its recipient had spoken.
     pub(crate) estranged: bool,
+    /// Or it was believed once, and that need not have been durable.
+    pub(crate) believed: bool,
     /// Its sender was told that it came back for good.
     pub(crate) refused: bool,
     /// Its recipient sent a copy back for want of room.

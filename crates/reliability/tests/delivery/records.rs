@@ -73,19 +73,24 @@ proptest! {
     }
 }
 
+/// One of a row of messages; from the second on they say that the first is settled.
+fn message(seq: u64, boot: u32) -> Coordinates {
+    Coordinates {
+        epoch: EPOCH,
+        seq,
+        low: seq.min(2),
+        id: IdPrefix::from_bits(seq),
+        // What is recorded beside it is not written twice, and another one is refused.
+        prev: Some(IdPrefix::from_bits(seq - 1)),
+        boot: Boot(boot),
+    }
+}
+
 fn full() -> ReceivingChannel {
     let mut channel = ReceivingChannel::default();
     // The first one is the message below `low`.
     for seq in 1..=SPAN + 1 {
-        channel.arrives(&Coordinates {
-            epoch: EPOCH,
-            seq,
-            low: seq.min(2),
-            id: IdPrefix::from_bits(seq),
-            // What is recorded beside it is not written twice, and another one is refused.
-            prev: Some(IdPrefix::from_bits(seq - 1)),
-            boot: Boot(seq as u32),
-        });
+        channel.arrives(&message(seq, seq as u32));
         channel.conclude(EPOCH, seq, Standing::Delivered);
     }
     channel.close(EPOCH, Boot(1), &mut Vec::new());
@@ -117,14 +122,7 @@ fn a_record_with_long_ids_is_read() {
 
     let mut channel = ReceivingChannel::default();
     for seq in 1..=3 {
-        channel.arrives(&Coordinates {
-            epoch: EPOCH,
-            seq,
-            low: seq.min(2),
-            id: IdPrefix::from_bits(seq),
-            prev: Some(IdPrefix::from_bits(seq - 1)),
-            boot: Boot(9),
-        });
+        channel.arrives(&message(seq, 9));
     }
     channel.conclude(EPOCH, 2, Standing::Delivered);
     assert_eq!(ReceivingChannel::from_bytes(&bytes), Ok(channel));

@@ -1,5 +1,7 @@
 //! What the ledger excuses, and that it excuses no more than that.
 
+use std::time::Duration;
+
 use stanchion_reliability::store::{NewInbound, WallTime};
 use stanchion_stanza::payload::delivery::Boot;
 
@@ -314,4 +316,28 @@ fn a_sender_that_forgot_that_its_recipient_speaks_believes_another_client() {
     assert!(believes_another(true, true, &acknowledged).is_err());
     assert!(believes_another(false, false, &acknowledged).is_err());
     assert!(believes_another(false, true, &Outcome::Delivered { by }).is_err());
+}
+
+#[test]
+fn a_doubt_that_another_client_settled_may_be_settled_so_again() {
+    let drafts = [Draft {
+        to: 1,
+        lifetime: Some(Duration::from_secs(1)),
+        ..Draft::default()
+    }];
+    let accounts = vec![vec!["a@x".to_owned()], vec!["b@x".to_owned()]];
+    let mut ledger = Ledger::new(&drafts, accounts, false);
+    ledger.note(Durable::Outbox(0), None, false, 1).unwrap();
+    ledger.transmits(0, &name(0), false, None).unwrap();
+    let acknowledged = Outcome::Acknowledged {
+        by: "b@x/other".parse().unwrap(),
+    };
+    ledger.messages[0].vouched = true;
+    assert!(ledger.outcome(1, 0, &acknowledged).is_err());
+    let doubt = Outcome::InDoubt(InDoubt::NoReceipt { last_error: None });
+    ledger.outcome(1, 0, &doubt).unwrap();
+    // The second life did not find what the first one was told.
+    for life in [1, 2] {
+        assert_eq!(ledger.outcome(life, 0, &acknowledged), Ok(()));
+    }
 }
