@@ -2,6 +2,7 @@
 //! one in which everything fails and both sides are restored over and over. The laws hold
 //! at every step, and from wherever a run ends everything must come to an outcome.
 
+use stanchion_reliability::delivery::sender::WINDOW;
 use stanchion_stanza::payload::delivery::IdPrefix;
 use stanchion_testkit::Random;
 
@@ -94,13 +95,13 @@ fn any_weather(random: &mut Random) -> Weather {
         }
     };
     Weather {
-        // Enough to leave the window behind, and no more than the ledger has bits for.
+        // Enough to leave the window behind.
         messages: if many {
-            120
+            WINDOW as usize + 24
         } else {
             1 + random.below(6) as usize
         },
-        steps: if many { 900 } else { 40 + random.below(260) },
+        steps: if many { 1200 } else { 40 + random.below(260) },
         crashes: or_none(random, 40),
         sender_restores: or_none(random, 25),
         receiver_restores: if random.chance(400) {

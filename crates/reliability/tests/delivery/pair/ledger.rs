@@ -32,10 +32,31 @@ impl Outcome {
 /// Where a message was sent: epoch, seq, predecessor.
 type Sent = (Epoch, u64, Option<IdPrefix>);
 
+/// Messages by their position, of which a run has at most [`Set::MOST`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+struct Set([u128; 2]);
+
+impl Set {
+    const MOST: usize = 256;
+
+    fn of(positions: impl Iterator<Item = usize>) -> Self {
+        let mut set = Self::default();
+        for at in positions {
+            assert!(at < Self::MOST, "a message too many");
+            set.0[at / 128] |= 1 << (at % 128);
+        }
+        set
+    }
+
+    const fn has(self, at: usize) -> bool {
+        self.0[at / 128] >> (at % 128) & 1 == 1
+    }
+}
+
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Message {
-    /// The messages before it, by their bits.
-    before: u128,
+    /// The messages before it.
+    before: Set,
     /// The one before it.
     prev: Option<IdPrefix>,
     /// Its place in the channel, in the timeline in which it was accepted.
@@ -83,8 +104,7 @@ impl Ledger {
     pub(crate) fn create(&mut self) -> IdPrefix {
         let last = self.messages.iter().rposition(|m| m.alive);
         let numbered = self.messages.iter().enumerate();
-        let before = numbered.filter(|(_, m)| m.alive).map(|(at, _)| 1 << at);
-        let before = before.fold(0, |mask, bit: u128| mask | bit);
+        let before = Set::of(numbered.filter(|(_, m)| m.alive).map(|(at, _)| at));
         self.messages.push(Message {
             before,
             prev: last.map(|at| IdPrefix::from_bits(at as u64 + 1)),
@@ -119,8 +139,8 @@ impl Ledger {
             return Err(format!("NotDelivered means never: {id:?} took effect"));
         }
         if message.effects == 0 && !message.excused && !self.unordered {
-            let bit = 1u128 << (id.bits() - 1);
-            let after = |m: &Message| m.effects > 0 && m.before & bit != 0;
+            let position = id.bits() as usize - 1;
+            let after = |m: &Message| m.effects > 0 && m.before.has(position);
             if let Some(later) = self.messages.iter().position(after) {
                 return Err(format!("first in, first out: {id:?} after {}", later + 1));
             }
