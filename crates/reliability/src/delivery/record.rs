@@ -63,11 +63,7 @@ impl KnownEpoch {
         let mut before: Option<&Slot> = None;
         for slot in &self.slots {
             // A predecessor that is recorded beside it need not be told again.
-            let beside = match before {
-                _ if slot.seq == self.low => self.before,
-                Some(before) if before.seq + 1 == slot.seq => Some(before.id),
-                _ => None,
-            };
+            let beside = beside((self.low, self.before), before, slot.seq);
             let prev = match slot.prev {
                 None => 0,
                 prev if prev == beside => 1,
@@ -135,11 +131,7 @@ impl KnownEpoch {
             let prev = match kind >> 3 & 3 {
                 0 => None,
                 1 => {
-                    let beside = match last {
-                        _ if seq == low => before,
-                        Some(last) if last.seq + 1 == seq => Some(last.id),
-                        _ => None,
-                    };
+                    let beside = beside((low, before), last, seq);
                     Some(beside.ok_or_else(|| read.damaged())?)
                 }
                 2 => Some(read.id()?),
@@ -170,6 +162,19 @@ impl KnownEpoch {
             more_boots,
         })
     }
+}
+
+/// The id of the message right before a seq, as far as the record has it: `last` is the slot
+/// before, and below `low` there is one id alone.
+fn beside(
+    (low, below): (u64, Option<IdPrefix>),
+    last: Option<&Slot>,
+    seq: u64,
+) -> Option<IdPrefix> {
+    if seq == low {
+        return below;
+    }
+    last.filter(|last| last.seq + 1 == seq).map(|last| last.id)
 }
 
 impl SendingChannel {
