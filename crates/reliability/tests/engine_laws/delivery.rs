@@ -5,6 +5,7 @@ use std::time::Duration;
 use stanchion_reliability::delivery::sender::WINDOW;
 use stanchion_reliability::engine::{Event, Input, Mode};
 use stanchion_reliability::protection::Protection;
+use stanchion_reliability::store::Op;
 
 use crate::pair::{ON_THEIR_WAY, Pair, said, says};
 use crate::script::{SECOND, Script};
@@ -239,6 +240,31 @@ fn what_comes_late_is_not_handed_over() {
     let answer = pair.b.out().swap_remove(0);
     assert!(answer.contains("s='late'"), "{answer}");
     assert_eq!(pair.effects, Vec::<String>::new());
+}
+
+#[test]
+fn a_predecessor_that_was_kept_with_eight_bytes_is_the_same_one() {
+    let mut pair = Pair::acquainted();
+    pair.send("m1");
+    pair.send("m2");
+    let sent = pair.a.out();
+    pair.reaches_b(&sent[0]);
+    pair.b.out();
+    pair.a.becomes(|s| {
+        s.crash_having_written(|op| {
+            if let Op::PutOutbound(record) = op {
+                record.prev = record.prev.map(|prev| prev | 0xabcd);
+            }
+        })
+    });
+    let again = pair.a.out();
+    assert_eq!(said(&again[1], "p"), said(&again[0], "i"));
+    for xml in again {
+        pair.reaches_b(&xml);
+    }
+    pair.carry();
+    assert_eq!(pair.effects, ["m1", "m2"]);
+    assert_eq!(pair.a.outcomes_of("m2"), ["delivered"]);
 }
 
 /// The stanza as an earlier version wrote it: ids had eight bytes.

@@ -52,6 +52,8 @@ pub(crate) struct Script {
     events: Vec<Event>,
     /// Ops that became durable.
     pub(crate) persisted: Vec<Op>,
+    /// How often the store was read.
+    pub(crate) reads: usize,
     pub(crate) gave_up: Option<ReconnectReason>,
     pub(crate) wait: Option<Duration>,
 }
@@ -109,6 +111,7 @@ impl Script {
             sent: Vec::new(),
             events: Vec::new(),
             persisted: Vec::new(),
+            reads: 0,
             gave_up: None,
             wait: None,
         };
@@ -120,6 +123,17 @@ impl Script {
     pub(crate) fn crash(self) -> Self {
         let image = self.store.control().crash();
         self.restored(image)
+    }
+
+    /// The same, if all that became durable in this life had been written so.
+    pub(crate) fn crash_having_written(self, change: impl Fn(&mut Op)) -> Self {
+        let start = (self.config, self.now, self.ahead);
+        let boots = self.boots + 1;
+        let store = open(Image::default(), self.seed, boots);
+        let mut ops = self.persisted;
+        ops.iter_mut().for_each(change);
+        store.submit(ops).unwrap().try_take().unwrap().unwrap();
+        Self::over(store, start, self.seed, boots)
     }
 
     /// What is durable now.
@@ -229,6 +243,7 @@ impl Script {
         let Some(ask) = self.asks.pop_front() else {
             return;
         };
+        self.reads += usize::from(matches!(ask, Ask::Load(_)));
         let input = match ask {
             Ask::Persist(ops) => {
                 self.persisted.extend(ops.iter().cloned());
