@@ -107,6 +107,28 @@ pub(crate) fn ensure(servers: bool) -> Outcome {
     install(if servers { &all[..] } else { &all[..1] })
 }
 
+/// What a build from nothing takes of the disk, in GB, with what another one would use.
+const DISK: u64 = 18;
+
+/// Says so if the disk may be too small: what then fails is a linker, a database or a test,
+/// and hardly one of them says why.
+pub(crate) fn tell_of_disk() {
+    let free = rustix::fs::statvfs(program::root()).map(|disk| disk.f_bavail * disk.f_frsize);
+    if let Some(warning) = free.ok().and_then(too_small) {
+        eprintln!("{warning}");
+    }
+}
+
+fn too_small(free: u64) -> Option<String> {
+    let free = free / 1_000_000_000;
+    (free < DISK).then(|| {
+        format!(
+            "{free} GB are free on this disk. A build from nothing takes {DISK}, and 10 with \
+             CARGO_INCREMENTAL=0; `cargo clean` gives back what earlier ones took"
+        )
+    })
+}
+
 /// Makes sure that there is a browser that can be driven.
 ///
 /// # Errors
@@ -220,4 +242,16 @@ fn apt() -> Option<Command> {
     command.args(["DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1"]);
     command.arg(apt).current_dir(Path::new("/"));
     Some(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_disk_is_told_of_and_a_large_one_is_not() {
+        let warning = too_small(7_100_000_000).unwrap();
+        assert!(warning.starts_with("7 GB are free"), "{warning}");
+        assert_eq!(too_small(DISK * 1_000_000_000), None);
+    }
 }

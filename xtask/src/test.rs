@@ -95,6 +95,9 @@ pub(crate) fn run(command: &Command) -> Outcome {
     let wanted = |step: Step| command.only.is_empty() || command.only.contains(&step);
     let servers = wanted(Step::Interop) || wanted(Step::Talk);
     requirements::ensure(servers && !command.no_servers)?;
+    if command.only.is_empty() {
+        requirements::tell_of_disk();
+    }
 
     let begin = Instant::now();
     let mut table = Vec::new();

@@ -179,6 +179,10 @@ pub const ALL: &[(&str, &str)] = &[
         "what an earlier process was given comes again in order, before any later message",
     ),
     (
+        "read-ahead-overtakes",
+        "what was read ahead waits for an earlier message that turns out to be late",
+    ),
+    (
         "pass-what-waits",
         "a message that waits in the inbox is not passed for good by a later one",
     ),

@@ -69,6 +69,10 @@ pub const ELSEWHERE: &[(&str, &str)] = &[
         "late-fills-an-inbox-for-ever",
         "what_is_late_and_waits_for_its_sender_leaves_a_full_inbox_for_what_can_be_given",
     ),
+    (
+        "read-ahead-overtakes",
+        "what_was_read_ahead_waits_for_one_that_is_late",
+    ),
 ];
 
 /// The test that finds that fault, if no run here is meant to.

@@ -9,8 +9,8 @@
 use stanchion_stanza::payload::delivery::{Deliver, VerdictState};
 use stanchion_stanza::stanza::{DefinedCondition, ErrorType, StanzaError};
 
-use super::inbound::{Origin, Seat, key_of};
-use super::{Effect, Engine, Event, Fetched, Load, Output, Why};
+use super::inbound::{Origin, Seat};
+use super::{Effect, Engine, Event, Fetched, Why};
 use crate::delivery::Standing;
 use crate::mutant;
 use crate::store::{InboundKey, InboundRecord, InboundState, Op, OpResult};
@@ -160,14 +160,12 @@ impl Engine {
     /// ended: one that is handled was committed with its effect.
     pub(super) fn look_for_handled(&mut self) {
         for (device, channel, at) in self.correspondents.handed() {
-            let key = key_of(&device, &channel, at);
             self.fetched.push_back(Fetched {
                 device,
                 channel,
                 at,
                 why: Why::ToSettle,
             });
-            self.outputs.push_back(Output::Load(Load::One(key)));
         }
     }
 
@@ -204,6 +202,6 @@ impl Engine {
         if said.is_some() {
             self.answer_with(seat, VerdictState::Delivered);
         }
-        self.advance(&device, &channel, None);
+        self.advance(&device, &channel);
     }
 }

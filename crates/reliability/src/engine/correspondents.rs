@@ -26,16 +26,18 @@ pub(super) struct Receiving {
     pub(super) unordered: bool,
     /// Held messages whose record is durable, and their places in the inbox.
     pub(super) held: BTreeMap<(Epoch, u64), u64>,
-    /// Messages that are read from the store to be handed over: later ones go the same
-    /// way, so that none overtakes them.
+    /// Messages that are read from the store to be handed over, or were read and are being
+    /// marked.
     pub(super) fetching: BTreeSet<(Epoch, u64)>,
     /// Messages that an earlier process was given and did not commit: they come again
     /// before any later one.
     pub(super) awaited: BTreeSet<(Epoch, u64)>,
     /// Those of them that were found in the inbox before an earlier one, and where.
     pub(super) found: BTreeMap<(Epoch, u64), Found>,
-    /// The deadline that a later copy of it says.
-    pub(super) deadline: Option<i64>,
+    /// The one that is next and late: its sender was told and has the word.
+    pub(super) late: Option<(Epoch, u64)>,
+    /// The deadline that a later copy of a held message said, and of which.
+    pub(super) renewed: Option<((Epoch, u64), i64)>,
     dirty: bool,
 }
 
@@ -334,9 +336,36 @@ pub(super) enum Speaking<'a> {
 }
 
 impl Receiving {
+    /// The message that is to be read, with its place in the inbox: what is next, or what
+    /// follows those that are on their way already, `most` of them.
+    pub(super) fn to_fetch(&self, most: usize) -> Option<((Epoch, u64), u64)> {
+        if self.fetching.len() >= most {
+            return None;
+        }
+        let next = self.next().filter(|(at, _)| self.late != Some(*at))?;
+        if !self.fetching.contains(&next.0) {
+            return Some(next);
+        }
+        let (epoch, seq) = *self.fetching.last()?;
+        let at = (epoch, seq + 1);
+        Some((at, *self.held.get(&at)?))
+    }
+
+    /// Whether a held message may be handed over now. What was read ahead may not: the one
+    /// before it can turn out to be late.
+    pub(super) fn is_turn_of(&self, at: (Epoch, u64)) -> bool {
+        self.channel.is_next(at.0, at.1, self.unordered) && !self.is_held_up(at)
+    }
+
+    /// The deadline of a held message that says `said`.
+    pub(super) fn deadline_of(&self, at: (Epoch, u64), said: Option<i64>) -> Option<i64> {
+        let renewed = self.renewed.filter(|(of, _)| *of == at);
+        renewed.map(|(_, by)| by).or(said)
+    }
+
     /// The next message to hand over, if its record is durable, with its place in the
     /// inbox.
-    pub(super) fn next(&self) -> Option<((Epoch, u64), u64)> {
+    fn next(&self) -> Option<((Epoch, u64), u64)> {
         let again = self.awaited.iter().find(|at| self.comes_again(**at));
         if let (Some(at), false) = (again, self.unordered) {
             return Some((*at, self.found.get(at)?.arrival));

@@ -29,6 +29,7 @@ mod config;
 mod correspondents;
 mod effect;
 mod fleeting;
+mod handing;
 mod inbound;
 mod io;
 mod management;
@@ -74,6 +75,7 @@ use bundling::Apart;
 use correspondents::Correspondents;
 use effect::Effect;
 use fleeting::Fleeting;
+use handing::is_suspect;
 use inbound::Inbox;
 use management::Management;
 use outbox::{Backlog, LaneId, Outbox};
@@ -81,7 +83,6 @@ use poison::Poison;
 use present::Present;
 use resumption::Resumable;
 use rooms::Rooms;
-use seats::is_suspect;
 pub(crate) use sending::MAX_STANZA;
 
 /// Changes after which a batch is closed; the store takes 512, and what follows from one
@@ -102,7 +103,7 @@ const PRUNE_EVERY: Duration = Duration::from_secs(600);
 /// memory need no asking.
 const DUE_PAUSE: Duration = Duration::from_millis(100);
 
-/// A record that is being read.
+/// A record that is to be read.
 #[derive(Debug)]
 struct Fetched {
     device: Device,
@@ -188,8 +189,10 @@ pub struct Engine {
     wanting: BTreeSet<(Device, Channel)>,
     /// The one that had its turn last.
     served: Option<(Device, Channel)>,
-    /// Messages of channels that are being read, in the order of the answers.
+    /// Messages of channels that are to be read, in the order of the answers.
     fetched: VecDeque<Fetched>,
+    /// How many of them the store was asked for.
+    asked: usize,
     /// Messages that are delivered at most once, and wait for a stream.
     fleeting: VecDeque<Fleeting>,
     /// Verdicts that may leave.
@@ -263,6 +266,7 @@ impl Engine {
             wanting: BTreeSet::new(),
             served: None,
             fetched: VecDeque::new(),
+            asked: 0,
             fleeting: VecDeque::new(),
             present: Present::default(),
             answers: Answers::default(),
@@ -464,7 +468,7 @@ impl Engine {
         let count = self
             .management
             .wants_record(self.config.ack_every, !self.connected);
-        if !self.ops.is_empty() || count || self.resumable.is_stale() {
+        if !(self.ops.is_empty() || self.marks_wait()) || count || self.resumable.is_stale() {
             self.close_batch();
         }
         // After the batches, so that a read sees all that was decided before it.
@@ -645,7 +649,12 @@ impl Engine {
 
     fn read_store(&mut self) {
         self.hand_over_waiting();
-        if let Some((after, limit)) = self.inbox.wants(self.config.hand_over) {
+        self.read_records();
+        // A page comes after the records that it may have, too: what is read once is not
+        // read twice.
+        if self.asked == self.fetched.len()
+            && let Some((after, limit)) = self.inbox.wants(self.config.hand_over)
+        {
             self.outputs
                 .push_back(Output::Load(Load::Inbound { after, limit }));
         }

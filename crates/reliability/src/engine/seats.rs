@@ -2,32 +2,19 @@
 //! message is kept, when it is handed over, and which verdict leaves. What a message
 //! means to its channel is judged in `delivery`.
 
-use std::ops::Bound;
-
 use stanchion_stanza::payload::delivery::{
     Answer, Cancel, Channel, Close, Closed, Deliver, Device, Epoch, IdPrefix, MAX_SEQ, Place,
     Rotate, VerdictState, WrongStore,
 };
 use stanchion_stanza::{Element, Jid, Message, Payload as _, ns};
 
-use super::correspondents::{Found, Speaking};
+use super::correspondents::Speaking;
 use super::inbound::{Origin, Repeated, Seat, key_of};
 use super::management::Slot;
-use super::{Effect, Engine, Event, Fetched, Load, Output, Why};
+use super::{Effect, Engine, Event};
 use crate::delivery::{Closing, Coordinates, Judgement, Ruling, Standing};
 use crate::mutant;
-use crate::store::{InboundKey, InboundRecord, InboundState, Op, OpResult};
-
-/// How often a message is handed over, begun the second time and the third, and ends the
-/// process, until it is given up.
-const HAND_OVERS: u32 = 3;
-
-/// Whether the message was handed over and begun again, and both times the process ended:
-/// the third time it is given to the application alone, or it would take those with it
-/// that were handed over beside it.
-pub(super) const fn is_suspect(record: &InboundRecord) -> bool {
-    matches!(record.state, InboundState::Handed { times } if times + 1 == HAND_OVERS)
-}
+use crate::store::{InboundKey, Op, OpResult};
 
 /// Where a kept message sits, if it is a channel's.
 pub(super) fn seat_of(key: &InboundKey, message: &Message) -> Option<Seat> {
@@ -189,7 +176,8 @@ impl Engine {
                 if late {
                     self.answer_with(seat, VerdictState::Late);
                 } else {
-                    self.advance(&said.from, &said.channel, said.deadline);
+                    self.renew(&seat, said.deadline);
+                    self.advance(&said.from, &said.channel);
                 }
             }
             judgement => {
@@ -202,7 +190,7 @@ impl Engine {
         } else {
             self.management.handled(slot);
         }
-        self.advance(&said.from, &said.channel, None);
+        self.advance(&said.from, &said.channel);
     }
 
     /// Whether a message that comes to a full inbox takes no room there, or makes as much: it
@@ -266,7 +254,9 @@ impl Engine {
             .channel
             .is_next(seat.epoch, seat.seq, receiving.unordered);
         let held_up = receiving.is_held_up((seat.epoch, seat.seq));
-        let hand = next && room && !late && !held_up && receiving.fetching.is_empty();
+        // Those before it may not be marked yet. They are told of first, as the store answers
+        // in order.
+        let hand = next && room && !late && !held_up;
         let Some(op) = self.put_inbound(seat.key(), &message, hand) else {
             // It never can be kept: whoever sent it is told so, durably.
             self.conclude_seat(&seat, Standing::Void);
@@ -326,7 +316,7 @@ impl Engine {
                 maybe_redelivered: !new,
             });
             // Later ones may have waited for it.
-            return self.advance(&device, &channel, None);
+            return self.advance(&device, &channel);
         }
         let (device, channel) = (seat.device.clone(), seat.channel.clone());
         if let Some(receiving) = self.correspondents.channel(&device, &channel) {
@@ -335,247 +325,7 @@ impl Engine {
                 receiving.held.insert(at, arrival);
             }
         }
-        self.advance(&device, &channel, None);
-    }
-
-    /// Hands over what is next in a channel and waits for it: read from the store, one
-    /// after the other. `deadline` is what a copy says that came just now.
-    pub(super) fn advance(&mut self, device: &Device, name: &Channel, deadline: Option<i64>) {
-        let room = self.config.hand_over;
-        let Some(receiving) = self.correspondents.channel(device, name) else {
-            return;
-        };
-        let Some((at, arrival)) = receiving.next() else {
-            return;
-        };
-        if !receiving.fetching.is_empty() {
-            return;
-        }
-        let suspect = receiving.found.get(&at).is_some_and(|found| found.suspect);
-        let busy = suspect && self.inbox.is_busy();
-        if suspect {
-            self.inbox.wait_alone();
-        }
-        if busy || !self.inbox.has_hands(room) {
-            // Its record may be older than what was read last, so the channel has to be
-            // remembered.
-            self.wanting.insert((device.clone(), name.clone()));
-            return self.inbox.look_in_store();
-        }
-        receiving.fetching.insert(at);
-        receiving.deadline = deadline;
-        self.inbox.promise();
-        let key = key_of(device, name, at);
-        self.fetched.push_back(Fetched {
-            device: device.clone(),
-            channel: name.clone(),
-            at,
-            why: Why::ToHandOver { arrival },
-        });
-        self.outputs.push_back(Output::Load(Load::One(key)));
-    }
-
-    /// The application has room: the channels that wait for it have their turns.
-    pub(super) fn hand_over_waiting(&mut self) {
-        while self.inbox.has_hands(self.config.hand_over) {
-            let last = self
-                .served
-                .as_ref()
-                .map_or(Bound::Unbounded, Bound::Excluded);
-            let next = self.wanting.range((last, Bound::Unbounded)).next();
-            let Some(next) = next.or_else(|| self.wanting.first()).cloned() else {
-                return;
-            };
-            self.wanting.remove(&next);
-            self.advance(&next.0, &next.1, None);
-            self.served = Some(next);
-        }
-    }
-
-    /// A message of a channel was read.
-    pub(super) fn load_one(&mut self, record: Option<InboundRecord>) {
-        let Some(fetched) = self.fetched.pop_front() else {
-            return;
-        };
-        let Why::ToHandOver { arrival } = fetched.why else {
-            return self.settle_handed(fetched, record);
-        };
-        let (device, name, at) = (fetched.device, fetched.channel, fetched.at);
-        let message = record.as_ref().and_then(|record| self.read_message(record));
-        let now = self.now.wall.as_unix_ms();
-        let Some(receiving) = self.correspondents.channel(&device, &name) else {
-            return self.inbox.redeem();
-        };
-        let again = receiving.found.remove(&at).is_some();
-        let stands = match receiving.standing(at) {
-            Some(Standing::Held) => true,
-            // Its slot may be gone since it was found.
-            Some(Standing::Handed) | None => again,
-            _ => false,
-        };
-        let newer = receiving.deadline.take();
-        let said = message.as_ref().and_then(|m| m.payload::<Deliver>().ok()?);
-        let (Some(message), Some(said), true) = (message, said, stands) else {
-            receiving.fetching.remove(&at);
-            receiving.held.remove(&at);
-            receiving.awaited.remove(&at);
-            self.inbox.redeem();
-            return self.advance(&device, &name, None);
-        };
-        let seat = Seat {
-            device: device.clone(),
-            channel: name.clone(),
-            epoch: at.0,
-            seq: at.1,
-            id: said.id,
-            boot: said.boot,
-        };
-        if !again && newer.or(said.deadline).is_some_and(|at| at < now) {
-            receiving.fetching.remove(&at);
-            self.inbox.redeem();
-            return self.answer_with(seat, VerdictState::Late);
-        }
-        receiving.held.remove(&at);
-        if again {
-            self.handed_over(seat, arrival, Box::new(message), true);
-        } else {
-            self.mark_handed(seat, arrival, Box::new(message));
-        }
-    }
-
-    /// Hands a kept message over for the first time, once that is durable.
-    fn mark_handed(&mut self, seat: Seat, arrival: u64, message: Box<Message>) {
-        if let Some(receiving) = self.correspondents.channel(&seat.device, &seat.channel)
-            && !mutant::is("hand-over-unmarked")
-        {
-            receiving.channel.hand_over(seat.epoch, seat.seq);
-        }
-        self.correspondents.touch(&seat.device, &seat.channel);
-        let op = Op::MarkHanded {
-            key: seat.key(),
-            at: self.now.wall,
-        };
-        let effect = Effect::HandedOver {
-            seat,
-            arrival,
-            message,
-        };
-        self.persist(op, effect);
-    }
-
-    /// That a message is handed over is durable, perhaps since an earlier process: then
-    /// `again`. The place that was promised to it is its own.
-    pub(super) fn handed_over(
-        &mut self,
-        seat: Seat,
-        arrival: u64,
-        message: Box<Message>,
-        again: bool,
-    ) {
-        self.inbox.redeem();
-        let (device, channel) = (seat.device.clone(), seat.channel.clone());
-        self.give(seat, arrival, message, again);
-        self.advance(&device, &channel, None);
-    }
-
-    /// Gives a message to the application.
-    fn give(&mut self, seat: Seat, arrival: u64, message: Box<Message>, again: bool) {
-        if let Some(receiving) = self.correspondents.channel(&seat.device, &seat.channel) {
-            receiving.fetching.remove(&(seat.epoch, seat.seq));
-            receiving.awaited.remove(&(seat.epoch, seat.seq));
-        }
-        if !self.inbox.holds(arrival) {
-            // Not in the order of arrival: earlier ones may still wait in the store.
-            let origin = Origin::Channel(seat);
-            if again {
-                self.inbox.carry_again(arrival, origin);
-            } else {
-                self.inbox.carry(arrival, origin);
-            }
-            self.event(Event::Message {
-                arrival,
-                message,
-                maybe_redelivered: again,
-            });
-        }
-    }
-
-    /// A channel's message was read in the order of arrival: after a start, or since the
-    /// application had no room for it before.
-    pub(super) fn load_seat(&mut self, seat: Seat, record: InboundRecord, message: Message) {
-        let at = (seat.epoch, seat.seq);
-        let arrival = record.arrival;
-        let Some(receiving) = self.correspondents.channel(&seat.device, &seat.channel) else {
-            return;
-        };
-        if receiving.fetching.contains(&at) {
-            return;
-        }
-        let same = receiving.channel.id(seat.epoch, seat.seq) == Some(seat.id);
-        match receiving.standing(at).filter(|_| same) {
-            Some(Standing::Held) => {
-                receiving.held.insert(at, arrival);
-                let (device, channel) = (seat.device, seat.channel);
-                self.advance(&device, &channel, None);
-            }
-            // Also one whose slot is gone: its sender gave it up after it was handed
-            // over, so nothing says that it must not be handed over again.
-            Some(Standing::Handed) | None
-                if matches!(record.state, InboundState::Handed { .. }) =>
-            {
-                let times = match record.state {
-                    InboundState::Handed { times } => times,
-                    _ => 0,
-                };
-                if times >= HAND_OVERS && !mutant::is("poison-for-ever") {
-                    return self.poisoned(seat, record);
-                }
-                if receiving.is_held_up(at) && receiving.awaited.contains(&at) {
-                    let suspect = is_suspect(&record);
-                    receiving.found.insert(at, Found { arrival, suspect });
-                    return;
-                }
-                if mutant::is("queued-is-begun") {
-                    let (key, at) = (record.key, self.now.wall);
-                    self.persist(Op::MarkHanded { key, at }, Effect::None);
-                }
-                // Those after it have their turn when the page is through: its records
-                // have their places, and others would take these.
-                self.wanting
-                    .insert((seat.device.clone(), seat.channel.clone()));
-                self.give(seat, arrival, Box::new(message), true);
-            }
-            _ => {
-                // The channel knows better: void, or below `low`.
-                receiving.awaited.remove(&at);
-                let op = Op::DropInbound { key: record.key };
-                self.persist(op, Effect::Dropped);
-            }
-        }
-    }
-
-    /// A message failed its consumer too often.
-    fn poisoned(&mut self, seat: Seat, record: InboundRecord) {
-        tracing::error!(
-            id = record.key.id,
-            from = record.from_full,
-            "a message was begun {HAND_OVERS} times, and each time the process ended: it is \
-             handed over no more"
-        );
-        self.conclude_seat(&seat, Standing::Maybe);
-        let op = Op::MarkHandled {
-            key: record.key,
-            at: self.now.wall,
-        };
-        self.persist(op, Effect::Dropped);
-        self.event(Event::Poisoned {
-            arrival: record.arrival,
-            from: record.from_full,
-        });
-        // Those after it have their turn when the page is through.
-        self.wanting
-            .insert((seat.device.clone(), seat.channel.clone()));
-        self.answer_with(seat, VerdictState::Maybe);
+        self.advance(&device, &channel);
     }
 
     /// The fate of a seat is decided here.
@@ -641,7 +391,7 @@ impl Engine {
         self.correspondents.touch(&said.from, &said.channel);
         self.drop_seats(&seat, &ruling);
         self.answer_judgement(seat, ruling.judgement);
-        self.advance(&said.from, &said.channel, None);
+        self.advance(&said.from, &said.channel);
     }
 
     fn close(&mut self, from: &Jid, said: Close) {

@@ -22,6 +22,7 @@ mod pace;
 mod pair;
 mod protection;
 mod reach;
+mod reading_ahead;
 mod resumption;
 mod room_entry;
 mod rooms;

@@ -4,7 +4,7 @@ use std::panic::catch_unwind;
 
 use stanchion_reliability::mutant::choose;
 
-use crate::{bundles, delivery, inbox, pace};
+use crate::{bundles, delivery, inbox, pace, reading_ahead};
 
 fn is_found(fault: &'static str, law: fn()) {
     choose(Some(fault));
@@ -59,6 +59,14 @@ fn the_rules_of_a_full_inbox_are_needed() {
     is_found(
         "late-fills-an-inbox-for-ever",
         inbox::what_is_late_and_waits_for_its_sender_leaves_a_full_inbox_for_what_can_be_given,
+    );
+}
+
+#[test]
+fn the_rule_of_what_is_read_ahead_is_needed() {
+    is_found(
+        "read-ahead-overtakes",
+        reading_ahead::what_was_read_ahead_waits_for_one_that_is_late,
     );
 }
 

@@ -52,8 +52,8 @@ pub(crate) struct Script {
     events: Vec<Event>,
     /// Ops that became durable.
     pub(crate) persisted: Vec<Op>,
-    /// How often the store was read.
-    pub(crate) reads: usize,
+    /// Batches with the mark of a message that is handed over.
+    pub(crate) markings: usize,
     pub(crate) gave_up: Option<ReconnectReason>,
     pub(crate) wait: Option<Duration>,
 }
@@ -111,7 +111,7 @@ impl Script {
             sent: Vec::new(),
             events: Vec::new(),
             persisted: Vec::new(),
-            reads: 0,
+            markings: 0,
             gave_up: None,
             wait: None,
         };
@@ -243,10 +243,11 @@ impl Script {
         let Some(ask) = self.asks.pop_front() else {
             return;
         };
-        self.reads += usize::from(matches!(ask, Ask::Load(_)));
         let input = match ask {
             Ask::Persist(ops) => {
                 self.persisted.extend(ops.iter().cloned());
+                let marks = ops.iter().any(|op| matches!(op, Op::MarkHanded { .. }));
+                self.markings += usize::from(marks);
                 let ops = ops.into_iter().map(|op| match op {
                     Op::Apply { key, at, .. } if self.effects_succeed => {
                         Op::MarkHandled { key, at }
