@@ -184,7 +184,7 @@ fn engine(seed: u64, on: Switches) -> EngineConfig {
         engine.window = *random.pick(&[1, 2, 4, 8]);
         engine.in_memory = *random.pick(&[2, 4, 9, 32]);
         engine.outbox = *random.pick(&[5, 12, 10_000]);
-        engine.hand_over = *random.pick(&[1, 2, 5]);
+        engine.hand_over = *random.pick(&[1, 2, 5, 16]);
         engine.ack_every = *random.pick(&[1, 3, 10]);
         engine.inbox = *random.pick(&[3, 8, 40, 10_000]);
     }
