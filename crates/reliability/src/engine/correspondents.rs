@@ -24,8 +24,8 @@ const RECEIVE: &str = "delivery/receive/";
 pub(super) struct Receiving {
     pub(super) channel: ReceivingChannel,
     pub(super) unordered: bool,
-    /// Held messages whose record is durable, and their places in the inbox.
-    pub(super) held: BTreeMap<(Epoch, u64), u64>,
+    /// Held messages whose record is durable.
+    pub(super) held: BTreeMap<(Epoch, u64), Held>,
     /// Messages that are read from the store to be handed over, or were read and are being
     /// marked.
     pub(super) fetching: BTreeSet<(Epoch, u64)>,
@@ -34,11 +34,36 @@ pub(super) struct Receiving {
     pub(super) awaited: BTreeSet<(Epoch, u64)>,
     /// Those of them that were found in the inbox before an earlier one, and where.
     pub(super) found: BTreeMap<(Epoch, u64), Found>,
-    /// The one that is next and late: its sender was told and has the word.
-    pub(super) late: Option<(Epoch, u64)>,
-    /// The deadline that a later copy of a held message said, and of which.
-    pub(super) renewed: Option<((Epoch, u64), i64)>,
+    /// One was late, and none was handed over since: the next may well be late, too.
+    pub(super) was_late: bool,
     dirty: bool,
+}
+
+/// A held message that can be handed over when it is its turn.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Held {
+    /// Its place in the inbox.
+    pub(super) arrival: u64,
+    /// The deadline that a later copy of it said.
+    renewed: Option<i64>,
+    /// It was late, and its sender was told and has the word.
+    late: bool,
+}
+
+impl Held {
+    pub(super) const fn new(arrival: u64) -> Self {
+        Self {
+            arrival,
+            renewed: None,
+            late: false,
+        }
+    }
+
+    /// A copy of it came that is not late.
+    pub(super) fn renew(&mut self, deadline: Option<i64>) {
+        self.late = false;
+        self.renewed = deadline.or(self.renewed);
+    }
 }
 
 /// Where a message is that comes again after an earlier one.
@@ -337,18 +362,23 @@ pub(super) enum Speaking<'a> {
 
 impl Receiving {
     /// The message that is to be read, with its place in the inbox: what is next, or what
-    /// follows those that are on their way already, `most` of them.
-    pub(super) fn to_fetch(&self, most: usize) -> Option<((Epoch, u64), u64)> {
-        if self.fetching.len() >= most {
-            return None;
+    /// follows those that are on their way already.
+    pub(super) fn to_fetch(&self) -> Option<((Epoch, u64), u64)> {
+        if self.unordered {
+            let mut held = self.held.iter();
+            let next = held.find(|(at, held)| {
+                let held_still = self.standing(**at) == Some(Standing::Held);
+                held_still && !held.late && !self.fetching.contains(at)
+            });
+            return next.map(|(at, held)| (*at, held.arrival));
         }
-        let next = self.next().filter(|(at, _)| self.late != Some(*at))?;
+        let next = self.next()?;
         if !self.fetching.contains(&next.0) {
             return Some(next);
         }
         let (epoch, seq) = *self.fetching.last()?;
         let at = (epoch, seq + 1);
-        Some((at, *self.held.get(&at)?))
+        Some((at, self.held.get(&at)?.arrival))
     }
 
     /// Whether a held message may be handed over now. What was read ahead may not: the one
@@ -357,22 +387,27 @@ impl Receiving {
         self.channel.is_next(at.0, at.1, self.unordered) && !self.is_held_up(at)
     }
 
-    /// The deadline of a held message that says `said`.
-    pub(super) fn deadline_of(&self, at: (Epoch, u64), said: Option<i64>) -> Option<i64> {
-        let renewed = self.renewed.filter(|(of, _)| *of == at);
-        renewed.map(|(_, by)| by).or(said)
+    /// Whether a held message that says that deadline is late, which then is remembered.
+    pub(super) fn is_late(&mut self, at: (Epoch, u64), said: Option<i64>, now: i64) -> bool {
+        let mut held = self.held.get_mut(&at);
+        let renewed = held.as_ref().and_then(|held| held.renewed);
+        let late = renewed.or(said).is_some_and(|by| by < now);
+        if let Some(held) = held.as_mut() {
+            held.late = late;
+        }
+        self.was_late |= late && !self.unordered;
+        late
     }
 
-    /// The next message to hand over, if its record is durable, with its place in the
-    /// inbox.
+    /// What is next in an ordered channel, if its record is durable and it is not known to be
+    /// late.
     fn next(&self) -> Option<((Epoch, u64), u64)> {
-        let again = self.awaited.iter().find(|at| self.comes_again(**at));
-        if let (Some(at), false) = (again, self.unordered) {
+        if let Some(at) = self.awaited.iter().find(|at| self.comes_again(**at)) {
             return Some((*at, self.found.get(at)?.arrival));
         }
-        let at = self.channel.next(self.unordered)?;
-        let arrival = *self.held.get(&at)?;
-        Some((at, arrival))
+        let at = self.channel.next(false)?;
+        let held = self.held.get(&at).filter(|held| !held.late)?;
+        Some((at, held.arrival))
     }
 
     /// Whether an earlier message has to come again first.

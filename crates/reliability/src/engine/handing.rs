@@ -7,7 +7,7 @@ use std::ops::Bound;
 use stanchion_stanza::Message;
 use stanchion_stanza::payload::delivery::{Channel, Deliver, Device, VerdictState};
 
-use super::correspondents::Found;
+use super::correspondents::{Found, Held};
 use super::inbound::{Origin, Seat, key_of};
 use super::{Effect, Engine, Event, Fetched, Load, Output, Why};
 use crate::delivery::Standing;
@@ -26,20 +26,17 @@ pub(super) const fn is_suspect(record: &InboundRecord) -> bool {
 }
 
 /// Records that the store is asked for one by one, before it has answered.
-const READS: usize = 64;
-
-/// What part of the application's room one channel may take with messages that are read
-/// ahead: there is to be some for what else waits in the store.
-const SHARE: usize = 4;
+const READS: usize = 48;
 
 impl Engine {
     /// A copy of a held message came that is not late, and what it says of its deadline is
     /// newer.
     pub(super) fn renew(&mut self, seat: &Seat, deadline: Option<i64>) {
-        if let Some(receiving) = self.correspondents.channel(&seat.device, &seat.channel) {
-            let at = (seat.epoch, seat.seq);
-            receiving.renewed = deadline.map(|by| (at, by));
-            receiving.late.take_if(|late| *late == at);
+        let at = (seat.epoch, seat.seq);
+        if let Some(receiving) = self.correspondents.channel(&seat.device, &seat.channel)
+            && let Some(held) = receiving.held.get_mut(&at)
+        {
+            held.renew(deadline);
         }
     }
 
@@ -50,10 +47,15 @@ impl Engine {
         let Some(receiving) = self.correspondents.channel(device, name) else {
             return;
         };
-        let ahead = (room / SHARE).max(1);
-        let Some((at, arrival)) = receiving.to_fetch(ahead) else {
+        let Some((at, arrival)) = receiving.to_fetch() else {
             return;
         };
+        // Most of the room stays free for the first of each channel, and for what else waits in
+        // the store: pages of it are read only while half is.
+        let ahead = !receiving.was_late && self.inbox.has_room_ahead(room);
+        if !receiving.fetching.is_empty() && !ahead {
+            return;
+        }
         let suspect = receiving.found.get(&at).is_some_and(|found| found.suspect);
         let busy = suspect && self.inbox.is_busy();
         if suspect {
@@ -66,7 +68,7 @@ impl Engine {
             return self.inbox.look_in_store();
         }
         receiving.fetching.insert(at);
-        if receiving.to_fetch(ahead).is_some() {
+        if ahead && receiving.to_fetch().is_some() {
             // One of each channel at a time.
             self.wanting.insert((device.clone(), name.clone()));
         }
@@ -147,9 +149,14 @@ impl Engine {
             return self.advance(&device, &name);
         };
         if !again && !receiving.is_turn_of(at) && !mutant::is("read-ahead-overtakes") {
-            // The one before it is late, and its sender has the word: it is read again then.
+            // The one before it is late, say, and its sender has the word.
             receiving.fetching.remove(&at);
-            return self.inbox.redeem();
+            self.inbox.redeem();
+            if receiving.fetching.is_empty() {
+                // What is next came meanwhile, or a copy of it.
+                self.advance(&device, &name);
+            }
+            return;
         }
         let seat = Seat {
             device: device.clone(),
@@ -159,14 +166,15 @@ impl Engine {
             id: said.id,
             boot: said.boot,
         };
-        let deadline = receiving.deadline_of(at, said.deadline);
-        if !again && deadline.is_some_and(|by| by < now) {
+        if !again && receiving.is_late(at, said.deadline, now) {
             receiving.fetching.remove(&at);
-            receiving.late = Some(at);
             self.inbox.redeem();
-            return self.answer_with(seat, VerdictState::Late);
+            self.answer_with(seat, VerdictState::Late);
+            // Without order the others need not wait for it.
+            return self.advance(&device, &name);
         }
         receiving.held.remove(&at);
+        receiving.was_late = false;
         if again {
             self.handed_over(seat, arrival, Box::new(message), true);
         } else {
@@ -245,7 +253,7 @@ impl Engine {
         let same = receiving.channel.id(seat.epoch, seat.seq) == Some(seat.id);
         match receiving.standing(at).filter(|_| same) {
             Some(Standing::Held) => {
-                receiving.held.insert(at, arrival);
+                receiving.held.entry(at).or_insert(Held::new(arrival));
                 let (device, channel) = (seat.device, seat.channel);
                 self.advance(&device, &channel);
             }

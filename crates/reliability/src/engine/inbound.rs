@@ -225,6 +225,11 @@ impl Inbox {
         self.taken() < room && !(self.alone && self.taken() > 0)
     }
 
+    /// Whether more may be read than what is next.
+    pub(super) fn has_room_ahead(&self, room: usize) -> bool {
+        self.taken() * 4 < room
+    }
+
     /// Whether the application holds anything.
     pub(super) fn is_busy(&self) -> bool {
         self.taken() > 0

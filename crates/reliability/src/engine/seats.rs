@@ -8,7 +8,7 @@ use stanchion_stanza::payload::delivery::{
 };
 use stanchion_stanza::{Element, Jid, Message, Payload as _, ns};
 
-use super::correspondents::Speaking;
+use super::correspondents::{Held, Speaking};
 use super::inbound::{Origin, Repeated, Seat, key_of};
 use super::management::Slot;
 use super::{Effect, Engine, Event};
@@ -322,7 +322,7 @@ impl Engine {
         if let Some(receiving) = self.correspondents.channel(&device, &channel) {
             let at = (seat.epoch, seat.seq);
             if receiving.standing(at) == Some(Standing::Held) {
-                receiving.held.insert(at, arrival);
+                receiving.held.insert(at, Held::new(arrival));
             }
         }
         self.advance(&device, &channel);

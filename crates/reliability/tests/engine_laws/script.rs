@@ -52,6 +52,8 @@ pub(crate) struct Script {
     events: Vec<Event>,
     /// Ops that became durable.
     pub(crate) persisted: Vec<Op>,
+    /// How much it was asked at once.
+    pub(crate) most_asked: usize,
     /// Batches with the mark of a message that is handed over.
     pub(crate) markings: usize,
     pub(crate) gave_up: Option<ReconnectReason>,
@@ -111,6 +113,7 @@ impl Script {
             sent: Vec::new(),
             events: Vec::new(),
             persisted: Vec::new(),
+            most_asked: 0,
             markings: 0,
             gave_up: None,
             wait: None,
@@ -229,6 +232,7 @@ impl Script {
                 Output::Event(event) => self.events.push(event),
                 Output::Wait(until) => {
                     self.wait = until;
+                    self.most_asked = self.most_asked.max(self.asks.len());
                     if self.store_waits || self.asks.is_empty() {
                         return;
                     }
