@@ -650,9 +650,10 @@ impl Engine {
     fn read_store(&mut self) {
         self.hand_over_waiting();
         self.read_records();
-        // A page comes after the records that it may have, too: what is read once is not
-        // read twice.
-        if self.asked == self.fetched.len()
+        // The end of the pages tells that nothing more comes again of what was handed over, so
+        // the records of that are read first; they are the first in the queue.
+        let settles = |next: &Fetched| matches!(next.why, Why::ToSettle);
+        if !self.fetched.get(self.asked).is_some_and(settles)
             && let Some((after, limit)) = self.inbox.wants(self.config.hand_over)
         {
             self.outputs

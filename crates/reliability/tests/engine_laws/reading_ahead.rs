@@ -285,7 +285,7 @@ fn a_backlog_that_is_late_is_not_read_again_and_again() {
 
 #[test]
 fn channels_that_are_always_behind_hold_up_no_other_message() {
-    for (room, channels, most) in [(ROOM, 4, 30), (256, 4, 96), (256, 8, 96)] {
+    for (room, channels, most) in [(ROOM, 4, 30), (256, 4, 96), (256, 8, 96), (1024, 4, 130)] {
         let mut s = Script::with(|c| c.hand_over = room);
         s.connect();
         let mut sent = vec![0_u64; channels];
