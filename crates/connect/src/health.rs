@@ -67,6 +67,7 @@ impl EndpointHealth {
     pub fn succeeded(&mut self, now: SystemTime, latency: Duration) {
         self.failures = 0;
         self.open_until = None;
+        self.shunned_until = None;
         self.succeeded_at = Some(now);
         self.latency = Some(self.latency.map_or(latency, |old| (old * 7 + latency) / 8));
     }
@@ -90,11 +91,20 @@ impl EndpointHealth {
         self.latency = Some(self.latency.map_or(time, |old| old.max(time)));
     }
 
-    /// It asked to be left alone for a while.
+    /// It asked to be left alone for a while, or was left for another one.
     pub fn shun(&mut self, now: SystemTime) {
         self.failed(now);
         let until = now.checked_add(SHUN_FOR);
         self.open_until = self.open_until.max(until);
+        self.shunned_until = until;
+    }
+
+    fn is_shunned(&self, now: SystemTime) -> bool {
+        let left = self
+            .shunned_until
+            .and_then(|at| at.duration_since(now).ok());
+        // Further away: the clock was set back.
+        left.is_some_and(|left| !left.is_zero() && left <= SHUN_FOR)
     }
 
     /// Whether it failed within `time` before `now`.
@@ -107,8 +117,8 @@ impl EndpointHealth {
 /// Puts candidates in the order in which to try them. They come with their priority, the
 /// lower the better, in the order that they would have without a history.
 ///
-/// - Those with an open circuit go last. None is left out; the one that failed longest ago
-///   goes first among them, so that one which was just left is not the next.
+/// - Those with an open circuit go last. None is left out; one that was left on purpose goes
+///   behind those that failed, and then the one that failed longest ago goes first.
 /// - Of the half-open ones the first keeps its place; the others go behind.
 /// - Within one priority, those that failed last time go behind those that did not.
 /// - The one that gave the last session goes first among its equals for [`STICKY_FOR`],
@@ -148,7 +158,10 @@ pub fn order<T>(
         ready[..=place].rotate_right(1);
     }
     let is_open = |health: &EndpointHealth| health.circuit(now) == Circuit::Open;
-    behind.sort_by_key(|(_, health, _)| (is_open(health), health.failed_at));
+    behind.sort_by_key(|(_, health, _)| {
+        let open = is_open(health);
+        (open, open && health.is_shunned(now), health.failed_at)
+    });
     ready.extend(behind);
     ready
 }
@@ -239,6 +252,7 @@ impl HealthBook {
             failed_at: last_failed.and_then(|h| h.failed_at),
             succeeded_at,
             open_until: failing.and_then(|h| h.open_until),
+            shunned_until: failing.and_then(|h| h.shunned_until),
             latency: None,
         }
     }
@@ -331,6 +345,27 @@ mod tests {
         let down = failed(4, 95);
         let both = vec![(0, left, 'a'), (1, down, 'b')];
         assert_eq!(ordered(both, 100), "ba");
+    }
+
+    #[test]
+    fn one_that_was_left_on_purpose_waits_while_the_connection_to_another_breaks() {
+        let mut left = good(90);
+        left.shun(at(100));
+        let breaks = failed(4, 103);
+        let both = || vec![(0, left.clone(), 'a'), (1, breaks.clone(), 'b')];
+        assert_eq!(ordered(both(), 104), "ba");
+        // Of two that were left, the other one.
+        let mut too = good(101);
+        too.shun(at(103));
+        assert_eq!(
+            ordered(vec![(0, left.clone(), 'a'), (1, too, 'b')], 104),
+            "ab"
+        );
+        let later = 100 + SHUN_FOR.as_secs();
+        assert_eq!(ordered(both(), later), "ab");
+        left.succeeded(at(105), Duration::ZERO);
+        left.failed(at(106));
+        assert_eq!(left.shunned_until, None);
     }
 
     #[test]

@@ -189,6 +189,7 @@ fn any_health() -> impl Strategy<Value = EndpointHealth> {
             succeeded_at,
             open_until,
             latency,
+            ..EndpointHealth::default()
         },
     )
 }

@@ -14,6 +14,9 @@ pub struct EndpointHealth {
     pub succeeded_at: Option<SystemTime>,
     /// Not to be tried before this, but for a single probe when nothing else is left.
     pub open_until: Option<SystemTime>,
+    /// It was left on purpose, or asked for it: until this those come first that only failed.
+    /// Known to this process alone.
+    pub shunned_until: Option<SystemTime>,
     /// How long it takes until the connection is secured: a moving average (RFC 6298
     /// §2: 1/8 of the newest).
     pub latency: Option<Duration>,

@@ -168,6 +168,7 @@ fn one_health(
         failed_at: time(2)?,
         succeeded_at: time(3)?,
         open_until: time(4)?,
+        shunned_until: None,
         latency: latency
             .map(u64::try_from)
             .transpose()?
