@@ -107,7 +107,7 @@ pub(crate) fn ensure(servers: bool) -> Outcome {
     install(if servers { &all[..] } else { &all[..1] })
 }
 
-/// What a build from nothing takes of the disk, in GB, with what another one would use.
+/// What a build from nothing takes of the disk, in GB, with what makes the next one quicker.
 const DISK: u64 = 18;
 
 /// Says so if the disk may be too small: what then fails is a linker, a database or a test,
@@ -123,7 +123,7 @@ fn too_small(free: u64) -> Option<String> {
     let free = free / 1_000_000_000;
     (free < DISK).then(|| {
         format!(
-            "{free} GB are free on this disk. A build from nothing takes {DISK}, and 10 with \
+            "{free} GB are free on this disk. A build from nothing takes {DISK}, and 9 with \
              CARGO_INCREMENTAL=0; `cargo clean` gives back what earlier ones took"
         )
     })

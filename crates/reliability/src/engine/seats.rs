@@ -1,6 +1,6 @@
 //! The way in for messages of a channel: what is said in the delivery protocol, which
-//! message is kept, when it is handed over, and which verdict leaves. What a message
-//! means to its channel is judged in `delivery`.
+//! message is kept, and which verdict leaves. What a message means to its channel is judged
+//! in `delivery`; which kept one is given to the application next is `handing`'s affair.
 
 use stanchion_stanza::payload::delivery::{
     Answer, Cancel, Channel, Close, Closed, Deliver, Device, Epoch, IdPrefix, MAX_SEQ, Place,
